@@ -1,0 +1,44 @@
+"""The errors Mirada raises, and the nearest-match suggestion that goes with an unknown name.
+
+Every message says what is wrong, where, what was found, what was expected and what to do, in one sentence
+or two. The command line prints the message alone; ``--debug`` shows the traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MiradaError(Exception):
+    """The root of all errors that Mirada raises on purpose."""
+
+
+class InvalidArgument(MiradaError, ValueError):
+    """An argument of a function has a value that it cannot have."""
+
+
+class RecipeError(MiradaError, ValueError):
+    """A recipe file or a setting has an unknown key or a value that cannot be used."""
+
+
+class DataError(MiradaError, ValueError):
+    """The images, or the table that names them, cannot be used as they are."""
+
+
+class CheckpointError(MiradaError, RuntimeError):
+    """A model file is damaged, was altered, or is no model file of Mirada's."""
+
+
+class TrainingError(MiradaError, RuntimeError):
+    """Training cannot go on, for example because the loss is no longer a number."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, then all of them, sorted.
+
+    >>> nearest("resnet81", ["lenet5", "resnet18"])
+    'Did you mean "resnet18"? Known: lenet5, resnet18.'
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f'Did you mean "{close[0]}"? ' if close else ""
+    return f"{hint}Known: {', '.join(names)}."

@@ -1,0 +1,22 @@
+"""What several test files share: where the real data lies, and quiet single-threaded torch."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = Path(os.environ.get("MIRADA_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets; tests that need it are skipped where it is absent."""
+    if not DATA.is_dir():
+        pytest.skip("the folder of real data sets is not here (set MIRADA_TEST_DATA)")
+    return DATA
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own cache."""
+    monkeypatch.setenv("MIRADA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
