@@ -1,0 +1,52 @@
+"""What holds for the whole folder: its public names, its docstrings, and that torch is not in it."""
+
+import ast
+import doctest
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+from mirada import reference
+
+FILES = sorted(Path(reference.__file__).parent.glob("*.py"))
+FUNCTIONS = [name for name in reference.__all__ if inspect.isfunction(getattr(reference, name))]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_imports_numpy_and_nothing_of_torch_or_the_other_folders(path):
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module)
+    ours = {name for name in imported if name.startswith("mirada")}
+    assert all(name.startswith(("mirada.reference.", "mirada.errors")) for name in ours)
+    assert imported - ours <= {"numpy", "numpy.typing", "typing", "types", "dataclasses", "collections.abc"}
+
+
+def test_public_names_are_complete():
+    public = {
+        node.name
+        for path in FILES
+        if not path.stem.startswith("_")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+    }
+    assert set(reference.__all__) == public
+    assert len(reference.__all__) == len(public)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_states_shapes_and_source(name):
+    text = inspect.getdoc(getattr(reference, name))
+    assert "Shapes:" in text
+    assert "Source:" in text
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_examples_in_docstrings_run(path):
+    name = "mirada.reference" if path.stem == "__init__" else f"mirada.reference.{path.stem}"
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
