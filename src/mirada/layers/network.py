@@ -1,0 +1,78 @@
+"""The shape that every network has: ``stem``, ``stage1 … stageN``, ``head``."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mirada.errors import InvalidArgument
+
+Size = tuple[int, int]  # (height, width) in pixels
+
+
+class Network(nn.Module):
+    """A convolutional network whose parts have names: ``stem``, ``stage1 … stageN``, ``head``.
+
+    ``features`` are the maps that enter the head. ``image_size`` (height, width) is what the network was built
+    for and ``min_size`` the smallest side it can take, in pixels.
+    """
+
+    stem: nn.Module
+    head: nn.Module
+
+    def __init__(
+        self,
+        *,
+        stem: nn.Module,
+        stages: Sequence[nn.Module],
+        head: nn.Module,
+        in_channels: int,
+        image_size: Size,
+        min_size: int,
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.image_size = image_size
+        self.min_size = min_size
+        self.depth = len(stages)
+        self.stem = stem
+        for number, stage in enumerate(stages, start=1):
+            self.add_module(f"stage{number}", stage)
+        self.head = head
+
+    def features(self, images: Tensor) -> Tensor:
+        """(N, in_channels, H, W) → the maps that enter the head, (N, C, h, w).
+
+        Raises ``InvalidArgument`` if the images are smaller than the network allows.
+        """
+        height, width = images.shape[-2:]
+        require_size((height, width), self.min_size)
+        maps: Tensor = self.stem(images)
+        for number in range(1, self.depth + 1):
+            maps = self.get_submodule(f"stage{number}")(maps)
+        return maps
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, in_channels, H, W) → outputs (N, num_classes), before any softmax or sigmoid."""
+        outputs: Tensor = self.head(self.features(images))
+        return outputs
+
+
+def require_size(image_size: Size, min_size: int) -> None:
+    """Raises ``InvalidArgument`` for images with a side shorter than ``min_size``."""
+    height, width = image_size
+    if min(height, width) < min_size:
+        raise InvalidArgument(
+            f"Images of {height} × {width} pixels are too small for this network; it needs at least "
+            f"{min_size} × {min_size}."
+        )
+
+
+def output_shape(layers: Sequence[nn.Module], in_channels: int, image_size: Size) -> tuple[int, int, int]:
+    """(C, h, w) of what ``layers`` make of one image."""
+    with torch.no_grad():
+        maps = torch.zeros(1, in_channels, *image_size)
+        for layer in layers:
+            maps = layer.eval()(maps)
+            layer.train()
+    return maps.shape[1], maps.shape[2], maps.shape[3]

@@ -1,0 +1,62 @@
+"""The networks by name. Listing them imports no torch; building one imports its family's file."""
+
+from fnmatch import fnmatchcase
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from mirada.errors import InvalidArgument, nearest
+from mirada.models.catalogue import CATALOGUE, Entry
+
+if TYPE_CHECKING:
+    from mirada.layers.network import Network
+
+__all__ = ["CATALOGUE", "Entry", "create_model", "list_models"]
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """The names of the networks that match a shell pattern, sorted.
+
+    >>> list_models("le*")
+    ['lenet5']
+    """
+    return sorted(name for name in CATALOGUE if fnmatchcase(name, pattern))
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+) -> "Network":
+    """Builds a network by name with freshly drawn weights (set ``torch.manual_seed`` first to repeat them).
+
+    ``num_classes`` is the number of outputs: one per class, or 1 for a yes/no question or a number. What is
+    left out is as the paper has it. ``image_size`` is a side, or (height, width), in pixels.
+
+    Raises ``InvalidArgument`` for an unknown name, a number below one, or images too small for the network.
+
+    >>> create_model("lenet5", num_classes=3).head.linear
+    Linear(in_features=84, out_features=3, bias=True)
+    """
+    entry = find(name)
+    numbers = {
+        "num_classes": entry.num_classes if num_classes is None else num_classes,
+        "in_channels": entry.image[0] if in_channels is None else in_channels,
+    }
+    for argument, value in numbers.items():
+        if value < 1:
+            raise InvalidArgument(f"`{argument}` of create_model must be at least 1. Got {value!r}.")
+    size = entry.image[1:] if image_size is None else image_size
+    if isinstance(size, int):
+        size = (size, size)
+    build = getattr(import_module(f"mirada.models.{entry.family}"), entry.family)
+    network: Network = build(name, image_size=size, **numbers)
+    return network
+
+
+def find(name: str) -> Entry:
+    """The catalogue's row of a network. Raises ``InvalidArgument`` with the nearest name."""
+    if name not in CATALOGUE:
+        raise InvalidArgument(f'There is no network "{name}". {nearest(name, CATALOGUE)}')
+    return CATALOGUE[name]
