@@ -1,0 +1,211 @@
+"""From the calls of one run to the rows of a summary, and to the sentence on what its MACs leave out."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from mirada.errors import InvalidArgument
+from mirada.summary import kinds
+from mirada.summary.rules import Shape, without_batch
+from mirada.summary.table import Row, Summary
+from mirada.summary.trace import Call, Trace, trace
+
+STAGE = re.compile(r"stem|stage\d+|head")
+NAMED = 3  # how many layers a list names before it says how many more there are
+
+# fmt: off
+PRODUCTS = frozenset({
+    "addbmm", "addmm", "baddbmm", "bilinear", "bmm", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "dot", "einsum", "gru", "linear", "lstm", "matmul", "mm",
+    "multi_head_attention_forward", "mv", "scaled_dot_product_attention", "tensordot",
+})
+NO_ARITHMETIC = frozenset({
+    "arange", "broadcast_to", "cat", "chunk", "clone", "concat", "contiguous", "copy", "cpu", "cuda",
+    "detach", "double", "dropout", "dropout1d", "dropout2d", "dropout3d", "empty", "empty_like",
+    "expand", "expand_as", "flatten", "flip", "float", "full", "full_like", "gather", "get", "getitem",
+    "half", "hsplit", "hstack", "index_select", "linspace", "movedim", "narrow", "new_empty",
+    "new_full", "new_ones", "new_zeros", "ones", "ones_like", "pad", "permute", "pixel_shuffle",
+    "repeat", "repeat_interleave", "reshape", "reshape_as", "roll", "select", "setitem", "split",
+    "squeeze", "stack", "t", "tensor", "tensor_split", "tile", "to", "transpose", "type", "type_as",
+    "unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as", "vsplit", "vstack", "zeros",
+    "zeros_like",
+})
+# fmt: on
+
+
+def summarize(network: nn.Module, input_shape: Sequence[int] | None = None) -> Summary:
+    """One row per layer of ``network`` in the order in which they run when it predicts one image.
+
+    ``input_shape`` is the shape of the image without the batch, (channels, height, width) in pixels; where it
+    is left out, the network's own ``in_channels`` and ``image_size`` say it. MACs are multiply-adds for one
+    image, biases excluded, of convolutions, transposed convolutions and linear layers. The module runs in
+    eval mode, on no data, and is left as it was.
+
+    Raises ``InvalidArgument`` if the shape is missing or not made of integers ≥ 1, if the module is scripted
+    or has parameters without a shape, or if the forward pass fails; the message then names the layer and the
+    shape that reached it.
+
+    >>> summarize(nn.Conv2d(3, 8, 3), (3, 32, 32)).macs
+    194400
+    """
+    network = getattr(network, "_orig_mod", network)  # what torch.compile has wrapped
+    shape = _image_shape(network, input_shape)
+    _require_readable(network)
+    record = trace(network, shape)
+    rows = tuple(_rows(record))
+    return Summary(
+        network=kinds.class_name(network),
+        input_shape=shape,
+        rows=rows,
+        stages=tuple(_stages(network, rows, record.calls)),
+        buffers=sum(buffer.numel() for buffer in network.buffers()),
+        not_counted=tuple(_not_counted(record)),
+    )
+
+
+def _image_shape(network: nn.Module, given: Sequence[int] | None) -> Shape:
+    if given is None:
+        channels, size = getattr(network, "in_channels", None), getattr(network, "image_size", None)
+        if channels is None or not isinstance(size, Sequence):
+            raise InvalidArgument(
+                f"summarize cannot know the shape of the images: {kinds.class_name(network)} does not have "
+                "both `in_channels` and `image_size` (height, width). Pass `input_shape`, such as (3, 224, 224)."
+            )
+        given = (channels, *size)
+    shape = tuple(given) if isinstance(given, Sequence) else ()
+    if not shape or not all(type(side) is int and side >= 1 for side in shape):
+        raise InvalidArgument(
+            "`input_shape` of summarize must be integers ≥ 1 without the batch, for example (3, 224, 224). "
+            f"Got {given!r}."
+        )
+    return shape
+
+
+def _require_readable(network: nn.Module) -> None:
+    owner = kinds.class_name(network)
+    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
+        raise InvalidArgument(
+            f"summarize cannot look inside {owner}: it is, or contains, a scripted module. "
+            "Pass the network that it was made from."
+        )
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    lazy = next((name for name, tensor in tensors if is_lazy(tensor)), None)
+    if lazy is not None:
+        raise InvalidArgument(
+            f'summarize cannot count "{lazy}" of {owner}: its shape is unknown before the first run. '
+            "Run one batch through the network first."
+        )
+
+
+def _rows(record: Trace) -> Iterator[Row]:
+    """Calls in order, then what holds parameters but never ran. A parameter counts where it is first met."""
+    counted: set[int] = set()
+    opened: set[nn.Module] = set()
+    unused = [Call(module, None) for module in record.unused()]
+    for call in [*record.calls, *unused]:
+        module, name = call.module, record.names[call.module]
+        own = kinds.own_parameters(module)
+        if kinds.is_layer(module):
+            yield _layer_row(name, call, _count(own, counted))
+        elif module not in opened:
+            for key, parameter in own:
+                path = f"{name}.{key}".removeprefix(".")
+                count = _count([(key, parameter)], counted)
+                yield Row(name=path, kind="parameter", output_shape=None, **count)
+        opened.add(module)
+
+
+def _layer_row(name: str, call: Call, count: dict[str, int]) -> Row:
+    ran = call.input_shape is not None and call.output_shape is not None
+    return Row(
+        name=name,
+        kind=kinds.kind(call.module),
+        output_shape=None if call.output_shape is None else without_batch(call.output_shape),
+        macs=kinds.macs(call.module, call.input_shape or (), call.output_shape or ()) if ran else 0,
+        **count,
+    )
+
+
+def _count(parameters: Iterable[tuple[str, nn.Parameter]], counted: set[int]) -> dict[str, int]:
+    counts = {"parameters": 0, "trainable": 0, "shared": 0}
+    for _, parameter in parameters:
+        size = parameter.numel()
+        if id(parameter) in counted:
+            counts["shared"] += size
+            continue
+        counted.add(id(parameter))
+        counts["parameters"] += size
+        counts["trainable"] += size * parameter.requires_grad
+    return counts
+
+
+def _stages(network: nn.Module, rows: Sequence[Row], calls: Sequence[Call]) -> Iterator[Row]:
+    outputs = {call.module: call.output_shape for call in calls}
+    for name, child in network.named_children():
+        if STAGE.fullmatch(name):
+            inside = [row for row in rows if f"{row.name}.".startswith(f"{name}.")]
+            output = outputs.get(child)
+            yield Row(
+                name=name,
+                kind="subtotal",
+                output_shape=None if output is None else without_batch(output),
+                parameters=sum(row.parameters for row in inside),
+                trainable=sum(row.trainable for row in inside),
+                macs=sum(row.macs for row in inside),
+            )
+
+
+def _not_counted(record: Trace) -> Iterator[str]:
+    """What is in no MACs, apart from layers and functions that do no arithmetic."""
+    used = list(dict.fromkeys(call.module for call in record.calls if kinds.is_layer(call.module)))
+    if any(isinstance(layer, kinds.COUNTED) and layer.bias is not None for layer in used):
+        yield "biases"
+    families: dict[str, Counter[str]] = {}
+    unknown, others = [], Counter[str]()
+    for layer in used:
+        family = kinds.family(layer)
+        if isinstance(layer, kinds.COUNTED) or family == "":
+            continue
+        if family is not None:
+            families.setdefault(family, Counter())[kinds.class_name(layer)] += 1
+        elif kinds.own_parameters(layer):
+            unknown.append(_quoted(record.names[layer], layer))
+        else:
+            others[kinds.class_name(layer)] += 1
+    for family, classes in sorted(families.items()):
+        yield f"{family} ({', '.join(classes)})"
+    if unknown:
+        yield f"layers of unknown type that hold parameters ({_some(unknown)})"
+    if others:
+        yield f"layers of unknown type ({_tally(others)})"
+    yield from _functions(record.functions)
+    unused = [_quoted(record.names[module], module) for module in record.unused() if kinds.is_layer(module)]
+    if unused:
+        yield f"layers that are never called ({_some(unused)})"
+
+
+def _functions(called: Counter[str]) -> Iterator[str]:
+    """Arithmetic that a network does between its layers, such as the additions of its branches."""
+    products = Counter({name: count for name, count in called.items() if name in PRODUCTS})
+    others = Counter({name: count for name, count in called.items() if name not in PRODUCTS | NO_ARITHMETIC})
+    if products:
+        yield f"products outside layers ({_tally(products)})"
+    if others:
+        yield f"functions between layers ({_tally(others)})"
+
+
+def _tally(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in counts.items())
+
+
+def _quoted(name: str, module: nn.Module) -> str:
+    return f'{kinds.class_name(module)} "{name}"' if name else kinds.class_name(module)
+
+
+def _some(items: Sequence[str]) -> str:
+    more = len(items) - NAMED
+    return ", ".join(items[:NAMED]) + (f" and {more} more" if more > 0 else "")

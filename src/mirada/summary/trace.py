@@ -1,0 +1,207 @@
+"""One run of a module on the meta device, where tensors have shapes but no values, watched by hooks.
+
+Weights are neither copied nor read nor written, whatever device they are on: the run sees meta tensors in
+their place (``torch.func.functional_call``). Afterwards every attribute of every submodule is what it was.
+"""
+
+import re
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from mirada.errors import InvalidArgument
+from mirada.summary import kinds
+from mirada.summary.rules import Shape, times, without_batch
+
+DEVICE_MOVES = (Tensor.to, Tensor.cpu, Tensor.cuda)
+TRANSPOSED = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)
+
+
+@dataclass
+class Call:
+    """One call of a module: the shapes, with the batch, of what reached it and of what it returned.
+
+    None stands for no tensor, or for what has not happened.
+    """
+
+    module: nn.Module
+    input_shape: Shape | None
+    output_shape: Shape | None = None
+
+
+@dataclass
+class Trace:
+    """All calls of all modules of a network in order, and the functions that were called outside layers.
+
+    ``names`` holds every module with its first dotted path.
+    """
+
+    names: dict[nn.Module, str]
+    calls: list[Call] = field(default_factory=list)
+    functions: Counter[str] = field(default_factory=Counter)
+    running: list[Call] = field(default_factory=list)
+
+    def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        """A module is about to run."""
+        call = Call(module, _first_shape((args, kwargs)))
+        self.calls.append(call)
+        self.running.append(call)
+
+    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
+        """A module has run."""
+        while (call := self.running.pop()).module is not module:
+            pass  # it raised, and the network caught that
+        call.output_shape = _first_shape(output)
+
+    def note(self, function: str) -> None:
+        """A function that returns a tensor was called."""
+        if self.running and not kinds.is_layer(self.running[-1].module):
+            self.functions[function] += 1
+
+    def unused(self) -> list[nn.Module]:
+        """The modules with parameters of their own that were never called."""
+        called = {call.module for call in self.calls}
+        return [module for module in self.names if module not in called and kinds.own_parameters(module)]
+
+
+def trace(network: nn.Module, shape: Shape) -> Trace:
+    """What happens when ``network`` predicts one image of ``shape``, which is without the batch.
+
+    Raises ``InvalidArgument`` if the forward pass fails; the message names the layer and what reached it.
+    """
+    record = Trace(_names(network))
+    tensors = {
+        name: torch.empty_like(tensor, device="meta")
+        for name, tensor in [*network.named_parameters(), *network.named_buffers()]
+    }
+    types = [tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()]
+    images = torch.empty(1, *shape, dtype=types[0] if types else None, device="meta")
+    with _untouched(network), torch.random.fork_rng(devices=[]), torch.no_grad():
+        for module in network.modules():
+            module.training = False  # not eval(): a network may do more in it than switch the mode
+            vars(module).pop("_compiled_call_impl", None)  # what module.compile() has put in the way
+        for module in record.names:
+            module.register_forward_pre_hook(record.enter, with_kwargs=True, prepend=True)
+            module.register_forward_hook(record.leave)
+        try:
+            with _OnMeta(record):
+                torch.func.functional_call(network, tensors, (images,))
+        except Exception as error:
+            raise InvalidArgument(_failure(record, shape, error)) from error
+    return record
+
+
+def _names(network: nn.Module) -> dict[nn.Module, str]:
+    names: dict[nn.Module, str] = {}
+
+    def visit(module: nn.Module, name: str) -> None:
+        if module not in names:
+            names[module] = name
+            for child_name, child in kinds.children(module):
+                visit(child, f"{name}.{child_name}".removeprefix("."))
+
+    visit(network, "")
+    return names
+
+
+def _failure(record: Trace, shape: Shape, error: Exception) -> str:
+    call = record.running[-1]
+    name, kind = record.names[call.module], kinds.kind(call.module)
+    where = f'"{name}" ({kind})' if name else kind
+    shape_in = call.input_shape or ()
+    reached = times(without_batch(shape_in)) or "no tensor"
+    reason = kinds.misfit(call.module, shape_in) or (str(error).splitlines() or [type(error).__name__])[0]
+    return (
+        f"{where} cannot take the input that reached it, {reached}: {reason.rstrip('.')}. "
+        f"The image was {times(shape)}: pass another `input_shape` or correct the layer."
+    )
+
+
+class _OnMeta(TorchFunctionMode):
+    """Lets tensors that are no parameters or buffers meet meta tensors; tells ``record`` of functions."""
+
+    def __init__(self, record: Trace) -> None:
+        super().__init__()
+        self.record = record
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if any(tensor.is_meta for tensor in _tensors((args, kwargs))):
+            args, kwargs = _to_meta(args), _to_meta(kwargs)
+            if func in DEVICE_MOVES:
+                return _change_type(args[0], [*args[1:], *kwargs.values()])
+        if func in TRANSPOSED:
+            _require_channels(*_tensors((args, kwargs)))
+        result = func(*args, **kwargs)
+        if _first_shape(result) is not None:
+            self.record.note(re.sub(r"^__[ri]?(\w+)__$", r"\1", func.__name__).strip("_"))
+        return result
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)
+
+
+def _to_meta(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value if value.is_meta else torch.empty_like(value, device="meta")
+    if type(value) in (list, tuple):
+        return type(value)(map(_to_meta, value))
+    if type(value) is dict:
+        return {key: _to_meta(item) for key, item in value.items()}
+    return value
+
+
+def _change_type(tensor: Tensor, arguments: Iterable[Any]) -> Tensor:
+    """What a move to another device leaves to do: a meta tensor has no values to move."""
+    for argument in arguments:
+        if isinstance(argument, torch.dtype):
+            return tensor.to(argument)
+        if isinstance(argument, Tensor):
+            return tensor.to(argument.dtype)
+    return tensor
+
+
+def _require_channels(maps: Tensor, weight: Tensor, *_: Tensor) -> None:
+    """The check that transposed convolutions make on every device but meta (torch 2.13)."""
+    channels, expected = maps.shape[1 - weight.ndim], weight.shape[0]
+    if channels != expected:
+        raise RuntimeError(f"it expects {expected} channels and got {channels}")
+
+
+def _first_shape(value: Any) -> Shape | None:
+    tensor = next(_tensors(value), None)
+    return None if tensor is None else tuple(tensor.shape)
+
+
+@contextmanager
+def _untouched(network: nn.Module) -> Iterator[None]:
+    """Afterwards all modules have the attributes they had, and these, where lists or dicts, the contents.
+
+    That covers modes and hooks, and what a forward pass keeps for later, which would be meta tensors here.
+    """
+    before = [(vars(module), dict(vars(module))) for module in network.modules()]
+    contents = [
+        (value, value.copy())
+        for _, attributes in before
+        for value in attributes.values()
+        if type(value) in (dict, OrderedDict, list)
+    ]
+    try:
+        yield
+    finally:
+        for current, saved in [*before, *contents]:
+            current.clear()
+            current.extend(saved) if isinstance(current, list) else current.update(saved)
