@@ -1,0 +1,248 @@
+"""From a map on the network's grid to a picture: back onto the original photo, in colour, with a colour bar.
+
+NumPy and Pillow only. Every picture is uint8, (H, W, 3). Colours are signed and on one scale: blue lowers the
+output, red raises it, and where the map is 0 the photo shows through untouched by either.
+"""
+
+import unicodedata
+from typing import Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from mirada.errors import InvalidArgument, nearest
+
+Policy = Literal["stretch", "pad", "crop"]
+Picture = NDArray[np.uint8]
+Grid = NDArray[np.float32]
+
+
+# ---- geometry --------------------------------------------------------------------------------
+
+
+def place(native: Grid, *, size: tuple[int, int], policy: Policy, original: tuple[int, int]) -> Grid:
+    """A native map (h, w) on the pixels of the original image, (H, W), float32.
+
+    ``size`` is the network's input and ``original`` the upright image, both (height, width). The size policy
+    is undone: each original pixel's centre is followed to its place in the input and the map is read there,
+    bilinearly between the centres of its cells (``align_corners=False``), constant beyond the outermost ones.
+    Pixels that ``crop`` cut off were not seen by the network and are NaN; what lies on the bars that ``pad``
+    added is not shown.
+
+    Raises ``InvalidArgument`` for an unknown policy, a map that is not (h, w), or a side below one pixel.
+    """
+    if policy not in get_args(Policy):
+        raise InvalidArgument(f'There is no size policy "{policy}". {nearest(policy, get_args(Policy))}')
+    if native.ndim != 2 or min(*native.shape, *size, *original) < 1:
+        raise InvalidArgument(
+            "`native` must be (h, w), and every side of `native`, `size` and `original` at least 1. "
+            f"Got {native.shape}, {size} and {original}."
+        )
+    scaled, shift = _geometry(size, policy, original)
+    (rows, seen_rows), (columns, seen_columns) = (
+        _reading(native.shape[axis], size[axis], scaled[axis], shift[axis], original[axis]) for axis in (0, 1)
+    )
+    heat = (rows @ native.astype(np.float64) @ columns.T).astype(np.float32)
+    heat[~seen_rows, :] = np.nan
+    heat[:, ~seen_columns] = np.nan
+    return heat
+
+
+def _geometry(
+    size: tuple[int, int], policy: Policy, original: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The size of the scaled image, and where its corner lies in the input (negative where it is cut)."""
+    if policy == "stretch":
+        return size, (0, 0)
+    fit = min if policy == "pad" else max
+    scale = fit(size[0] / original[0], size[1] / original[1])
+    height, width = (max(1, round(side * scale)) for side in original)
+    if policy == "pad":
+        return (height, width), ((size[0] - height) // 2, (size[1] - width) // 2)
+    return (height, width), (-((height - size[0]) // 2), -((width - size[1]) // 2))
+
+
+def _reading(
+    cells: int, size: int, scaled: int, shift: int, original: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Along one axis: how much each cell counts for each original pixel, and which pixels the input shows."""
+    in_input = (np.arange(original) + 0.5) * scaled / original + shift
+    in_cells = np.clip(in_input * cells / size - 0.5, 0, cells - 1)
+    weights = np.maximum(0, 1 - np.abs(in_cells[:, None] - np.arange(cells)))  # the hat of bilinear reading
+    return weights, (in_input >= 0) & (in_input <= size)
+
+
+# ---- colour ----------------------------------------------------------------------------------
+
+# The colour of each sign at three strengths of evidence. CIE lightness falls 75, 61, 48 in both arms, so
+# neither sign looks stronger than the other, and both grow more saturated. At strength 0 they are not seen.
+STRENGTH = (0.0, 0.5, 1.0)
+RAISES = ((252, 161, 138), (252, 95, 62), (227, 18, 26))
+LOWERS = ((123, 191, 251), (45, 151, 248), (27, 108, 233))
+OPACITY = 0.78  # at full strength: the photo can still be read under it
+SATURATION = 0.25  # of the photo, so that only the evidence is in full colour
+BRIGHTNESS = 0.88
+UNSEEN = 0.3  # brightness of what the network did not see, beside what it saw
+
+_STEPS = 255  # levels per sign
+
+
+def limit_of(maps: Grid) -> float:
+    """The end of a colour scale that holds all of ``maps``: the largest |value|, or 1 if all are 0 or NaN."""
+    finite = np.abs(maps[np.isfinite(maps)])
+    return float(finite.max(initial=0.0)) or 1.0
+
+
+def overlay(photo: Picture, heat: Grid, limit: float) -> Picture:
+    """The photo with a signed map over it: −limit blue, 0 clear, +limit red; NaN is darkened photo.
+
+    ``photo`` is (H, W, 3) uint8 and ``heat`` (H, W), as ``place`` makes it. Opacity grows in proportion to
+    |value| / limit; values beyond the limit look like the limit. The photo loses some colour and brightness,
+    the same everywhere, so that the evidence stands out.
+
+    Raises ``InvalidArgument`` if the shapes do not match or the limit is not a positive number.
+    """
+    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or photo.shape[:2] != heat.shape:
+        raise InvalidArgument(
+            "`photo` must be (H, W, 3) uint8 and `heat` (H, W) of the same size. "
+            f"Got {photo.shape} {photo.dtype} and {heat.shape}."
+        )
+    colours, opacities = _table(limit)
+    level = np.clip(heat / np.float32(limit), -1, 1) * _STEPS + _STEPS
+    index = np.where(np.isnan(level), 2 * _STEPS + 1, np.rint(level)).astype(np.int16)
+    keep, added = (1 - opacities)[index], colours * opacities[:, None]
+    grey = photo @ np.array([0.299, 0.587, 0.114], dtype=np.float32)  # luma, ITU-R BT.601
+    picture = np.empty_like(photo)
+    for channel in range(3):  # one at a time: a large photo in float32 is large
+        quiet = BRIGHTNESS * (grey + SATURATION * (photo[..., channel] - grey))
+        picture[..., channel] = np.rint(quiet * keep + added[:, channel][index])
+    return picture
+
+
+def _table(limit: float) -> tuple[Grid, Grid]:
+    """Colour (n, 3) and opacity (n,) of each level, −limit to +limit, and last those of NaN: a dark veil."""
+    if not np.isfinite(limit) or limit <= 0:
+        raise InvalidArgument(f"`limit` of a colour scale must be a number above 0. Got {limit!r}.")
+    level = np.linspace(-1, 1, 2 * _STEPS + 1)
+    arms = [
+        np.stack([np.interp(np.abs(level), STRENGTH, channel) for channel in zip(*arm, strict=True)], axis=1)
+        for arm in (LOWERS, RAISES)
+    ]
+    colours = np.where(level[:, None] < 0, *arms)
+    opacities = OPACITY * np.abs(level)
+    return (
+        np.vstack([colours, np.zeros(3)]).astype(np.float32),
+        np.append(opacities, 1 - UNSEEN).astype(np.float32),
+    )
+
+
+# ---- colour bar ------------------------------------------------------------------------------
+
+MIN_WIDTH = 64  # pixels: three digits and a sign at the smallest legible size
+_PAPER, _INK = (255, 255, 255), (30, 30, 30)
+_GROUND = 225  # the grey "photo" under the bar
+# Pillow's own font draws ASCII and these; other signs get a stand-in, or lose their accent, or become "?".
+_GLYPHS = {chr(code) for code in range(32, 127)} | set("©«°±·»‘’“”‹›⁄")
+_STAND_INS = str.maketrans({"−": "-", "–": "-", "—": "-", "×": "x", "→": "->", "µ": "u", "μ": "u", "ß": "ss"})
+
+
+def colour_bar(limit: float, unit: str = "", *, width: int) -> Picture:
+    """The scale of ``overlay`` from −limit over 0 to +limit, labelled, ``width`` pixels wide on white.
+
+    The colours lie over light grey. The height follows from the text, which grows with the width. Where both
+    numbers with the unit do not fit side by side, the unit goes below; where the numbers alone do not, one
+    "±limit" stands for both.
+
+    Raises ``InvalidArgument`` if the limit is not a positive number or the width is below 64.
+    """
+    if width < MIN_WIDTH:
+        raise InvalidArgument(f"`width` of a colour bar must be at least {MIN_WIDTH} pixels. Got {width}.")
+    font, line = _font(width)
+    margin, inner = line // 2, width - 2 * (line // 2)
+    ends, below = _labels(limit, _drawable(unit), font, inner)
+    ramp = np.tile(np.linspace(-limit, limit, inner, dtype=np.float32), (line, 1))
+    strip = overlay(np.full((line, inner, 3), _GROUND, dtype=np.uint8), ramp, limit)
+
+    top = margin + line + line // 4  # of the text
+    canvas = Image.new("RGB", (width, top + line * (bool(ends) + len(below)) + margin), _PAPER)
+    canvas.paste(Image.fromarray(strip), (margin, margin))
+    draw = ImageDraw.Draw(canvas)
+    for x, anchor, text in zip((margin, width / 2, width - margin), ("la", "ma", "ra"), ends, strict=False):
+        draw.text((x, top), text, _INK, font, anchor=anchor)
+    for row, text in enumerate(below, start=bool(ends)):
+        draw.text((width / 2, top + row * line), text, _INK, font, anchor="ma")
+    return np.asarray(canvas)
+
+
+def with_colour_bar(picture: Picture, limit: float, unit: str = "", *, caption: str = "") -> Picture:
+    """The picture with its colour bar below and, below that, the caption, broken into lines that fit.
+
+    A picture narrower than 64 pixels gets white at both sides, so that the numbers can be read.
+
+    Raises ``InvalidArgument`` if the limit is not a positive number.
+    """
+    missing = max(0, MIN_WIDTH - picture.shape[1])
+    sides = (missing // 2, missing - missing // 2)
+    width = picture.shape[1] + missing
+    parts = [
+        np.pad(picture, ((0, 0), sides, (0, 0)), constant_values=255),
+        colour_bar(limit, unit, width=width),
+    ]
+    if caption:
+        font, line = _font(width)
+        rows = _wrap(_drawable(caption), font, width - 2 * (line // 2))
+        canvas = Image.new("RGB", (width, line * len(rows) + line // 2), _PAPER)
+        draw = ImageDraw.Draw(canvas)
+        for row, text in enumerate(rows):
+            draw.text((line // 2, row * line), text, _INK, font, anchor="la")
+        parts.append(np.asarray(canvas))
+    return np.concatenate(parts)
+
+
+def _labels(
+    limit: float, unit: str, font: ImageFont.FreeTypeFont, width: int
+) -> tuple[tuple[str, ...], list[str]]:
+    """What stands at the left end, middle and right end of the bar, and in the lines below it."""
+    number = _number(limit)
+    with_unit = f"{number} {unit}".strip()
+    gap = font.getlength("000")
+    if font.getlength(f"+{with_unit}") < width / 2 - gap:
+        return (f"-{with_unit}", "0", f"+{with_unit}"), []
+    if font.getlength(f"+{number}") < width / 2 - gap:
+        return (f"-{number}", "0", f"+{number}"), _wrap(unit, font, width)
+    return (), _wrap(f"±{with_unit}", font, width)
+
+
+def _font(width: int) -> tuple[ImageFont.FreeTypeFont, int]:
+    """A font that stays legible where the picture is shown smaller, and its line height in pixels."""
+    size = max(11, round(width / 36))
+    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size)), round(1.3 * size)
+
+
+def _number(value: float) -> str:
+    """Three significant digits and no digit before the point lost; powers of ten for extremes."""
+    if not 1e-3 <= value < 1e6:
+        return f"{value:.2e}"
+    return f"{value:.{max(0, 2 - int(np.floor(np.log10(value))))}f}"
+
+
+def _drawable(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.translate(_STAND_INS))
+    bare = (sign for sign in plain if not unicodedata.combining(sign))
+    return "".join(sign if sign in _GLYPHS else "?" for sign in bare)
+
+
+def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Lines of whole words no wider than ``width``; a word that is wider alone is cut."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+            continue
+        lines.append("")
+        for letter in word:
+            if lines[-1] and font.getlength(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    return lines
