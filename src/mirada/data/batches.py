@@ -1,0 +1,79 @@
+"""Batches straight from the memory map, as pure functions of (seed, epoch, step): no state, no worker processes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mirada.data.cache import Cache
+from mirada.data.preprocessing import Preprocessing
+
+Rows = NDArray[np.int64]
+
+
+def generator(*numbers: int) -> torch.Generator:
+    """A random generator that depends on these numbers alone, e.g. (seed, epoch, step)."""
+    entropy = (len(numbers), *numbers)  # SeedSequence takes (1, 2) and (1, 2, 0) for the same
+    state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)
+
+
+def shuffled(rows: Rows, *, seed: int, epoch: int) -> Rows:
+    """The rows in the order in which this epoch visits them."""
+    order = torch.randperm(len(rows), generator=generator(seed, epoch))
+    visited: Rows = rows[order.numpy()]
+    return visited
+
+
+def steps_per_epoch(n: int, batch_size: int) -> int:
+    """How many batches ``n`` samples make; a last batch of one joins the batch before it.
+
+    Batch normalisation cannot train on one sample, and dropping it would lose an image.
+    """
+    whole, rest = divmod(n, batch_size)
+    return max(1, whole + (rest > 1 or (rest == 1 and batch_size == 1)))
+
+
+def batch_rows(rows: Rows, *, batch_size: int, step: int) -> Rows:
+    """The rows of one step of an epoch; ``step`` counts from 0 within the epoch."""
+    last = step == steps_per_epoch(len(rows), batch_size) - 1
+    return rows[step * batch_size : None if last else (step + 1) * batch_size]
+
+
+def read(cache: Cache, rows: Rows) -> Tensor:
+    """Images of the cache as (N, C, H, W) uint8 in channels-last memory order, as they lie on disk."""
+    return torch.from_numpy(cache.pixels[cache.rows[rows]]).permute(0, 3, 1, 2)
+
+
+def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """(value / 255 − mean) / std per channel; ``images`` float in 0 … 255."""
+    mean = torch.tensor(preprocessing.mean, device=images.device).view(1, -1, 1, 1)
+    std = torch.tensor(preprocessing.std, device=images.device).view(1, -1, 1, 1)
+    return images.mul(1 / (255 * std)).sub_(mean / std)
+
+
+def in_order(rows: Rows, batch_size: int) -> Iterator[Rows]:
+    """The rows cut into batches, in order, for evaluation."""
+    for start in range(0, len(rows), batch_size):
+        yield rows[start : start + batch_size]
+
+
+def channel_statistics(
+    cache: Cache, rows: Rows, *, limit: int = 5000
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel over (at most ``limit``, evenly spread) images, for values 0 … 1.
+
+    From a histogram of the byte values: exact, and small in memory. A standard deviation is at least 0.001.
+    """
+    channels = cache.pixels.shape[-1]
+    values = np.arange(256) / 255
+    histogram = np.zeros((channels, 256), dtype=np.int64)
+    for part in in_order(rows[:: max(1, -(-len(rows) // limit))], 32):
+        pixels = cache.pixels[cache.rows[part]].reshape(-1, channels)
+        histogram += np.stack([np.bincount(pixels[:, c], minlength=256) for c in range(channels)])
+    share = histogram / histogram.sum(axis=1, keepdims=True)
+    mean = share @ values
+    std = np.sqrt(np.maximum((share * (values - mean[:, None]) ** 2).sum(axis=1), 1e-6))
+    return tuple(round(float(m), 6) for m in mean), tuple(round(float(s), 6) for s in std)

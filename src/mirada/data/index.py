@@ -1,0 +1,96 @@
+"""The table of samples that every other room reads: path, target, split; class names or the target's unit."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirada.errors import DataError
+
+Task = Literal["classification", "regression"]
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A file that is left out, and why. ``path`` is relative to the index's root."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """All samples of a data set, one row each.
+
+    ``paths`` are relative to ``root`` and use ``/``. ``targets`` holds class numbers (int64) for classification
+    and values in ``unit`` (float64) for regression; a negative class number marks a sample without a target.
+    ``splits`` says ``train``, ``val`` or ``test`` per row. ``excluded`` are files found and left out.
+
+    Raises ``DataError`` if the columns do not have the same length.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    targets: NDArray[np.int64] | NDArray[np.float64]
+    splits: NDArray[np.str_]
+    task: Task = "classification"
+    classes: tuple[str, ...] = ()
+    unit: str = ""
+    excluded: tuple[Excluded, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.paths), len(self.targets), len(self.splits)}
+        if len(lengths) > 1:
+            raise DataError(
+                f"The columns of an Index must have the same length. Got {len(self.paths)} paths, "
+                f"{len(self.targets)} targets and {len(self.splits)} splits."
+            )
+        unknown = set(np.unique(self.splits)) - set(SPLITS)
+        if unknown:
+            raise DataError(f"A split is called train, val or test. Got {', '.join(sorted(unknown))}.")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """The row numbers of one split, in order."""
+        return np.flatnonzero(self.splits == split)
+
+    def path(self, row: int) -> Path:
+        """The file of one row."""
+        return self.root / self.paths[row]
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Self:
+        """The same index with these rows only."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        return replace(
+            self,
+            paths=tuple(self.paths[row] for row in chosen),
+            targets=self.targets[chosen],
+            splits=self.splits[chosen],
+        )
+
+    def without(self, bad: Sequence[Excluded]) -> Self:
+        """The same index without the files named in ``bad``, which join ``excluded``."""
+        names = {item.path for item in bad}
+        kept = self.take([row for row, path in enumerate(self.paths) if path not in names])
+        return replace(kept, excluded=(*self.excluded, *bad))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images per split and class (``{"train": {"cat": 3}}``); for regression the class is the unit."""
+        table: dict[str, dict[str, int]] = {}
+        for split in SPLITS:
+            rows = self.rows(split)
+            if len(rows) == 0:
+                continue
+            if self.task == "regression":
+                table[split] = {self.unit or "value": len(rows)}
+                continue
+            numbers = Counter(int(target) for target in self.targets[rows])
+            table[split] = {name: numbers[number] for number, name in enumerate(self.classes)}
+        return table

@@ -1,0 +1,67 @@
+"""Preprocessing as a value: checked, written and read, and with a key of what decides a decoded pixel."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from mirada.data import preprocessing as module
+from mirada.data.preprocessing import Preprocessing
+from mirada.errors import InvalidArgument
+
+GREY = {"mode": "L", "mean": (0.5,), "std": (0.25,)}
+
+
+def test_it_survives_json() -> None:
+    for value in (Preprocessing(), Preprocessing(size=(48, 64), policy="pad", **GREY)):  # type: ignore[arg-type]
+        assert Preprocessing.from_dict(json.loads(json.dumps(value.to_dict()))) == value
+
+
+def test_channels_follow_the_mode() -> None:
+    assert Preprocessing().channels == 3
+    assert Preprocessing(**GREY).channels == 1  # type: ignore[arg-type]
+
+
+def test_the_key_names_what_decides_a_pixel_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = Preprocessing()
+    assert base.decode_key == replace(base, mean=(0.5,) * 3, std=(2.0,) * 3).decode_key
+    grey = Preprocessing(**GREY)  # type: ignore[arg-type]
+    keys = {
+        value.decode_key
+        for value in (base, replace(base, size=(224, 225)), replace(base, policy="crop"), grey)
+    }
+    monkeypatch.setattr(module, "DECODER_VERSION", module.DECODER_VERSION + 1)
+    assert len(keys | {base.decode_key}) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mode": "CMYK"}, '`mode` of Preprocessing must be "L" (grey) or "RGB". Got \'CMYK\'.'),
+        ({"policy": "fit"}, '`policy` of Preprocessing must be "crop", "pad" or "stretch". Got \'fit\'.'),
+        *(
+            (
+                {"size": size},
+                f"`size` of Preprocessing must be (height, width), whole numbers ≥ 1. Got {size!r}.",
+            )
+            for size in ((0, 5), (5, -1), (5,), (5, 5, 3), (5.0, 5), (True, 5))
+        ),
+        *(
+            (
+                changes,
+                "`mean` and `std` of Preprocessing need 3 values each, std above 0. "
+                f"Got {changes.get('mean', (0.0,) * 3)!r} and {changes.get('std', (1.0,) * 3)!r}.",
+            )
+            for changes in (
+                {"mean": (0.5,)},
+                {"std": (1.0, 1.0)},
+                {"std": (1.0, 0.0, 1.0)},
+                {"std": (1.0, float("nan"), 1.0)},
+            )
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        Preprocessing(**changes)  # type: ignore[arg-type]
+    assert str(caught.value) == message

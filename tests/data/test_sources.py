@@ -1,0 +1,236 @@
+"""Folders → Index: both layouts, every name of a split, and a sentence for every folder that cannot be used."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mirada.data import sources
+from mirada.data.index import Excluded
+from mirada.data.sources import load_data, require_images
+from mirada.errors import DataError
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def refusal(root: Path, classes: tuple[str, ...] | None = None) -> str:
+    with pytest.raises(DataError) as caught:
+        load_data(root, classes=classes)
+    return str(caught.value).replace(str(root), "ROOT")
+
+
+# --- what is understood -------------------------------------------------------------------------------------
+
+
+def test_class_folders_alone_are_all_training(tmp_path: Path) -> None:
+    touch(tmp_path, "dog/2.jpg", "cat/b.PNG", "cat/a.jpeg", "dog/deep/er/3.webp", "cat/no_extension")
+    index = load_data(str(tmp_path))
+    assert index.root == tmp_path
+    assert index.classes == ("cat", "dog")
+    assert index.paths == ("cat/a.jpeg", "cat/b.PNG", "cat/no_extension", "dog/2.jpg", "dog/deep/er/3.webp")
+    np.testing.assert_array_equal(index.targets, [0, 0, 0, 1, 1])
+    assert index.targets.dtype == np.int64
+    assert set(index.splits) == {"train"}
+    assert (index.task, index.excluded) == ("classification", ())
+
+
+@pytest.mark.parametrize("train", ["train", "training", "training_set", "Train", "TRAINING_SET"])
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "validation_set", "Val"])
+@pytest.mark.parametrize("test", ["test", "testing", "test_set", "Test_Set"])
+def test_every_name_of_a_split(tmp_path: Path, train: str, val: str, test: str) -> None:
+    for split, count in ((test, 1), (train, 3), (val, 2)):
+        touch(tmp_path, *(f"{split}/{name}/{n}.png" for name in ("a", "b") for n in range(count)))
+    index = load_data(tmp_path)
+    assert index.counts() == {split: {"a": n, "b": n} for split, n in (("train", 3), ("val", 2), ("test", 1))}
+    assert index.paths[0] == f"{train}/a/0.png"
+
+
+def test_a_split_may_lack_a_class(tmp_path: Path) -> None:
+    touch(tmp_path, "train/a/1.png", "train/b/1.png", "test/b/1.png")
+    assert load_data(tmp_path).counts()["test"] == {"a": 0, "b": 1}
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    touch(tmp_path, "train/1.jpg", "bus/1.jpg", "car/1.jpg")
+    index = load_data(tmp_path)
+    assert index.classes == ("bus", "car", "train")
+    assert set(index.splits) == {"train"}
+
+
+def test_hidden_files_and_junk_are_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "b/1.png", ".git/1.png", "__MACOSX/1.png", "Thumbs.db", "readme.md")
+    touch(tmp_path, "a/.DS_Store", "a/._1.png", "a/Thumbs.db", "b/desktop.ini", "b/.cache/2.png", "b/README")
+    index = load_data(tmp_path)
+    assert index.paths == ("a/1.png", "b/1.png")
+    assert index.excluded == ()
+
+
+def test_what_is_no_image_by_its_extension_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "a/notes.txt", "b/1.png", "b/clip.MP4")
+    assert load_data(tmp_path).excluded == (
+        Excluded("a/notes.txt", "not an image by its extension (.txt)"),
+        Excluded("b/clip.MP4", "not an image by its extension (.MP4)"),
+    )
+
+
+def test_images_beside_the_class_folders_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "loose.jpg", "labels.csv", "train/stray.png", "train/a/1.png", "train/b/1.png")
+    reason = "lies beside the class folders, not in one of them"
+    assert load_data(tmp_path).excluded == (
+        Excluded("loose.jpg", reason),
+        Excluded("train/stray.png", reason),
+    )
+
+
+def test_a_name_that_is_no_utf8_is_left_out_and_can_be_printed(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "b/1.png")
+    Path(os.fsdecode(bytes(tmp_path) + b"/a/caf\xe9.png")).touch()
+    index = load_data(tmp_path)
+    assert index.paths == ("a/1.png", "b/1.png")
+    assert index.excluded == (Excluded(r"a/caf\udce9.png", "its name is not valid UTF-8"),)
+
+
+# --- links --------------------------------------------------------------------------------------------------
+
+
+def test_linked_splits_classes_and_files_are_followed(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/a/1.png", "elsewhere/b/1.png", "store/2.png", "data/test/a/1.png")
+    root = tmp_path / "data"
+    (root / "train").symlink_to(tmp_path / "elsewhere")
+    (root / "test" / "b").symlink_to(tmp_path / "store")
+    (root / "test" / "a" / "3.png").symlink_to(tmp_path / "store" / "2.png")
+    paths = load_data(root).paths
+    assert paths == ("train/a/1.png", "train/b/1.png", "test/a/1.png", "test/a/3.png", "test/b/2.png")
+
+
+def test_loops_of_links_end(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "b/1.png")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "self").symlink_to("self")
+    (tmp_path / "b" / "self.png").symlink_to("self.png")
+    index = load_data(tmp_path)
+    assert index.classes == ("a", "b")
+    assert index.paths == ("a/1.png", "a/up", "b/1.png", "b/self.png")  # decoding names what is no image
+
+
+# --- a model's classes --------------------------------------------------------------------------------------
+
+
+def test_given_classes_keep_their_order_and_may_be_absent(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.png", "ant/1.png")
+    index = load_data(tmp_path, classes=("dog", "cat", "ant"))
+    assert index.classes == ("dog", "cat", "ant")
+    assert index.paths == ("ant/1.png", "cat/1.png")
+    np.testing.assert_array_equal(index.targets, [2, 1])
+
+
+def test_given_classes_need_no_training_split_and_one_class_is_enough(tmp_path: Path) -> None:
+    touch(tmp_path, "test/cat/1.png")
+    assert load_data(tmp_path, classes=("cat", "dog")).counts() == {"test": {"cat": 1, "dog": 0}}
+
+
+def test_a_class_that_the_model_does_not_know_names_both_sides(tmp_path: Path) -> None:
+    touch(tmp_path, "cats/1.png", "dog/1.png")
+    assert refusal(tmp_path, ("cat", "dog")) == (
+        'ROOT: has the class "cats", which the model does not have. Did you mean "cat"? Known: cat, dog.'
+    )
+
+
+# --- what is refused ----------------------------------------------------------------------------------------
+
+
+def test_a_missing_folder_or_a_file_in_its_place(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "gone") == "ROOT: expected a folder of images, found nothing there."
+    (tmp_path / "data.zip").touch()
+    assert refusal(tmp_path / "data.zip") == "ROOT: expected a folder of images, found a file there."
+
+
+@pytest.mark.parametrize("names", [(), ("1.png",), ("train/1.png", "test/2.png"), (".hidden/1.png",)])
+def test_no_class_folders(tmp_path: Path, names: tuple[str, ...]) -> None:
+    touch(tmp_path, *names)
+    name = tmp_path.name
+    assert refusal(tmp_path) == (
+        "ROOT: no class folders found. Expected one folder per class with images in it: "
+        f"{name}/<class>/*.jpg, or {name}/train/<class>/*.jpg."
+    )
+
+
+def test_a_single_class(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.png")
+    assert refusal(tmp_path) == 'ROOT: only one class ("cat"). Classification needs at least two.'
+
+
+def test_a_class_without_images(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.png", "dog/notes.txt")
+    (tmp_path / "eel").mkdir()
+    assert refusal(tmp_path) == (
+        'ROOT: no readable image to train on in the class "dog", "eel". Add images or remove the folder; '
+        '"mirada check" names every file that cannot be read.'
+    )
+
+
+def test_no_images_at_all(tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / f"c{number}").mkdir()
+    names = ", ".join(f'"c{number}"' for number in range(8))
+    assert refusal(tmp_path) == f"ROOT: no images found in its class folders ({names} and 2 more)."
+    assert "no images found" in refusal(tmp_path, tuple(f"c{number}" for number in range(10)))
+
+
+def test_a_split_with_a_class_of_its_own(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/1.png", "train/dog/1.png", "test/dgo/1.png")
+    assert refusal(tmp_path) == (
+        'ROOT/test: has the class "dgo", which the training split does not have. '
+        'Did you mean "dog"? Known: cat, dog.'
+    )
+
+
+def test_splits_beside_classes(tmp_path: Path) -> None:
+    touch(tmp_path, "train/cat/1.png", "test/cat/1.png", "dog/1.png")
+    assert refusal(tmp_path) == (
+        'ROOT: holds split folders ("test", "train") beside others ("dog"). '
+        "Keep either <split>/<class>/ folders or <class>/ folders, not both."
+    )
+
+
+def test_two_folders_for_one_split(tmp_path: Path) -> None:
+    touch(tmp_path, "train/a/1.png", "val/a/1.png", "validation/a/1.png")
+    assert refusal(tmp_path) == "ROOT: val and validation both name the val split. Keep one."
+
+
+def test_no_training_split(tmp_path: Path) -> None:
+    touch(tmp_path, "test/a/1.png", "test/b/1.png")
+    assert refusal(tmp_path) == (
+        'ROOT: has "test" but no training split. Expected a folder called train, training or training_set.'
+    )
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "a/1.png", "b/1.png")
+    scandir = os.scandir
+
+    def guarded(folder: Path) -> object:
+        if Path(folder).name == "b":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(sources.os, "scandir", guarded)
+    assert refusal(tmp_path) == "ROOT/b: cannot be listed (permission denied)."
+
+
+def test_regression_needs_two_training_images(tmp_path: Path) -> None:
+    from mirada.data.index import Index
+
+    values = np.array([1.0, 2.0])
+    index = Index(
+        root=tmp_path, paths=("1", "2"), targets=values, splits=np.array(["train", "test"]), task="regression"
+    )
+    with pytest.raises(DataError, match=r"at least 2 training images are needed; 1 can be used\.$"):
+        require_images(index)
+    require_images(index.take([0, 0]))
