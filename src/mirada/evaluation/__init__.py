@@ -1,0 +1,1 @@
+"""Predictions with their file names, the metrics over them, and how sure those are."""

@@ -1,0 +1,310 @@
+"""The table of predictions: its order, its checks, and that it survives CSV and JSON."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mirada.data.index import Excluded
+from mirada.errors import DataError, InvalidArgument
+from mirada.evaluation.predictions import Predictions
+
+AWKWARD = ("cat", 'a "b", c', "line\nbreak\rand\r\nmore", " ünï ", "=1+1", "p:x", "problem")
+
+
+def classified(**changes):
+    fields = {
+        "task": "classification",
+        "paths": ("a.png", "b.png", "c.png", "d.png", "e.png"),
+        "splits": ("val", "val", "test", "test", ""),
+        "targets": np.array([0, 0, 2, 1, -1]),
+        "outputs": np.array(
+            [[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.4, 0.4, 0.2], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]
+        ),
+        "classes": ("cat", "dog", "owl"),
+        "failed": (Excluded("bad.png", "cannot decode (truncated)"),),
+    }
+    return Predictions(**fields | changes)
+
+
+def measured(**changes):
+    fields = {
+        "task": "regression",
+        "paths": ("a.png", "b.png", "c.png", "d.png"),
+        "splits": ("test", "val", "test", "test"),
+        "targets": np.array([10.0, np.nan, 30.0, 7.0]),
+        "outputs": np.array([[12.5], [1.0], [27.5], [7.0]]),
+        "unit": "months",
+    }
+    return Predictions(**fields | changes)
+
+
+def assert_same(found, expected):
+    for name in ("task", "paths", "splits", "classes", "unit", "failed"):
+        assert getattr(found, name) == getattr(expected, name)
+    np.testing.assert_array_equal(found.outputs, expected.outputs)
+    if expected.targets is None:
+        assert found.targets is None
+    else:
+        np.testing.assert_array_equal(found.targets, expected.targets)
+        assert found.targets.dtype == expected.targets.dtype
+
+
+def test_classes_ranks_and_probabilities():
+    table = classified()
+    assert len(table) == 5
+    assert table.known.tolist() == [True, True, True, True, False]
+    assert table.predicted.tolist() == [0, 1, 0, 1, 2]
+    assert table.probability.tolist() == [0.5, 0.8, 0.4, 0.8, 0.6]
+    assert table.top(2).tolist() == [[0, 1], [1, 0], [0, 1], [1, 0], [2, 0]]
+    assert table.top(1)[:, 0].tolist() == table.predicted.tolist()
+    assert table.top(9).shape == (5, 3)
+
+
+def test_values_and_errors():
+    table = measured()
+    assert table.known.tolist() == [True, False, True, True]
+    assert table.predicted.tolist() == [12.5, 1.0, 27.5, 7.0]
+    np.testing.assert_array_equal(table.error, [2.5, np.nan, -2.5, 0.0])
+    np.testing.assert_array_equal(measured(targets=None).error, [np.nan] * 4)
+
+
+def test_most_wrong_and_most_uncertain():
+    table = classified()
+    assert table.most_wrong(9).tolist() == [1, 2]  # p(true) 0.1 and 0.2; the others are right or unknown
+    assert table.most_wrong(1).tolist() == [1]
+    assert table.most_uncertain(9).tolist() == [2, 0, 4, 1, 3]  # rows 1 and 3 are equal, in their order
+    assert table.most_uncertain(0).tolist() == []
+    assert classified(targets=None).most_wrong(3).tolist() == []
+    assert measured().most_wrong(2).tolist() == [0, 2]  # equal |error|, in their order
+    assert measured().most_wrong(9).tolist() == [0, 2, 3]
+
+
+def test_most_wrong_finds_the_row_in_a_subset():
+    assert classified().take([4, 0, 2]).most_wrong(5).tolist() == [2]
+
+
+def test_of_split_keeps_the_failed_files():
+    part = classified().of_split("test")
+    assert part.paths == ("c.png", "d.png")
+    assert part.targets.tolist() == [2, 1]
+    assert part.outputs.shape == (2, 3)
+    assert part.failed == classified().failed
+    empty = classified(targets=None).of_split("train")
+    assert (len(empty), empty.outputs.shape, empty.targets) == (0, (0, 3), None)
+    assert empty.top(2).shape == (0, 2)
+    assert empty.most_uncertain(2).tolist() == []
+
+
+def test_arrays_get_the_promised_types():
+    table = classified(
+        outputs=classified().outputs.astype(np.float32), targets=np.array([0, 1, 2, 1, 0], np.uint8)
+    )
+    assert (table.outputs.dtype, table.targets.dtype) == (np.float64, np.int64)
+    assert measured(targets=np.array([1, 2, 3, 4])).targets.dtype == np.float64
+
+
+def test_csv_of_classes_by_hand(tmp_path):
+    table = classified().take([0, 2, 4])
+    table.to_csv(tmp_path / "predictions.csv")
+    with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [
+            [
+                *["path", "split", "target", "predicted", "probability", "correct"],
+                "p:cat",
+                "p:dog",
+                "p:owl",
+                "problem",
+            ],
+            ["a.png", "val", "cat", "cat", "0.5", "1", "0.5", "0.25", "0.25", ""],
+            ["c.png", "test", "owl", "cat", "0.4", "0", "0.4", "0.4", "0.2", ""],
+            ["e.png", "", "", "owl", "0.6", "", "0.2", "0.2", "0.6", ""],
+            ["bad.png", "", "", "", "", "", "", "", "", "cannot decode (truncated)"],
+        ]
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
+
+
+def test_csv_of_values_by_hand(tmp_path):
+    measured(failed=(Excluded("x.png", "empty"),)).to_csv(tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_text().splitlines() == [
+        "path,split,target,predicted,error,problem",
+        "a.png,test,10.0,12.5,2.5,",
+        "b.png,val,,1.0,,",
+        "c.png,test,30.0,27.5,-2.5,",
+        "d.png,test,7.0,7.0,0.0,",
+        "x.png,,,,,empty",
+    ]
+
+
+def test_json_has_the_columns_of_the_csv_and_no_nan():
+    records = json.loads(json.dumps(classified().to_json(), allow_nan=False))
+    assert all(tuple(record) == classified().columns for record in records)
+    start = {"path": "b.png", "split": "val", "target": "cat", "predicted": "dog", "probability": 0.8}
+    assert records[1] == start | {"correct": False, "p:cat": 0.1, "p:dog": 0.8, "p:owl": 0.1, "problem": None}
+    assert (records[4]["split"], records[4]["target"], records[4]["correct"]) == (None, None, None)
+    failed = records[5]
+    assert (failed.pop("path"), failed.pop("problem")) == ("bad.png", "cannot decode (truncated)")
+    assert set(failed.values()) == {None}
+    records = json.loads(json.dumps(measured().to_json(), allow_nan=False))
+    assert [record["error"] for record in records] == [2.5, None, -2.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        classified(),
+        classified(targets=None),
+        classified(failed=()).of_split("train"),
+        classified().of_split("train"),
+        measured(),
+        measured(targets=None),
+        measured().take([]),
+    ],
+)
+def test_csv_round_trip(table, tmp_path):
+    table.to_csv(tmp_path / "p.csv")
+    assert_same(Predictions.from_csv(tmp_path / "p.csv", unit=table.unit), table)
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    classes=st.lists(st.text(min_size=1, max_size=6), min_size=2, max_size=5, unique=True),
+    names=st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=5),
+    reason=st.text(max_size=6),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_text_and_any_probability_survive_csv(tmp_path_factory, classes, names, reason, seed):
+    random = np.random.default_rng(seed)
+    weights = random.random((len(names), len(classes))) ** 9
+    table = Predictions(
+        task="classification",
+        paths=tuple(names),
+        splits=("test",) * len(names),
+        targets=random.integers(len(classes), size=len(names)),
+        outputs=weights / weights.sum(axis=1, keepdims=True),
+        classes=tuple(classes),
+        failed=(Excluded(names[0], reason),),
+    )
+    file = tmp_path_factory.getbasetemp() / "any.csv"
+    table.to_csv(file)
+    assert_same(Predictions.from_csv(file), table)
+
+
+def test_awkward_names_survive_csv(tmp_path):
+    outputs = np.full((2, len(AWKWARD)), 1 / len(AWKWARD))
+    paths = ("caf\udce9.png", "a,b.png")  # the first is no valid UTF-8 on disk
+    table = classified(
+        classes=AWKWARD, outputs=outputs, paths=paths, splits=("test", "val"), targets=np.array([1, 2])
+    )
+    table.to_csv(tmp_path / "p.csv")
+    assert_same(Predictions.from_csv(tmp_path / "p.csv"), table)
+
+
+def test_a_csv_saved_again_by_a_spreadsheet_still_reads(tmp_path):
+    measured().to_csv(tmp_path / "p.csv")
+    text = (tmp_path / "p.csv").read_text()
+    (tmp_path / "p.csv").write_text(text, encoding="utf-8-sig")
+    assert_same(Predictions.from_csv(tmp_path / "p.csv", unit="months"), measured())
+
+
+def test_a_csv_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    file = tmp_path / "p.csv"
+    measured().to_csv(file)
+    before = file.read_bytes()
+
+    def broken(self, target):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(OSError, match=r"disk full"):
+        classified().to_csv(file)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"splits": ("val",)}, r"need 5 splits, targets \(5,\) and outputs \(5, 3\). Got 1 splits"),
+        ({"targets": np.zeros((5, 1), int)}, r"Got 5 splits, targets \(5, 1\) and outputs \(5, 3\)"),
+        ({"outputs": np.ones((5, 1))}, r"outputs \(5, 1\)"),
+        ({"classes": ("cat",)}, r"need two class names or more. Got \['cat'\]"),
+        (
+            {"classes": ("cat", "cat", "owl")},
+            r"Every class needs a name of its own. Got \['cat', 'cat', 'owl'\]",
+        ),
+        ({"classes": ("cat", "", "owl")}, "Every class needs a name of its own"),
+        ({"targets": np.zeros(5)}, r"must be class numbers \(int64\). Got float64"),
+        ({"targets": np.array([0, 1, 3, 0, 0])}, "c.png: the target must be a class number below 3. Got 3"),
+        (
+            {"outputs": np.full((5, 3), np.nan)},
+            "a.png: the network's output must be finite numbers. Got .nan",
+        ),
+        (
+            {"outputs": np.array([[1.0, 0, 0], [2.0, -1, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0]])},
+            r"b.png: the network's output must be probabilities that sum to 1. Got \[2.0, -1.0, 0.0\]",
+        ),
+        ({"outputs": np.ones((5, 3))}, "a.png: .* probabilities that sum to 1"),
+    ],
+)
+def test_columns_that_cannot_be_are_refused(changes, message):
+    with pytest.raises(DataError, match=message):
+        classified(**changes)
+
+
+def test_values_that_cannot_be_are_refused():
+    with pytest.raises(DataError, match=r"b.png: the target must be a finite number. Got inf"):
+        measured(targets=np.array([1, np.inf, 2, 3]))
+    with pytest.raises(DataError, match=r"d.png: the network's output must be finite numbers. Got .inf"):
+        measured(outputs=np.array([[1.0], [1], [1], [np.inf]]))
+
+
+def test_questions_of_the_other_task_are_refused():
+    with pytest.raises(InvalidArgument, match=r"`probability` of Predictions exists for classification only"):
+        _ = measured().probability
+    with pytest.raises(InvalidArgument, match=r"`top` of .* for classification only. This is regression"):
+        measured().top(1)
+    with pytest.raises(InvalidArgument, match=r"`most_uncertain` of .* for classification only"):
+        measured().most_uncertain(1)
+    with pytest.raises(InvalidArgument, match=r"`error` of .* for regression only. This is classification"):
+        _ = classified().error
+
+
+def test_counts_below_the_least_are_refused():
+    with pytest.raises(InvalidArgument, match=r"`k` of top must be an integer ≥ 1. Got 0"):
+        classified().top(0)
+    with pytest.raises(InvalidArgument, match=r"`n` of most_wrong must be an integer ≥ 0. Got -1"):
+        classified().most_wrong(-1)
+    with pytest.raises(InvalidArgument, match=r"`n` of most_uncertain must be an integer ≥ 0. Got -1"):
+        classified().most_uncertain(-1)
+
+
+HEADER = "path,split,target,predicted,probability,correct,p:a,p:b,problem\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not a table of predictions. Expected the columns path, .* Got an empty file"),
+        ("name,boneage\nx,1\n", "not a table of predictions.* Got name, boneage"),
+        ("path,split,target,predicted,probability,correct,problem\n", "not a table of predictions"),
+        (HEADER + "x,val,a,a\n", "p.csv, line 2: expected 9 cells. Got 4"),
+        (HEADER + "x,val,c,a,1,1,1,0,\n", "p.csv, line 2: unknown class 'c', expected one of a, b"),
+        (HEADER + "x,val,a,a,1,1,one,0,\n", "p.csv, line 2: could not convert string to float: 'one'"),
+        (HEADER + "x" * 200_000, "p.csv: not a CSV file .field larger than field limit"),
+        (HEADER.replace("p:b", "p:a") + "x,val,a,a,1,1,1,0,\n", "Every class needs a name of its own"),
+    ],
+)
+def test_files_that_are_no_predictions_are_refused(text, message, tmp_path):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        Predictions.from_csv(tmp_path / "p.csv")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"none.csv: no such file. Expected predictions"):
+        Predictions.from_csv(tmp_path / "none.csv")
