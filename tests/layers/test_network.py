@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mirada.errors import InvalidArgument
-from mirada.layers.blocks import average_head, conv_norm_act, dense_head
+from mirada.layers.blocks import ConvStyle, average_head, dense_head
 from mirada.layers.network import Network, output_shape, require_size
 
 
@@ -70,9 +70,9 @@ def test_output_shape_leaves_no_trace() -> None:
 
 @pytest.mark.parametrize("kernel", [1, 3, 7])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_conv_norm_act(kernel: int, stride: int) -> None:
+def test_conv_style(kernel: int, stride: int) -> None:
     torch.manual_seed(0)
-    block = conv_norm_act(3, 5, kernel, stride=stride).double()
+    block = ConvStyle()(3, 5, kernel, stride=stride).double()
     x = torch.randn(4, 3, 9, 12, dtype=torch.float64)
     y = F.conv2d(x, block.conv.weight, stride=stride, padding=kernel // 2)
     y = (y - y.mean((0, 2, 3), keepdim=True)) / (y.var((0, 2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
@@ -82,7 +82,7 @@ def test_conv_norm_act(kernel: int, stride: int) -> None:
 
 
 def test_conv_norm_without_activation() -> None:
-    block = conv_norm_act(3, 5, 3, activate=False)
+    block = ConvStyle()(3, 5, 3, activate=False)
     assert [name for name, _ in block.named_children()] == ["conv", "norm"]
     assert (block(torch.randn(4, 3, 8, 8)) < 0).any()
 

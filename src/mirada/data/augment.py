@@ -163,4 +163,4 @@ def _recolour(images: Tensor, draw: Draw) -> Tensor:
     contrast = draw.contrast.to(images.device)[:, None, None, None]
     brightness = draw.brightness.to(images.device)[:, None, None, None]
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return ((images - mean) * contrast + mean).mul_(brightness).clamp_(0, 255)
+    return images.mul(contrast * brightness).add_(mean * (1 - contrast) * brightness).clamp_(0, 255)

@@ -2,14 +2,17 @@
 
 import csv
 from dataclasses import replace
+from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.index import SPLITS, Index
+from mirada.data.index import Index
 
 Rows = NDArray[np.int64]
+Lots = NDArray[np.uint64]
 
 
 def set_aside(index: Index, *, split: str, fraction: float, seed: int, keep: int = 1) -> Index:
@@ -18,28 +21,36 @@ def set_aside(index: Index, *, split: str, fraction: float, seed: int, keep: int
     Every class gives ``fraction`` of its images, rounded: at least one, so that a small class is not lost, as
     long as ``keep`` remain. For a numeric target the rows, sorted by it, are cut into as many equal slices as
     there are to set aside, and each slice gives one: all of the range is covered.
+
+    A file's lot is a hash of the seed, the split and its path, so files that come later move few others.
     """
     rows = index.rows("train")
-    random = np.random.default_rng((seed, SPLITS.index(split)))
+    lots = np.array([_lot(seed, split, index.paths[row]) for row in rows], dtype=np.uint64)
     choose = _of_each_class if index.task == "classification" else _of_each_quantile
     splits = index.splits.copy()
-    splits[choose(rows, index.targets[rows], fraction, keep, random)] = split
+    splits[rows[choose(lots, index.targets[rows], fraction, keep)]] = split
     return replace(index, splits=splits)
 
 
-def _of_each_class(
-    rows: Rows, targets: NDArray[np.generic], fraction: float, keep: int, random: np.random.Generator
-) -> Rows:
-    groups = [random.permutation(rows[targets == target]) for target in np.unique(targets)]
-    return np.concatenate([rows[:0], *(group[: _share(len(group), fraction, keep)] for group in groups)])
+def _lot(seed: int, split: str, path: str) -> int:
+    text = f"{seed} {split} {path}".encode(errors="surrogateescape")
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
 
 
-def _of_each_quantile(
-    rows: Rows, targets: NDArray[np.generic], fraction: float, keep: int, random: np.random.Generator
-) -> Rows:
-    ordered = rows[np.argsort(targets, kind="stable")]
-    edges = np.linspace(0, len(rows), _share(len(rows), fraction, keep) + 1).astype(np.int64)
-    return ordered[random.integers(edges[:-1], edges[1:])]
+def _of_each_class(lots: Lots, targets: NDArray[np.generic], fraction: float, keep: int) -> Rows:
+    chosen = []
+    for target in np.unique(targets):
+        members = np.flatnonzero(targets == target)
+        drawn = members[np.argsort(lots[members], kind="stable")]
+        chosen.append(drawn[: _share(len(members), fraction, keep)])
+    return np.concatenate([np.empty(0, dtype=np.int64), *chosen])
+
+
+def _of_each_quantile(lots: Lots, targets: NDArray[np.generic], fraction: float, keep: int) -> Rows:
+    ordered = np.argsort(targets, kind="stable")
+    edges = np.linspace(0, len(lots), _share(len(lots), fraction, keep) + 1).astype(np.int64)
+    slices = [ordered[start:end] for start, end in pairwise(edges)]
+    return np.array([part[np.argmin(lots[part])] for part in slices], dtype=np.int64)
 
 
 def _share(count: int, fraction: float, keep: int) -> int:
@@ -70,7 +81,7 @@ def complete_splits(
 
 def save_splits(index: Index, file: Path) -> None:
     """Writes ``path, split, target`` for every sample; the target is empty where there is none."""
-    with file.open("w", newline="", encoding="utf-8") as stream:
+    with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
         writer = csv.writer(stream)
         writer.writerow(("path", "split", "target"))
         for path, split, target in zip(index.paths, index.splits, index.targets, strict=True):

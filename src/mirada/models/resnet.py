@@ -6,7 +6,7 @@ Shapes: images (N, 3, 224, 224) → outputs (N, 1000).  Shortcuts are option B: 
 
 from torch import Tensor, nn
 
-from mirada.layers.blocks import average_head, conv_norm_act
+from mirada.layers.blocks import ConvStyle, average_head
 from mirada.layers.network import Network, Size, require_size
 
 # fmt: off
@@ -22,6 +22,7 @@ WIDTHS  = (64, 128, 256, 512)
 STRIDES = (1, 2, 2, 2)               # 56 → 28 → 14 → 7 pixels
 EXPANSION = {"basic": 1, "bottleneck": 4}
 # fmt: on
+CONV = ConvStyle()
 MIN_SIZE = 1
 
 
@@ -45,7 +46,7 @@ def resnet(name: str, *, num_classes: int, in_channels: int, image_size: Size) -
     require_size(image_size, MIN_SIZE)
     kind, depths = TABLE[name]
     stem = nn.Sequential(
-        conv_norm_act(in_channels, 64, 7, stride=2),  # 224 → 112
+        CONV(in_channels, 64, 7, stride=2),  # 224 → 112
         nn.MaxPool2d(3, stride=2, padding=1),  # 112 → 56
     )
     stages = []
@@ -74,15 +75,15 @@ def _residual(kind: str, channels: int, width: int, stride: int) -> Residual:
     out = width * EXPANSION[kind]
     if kind == "basic":  # Fig. 5, left
         block = nn.Sequential(
-            conv_norm_act(channels, width, 3, stride=stride),
-            conv_norm_act(width, out, 3, activate=False),
+            CONV(channels, width, 3, stride=stride),
+            CONV(width, out, 3, activate=False),
         )
     else:  # Fig. 5, right
         block = nn.Sequential(
-            conv_norm_act(channels, width, 1),
-            conv_norm_act(width, width, 3, stride=stride),
-            conv_norm_act(width, out, 1, activate=False),
+            CONV(channels, width, 1),
+            CONV(width, width, 3, stride=stride),
+            CONV(width, out, 1, activate=False),
         )
     changes = stride != 1 or channels != out
-    shortcut = conv_norm_act(channels, out, 1, stride=stride, activate=False) if changes else nn.Identity()
+    shortcut = CONV(channels, out, 1, stride=stride, activate=False) if changes else nn.Identity()
     return Residual(block, shortcut)

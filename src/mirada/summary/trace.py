@@ -1,7 +1,8 @@
-"""One run of a module on the meta device, where tensors have shapes but no values, watched by hooks.
+"""One run of a module on tensors that stand in for its weights and its image, watched by hooks.
 
-Weights are neither copied nor read nor written, whatever device they are on: the run sees meta tensors in
-their place (``torch.func.functional_call``). Afterwards every attribute of every submodule is what it was.
+Weights are neither copied nor read nor written, whatever device they are on: the run sees zeros in their place, or,
+if there are many, meta tensors, which have a shape but no values (``torch.func.functional_call``). Afterwards every
+attribute of every submodule is what it was.
 """
 
 import re
@@ -9,6 +10,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -19,6 +21,8 @@ from mirada.errors import InvalidArgument
 from mirada.summary import kinds
 from mirada.summary.rules import Shape, times, without_batch
 
+FEW_VALUES = 30_000_000  # of weights and buffers: 120 MB
+FEW_PIXELS = 3 * 256**2
 DEVICE_MOVES = (Tensor.to, Tensor.cpu, Tensor.cuda)
 TRANSPOSED = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)
 
@@ -76,12 +80,11 @@ def trace(network: nn.Module, shape: Shape) -> Trace:
     Raises ``InvalidArgument`` if the forward pass fails; the message names the layer and what reached it.
     """
     record = Trace(_names(network))
-    tensors = {
-        name: torch.empty_like(tensor, device="meta")
-        for name, tensor in [*network.named_parameters(), *network.named_buffers()]
-    }
+    own = dict([*network.named_parameters(), *network.named_buffers()])
+    device = _stand_in(own.values(), shape)
+    tensors = {name: torch.zeros_like(tensor, device=device) for name, tensor in own.items()}
     types = [tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()]
-    images = torch.empty(1, *shape, dtype=types[0] if types else None, device="meta")
+    images = torch.zeros(1, *shape, dtype=types[0] if types else None, device=device)
     with _untouched(network), torch.random.fork_rng(devices=[]), torch.no_grad():
         for module in network.modules():
             module.training = False  # not eval(): a network may do more in it than switch the mode
@@ -95,6 +98,16 @@ def trace(network: nn.Module, shape: Shape) -> Trace:
         except Exception as error:
             raise InvalidArgument(_failure(record, shape, error)) from error
     return record
+
+
+def _stand_in(tensors: Iterable[Tensor], shape: Shape) -> str:
+    """Where the run takes place: on zeros where that is quick and small, else on the meta device.
+
+    A convolution or a linear layer on the meta device makes PyTorch import its compiler, which takes longer than
+    a small network takes to run.
+    """
+    values = sum(tensor.numel() for tensor in tensors)
+    return "cpu" if values <= FEW_VALUES and prod(shape) <= FEW_PIXELS else "meta"
 
 
 def _names(network: nn.Module) -> dict[nn.Module, str]:
