@@ -1,0 +1,1 @@
+"""Recipe → network → loop → run folder."""

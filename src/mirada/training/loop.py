@@ -1,0 +1,218 @@
+"""The training loop. Everything random in it is a pure function of (seed, epoch, step), so it keeps no hidden state."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mirada.checkpoint import Card, save_model
+from mirada.compute import Compute
+from mirada.data.augment import Augmentation
+from mirada.data.batches import batch_rows, generator, in_order, normalize, read, shuffled, steps_per_epoch
+from mirada.data.cache import Cache
+from mirada.data.parallel import TICK, Watch
+from mirada.errors import TrainingError
+from mirada.evaluation.infer import infer
+from mirada.evaluation.metrics import quick_metrics
+from mirada.layers.network import Network
+from mirada.training.loss import Loss, make_loss
+from mirada.training.optimizer import learning_rate, make_optimizer
+from mirada.training.recipe import Recipe
+from mirada.training.run_folder import LAST, MODEL, RunFolder
+
+EVALUATION_BATCH = 64  # larger ones are slower: their activations leave the processor's cache
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended: ``finished``, ``early`` (no improvement for ``patience`` epochs) or ``interrupted``."""
+
+    reason: str
+    epochs: int
+    best_epoch: int
+
+
+@dataclass(kw_only=True)
+class Training:
+    """One training run: what is trained, on what, how, and where the results go."""
+
+    network: Network
+    card: Card
+    cache: Cache
+    recipe: Recipe
+    augmentation: Augmentation
+    compute: Compute
+    folder: RunFolder
+    watch: Watch
+    targets: Tensor = field(init=False)
+    train_rows: NDArray[np.int64] = field(init=False)
+    val_rows: NDArray[np.int64] = field(init=False)
+    loss: Loss = field(init=False)
+    optimizer: torch.optim.Optimizer = field(init=False)
+
+    def __post_init__(self) -> None:
+        index = self.cache.index
+        kind = torch.float32 if index.task == "regression" else torch.int64
+        self.targets = torch.from_numpy(index.targets).to(self.compute.device, kind)
+        self.train_rows, self.val_rows = index.rows("train"), index.rows("val")
+        self.compute.place(self.network)
+        self.loss = make_loss(self.recipe, self.card)
+        self.optimizer = make_optimizer(self.network, self.recipe)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps per epoch."""
+        return steps_per_epoch(len(self.train_rows), self.recipe.batch_size)
+
+
+def fit(training: Training) -> Outcome:
+    """Trains to the end of the recipe; keeps the best model by validation and the last one.
+
+    The best model has the highest validation accuracy (ties: the lower loss), or the lowest validation MAE.
+    Raises ``TrainingError`` when the loss is no longer a finite number.
+    """
+    best, best_epoch, epoch = (-math.inf, -math.inf), 0, 0
+    reason = "finished"
+    with _interruptible() as interrupted:
+        for epoch in range(1, training.recipe.epochs + 1):
+            row = _epoch(training, epoch, interrupted)
+            if row is None:
+                reason, epoch = "interrupted", epoch - 1
+                break
+            training.folder.result(row)
+            score = _score(row)
+            if score > best:
+                best, best_epoch = score, epoch
+                save_model(training.folder.path / MODEL, training.network, training.card)
+            training.watch({"event": "epoch", **row, "best": best_epoch == epoch})
+            patience = training.recipe.patience
+            if patience and epoch - best_epoch >= patience and epoch < training.recipe.epochs:
+                reason = "early"
+                break
+    save_model(training.folder.path / LAST, training.network, training.card)
+    return Outcome(reason, epoch, best_epoch)
+
+
+def _epoch(training: Training, epoch: int, interrupted: Callable[[], bool]) -> dict[str, Any] | None:
+    """Trains one epoch and validates; None if it was interrupted."""
+    started = time.monotonic()
+    train_loss = _train(training, epoch, interrupted)
+    if train_loss is None:
+        return None
+    trained = time.monotonic() - started
+    validation = validate(training)
+    rate = training.optimizer.param_groups[0]["lr"]
+    _require_finite(validation["loss"], epoch, rate)  # the last step may have broken the weights
+    return {
+        "epoch": epoch,
+        "seconds": round(time.monotonic() - started, 4),
+        "images_per_second": round(len(training.train_rows) / trained, 1),
+        "lr": rate,
+        "train_loss": round(train_loss, 6),
+        **{f"val_{name}": round(value, 6) for name, value in validation.items()},
+    }
+
+
+def _train(training: Training, epoch: int, interrupted: Callable[[], bool]) -> float | None:
+    """One pass over the training images: the mean loss, or None if it was interrupted."""
+    training.network.train()
+    recipe, steps = training.recipe, training.steps
+    order = shuffled(training.train_rows, seed=recipe.seed, epoch=epoch)
+    total = torch.zeros((), device=training.compute.device)
+    told = 0.0
+    for step in range(steps):
+        if interrupted():
+            return None
+        rows = batch_rows(order, batch_size=recipe.batch_size, step=step)
+        total += _step(training, rows, epoch, step) * len(rows)
+        if time.monotonic() - told >= TICK or step == steps - 1:
+            told = time.monotonic()
+            _require_finite(float(total), epoch, training.optimizer.param_groups[0]["lr"])
+            done = (epoch - 1) * steps + step + 1
+            training.watch({
+                "event": "progress", "what": "training", "done": done, "total": steps * recipe.epochs,
+                "epoch": epoch,
+            })  # fmt: skip
+    return float(total) / len(order)
+
+
+def _step(training: Training, rows: NDArray[np.int64], epoch: int, step: int) -> Tensor:
+    """One optimizer step; returns the batch's mean loss, still on the device."""
+    seed = training.recipe.seed
+    images, targets = training_batch(training, rows, epoch, step)
+    rate = learning_rate(training.recipe, (epoch - 1) * training.steps + step, training.steps)
+    for group in training.optimizer.param_groups:
+        group["lr"] = rate
+    torch.manual_seed(generator(seed, epoch, step, 1).initial_seed())  # for dropout
+    with training.compute.autocast():
+        outputs = training.network(images)
+    loss = training.loss(outputs.float(), targets)
+    training.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    training.optimizer.step()
+    return loss.detach()
+
+
+def training_batch(
+    training: Training, rows: NDArray[np.int64], epoch: int, step: int
+) -> tuple[Tensor, Tensor]:
+    """What the network sees at a step: augmented, normalized images (n, C, H, W) and their targets (n,)."""
+    images = training.compute.put(read(training.cache, rows))
+    random = generator(training.recipe.seed, epoch, step)
+    images = training.augmentation.apply(images, training.augmentation.draw(len(rows), random))
+    images = normalize(images, training.card.preprocessing)
+    return images.contiguous(memory_format=torch.channels_last), training.targets[torch.from_numpy(rows)]
+
+
+def validate(training: Training) -> dict[str, float]:
+    """Loss and metrics on the validation split, at the precision of training."""
+    rows, card = training.val_rows, training.card
+    batches = (read(training.cache, part) for part in in_order(rows, EVALUATION_BATCH))
+    raw = infer(training.network, batches, card.preprocessing, training.compute)
+    loss = float(training.loss(raw, training.targets.cpu()[torch.from_numpy(rows)]))
+    metrics = quick_metrics(card.task, card.read_outputs(raw).numpy(), training.cache.index.targets[rows])
+    return {"loss": loss, **metrics}
+
+
+def _score(row: dict[str, Any]) -> tuple[float, float]:
+    """Higher is better."""
+    if "val_accuracy" in row:
+        return row["val_accuracy"], -row["val_loss"]
+    return -row["val_mae"], -row["val_loss"]
+
+
+def _require_finite(loss: float, epoch: int, rate: float) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"The loss is no longer a number (epoch {epoch}, learning rate {rate:g}). Try a lower --lr; the best "
+            f"model so far, if any, is kept in the run folder."
+        )
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Yields a question: has Ctrl-C been pressed? A second press interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    pressed = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def on_press(number: int, frame: object) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, on_press)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

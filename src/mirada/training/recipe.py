@@ -1,0 +1,174 @@
+"""The recipe: the only place with training defaults. TOML in and out; every key and value is checked."""
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+from mirada.errors import RecipeError, nearest
+from mirada.models import find
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides a training run, the data aside.
+
+    Durations: ``epochs`` and ``warmup`` in epochs, ``patience`` in epochs without improvement (0: never stop
+    early). ``lr`` is per optimizer step, at ``batch_size`` images. ``image_size`` is (height, width) in pixels.
+    ``val_fraction`` and ``test_fraction`` apply where the data set has no such split. ``loss`` ``auto`` follows
+    the task and the network. ``normalize``: ``data`` (mean and std of the training images),
+    ``imagenet``, or ``unit`` (pixel values 0 … 1). ``augment`` holds the fields of ``Augmentation``.
+
+    Raises ``RecipeError`` for a value of the wrong type or out of its range.
+    """
+
+    model: str = "resnet18"
+    epochs: int = 30
+    batch_size: int = 32
+    lr: float = 1e-3
+    optimizer: Literal["sgd", "adam", "rmsprop"] = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: float = 0.0
+    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "mse", "mae"] = "auto"
+    patience: int = 0
+    seed: int = 0
+    val_fraction: float = 0.2
+    test_fraction: float = 0.15
+    image_size: tuple[int, int] = (224, 224)
+    mode: Literal["RGB", "L"] = "RGB"
+    policy: Literal["stretch", "pad", "crop"] = "stretch"
+    normalize: Literal["data", "imagenet", "unit"] = "data"
+    device: str = "auto"
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    augment: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            if name != "augment":
+                object.__setattr__(self, name, _typed(name, getattr(self, name), hint, "recipe"))
+        for name in ("epochs", "batch_size", "lr"):
+            if not getattr(self, name) > 0:
+                raise RecipeError(f"`{name}` must be above 0. Got {getattr(self, name)!r}.")
+        for name in ("momentum", "weight_decay", "warmup", "patience", "seed", "test_fraction"):
+            if getattr(self, name) < 0:
+                raise RecipeError(f"`{name}` must not be negative. Got {getattr(self, name)!r}.")
+        for name in ("val_fraction", "test_fraction"):
+            if getattr(self, name) >= 1 or (name == "val_fraction" and self.val_fraction <= 0):
+                raise RecipeError(f"`{name}` must be between 0 and 1. Got {getattr(self, name)!r}.")
+        if min(self.image_size) < 1:
+            raise RecipeError(f"`image_size` must be at least 1 pixel. Got {self.image_size!r}.")
+        if self.seed >= 2**63:
+            raise RecipeError(f"`seed` must be below 2⁶³. Got {self.seed!r}.")
+
+    def with_settings(self, settings: Mapping[str, Any], *, origin: str = "settings") -> Self:
+        """This recipe with some fields replaced; ``augment.zoom`` reaches into the augmentation.
+
+        Raises ``RecipeError`` for an unknown key (with the nearest one) or a value of the wrong type.
+        """
+        hints = get_type_hints(type(self))
+        changes: dict[str, Any] = {}
+        augment = dict(self.augment)
+        for key, value in settings.items():
+            name, dot, inner = key.partition(".")
+            if name not in hints or (dot and (name != "augment" or not inner)):
+                raise RecipeError(f'{origin}: there is no setting "{key}". {nearest(key, hints)}')
+            if inner:
+                augment[inner] = value
+            elif name == "augment":
+                augment = dict(value) if isinstance(value, Mapping) else augment_preset(value, origin)
+            else:
+                changes[name] = _typed(name, value, hints[name], origin)
+        return replace(self, **changes, augment=augment)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    def to_toml(self) -> str:
+        """As TOML; ``read_settings`` of it gives the same recipe."""
+        values = self.to_dict()
+        augment = values.pop("augment")
+        lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        if augment:
+            lines += ["", "[augment]", *(f"{key} = {json.dumps(value)}" for key, value in augment.items())]
+        return "\n".join(lines) + "\n"
+
+
+def read_settings(file: str | Path) -> dict[str, Any]:
+    """The settings in a TOML file, not yet checked. Raises ``RecipeError`` naming the file and the line."""
+    try:
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{file}: cannot be read ({(error.strerror or '').lower()}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{file}: no valid TOML ({error}).") from error
+
+
+# The lecture notes' example, §5.1. Their shear is in degrees, as in Keras.
+NOTES_AUGMENT = {"shear": 0.2, "zoom": 0.2, "horizontal_flip": True}
+PHOTO_AUGMENT = {
+    "rotation": 10.0, "zoom": 0.15, "shift": 0.05, "horizontal_flip": True, "brightness": 0.2, "contrast": 0.2,
+}  # fmt: skip
+DIGIT_AUGMENT = {"rotation": 10.0, "zoom": 0.1, "shift": 0.05, "fill": "black"}
+AUGMENT_PRESETS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "notes": NOTES_AUGMENT,
+    "photos": PHOTO_AUGMENT,
+    "digits": DIGIT_AUGMENT,
+}
+
+# What the networks of a family start from; the settings of a file and of the command line come on top.
+FAMILY_RECIPES: dict[str, dict[str, Any]] = {
+    "lenet": {
+        "image_size": (32, 32), "mode": "L", "epochs": 40, "batch_size": 64, "lr": 2e-3, "schedule": "cosine",
+        "augment": DIGIT_AUGMENT,
+    },
+    "simplecnn": {  # the notes': Adam at 1e-3, batches of 32, pixel values 0 … 1; not theirs: schedule, augment
+        "image_size": (64, 64), "epochs": 25, "normalize": "unit", "schedule": "cosine", "augment": PHOTO_AUGMENT,
+    },
+    "resnet": {
+        "image_size": (224, 224), "optimizer": "sgd", "lr": 0.02, "weight_decay": 5e-4, "schedule": "cosine",
+        "warmup": 1.0, "augment": {**PHOTO_AUGMENT, "crop": 0.35},
+    },
+}  # fmt: skip
+
+
+def recipe_for(model: str) -> Recipe:
+    """The recipe that a network starts from. Raises ``InvalidArgument`` for an unknown name."""
+    return Recipe(model=model).with_settings(FAMILY_RECIPES[find(model).family])
+
+
+def augment_preset(name: Any, origin: str = "settings") -> dict[str, Any]:
+    """A named set of augmentations. Raises ``RecipeError`` with the nearest name."""
+    if not isinstance(name, str) or name not in AUGMENT_PRESETS:
+        raise RecipeError(
+            f'{origin}: there is no augmentation "{name}". {nearest(str(name), AUGMENT_PRESETS)}'
+        )
+    return dict(AUGMENT_PRESETS[name])
+
+
+def _typed(name: str, value: Any, hint: Any, origin: str) -> Any:
+    """``value`` as the field's type. Raises ``RecipeError`` if it is of another."""
+    if get_origin(hint) is Literal:
+        if isinstance(value, str) and value in get_args(hint):
+            return value
+        raise RecipeError(f'{origin}: `{name}` cannot be "{value}". {nearest(str(value), get_args(hint))}')
+    if name == "image_size":
+        size = (value, value) if isinstance(value, int) else value
+        if isinstance(size, list | tuple) and len(size) == 2 and all(type(side) is int for side in size):
+            return tuple(size)
+        raise RecipeError(
+            f"{origin}: `image_size` must be a side in pixels or [height, width]. Got {value!r}."
+        )
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise RecipeError(f"{origin}: `{name}` must be of type {hint.__name__}. Got {value!r}.")
+    if hint is float and not math.isfinite(value):
+        raise RecipeError(f"{origin}: `{name}` must be a finite number. Got {value!r}.")
+    return value

@@ -1,0 +1,68 @@
+"""The folder of one run: what happened, as it happens. An existing run is never overwritten."""
+
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from mirada.errors import DataError
+
+RESULTS = "results.csv"
+EVENTS = "events.jsonl"
+MODEL = "model.safetensors"
+LAST = "checkpoints/last.safetensors"
+
+
+class RunFolder:
+    """Writes a run's files. ``path`` is made; raises ``DataError`` if it exists already."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise DataError(
+                f"{path}: exists already; a run is never overwritten. Choose another --output."
+            ) from None
+        except OSError as error:
+            raise DataError(f"{path}: cannot be made ({(error.strerror or 'unknown').lower()}).") from error
+        self.path = path
+        self.started = time.monotonic()
+        (path / LAST).parent.mkdir()
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.monotonic() - self.started
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Appends one line to ``events.jsonl``; progress is not kept."""
+        if event["event"] == "progress":
+            return
+        line = json.dumps({"time": round(self.seconds, 3), **event})
+        with (self.path / EVENTS).open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+    def result(self, row: dict[str, Any]) -> None:
+        """Appends one epoch to ``results.csv``; the first row also writes the header."""
+        file = self.path / RESULTS
+        new = not file.exists()
+        with file.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, row.keys())
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def json(self, name: str, content: Any) -> None:
+        """Writes one JSON file of the folder."""
+        text = json.dumps(content, indent=1)
+        (self.path / name).write_text(text + "\n", encoding="utf-8")
+
+
+def free_name(root: Path, name: str) -> Path:
+    """``root/name``, or ``root/name-2``, ``-3`` … if that exists."""
+    candidate, number = root / name, 1
+    while candidate.exists():
+        number += 1
+        candidate = root / f"{name}-{number}"
+    return candidate

@@ -1,0 +1,416 @@
+"""The model file: what goes in comes out, and whatever else is in the file is said in one sentence."""
+
+import json
+import os
+import pickle
+import re
+import zipfile
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from mirada.checkpoint import Card, load_card, load_network, save_model, write_atomically
+from mirada.data.preprocessing import Preprocessing
+from mirada.errors import CheckpointError, InvalidArgument
+
+GREY = Preprocessing(mode="L", size=(16, 16), mean=(0.3,), std=(0.2,))
+COLOUR = Preprocessing(size=(32, 32), policy="pad", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+LENET = Card(
+    model="lenet5",
+    num_classes=3,
+    in_channels=1,
+    image_size=(16, 16),
+    task="classification",
+    classes=("añil", "b", "c"),
+    preprocessing=GREY,
+    recipe={"epochs": 2, "augment": {"zoom": 0.1}},
+    provenance={"mirada": "0.1.0", "counts": {"train": {"b": 3}}},
+)
+NUMBER = Card(
+    model="resnet18", num_classes=1, in_channels=3, image_size=(32, 32), task="regression", unit="months",
+    target_mean=120.5, target_std=41.25, preprocessing=COLOUR,
+)  # fmt: skip
+CARDS = {
+    "lenet5": LENET,
+    "simplecnn-1": Card(
+        model="simplecnn", num_classes=1, in_channels=3, image_size=(32, 32), task="classification",
+        classes=("cat", "dog"), preprocessing=COLOUR,
+    ),
+    "simplecnn-3": Card(
+        model="simplecnn", num_classes=3, in_channels=3, image_size=(32, 32), task="classification",
+        classes=("z", "a", "m"), preprocessing=COLOUR,
+    ),
+    "resnet18": Card(
+        model="resnet18", num_classes=4, in_channels=3, image_size=(32, 32), task="classification",
+        classes=("p", "q", "r", "s"), preprocessing=COLOUR,
+    ),
+    "regression": NUMBER,
+}  # fmt: skip
+
+
+def written(file: Path, card: Card) -> torch.nn.Module:
+    torch.manual_seed(5)
+    network = card.build()
+    for name, value in network.named_buffers():  # running statistics travel, too
+        if name.endswith("running_mean"):
+            value.uniform_(-1, 1)
+    save_model(file, network, card)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a small model file."""
+    file = tmp_path_factory.mktemp("good") / "m.safetensors"
+    written(file, LENET)
+    return file.read_bytes()
+
+
+def complaint(file: Path) -> str:
+    """What loading says; it must be a ``CheckpointError`` in one or two sentences that names the file."""
+    with pytest.raises(CheckpointError) as caught:
+        load_network(file)
+    text = str(caught.value)
+    assert text.startswith(f"{file}: ") and text.endswith(".") and "\n" not in text and len(text) < 400, text
+    with pytest.raises(CheckpointError) as caught:
+        load_card(file)
+    return text
+
+
+def rewritten(data: bytes, *, header: dict[str, object] | None = None, card: object = None) -> bytes:
+    """A model file with parts of its header exchanged and the digest put right, as a forger would do."""
+    length = int.from_bytes(data[:8], "little")
+    whole = json.loads(data[8 : 8 + length])
+    whole.update(header or {})
+    metadata = whole["__metadata__"]
+    if card is not None:
+        metadata["mirada"] = card if isinstance(card, str) else json.dumps(card)
+    metadata["digest"] = "0" * 64
+    text = json.dumps(whole, separators=(",", ":")).encode()
+    blank = len(text).to_bytes(8, "little") + text + data[8 + length :]
+    return blank.replace(b'"digest":"' + b"0" * 64, b'"digest":"' + sha256(blank).hexdigest().encode())
+
+
+def described(data: bytes) -> dict[str, object]:
+    length = int.from_bytes(data[:8], "little")
+    found: dict[str, object] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["mirada"])
+    return found
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_round_trip(name: str, tmp_path: Path) -> None:
+    card = CARDS[name]
+    network = written(tmp_path / "m.safetensors", card)
+    loaded, read = load_network(tmp_path / "m.safetensors")
+    assert read == card == load_card(tmp_path / "m.safetensors")
+    assert not loaded.training
+    assert loaded.state_dict().keys() == network.state_dict().keys()
+    for key, value in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[key], value), key
+    images = torch.rand(2, card.in_channels, *card.image_size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.equal(loaded(images), network(images))
+
+
+def test_the_file_is_plain_safetensors_with_json(tmp_path: Path) -> None:
+    network = written(tmp_path / "m.safetensors", LENET)
+    tensors = load_file(tmp_path / "m.safetensors")  # others can read it
+    assert {name: tuple(value.shape) for name, value in tensors.items()} == {
+        name: tuple(value.shape) for name, value in network.state_dict().items()
+    }
+    card = described((tmp_path / "m.safetensors").read_bytes())
+    assert card["format"] == 1 and card["model"] == "lenet5" and card["classes"] == ["añil", "b", "c"]
+    assert card["preprocessing"] == {
+        "mode": "L", "size": [16, 16], "policy": "stretch", "mean": [0.3], "std": [0.2],
+    }  # fmt: skip
+    assert card["recipe"] == {"epochs": 2, "augment": {"zoom": 0.1}}
+
+
+def test_a_digest_like_class_name_survives(tmp_path: Path) -> None:
+    card = replace(LENET, classes=("0" * 64, '"digest":"' + "0" * 64 + '"', "\udcff not Unicode"))
+    written(tmp_path / "m.safetensors", card)
+    assert load_card(tmp_path / "m.safetensors").classes == card.classes
+
+
+@pytest.mark.parametrize("pad", range(0, 256, 8))
+def test_no_header_length_looks_like_a_pickle(pad: int, tmp_path: Path, good: bytes) -> None:
+    """The first byte is the low byte of a length; 0x80 is one of the 32 that it can be."""
+    length = int.from_bytes(good[:8], "little")
+    head = good[8 : 8 + length].decode().rstrip()
+    grown = {**described(good), "provenance": {"note": "x" * pad}}
+    (tmp_path / "m.safetensors").write_bytes(rewritten(good, card=grown))
+    assert head and load_card(tmp_path / "m.safetensors").provenance == {"note": "x" * pad}
+
+
+def test_loading_does_not_disturb_the_random_state(tmp_path: Path) -> None:
+    written(tmp_path / "m.safetensors", CARDS["resnet18"])
+    torch.manual_seed(3)
+    np.random.seed(3)
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    load_network(tmp_path / "m.safetensors")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.array_equal(np.random.get_state()[1], numpy_before)
+
+
+def test_every_flipped_bit_is_found(tmp_path: Path, good: bytes) -> None:
+    """The whole length, the header's structure and the digest bit by bit; the rest sampled."""
+    header = 8 + int.from_bytes(good[:8], "little")
+    digest = re.search(rb'"digest":"([0-9a-f]{64})"', good)
+    assert digest
+    draw = np.random.default_rng(7)
+    places = {
+        *range(64),
+        *(8 * digest.start() + np.arange(0, 600, 3)).tolist(),
+        *draw.integers(64, 8 * header, 250).tolist(),
+        *draw.integers(8 * header, 8 * len(good), 60).tolist(),
+        8 * len(good) - 1,
+    }
+    file = tmp_path / "m.safetensors"
+    for place in sorted(places):
+        broken = bytearray(good)
+        broken[place // 8] ^= 1 << place % 8
+        file.write_bytes(broken)
+        with pytest.raises(CheckpointError) as caught:
+            load_card(file)
+        text = str(caught.value)
+        assert text.startswith(f"{file}: ") and text.endswith("."), (place, text)
+    assert len(places) > 500
+
+
+def test_every_truncation_is_found(tmp_path: Path, good: bytes) -> None:
+    header = 8 + int.from_bytes(good[:8], "little")
+    lengths = {*range(40), *range(40, header, 97), header - 1, header, header + 1, len(good) - 1}
+    for length in sorted(lengths):
+        (tmp_path / "m.safetensors").write_bytes(good[:length])
+        text = complaint(tmp_path / "m.safetensors")
+        assert "truncated" in text or "no model file" in text, (length, text)
+    (tmp_path / "m.safetensors").write_bytes(good + b"\0")
+    assert "digest does not match" in complaint(tmp_path / "m.safetensors")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(garbage=st.binary(max_size=300), length=st.integers(0, 2**64 - 1), lie=st.booleans())
+def test_garbage_is_a_checkpoint_error(garbage: bytes, length: int, lie: bool, tmp_path: Path) -> None:
+    if lie:
+        garbage = length.to_bytes(8, "little") + b"{" + garbage
+    (tmp_path / "g").write_bytes(garbage)
+    complaint(tmp_path / "g")
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [(0, "damaged"), (1, "damaged"), (10**7, "truncated or damaged"), (2**40, "no model file"), (2**64 - 1, "no ")],
+)  # fmt: skip
+def test_a_header_length_that_lies(length: int, text: str, tmp_path: Path, good: bytes) -> None:
+    (tmp_path / "m").write_bytes(length.to_bytes(8, "little") + good[8:])
+    assert text in complaint(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{}x",
+        b"{" + b'"a":{' * 5000,
+        b'{"__metadata__":7}',
+        b'{"__metadata__":{"mirada":{"a":1},"digest":"x"}}',
+        b'{"__metadata__":{"mirada":"x","digest":7}}',
+        b'{"a":[]}',
+        b'{"a":{"data_offsets":[0]}}',
+        b'{"a":{"data_offsets":[0,"x"]}}',
+        b'{"a":{"data_offsets":[0,-999]}}',
+        b'{"\xff":{}}',
+    ],
+)
+def test_a_header_that_makes_no_sense(header: bytes, tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert "damaged (its header makes no sense)" in complaint(tmp_path / "m")
+
+
+def test_files_of_others(tmp_path: Path, good: bytes) -> None:
+    save_file({"w": torch.ones(3)}, tmp_path / "foreign.safetensors")
+    assert "no model file of Mirada's" in complaint(tmp_path / "foreign.safetensors")
+    save_file({"w": torch.ones(3)}, tmp_path / "named.safetensors", {"mirada": "{}"})
+    assert "no model file of Mirada's" in complaint(tmp_path / "named.safetensors")
+    save_file({"w": torch.ones(3)}, tmp_path / "short.safetensors", {"mirada": "{}", "digest": "x"})
+    assert "its digest does not match" in complaint(tmp_path / "short.safetensors")
+    (tmp_path / "empty").write_bytes(b"")
+    assert complaint(tmp_path / "empty").endswith("no model file (it is empty).")
+    (tmp_path / "folder").mkdir()
+    assert "cannot be read (is a directory)" in complaint(tmp_path / "folder")
+    assert "cannot be read (no such file or directory)" in complaint(tmp_path / "missing")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
+    assert "its 104 bytes do not begin like a .safetensors file" in complaint(tmp_path / "photo.jpg")
+
+
+class Trap:
+    """Opening its pickle would leave a file behind."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return os.mkdir, (str(self.file),)
+
+
+def test_pickles_and_zips_are_refused_and_not_opened(tmp_path: Path) -> None:
+    torch.save({"weight": torch.ones(3)}, tmp_path / "new.pt")
+    torch.save({"weight": torch.ones(3)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    (tmp_path / "plain.pkl").write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+    with zipfile.ZipFile(tmp_path / "any.zip", "w") as archive:
+        archive.writestr("data.pkl", pickle.dumps(Trap(tmp_path / "sprung")))
+    for name in ("new.pt", "old.pth", "plain.pkl", "any.zip"):
+        assert "a pickle or zip file" in complaint(tmp_path / name), name
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_broken_downloads(shared_data: Path) -> None:
+    a_tar, a_zip = sorted(
+        (shared_data / "broken-checkpoints").iterdir()
+    )  # torch.save wrote both, years apart
+    assert "its 1,048,576 bytes do not begin like a .safetensors file" in complaint(a_tar)
+    assert "a pickle or zip file" in complaint(a_zip)
+
+
+def test_a_newer_format(tmp_path: Path, good: bytes) -> None:
+    newer = {**described(good), "format": 2, "unheard": True}
+    (tmp_path / "m").write_bytes(rewritten(good, card=newer))
+    assert "written by a newer Mirada (format 2; this one reads 1). Update" in complaint(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"format": "x"}, "cannot be understood"),
+        ({"task": "segmentation"}, "`task` of Card must be classification or regression. Got 'segmentation'"),
+        ({"classes": ["a"]}, "A Card for classification cannot have 3 outputs and 1 classes"),
+        ({"task": "regression"}, "A Card for regression cannot have 3 outputs and 3 classes"),
+        ({"classes": 7}, "cannot be understood"),
+        ({"image_size": None}, "cannot be understood"),
+        ({"unheard": 1}, "unheard"),
+        ({"preprocessing": []}, "cannot be understood"),
+        ({"preprocessing": {"mode": "CMYK"}}, '`mode` of Preprocessing must be "L" (grey) or "RGB"'),
+    ],
+)
+def test_a_description_that_cannot_be_used(
+    change: dict[str, object], text: str, tmp_path: Path, good: bytes
+) -> None:
+    (tmp_path / "m").write_bytes(rewritten(good, card={**described(good), **change}))
+    assert text in complaint(tmp_path / "m")
+
+
+@pytest.mark.parametrize("card", ["[]", "7", "not json", "{}", "[" * 5000])
+def test_a_description_that_is_none(card: str, tmp_path: Path, good: bytes) -> None:
+    (tmp_path / "m").write_bytes(rewritten(good, card=card))
+    assert "its description cannot be understood (" in complaint(tmp_path / "m")
+
+
+def refused(file: Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load_network(file)
+    return str(caught.value)
+
+
+def test_weights_that_do_not_fit(tmp_path: Path, good: bytes) -> None:
+    other = {**described(good), "num_classes": 4, "classes": list("abcd")}
+    (tmp_path / "m").write_bytes(rewritten(good, card=other))
+    text = (
+        f"{tmp_path / 'm'}: the weights do not fit the network lenet5 that the file names. Use another copy."
+    )
+    assert refused(tmp_path / "m") == text
+    length = int.from_bytes(good[:8], "little")
+    tensor = json.loads(good[8 : 8 + length])["head.linear.bias"]
+    (tmp_path / "m").write_bytes(rewritten(good, header={"head.linear.bias": {**tensor, "dtype": "F63"}}))
+    assert refused(tmp_path / "m") == text
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"model": "lenet6"}, 'There is no network "lenet6". Did you mean "lenet5"?'),
+        ({"image_size": [4, 4]}, "Images of 4 × 4 pixels are too small"),
+        ({"in_channels": "one"}, "'<' not supported"),
+    ],
+)
+def test_a_network_that_cannot_be_built(
+    change: dict[str, object], text: str, tmp_path: Path, good: bytes
+) -> None:
+    (tmp_path / "m").write_bytes(rewritten(good, card={**described(good), **change}))
+    assert f"{tmp_path / 'm'}: its network cannot be built here. {text}" in refused(tmp_path / "m")
+
+
+def test_a_card_checks_itself() -> None:
+    with pytest.raises(InvalidArgument, match="cannot have 2 outputs and 0 classes"):
+        replace(NUMBER, num_classes=2)
+    with pytest.raises(InvalidArgument, match="cannot have 1 outputs and 3 classes"):
+        replace(LENET, num_classes=1)
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "replace", "interrupt"])
+def test_saving_is_all_or_nothing(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "m.safetensors"
+    written(file, LENET)
+    old = file.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt if step == "interrupt" else OSError(28, "No space left on device")
+
+    if step == "replace":
+        monkeypatch.setattr(Path, "replace", fail)
+    elif step == "write":
+        monkeypatch.setattr("os.fdopen", lambda handle, mode: Full(handle))
+    else:
+        monkeypatch.setattr("os.fsync", fail)
+    expected = KeyboardInterrupt if step == "interrupt" else CheckpointError
+    with pytest.raises(expected) as caught:
+        save_model(file, LENET.build(), LENET)
+    if step != "interrupt":
+        assert str(caught.value) == f"{file}: cannot be written (no space left on device)."
+    assert file.read_bytes() == old
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+class Full:
+    """A file on a full disk."""
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+
+    def __enter__(self) -> "Full":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.handle)
+
+    def write(self, data: bytes) -> int:
+        os.write(self.handle, data[: len(data) // 2])
+        raise OSError(28, "No space left on device")
+
+
+def test_writing_where_nothing_can_be_written(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"m: cannot be written \(no such file or directory\)\.$"):
+        write_atomically(tmp_path / "absent" / "m", b"x")
+    (tmp_path / "m").mkdir()
+    with pytest.raises(CheckpointError, match=r"m: cannot be written \(is a directory\)\.$"):
+        write_atomically(tmp_path / "m", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_reading_outputs() -> None:
+    raw = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) * 20
+    many = CARDS["resnet18"].read_outputs(raw)
+    assert many.dtype == torch.float64
+    assert torch.equal(many, torch.softmax(raw.double(), dim=1))
+    one = CARDS["simplecnn-1"].read_outputs(raw[:, :1])
+    assert torch.allclose(one[:, 1], torch.sigmoid(raw[:, 0].double()), rtol=1e-12, atol=0)
+    # one sigmoid unit is a softmax over (0, x)
+    pair = torch.softmax(torch.stack((torch.zeros(50), raw[:, 0]), dim=1).double(), dim=1)
+    assert torch.allclose(one, pair, rtol=1e-9, atol=1e-12)
+    value = NUMBER.read_outputs(raw[:, :1])
+    assert torch.equal(value, raw[:, :1].double() * 41.25 + 120.5)

@@ -1,0 +1,498 @@
+"""The loop on a few real PNG files of 16 × 16 pixels: it learns, stops, keeps the best, and repeats itself."""
+
+import csv
+import math
+import random
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mirada.checkpoint import Card, load_network
+from mirada.compute import Compute
+from mirada.data.augment import Augmentation
+from mirada.data.batches import shuffled
+from mirada.data.cache import Cache, open_cache
+from mirada.data.index import Index
+from mirada.data.preprocessing import Preprocessing
+from mirada.errors import TrainingError
+from mirada.layers.network import Network
+from mirada.training import loop
+from mirada.training.loop import Outcome, Training, fit, training_batch, validate
+from mirada.training.recipe import Recipe
+from mirada.training.run_folder import LAST, MODEL, RESULTS, RunFolder
+
+SIDE, TRAIN, VAL = 16, 21, 9
+MEAN, STD = 0.4, 0.25
+CPU = Compute(torch.device("cpu"), "float32")
+Event = dict[str, Any]
+Watch = Callable[[Event], None]
+
+
+@pytest.fixture(scope="module")
+def pixels() -> NDArray[np.uint8]:
+    """Grey noise; every second image has a bright left half."""
+    images = np.random.default_rng(0).integers(0, 120, (TRAIN + VAL, SIDE, SIDE), dtype=np.uint8)
+    images[1::2, :, : SIDE // 2] += 130
+    return images
+
+
+@pytest.fixture(scope="module")
+def make_cache(pixels: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Cache]:
+    root = tmp_path_factory.mktemp("images")
+    names = tuple(f"{number:02}.png" for number in range(len(pixels)))
+    for name, image in zip(names, pixels, strict=True):
+        Image.fromarray(image).save(root / name)
+    splits = np.array(["train"] * TRAIN + ["val"] * VAL)
+    means = pixels.mean(axis=(1, 2)).astype(np.float64)
+    labels = np.arange(len(pixels)) % 2
+
+    def make(task: str = "classification") -> Cache:
+        index = (
+            Index(root=root, paths=names, targets=labels, splits=splits, classes=("dark", "bright"))
+            if task == "classification"
+            else Index(root=root, paths=names, targets=means, splits=splits, task="regression", unit="levels")
+        )
+        return open_cache(index, Preprocessing(mode="L", size=(SIDE, SIDE), mean=(0.0,), std=(1.0,)))
+
+    return make
+
+
+@pytest.fixture
+def make(make_cache: Callable[..., Cache], tmp_path: Path) -> Callable[..., Training]:
+    """``make(task, watch=…, **settings)``: lenet5 on the images, in a new run folder each time."""
+
+    def training(task: str = "classification", *, watch: Watch | None = None, **settings: Any) -> Training:
+        cache = make_cache(task)
+        recipe = Recipe(model="lenet5").with_settings(
+            {"image_size": SIDE, "mode": "L", "epochs": 3, "batch_size": 8, "lr": 3e-3, **settings}
+        )
+        values = cache.index.targets[cache.index.rows("train")]
+        numeric = task == "regression"
+        card = Card(
+            model="lenet5",
+            num_classes=1 if numeric else 2,
+            in_channels=1,
+            image_size=(SIDE, SIDE),
+            task=cache.index.task,
+            classes=cache.index.classes,
+            unit=cache.index.unit,
+            target_mean=float(values.mean()) if numeric else 0.0,
+            target_std=float(values.std()) if numeric else 1.0,
+            preprocessing=Preprocessing(mode="L", size=(SIDE, SIDE), mean=(MEAN,), std=(STD,)),
+            recipe=recipe.to_dict(),
+        )
+        torch.manual_seed(recipe.seed)
+        return Training(
+            network=card.build(),
+            card=card,
+            cache=cache,
+            recipe=recipe,
+            augmentation=Augmentation(**recipe.augment),
+            compute=CPU,
+            folder=RunFolder(tmp_path / f"run{len(list(tmp_path.iterdir()))}"),
+            watch=watch or (lambda event: None),
+        )
+
+    return training
+
+
+def rows_of(training: Training) -> list[dict[str, float]]:
+    """results.csv."""
+    with (training.folder.path / RESULTS).open(newline="", encoding="utf-8") as stream:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
+
+
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in network.state_dict().items()}
+
+
+def assert_same_bits(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        assert torch.equal(value, other[key]), key
+
+
+def plain_batch(pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Tensor:
+    """What the network sees of the images without augmentation, by the formula of Preprocessing."""
+    return torch.from_numpy((pixels[rows] / 255.0 - MEAN) / STD).float()[:, None]
+
+
+# It learns -----------------------------------------------------------------------------------------------
+
+
+def test_learns_classes(make: Callable[..., Training]) -> None:
+    training = make(epochs=12)
+    assert fit(training) == Outcome("finished", 12, best_epoch(rows_of(training)))
+    rows = rows_of(training)
+    assert [row["epoch"] for row in rows] == list(range(1, 13))
+    assert rows[-1]["train_loss"] < 0.2 * rows[0]["train_loss"]
+    assert rows[-1]["val_accuracy"] == 1.0
+
+
+def test_learns_numbers(make: Callable[..., Training]) -> None:
+    training = make("regression", epochs=20)
+    fit(training)
+    rows = rows_of(training)
+    assert rows[-1]["train_loss"] < 0.2 * rows[0]["train_loss"]
+    assert rows[-1]["val_mae"] < 0.5 * rows[0]["val_mae"]
+    assert rows[-1].keys() >= {"val_loss", "val_mae", "val_rmse", "val_r2"}
+
+
+def best_epoch(rows: list[dict[str, float]]) -> int:
+    """Highest accuracy, then lowest loss; or the lowest error; the first of equals."""
+    key = [
+        (-row["val_accuracy"] if "val_accuracy" in row else row["val_mae"], row["val_loss"]) for row in rows
+    ]
+    return key.index(min(key)) + 1
+
+
+def test_one_step_is_the_formula(make: Callable[..., Training], pixels: NDArray[np.uint8]) -> None:
+    """A batch of all images: mean cross-entropy, its gradient, W ← W − α·g."""
+    training = make(epochs=1, batch_size=TRAIN, optimizer="sgd", lr=0.1, momentum=0.0)
+    before = weights(training.network)
+    twin = training.card.build()
+    twin.load_state_dict(before)
+    loss = F.cross_entropy(twin(plain_batch(pixels, np.arange(TRAIN))), torch.arange(TRAIN) % 2)
+    loss.backward()
+    fit(training)
+    for name, parameter in twin.named_parameters():
+        assert parameter.grad is not None
+        expected = before[name] - 0.1 * parameter.grad
+        torch.testing.assert_close(training.network.state_dict()[name], expected, rtol=1e-4, atol=1e-6)
+    assert rows_of(training)[0]["train_loss"] == pytest.approx(loss.item(), abs=1e-5)
+
+
+def test_every_image_once_per_epoch_and_no_validation_image(
+    make: Callable[..., Training], pixels: NDArray[np.uint8]
+) -> None:
+    training = make(epochs=2)
+    seen: list[Tensor] = []
+
+    def look(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        if module.training:
+            seen.append(arguments[0].detach().clone())
+
+    training.network.stem.register_forward_pre_hook(look)
+    fit(training)
+    assert [len(batch) for batch in seen] == [8, 8, 5] * 2 == [8, 8, 5] * training.recipe.epochs
+    expected = plain_batch(pixels, np.arange(TRAIN)).flatten(1)
+    for epoch in (torch.cat(seen[:3]), torch.cat(seen[3:])):
+        distance = torch.cdist(epoch.flatten(1), expected)
+        assert sorted(distance.argmin(dim=1).tolist()) == list(range(TRAIN))
+        assert distance.min(dim=1).values.max() < 1e-2
+    assert not torch.equal(torch.cat(seen[:3]), torch.cat(seen[3:]))  # in another order
+
+
+def test_the_rate_follows_the_schedule(make: Callable[..., Training]) -> None:
+    """The last step's of each epoch, three steps long: warm-up, then half a cosine over six steps."""
+    training = make(epochs=3, lr=0.01, schedule="cosine", warmup=1)
+    fit(training)
+    expected = [0.01, 0.005 * (1 + math.cos(math.pi * 2 / 6)), 0.005 * (1 + math.cos(math.pi * 5 / 6))]
+    assert [row["lr"] for row in rows_of(training)] == pytest.approx(expected, rel=1e-9)
+
+
+def test_validation_is_the_plain_formula(make: Callable[..., Training], pixels: NDArray[np.uint8]) -> None:
+    """And leaves the network in the mode it was in."""
+    training, rows = make(augment="digits"), np.arange(TRAIN, TRAIN + VAL)
+    training.network.train()
+    found = validate(training)
+    assert training.network.training
+    with torch.no_grad():
+        raw = training.network.eval()(plain_batch(pixels, rows))
+    targets = torch.from_numpy(rows % 2)
+    assert found["loss"] == pytest.approx(F.cross_entropy(raw, targets).item(), rel=1e-4)
+    assert found["accuracy"] == (raw.argmax(1) == targets).double().mean().item()
+
+
+def test_validation_of_numbers_is_in_their_unit(
+    make: Callable[..., Training], pixels: NDArray[np.uint8]
+) -> None:
+    training, rows = make("regression"), np.arange(TRAIN, TRAIN + VAL)
+    found, card = validate(training), training.card
+    means = pixels.mean(axis=(1, 2))
+    assert card.target_mean == pytest.approx(means[:TRAIN].mean())
+    with torch.no_grad():
+        raw = training.network.eval()(plain_batch(pixels, rows))[:, 0].numpy()
+    error = raw * means[:TRAIN].std() + means[:TRAIN].mean() - means[rows]
+    assert found["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-4)
+    assert found["rmse"] == pytest.approx(np.sqrt(np.square(error).mean()), rel=1e-4)
+    assert found["loss"] == pytest.approx(np.square(error / means[:TRAIN].std()).mean(), rel=1e-4)
+
+
+# What it keeps -------------------------------------------------------------------------------------------
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, values: list[dict[str, float]]) -> None:
+    """Validation that says what the test wants."""
+    told = iter(values)
+    monkeypatch.setattr(loop, "validate", lambda training: next(told))
+
+
+def accuracies(*pairs: tuple[float, float]) -> list[dict[str, float]]:
+    return [{"loss": loss, "accuracy": accuracy} for accuracy, loss in pairs]
+
+
+@pytest.mark.parametrize(
+    ("validation", "best"),
+    [
+        (accuracies((0.5, 0.7), (0.9, 0.5), (0.7, 0.1)), 2),  # accuracy decides, not the loss
+        (accuracies((0.5, 0.7), (0.5, 0.5), (0.5, 0.6)), 2),  # then the loss
+        (accuracies((0.5, 0.5), (0.5, 0.5), (0.5, 0.5)), 1),  # then the first
+        (
+            [{"loss": 1.0, "mae": 3.0}, {"loss": 3.0, "mae": 2.0}, {"loss": 0.5, "mae": 4.0}],
+            2,
+        ),  # lowest error
+    ],
+)
+def test_the_best_model_is_the_best_row(
+    make: Callable[..., Training],
+    monkeypatch: pytest.MonkeyPatch,
+    validation: list[dict[str, float]],
+    best: int,
+) -> None:
+    scripted(monkeypatch, validation)
+    history: list[dict[str, Tensor]] = []
+    flags: list[bool] = []
+
+    def hear(event: Event) -> None:
+        if event["event"] == "epoch":
+            history.append(weights(training.network))
+            flags.append(event["best"])
+
+    training = make(watch=hear)
+    assert fit(training) == Outcome("finished", 3, best)
+    assert best == best_epoch(rows_of(training))
+    assert flags.index(True) == 0
+    assert max(number for number, flag in enumerate(flags, start=1) if flag) == best
+    folder = training.folder.path
+    network, card = load_network(folder / MODEL)
+    assert_same_bits(weights(network), history[best - 1])
+    assert_same_bits(weights(load_network(folder / LAST)[0]), history[-1])
+    assert card.to_json() == training.card.to_json()
+
+
+def test_what_is_written_is_what_was_validated(
+    make: Callable[..., Training], pixels: NDArray[np.uint8]
+) -> None:
+    training = make()
+    outcome = fit(training)
+    row = rows_of(training)[outcome.best_epoch - 1]
+    network, card = load_network(training.folder.path / MODEL)
+    rows = np.arange(TRAIN, TRAIN + VAL)
+    with torch.no_grad():
+        raw = network(plain_batch(pixels, rows))
+    assert row["val_loss"] == pytest.approx(F.cross_entropy(raw, torch.from_numpy(rows % 2)).item(), rel=1e-3)
+    assert card.classes == ("dark", "bright")
+
+
+@pytest.mark.parametrize(
+    ("patience", "outcome"),
+    [(0, Outcome("finished", 6, 2)), (2, Outcome("early", 4, 2)), (4, Outcome("finished", 6, 2))],
+)
+def test_patience(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, patience: int, outcome: Outcome
+) -> None:
+    """Epochs without improvement; where they end with the recipe, it is finished and not early."""
+    scripted(monkeypatch, accuracies((0.5, 1), (0.8, 1), (0.6, 1), (0.7, 1), (0.7, 1), (0.7, 1)))
+    training = make(epochs=6, patience=patience)
+    assert fit(training) == outcome
+    assert len(rows_of(training)) == outcome.epochs
+
+
+def test_events_tell_each_epoch(make: Callable[..., Training]) -> None:
+    """The same numbers as results.csv; progress counts up to all steps of the run."""
+    events: list[Event] = []
+    training = make(watch=events.append)
+    fit(training)
+    epochs = [event for event in events if event["event"] == "epoch"]
+    for event, row in zip(epochs, rows_of(training), strict=True):
+        assert {key: event[key] for key in row} == row
+    progress = [event for event in events if event["event"] == "progress"]
+    done = [event["done"] for event in progress]
+    assert done == sorted(set(done))
+    assert done[-1] == 9
+    assert {event["total"] for event in progress} == {9}
+    assert {event["what"] for event in progress} == {"training"}
+
+
+# A loss that is no number --------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_stops_the_run(make: Callable[..., Training]) -> None:
+    training = make(optimizer="sgd", lr=1e30)
+    with pytest.raises(TrainingError) as error:
+        fit(training)
+    assert str(error.value) == (
+        "The loss is no longer a number (epoch 1, learning rate 1e+30). Try a lower --lr; the best model so far, "
+        "if any, is kept in the run folder."
+    )
+    assert not (training.folder.path / MODEL).exists()
+
+
+def test_the_best_model_so_far_is_kept(make: Callable[..., Training]) -> None:
+    def hear(event: Event) -> None:
+        if event["event"] == "epoch" and event["epoch"] == 2:
+            with torch.no_grad():
+                next(training.network.parameters()).fill_(math.nan)
+
+    training = make(watch=hear)
+    with pytest.raises(TrainingError, match=r"\(epoch 3, learning rate 0\.003\)"):
+        fit(training)
+    network, _ = load_network(training.folder.path / MODEL)
+    assert all(value.isfinite().all() for value in network.state_dict().values())
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_weights_broken_by_the_last_step_are_no_model(make: Callable[..., Training], task: str) -> None:
+    """The training loss is computed before the step, so only the validation loss can tell."""
+    training = make(task, epochs=1, batch_size=TRAIN, optimizer="sgd", lr=1e30)
+    with pytest.raises(TrainingError, match=r"^The .*loss is no longer a number \(epoch 1, "):
+        fit(training)
+    assert not (training.folder.path / MODEL).exists()
+
+
+# It repeats itself ---------------------------------------------------------------------------------------
+
+
+def with_dropout(training: Training) -> Training:
+    """So that the network draws random numbers too."""
+    head = training.network.head
+    assert isinstance(head, nn.Sequential)
+    training.network.head = nn.Sequential(head[0], nn.Dropout(0.3), *list(head)[1:])
+    return training
+
+
+def draw_elsewhere(event: Event) -> None:
+    torch.rand(5)
+    np.random.rand(5)  # the global one is meant
+    random.random()
+
+
+def test_a_run_is_a_function_of_its_seed(make: Callable[..., Training]) -> None:
+    """Bit by bit, dropout and augmentation included, whatever else draws random numbers meanwhile."""
+    quiet = with_dropout(make(augment="photos", seed=4))
+    torch.manual_seed(1)
+    fit(quiet)
+    noisy = with_dropout(make(augment="photos", seed=4, watch=draw_elsewhere))
+    torch.manual_seed(2)
+    fit(noisy)
+    assert_same_bits(weights(quiet.network), weights(noisy.network))
+    timeless = [
+        [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows_of(run)]
+        for run in (quiet, noisy)
+    ]
+    assert timeless[0] == timeless[1]
+    other = with_dropout(make(augment="photos", seed=5))
+    other.network.load_state_dict(with_dropout(make(seed=4)).network.state_dict())
+    fit(other)
+    assert any(
+        not torch.equal(value, other.network.state_dict()[key])
+        for key, value in quiet.network.state_dict().items()
+    )
+
+
+def test_a_run_that_is_longer_begins_the_same(make: Callable[..., Training]) -> None:
+    """With a rate that does not depend on the length."""
+    kept: list[dict[str, Tensor]] = []
+
+    def hear(event: Event) -> None:
+        if event["event"] == "epoch" and event["epoch"] == 2:
+            kept.append(weights(long.network))
+
+    short, long = make(epochs=2, augment="digits"), make(epochs=4, augment="digits", watch=hear)
+    fit(short)
+    fit(long)
+    assert_same_bits(weights(short.network), kept[0])
+
+
+def test_a_batch_is_a_function_of_seed_epoch_and_step(make: Callable[..., Training]) -> None:
+    """In any order, and after other draws; and each of the three matters."""
+    rows = np.arange(8)
+    one, two = make(augment="photos"), make(augment="photos")
+    places = [(1, 0), (1, 1), (2, 0)]
+    forward = {place: training_batch(one, rows, *place)[0] for place in places}
+    torch.rand(7)
+    backward = {place: training_batch(two, rows, *place)[0] for place in reversed(places)}
+    for place in places:
+        assert torch.equal(forward[place], backward[place])
+    assert not torch.equal(forward[1, 0], forward[1, 1])
+    assert not torch.equal(forward[1, 0], forward[2, 0])
+    assert not torch.equal(forward[1, 0], training_batch(make(augment="photos", seed=9), rows, 1, 0)[0])
+
+
+def test_a_batch_without_augmentation_is_the_image(
+    make: Callable[..., Training], pixels: NDArray[np.uint8]
+) -> None:
+    training = make()
+    rows = shuffled(training.train_rows, seed=0, epoch=1)[:8]
+    images, targets = training_batch(training, rows, 1, 0)
+    torch.testing.assert_close(images, plain_batch(pixels, rows), rtol=1e-5, atol=1e-5)
+    assert targets.tolist() == (rows % 2).tolist()
+    assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+# Ctrl-C --------------------------------------------------------------------------------------------------
+
+
+def press_in(epoch: int) -> Watch:
+    """Presses Ctrl-C at the first progress of an epoch."""
+    pressed: list[bool] = []
+
+    def hear(event: Event) -> None:
+        if event["event"] == "progress" and event["epoch"] == epoch and not pressed:
+            pressed.append(True)
+            signal.raise_signal(signal.SIGINT)
+
+    return hear
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_one_press_ends_the_run_in_order(make: Callable[..., Training], epoch: int) -> None:
+    """The epochs that are whole count; the last weights are kept; the old handler is back."""
+    before = signal.getsignal(signal.SIGINT)
+    training = make(watch=press_in(epoch))
+    outcome = fit(training)
+    assert (outcome.reason, outcome.epochs) == ("interrupted", epoch - 1)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (training.folder.path / MODEL).exists() == (epoch > 1)
+    assert isinstance(load_network(training.folder.path / LAST)[0], Network)
+
+
+def test_a_second_press_ends_it_at_once(make: Callable[..., Training]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def hear(event: Event) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(make(watch=hear))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_handler_is_back_after_an_error(make: Callable[..., Training]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(TrainingError):
+        fit(make(optimizer="sgd", lr=1e30))
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_trains_in_another_thread(make: Callable[..., Training]) -> None:
+    """Where Python delivers no signals; the weights are those of the main thread."""
+    here, there = make(epochs=1), make(epochs=1)
+    outcomes: list[Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(fit(there)))
+    thread.start()
+    thread.join()
+    assert outcomes == [fit(here)]
+    assert_same_bits(weights(here.network), weights(there.network))

@@ -1,0 +1,170 @@
+"""Each step against the reference's formula, and the learning rate against torch's schedulers."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mirada import reference as ref
+from mirada.models import create_model
+from mirada.training.optimizer import learning_rate, make_optimizer
+from mirada.training.recipe import Recipe
+
+
+def recipe_of(**changes: object) -> Recipe:
+    return Recipe().with_settings(changes)
+
+
+# Optimizers ----------------------------------------------------------------------------------------------
+
+
+def gradients(shape: tuple[int, ...]) -> Iterator[Tensor]:
+    random = torch.Generator().manual_seed(0)
+    while True:
+        yield torch.randn(shape, generator=random, dtype=torch.float64)
+
+
+def trained(layer: nn.Linear, recipe: Recipe, steps: int) -> nn.Linear:
+    """Steps with made-up gradients, the same for the weight here and for the formula."""
+    optimizer = make_optimizer(layer, recipe)
+    for gradient in itertools.islice(gradients((2, 3)), steps):
+        layer.weight.grad, layer.bias.grad = gradient.clone(), gradient[:, 0].clone()
+        optimizer.step()
+    return layer
+
+
+@pytest.fixture
+def layer() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(3, 2).double()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_sgd_is_the_formula_of_the_notes_corrected(layer: nn.Linear, momentum: float, decay: float) -> None:
+    """v ← μ·v − α·(g + λ·W), W ← W + v; the bias without λ."""
+    weight, bias = layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy()
+    v, u = np.zeros_like(weight), np.zeros_like(bias)
+    for gradient in itertools.islice(gradients((2, 3)), 5):
+        g = gradient.numpy()
+        weight, v = ref.sgd_step(weight, g + decay * weight, velocity=v, lr=0.1, momentum=momentum)
+        bias, u = ref.sgd_step(bias, g[:, 0], velocity=u, lr=0.1, momentum=momentum)
+    trained(layer, recipe_of(optimizer="sgd", lr=0.1, momentum=momentum, weight_decay=decay), 5)
+    np.testing.assert_allclose(layer.weight.detach().numpy(), weight, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(layer.bias.detach().numpy(), bias, rtol=1e-12, atol=1e-14)
+
+
+def test_adam(layer: nn.Linear) -> None:
+    weight = layer.weight.detach().numpy().copy()
+    mean, square = np.zeros_like(weight), np.zeros_like(weight)
+    for step, gradient in enumerate(itertools.islice(gradients((2, 3)), 5), start=1):
+        weight, mean, square = ref.adam_step(
+            weight, gradient.numpy(), mean=mean, square=square, step=step, lr=0.01
+        )
+    trained(layer, recipe_of(optimizer="adam", lr=0.01), 5)
+    np.testing.assert_allclose(layer.weight.detach().numpy(), weight, rtol=1e-10, atol=1e-12)
+
+
+def test_rmsprop(layer: nn.Linear) -> None:
+    weight = layer.weight.detach().numpy().copy()
+    square = np.zeros_like(weight)
+    for gradient in itertools.islice(gradients((2, 3)), 5):
+        weight, square = ref.rmsprop_step(weight, gradient.numpy(), square=square, lr=0.01)
+    trained(layer, recipe_of(optimizer="rmsprop", lr=0.01, momentum=0.0), 5)
+    np.testing.assert_allclose(layer.weight.detach().numpy(), weight, rtol=1e-10, atol=1e-12)
+
+
+def test_rmsprop_has_the_momentum_of_the_recipe(layer: nn.Linear) -> None:
+    other = nn.Linear(3, 2).double()
+    other.load_state_dict(layer.state_dict())
+    trained(layer, recipe_of(optimizer="rmsprop", momentum=0.9), 3)
+    trained(other, recipe_of(optimizer="rmsprop", momentum=0.0), 3)
+    assert not torch.equal(layer.weight, other.weight)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize("model", ["lenet5", "resnet18"])
+def test_weights_decay_and_biases_and_norms_do_not(name: str, model: str) -> None:
+    network = create_model(model, num_classes=3)
+    optimizer = make_optimizer(network, recipe_of(optimizer=name, weight_decay=0.5))
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    for layer in network.modules():
+        for kind, parameter in layer.named_parameters(recurse=False):
+            weight = isinstance(layer, nn.Conv2d | nn.Linear) and kind == "weight"
+            assert decay.pop(id(parameter)) == (0.5 if weight else 0.0)
+    assert not decay
+
+
+def test_frozen_weights_are_left_out() -> None:
+    network = create_model("lenet5")
+    network.stem.requires_grad_(False)
+    optimizer = make_optimizer(network, Recipe())
+    assert sum(p.numel() for g in optimizer.param_groups for p in g["params"]) == 61_706 - 156
+
+
+# Learning rate -------------------------------------------------------------------------------------------
+
+
+def rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:
+    return [learning_rate(recipe, step, steps_per_epoch) for step in range(recipe.epochs * steps_per_epoch)]
+
+
+def scheduled(make: type, steps: int, lr: float, **options: float) -> list[float]:
+    """What a scheduler of torch's gives at every step."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr)
+    scheduler = make(optimizer, **options)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
+def test_constant() -> None:
+    assert rates(recipe_of(lr=0.5, epochs=3), 4) == [0.5] * 12
+
+
+def test_warmup_by_hand() -> None:
+    """Two epochs of two steps: a quarter, a half, three quarters, all of it."""
+    assert rates(recipe_of(lr=0.5, epochs=3, warmup=2), 2) == [0.125, 0.25, 0.375, 0.5, 0.5, 0.5]
+    assert rates(recipe_of(lr=0.5, epochs=2, warmup=0.5), 4)[:4] == [0.25, 0.5, 0.5, 0.5]
+
+
+def test_cosine_by_hand() -> None:
+    ours = rates(recipe_of(lr=2.0, epochs=4, schedule="cosine"), 1)
+    np.testing.assert_allclose(ours, [2.0, 1 + 0.5**0.5, 1.0, 1 - 0.5**0.5], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("epochs", "steps_per_epoch"), [(5, 7), (1, 10), (30, 1)])
+def test_cosine_is_torchs(epochs: int, steps_per_epoch: int) -> None:
+    total = epochs * steps_per_epoch
+    theirs = scheduled(torch.optim.lr_scheduler.CosineAnnealingLR, total, 0.3, T_max=total)
+    ours = rates(recipe_of(lr=0.3, epochs=epochs, schedule="cosine"), steps_per_epoch)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_cosine_begins_where_the_warmup_ends() -> None:
+    ours = rates(recipe_of(lr=0.3, epochs=5, schedule="cosine", warmup=1), 8)
+    np.testing.assert_allclose(ours[:8], 0.3 * np.arange(1, 9) / 8, rtol=1e-12)
+    theirs = scheduled(torch.optim.lr_scheduler.CosineAnnealingLR, 32, 0.3, T_max=32)
+    np.testing.assert_allclose(ours[8:], theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("warmup", [0, 0.3, 1, 2.5, 10])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_rates_stay_between_nothing_and_the_rate(warmup: float, schedule: str) -> None:
+    """Also where the warm-up is as long as the run, or longer."""
+    ours = rates(recipe_of(lr=0.3, epochs=3, schedule=schedule, warmup=warmup), 3)
+    assert all(0 < rate <= 0.3 for rate in ours)
+    assert max(ours) == pytest.approx(0.3 if warmup <= 3 else 0.3 * 9 / 30)
+
+
+def test_the_rate_is_a_function_of_the_step_alone() -> None:
+    recipe = recipe_of(lr=0.3, epochs=5, schedule="cosine", warmup=1)
+    there = [learning_rate(recipe, step, 8) for step in range(40)]
+    back = [learning_rate(recipe, step, 8) for step in reversed(range(40))]
+    assert there == back[::-1]
