@@ -1,0 +1,72 @@
+"""``mirada predict``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mirada.cli.console import Progress, table
+from mirada.cli.files import image_files, in_a_folder
+
+if TYPE_CHECKING:
+    from mirada.evaluation.predictions import Predictions
+
+
+@click.command()
+@click.argument("model", type=click.Path(exists=True, dir_okay=False))
+@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True))
+@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Classes to show.")
+@click.option(
+    "--csv",
+    "csv_file",
+    type=click.Path(dir_okay=False),
+    callback=in_a_folder,
+    help="Write a table with all classes.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    callback=in_a_folder,
+    help="The same as JSON; - prints it.",
+)
+@click.option("--device", default="auto", show_default=True)
+def command(
+    model: str, images: tuple[str, ...], top: int, csv_file: str | None, json_file: str | None, device: str
+) -> int:
+    """Say what a model sees in images (files or folders).
+
+    A file that cannot be read gets a row that says so, and the exit code is then 1.
+    """
+    files = image_files(images)
+    if not files:
+        raise click.UsageError(f"No image files in {', '.join(images)}.")
+    from mirada.model import load_model
+
+    with Progress() as progress:
+        predictions = load_model(model, device=device).predict(files, watch=progress.watch)
+    if csv_file:
+        predictions.to_csv(csv_file)
+    text = json.dumps(predictions.to_json(), indent=1, ensure_ascii=False)
+    if json_file and json_file != "-":
+        Path(json_file).write_text(text + "\n", encoding="utf-8")
+    click.echo(text if json_file == "-" else _table(predictions, top))
+    return 1 if predictions.failed else 0
+
+
+def _table(predictions: Predictions, top: int) -> str:
+    problems = [[file.path, f"cannot be read: {file.reason}"] for file in predictions.failed]
+    if predictions.task == "regression":
+        values = [f"{value:.4g} {predictions.unit}".rstrip() for value in predictions.predicted]
+        rows = [[path, value] for path, value in zip(predictions.paths, values, strict=True)]
+        return table(["file", "predicted"], rows + problems, left=2)
+    rows = [
+        [path, "  ".join(f"{predictions.classes[number]} {outputs[number]:.1%}" for number in numbers)]
+        for path, outputs, numbers in zip(
+            predictions.paths, predictions.outputs, predictions.top(top), strict=True
+        )
+    ]
+    return table(["file", "classes, most probable first"], rows + problems, left=2)

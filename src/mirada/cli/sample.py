@@ -1,0 +1,26 @@
+"""``mirada sample``."""
+
+import click
+
+from mirada.cli.console import Progress
+from mirada.errors import nearest
+
+KINDS = {
+    "digits": "1,797 real handwritten digits, 8 × 8 pixels, 10 classes",
+    "shapes": "drawn shapes on textured ground, with their true boxes in boxes.csv",
+}
+
+
+@click.command(epilog="  ".join(f"{kind}: {text}." for kind, text in KINDS.items()))
+@click.argument("kind", metavar="digits|shapes")
+@click.argument("folder", type=click.Path(file_okay=False))
+def command(kind: str, folder: str) -> int:
+    """Write a small data set into FOLDER, which must be new or empty."""
+    if kind not in KINDS:
+        raise click.UsageError(f'There is no sample "{kind}". {nearest(kind, KINDS)}')
+    from mirada.data.samples import SAMPLES
+
+    with Progress() as progress:
+        count = SAMPLES[kind](folder, watch=progress.watch)
+    click.echo(f"{count:,} images written to {folder}")
+    return 0

@@ -1,0 +1,142 @@
+"""``mirada train``."""
+
+from typing import Any
+
+import click
+
+from mirada.cli.console import Progress, counts_table, figure
+
+TRIVIAL = 5  # classes, up to which the top-5 accuracy is 100 % whatever the network does
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True))
+@click.option("--model", help="A network of `mirada models`. [default: resnet18]")
+@click.option("--epochs", type=int, help="Passes over the training images.")
+@click.option("--batch-size", type=int, help="Images per step.")
+@click.option("--lr", type=float, help="Learning rate.")
+@click.option("--image-size", type=int, help="Side of the network's input in pixels.")
+@click.option("--device", help="cpu, cuda, cuda:1, mps. [default: the best there is]")
+@click.option("--precision", help="auto, bfloat16 or float32. [default: auto]")
+@click.option("--seed", type=int, help="Same seed, same machine: same weights. [default: 0]")
+@click.option("--recipe", type=click.Path(exists=True, dir_okay=False), help="A TOML file of settings.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of a recipe.")
+@click.option("--output", type=click.Path(), help="The run folder. [default: runs/<data>-<model>]")
+def command(
+    data: str, recipe: str | None, settings: tuple[str, ...], output: str | None, **flags: Any
+) -> int:
+    """Train a network on a folder of images.
+
+    DATA holds a folder per class, or train, val and test folders with a folder per class in each. What is
+    missing of validation and test is set aside, and the test images are used once, at the end. Leaves a run
+    folder with the model, predictions and report.html.
+    """
+    chosen = _recipe(recipe, {key: value for key, value in flags.items() if value is not None}, settings)
+    from mirada.data.sources import load_data
+
+    index = load_data(data)  # said before torch is loaded
+    from mirada.job import train
+
+    with Progress() as progress:
+        run = train(index, recipe=chosen, output=output, watch=_Lines(progress).hear)
+    if run.outcome.reason == "interrupted":
+        click.echo(f"Interrupted. What there is: {run.folder}", err=True)
+        click.echo(run.report_path)
+        return 130
+    click.echo(run.report_path)
+    return 0
+
+
+def _recipe(file: str | None, flags: dict[str, Any], settings: tuple[str, ...]) -> Any:
+    """The model's recipe, then the file's settings, then --set, then the flags."""
+    from mirada.models import find
+    from mirada.training.recipe import Recipe, read_settings, recipe_for
+
+    stated = read_settings(file) if file else {}
+    pairs = dict(_pair(text) for text in settings)
+    model = flags.get("model") or pairs.get("model") or stated.get("model") or Recipe.model
+    find(str(model))
+    recipe = recipe_for(str(model))
+    if file:
+        recipe = recipe.with_settings(stated, origin=file)
+    return recipe.with_settings(pairs, origin="--set").with_settings(flags)
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    """``key=value``, the value as TOML has it, or else as a plain word."""
+    import tomllib
+
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f'--set needs KEY=VALUE. Got "{text}".')
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _loss(value: float) -> str:
+    """Four decimals, so that the numbers stand in a column; fewer digits for a loss that has run away."""
+    return f"{value:.4f}" if value < 1000 else f"{value:.1e}"
+
+
+class _Lines:
+    """Turns the events of a run into lines and a progress bar."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.last: dict[str, Any] = {}
+        self.excluded = 0
+        self.classes = 0
+
+    def hear(self, event: dict[str, Any]) -> None:
+        tell = getattr(self, f"_{event['event']}", None)
+        if tell:
+            tell(event)
+
+    def _progress(self, event: dict[str, Any]) -> None:
+        if event["what"] == "training":
+            rate = self.last.get("images_per_second")
+            speed = f", {rate:,.0f} images/s" if rate else ""
+            event = {**event, "note": f"epoch {event['epoch']}{speed}"}
+        self.progress.watch(event)
+
+    def _start(self, event: dict[str, Any]) -> None:
+        self.classes = max(len(names) for names in event["counts"].values())
+        self.progress.line(counts_table(event["counts"]))
+        self.progress.line(f"{event['split_note']}")
+        decoded = f"{event['decoded']:,} images decoded" if event["decoded"] else "all images in the cache"
+        self.progress.line(f"{event['parameters']:,} parameters, {decoded}, training on {event['compute']}.")
+
+    def _excluded(self, event: dict[str, Any]) -> None:
+        self.excluded += 1
+        if self.excluded <= 10:
+            self.progress.line(f"left out: {event['path']}: {event['reason']}")
+        elif self.excluded == 11:
+            self.progress.line("left out: more, all named in events.jsonl and in the report")
+
+    def _epoch(self, event: dict[str, Any]) -> None:
+        self.last = event
+        told = {key.removeprefix("val_"): value for key, value in event.items() if key.startswith("val_")}
+        if self.classes <= TRIVIAL:
+            told.pop("top5", None)
+        shown = [f"{key} {figure(key, value)}" for key, value in told.items() if key != "loss"]
+        self.progress.line(
+            f"epoch {event['epoch']:3}  {event['seconds']:6.2f} s  loss {_loss(event['train_loss'])}  "
+            f"validation loss {_loss(event['val_loss'])}  {'  '.join(shown)}{'  best' if event['best'] else ''}"
+        )
+
+    def _stopped(self, event: dict[str, Any]) -> None:
+        if event["reason"] == "early":
+            self.progress.line(
+                f"Stopped after epoch {event['epochs']}: no improvement for `patience` epochs."
+            )
+
+    def _best(self, event: dict[str, Any]) -> None:
+        self.progress.line(f"best epoch: {event['epoch']}")
+
+    def _evaluation(self, event: dict[str, Any]) -> None:
+        names = {"val": "validation", "test": "test"}
+        skip = ("event", "split", "n")
+        shown = [f"{key} {figure(key, value)}" for key, value in event.items() if key not in skip]
+        self.progress.line(f"{names[event['split']]}, {event['n']:,} images: {', '.join(shown)}")

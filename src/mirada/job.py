@@ -1,0 +1,344 @@
+"""The main job, from end to end: images → cache → training → predictions → maps → report, in one run folder."""
+
+import os
+import platform
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mirada.checkpoint import Card
+from mirada.compute import Compute, choose, deterministic, processor_name
+from mirada.data.augment import Augmentation
+from mirada.data.batches import channel_statistics
+from mirada.data.cache import Cache, open_cache
+from mirada.data.index import Index
+from mirada.data.parallel import Watch
+from mirada.data.preprocessing import Preprocessing
+from mirada.data.sources import load_data, require_images
+from mirada.data.splits import complete_splits, save_splits
+from mirada.errors import DataError, InvalidArgument, RecipeError, TrainingError, nearest
+from mirada.evaluation.evaluate import Evaluation, evaluate
+from mirada.gallery import draw_maps, save_samples
+from mirada.model import load_model
+from mirada.models import find
+from mirada.report import write_report
+from mirada.summary import summarize
+from mirada.training.loop import Outcome, Training, fit
+from mirada.training.loss import outputs_for
+from mirada.training.recipe import Recipe, recipe_for
+from mirada.training.run_folder import MODEL, RunFolder, free_name
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished, or interrupted, training run and where its files are."""
+
+    folder: Path
+    outcome: Outcome
+    evaluations: Mapping[str, Evaluation]
+
+    @property
+    def model_path(self) -> Path:
+        """The best model by validation."""
+        return self.folder / MODEL
+
+    @property
+    def report_path(self) -> Path:
+        """The report, one self-contained HTML file."""
+        return self.folder / "report.html"
+
+
+def train(
+    data: Index | str | Path,
+    *,
+    model: str | None = None,
+    recipe: Recipe | None = None,
+    output: str | Path | None = None,
+    watch: Watch | None = None,
+    **settings: Any,
+) -> Run:
+    """Trains a network on images and leaves a run folder with model, predictions, maps and report.
+
+    ``model`` is a name of ``list_models``, by default the recipe's, which is resnet18. ``settings`` are fields of
+    ``Recipe`` (``epochs=25``, ``image_size=64``, …) on top of ``recipe``, which is the model's own by default.
+    ``output`` is the run folder: ``runs/<data>-<model>`` by default, numbered if it exists. ``watch`` hears
+    events (dicts) as they happen. The test split is used once, at the end.
+
+    Raises ``DataError``, ``RecipeError``, ``InvalidArgument`` for what cannot be used, ``TrainingError`` when the
+    loss is no longer a number.
+    """
+    named = {} if model is None else {"model": model}
+    chosen = (recipe or recipe_for(model or Recipe.model)).with_settings(named | settings)
+    find(chosen.model)
+    index = data if isinstance(data, Index) else load_data(data)
+    with torch.random.fork_rng(), deterministic():
+        return _Job(chosen, index, watch or (lambda event: None)).run(output)
+
+
+def augmentation_of(recipe: Recipe) -> Augmentation:
+    """The recipe's augmentation. Raises ``RecipeError`` for an unknown key or a value out of range."""
+    known = Augmentation.__dataclass_fields__
+    for key in recipe.augment:
+        if key not in known:
+            raise RecipeError(f'augment: there is no setting "{key}". {nearest(key, known)}')
+    try:
+        return Augmentation(**recipe.augment)
+    except (InvalidArgument, TypeError) as error:
+        raise RecipeError(f"augment: {error}") from error
+
+
+class _Job:
+    """One run of ``train``, step by step."""
+
+    def __init__(self, recipe: Recipe, index: Index, watch: Watch) -> None:
+        self.recipe = recipe
+        self.watch = watch
+        self.compute = choose(recipe.device, recipe.precision)
+        self.augmentation = augmentation_of(recipe)
+        _require_targets(index)
+        self.num_classes = outputs_for(recipe, index.task, len(index.classes))
+        self.index, self.split_note = complete_splits(
+            index, val_fraction=recipe.val_fraction, test_fraction=recipe.test_fraction, seed=recipe.seed
+        )
+        torch.manual_seed(recipe.seed)
+        self.network = self._card(self.index, _unit_scale(recipe)).build()  # fails early on images too small
+
+    def run(self, output: str | Path | None) -> Run:
+        cache = open_cache(self.index, _unit_scale(self.recipe), watch=self.watch)
+        _require_splits(cache.index)
+        card = self._card(cache.index, self._preprocessing(cache))
+        name = f"{self.index.root.resolve().name}-{self.recipe.model}"
+        folder = RunFolder(Path(output) if output else free_name(Path("runs"), name))
+        started = datetime.now(UTC)
+        with _all_or_nothing(folder.path):
+            training = self._prepare(folder, cache, card)
+        try:
+            outcome, evaluations = _learn(training)
+        finally:  # a run that fails, too, leaves a report of how far it came
+            folder.json("environment.json", _environment(folder, self.compute, self.index, started))
+            write_report(folder.path)
+        return Run(folder.path, outcome, evaluations)
+
+    def _prepare(self, folder: RunFolder, cache: Cache, card: Card) -> Training:
+        """Writes all that is known before training, and builds what training needs."""
+        self._describe(folder, cache, card)
+        training = Training(
+            network=self.network,
+            card=card,
+            cache=cache,
+            recipe=self.recipe,
+            augmentation=self.augmentation,
+            compute=self.compute,
+            folder=folder,
+            watch=_both(folder, self.watch),
+        )
+        save_samples(training, folder.path / "samples.jpg")
+        return training
+
+    def _preprocessing(self, cache: Cache) -> Preprocessing:
+        """With the mean and standard deviation that the recipe asks for."""
+        plain = _unit_scale(self.recipe)
+        if self.recipe.normalize == "unit":
+            return plain
+        if self.recipe.normalize == "imagenet":
+            mean, std = IMAGENET
+            if plain.channels == 1:
+                mean, std = (sum(mean) / 3,), (sum(std) / 3,)  # type: ignore[assignment]
+        else:
+            mean, std = channel_statistics(cache, cache.index.rows("train"))  # type: ignore[assignment]
+        return replace(plain, mean=mean, std=std)
+
+    def _card(self, index: Index, preprocessing: Preprocessing) -> Card:
+        card = Card(
+            model=self.recipe.model,
+            num_classes=self.num_classes,
+            in_channels=preprocessing.channels,
+            image_size=preprocessing.size,
+            task=index.task,
+            classes=index.classes,
+            unit=index.unit,
+            preprocessing=preprocessing,
+            recipe=self.recipe.to_dict(),
+            provenance={
+                "mirada": version("mirada"),
+                "torch": torch.__version__,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "data": str(index.root.resolve()),
+                "counts": index.counts(),
+                "excluded": len(index.excluded),
+            },
+        )
+        if index.task == "classification":
+            return card
+        values = index.targets[index.rows("train")]
+        mean, std = float(values.mean()), float(values.std())
+        same = std <= 1e-9 * np.abs(values).max()  # but for rounding
+        return replace(card, target_mean=mean, target_std=1.0 if same else std)
+
+    def _describe(self, folder: RunFolder, cache: Cache, card: Card) -> None:
+        """Writes what is known before training: recipe, data, splits, network."""
+        index = cache.index
+        excluded = [{"path": item.path, "reason": item.reason} for item in index.excluded]
+        (folder.path / "recipe.toml").write_text(self.recipe.to_toml(), encoding="utf-8")
+        save_splits(index, folder.path / "splits.csv")
+        data = {
+            "root": str(index.root),
+            "task": index.task,
+            "classes": list(index.classes),
+            "unit": index.unit,
+            "counts": index.counts(),
+            "excluded": excluded,
+            "split_note": self.split_note,
+        }
+        folder.json("data.json", data)
+        summary = summarize(self.network, (card.in_channels, *card.image_size))
+        folder.json(
+            "model.json",
+            {
+                "name": card.model,
+                "parameters": summary.parameters,
+                "macs": summary.macs,
+                "image": [card.in_channels, *card.image_size],
+                "preprocessing": _sentence(card.preprocessing),
+                "summary": str(summary),
+            },
+        )
+        tell = _both(folder, self.watch)
+        tell({
+            "event": "start", "folder": str(folder.path), "compute": str(self.compute), "decoded": cache.decoded,
+            "counts": index.counts(), "split_note": self.split_note, "parameters": summary.parameters,
+        })  # fmt: skip
+        for item in excluded:
+            tell({"event": "excluded", **item})
+
+
+@contextmanager
+def _all_or_nothing(folder: Path) -> Iterator[None]:
+    """Takes a run folder away again if it cannot be prepared."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+
+
+def _require_targets(index: Index) -> None:
+    """Raises ``DataError`` if an image to train or validate on has no usable target."""
+    if index.task == "regression":
+        usable = np.isfinite(index.targets)
+    else:
+        usable = (index.targets >= 0) & (index.targets < len(index.classes))
+    bad = np.flatnonzero(~usable & (index.splits != "test"))
+    if len(bad):
+        raise DataError(
+            f"{index.path(bad[0])}: has no target to train on ({index.targets[bad[0]]}); {len(bad):,} images have "
+            f"none. Leave them out of the Index."
+        )
+
+
+def _require_splits(index: Index) -> None:
+    """Raises ``DataError`` if decoding left too little to train or validate on."""
+    require_images(index)
+    if len(index.rows("train")) < 2 or len(index.rows("val")) < 1:
+        counts = {split: len(index.rows(split)) for split in ("train", "val")}
+        raise DataError(
+            f"{index.root}: {counts['train']} images to train on and {counts['val']} for validation are too few; "
+            f"at least 2 and 1 are needed."
+        )
+
+
+def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation]]:
+    """Trains, then evaluates the best model, unless Ctrl-C was pressed."""
+    try:
+        outcome = fit(training)
+    except TrainingError as error:
+        training.watch({"event": "stopped", "reason": str(error).rstrip(".")})
+        raise
+    training.watch({"event": "stopped", "reason": outcome.reason, "epochs": outcome.epochs})
+    if outcome.best_epoch:
+        training.watch({"event": "best", "epoch": outcome.best_epoch})
+    if outcome.reason == "interrupted":
+        return outcome, {}
+    try:
+        return outcome, _conclude(training.folder, training.cache, training.compute, training.watch)
+    except KeyboardInterrupt:
+        training.watch({"event": "stopped", "reason": "interrupted during the final evaluation"})
+        return replace(outcome, reason="interrupted"), {}
+
+
+def _conclude(folder: RunFolder, cache: Cache, compute: Compute, watch: Watch) -> dict[str, Evaluation]:
+    """Evaluates the best model on validation and, for the first and only time, test images; draws maps."""
+    model = load_model(folder.path / MODEL, device=str(compute.device))
+    splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
+    predictions = model.predict_cached(cache, splits)
+    predictions.to_csv(folder.path / "predictions.csv")
+    evaluations = {split: evaluate(predictions.of_split(split)) for split in splits}
+    folder.json("evaluation.json", {split: result.to_dict() for split, result in evaluations.items()})
+    for split, result in evaluations.items():
+        values = {metric.name: metric.value for metric in result.metrics}
+        watch({"event": "evaluation", "split": split, "n": result.n, **values})
+    folder.json("maps.json", draw_maps(model, cache.index, predictions.of_split(splits[-1]), folder.path))
+    return evaluations
+
+
+def _unit_scale(recipe: Recipe) -> Preprocessing:
+    """The recipe's decoding, with pixel values 0 … 1 and no further scaling."""
+    channels = 3 if recipe.mode == "RGB" else 1
+    return Preprocessing(
+        mode=recipe.mode,
+        size=recipe.image_size,
+        policy=recipe.policy,
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+    )
+
+
+def _sentence(pre: Preprocessing) -> str:
+    colour = "RGB" if pre.mode == "RGB" else "grey"
+    how = {"stretch": "stretched", "pad": "padded with black", "crop": "cropped at the centre"}[pre.policy]
+    mean, std = (", ".join(f"{value:.3g}" for value in values) for values in (pre.mean, pre.std))
+    return (
+        f"Turned upright by EXIF, decoded as 8-bit {colour}, {how} to {pre.size[0]} × {pre.size[1]} pixels, "
+        f"then (value / 255 − mean) / std with mean {mean} and std {std}."
+    )
+
+
+def _environment(
+    folder: RunFolder, compute: Compute, index: Index, started: datetime
+) -> dict[str, str | int | float]:
+    command = ["mirada", "train", str(index.root), "--recipe", str(folder.path / "recipe.toml")]
+    return {
+        "mirada": version("mirada"),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": f"{processor_name()}, {os.cpu_count()} cores",
+        "threads": torch.get_num_threads(),
+        "device": str(compute.device),
+        "precision": compute.precision,
+        "command": shlex.join(command),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(folder.seconds, 2),
+    }
+
+
+def _both(folder: RunFolder, watch: Watch) -> Watch:
+    """Tells the run folder first, then the watcher."""
+
+    def tell(event: dict[str, Any]) -> None:
+        folder.event(event)
+        watch(event)
+
+    return tell

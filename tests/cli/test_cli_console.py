@@ -1,0 +1,71 @@
+"""Progress with and without a terminal, tables, numbers as people read them."""
+
+import io
+import sys
+
+import pytest
+
+from mirada.cli import console
+from mirada.cli.console import Progress, counts_table, figure, table
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def event(done: int) -> dict[str, object]:
+    return {"event": "progress", "what": "decoding", "done": done, "total": 2000}
+
+
+def test_plain_lines_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.0)
+    with Progress() as progress:
+        progress.watch({"event": "epoch"})
+        progress.watch(event(1000))
+        progress.line("a line")
+        progress.watch(event(2000))  # the end is told by what follows
+    assert capsys.readouterr() == ("a line\n", "decoding: 1,000 of 2,000\n")
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 1000.0)
+    with Progress() as progress:
+        progress.watch(event(1000))
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+def test_a_bar_on_a_terminal(redirected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines stay above the bar; with standard output in a file they go into the file."""
+    out, err = io.StringIO() if redirected else Terminal(), Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    with Progress() as progress:
+        progress.line("before")
+        progress.watch({**event(1000), "note": "epoch 1"})
+        progress.line("between [red]")
+        assert progress.bar is not None
+        progress.watch(event(2000))
+        assert progress.bar is None
+        progress.line("after")
+    assert out.getvalue() == ("before\nbetween [red]\nafter\n" if redirected else "before\nafter\n")
+    assert ("between [red]" in err.getvalue()) is not redirected
+    assert "decoding" in err.getvalue() and "2000/2000" in err.getvalue()
+
+
+def test_tables() -> None:
+    assert table(["name", "n"], [["a", "1"], ["longer", "1,000"]]) == (
+        "name        n\na           1\nlonger  1,000"
+    )
+    assert counts_table({"train": {"a": 1200, "b": 3}, "test": {"a": 1}}) == (
+        "class  train  test\na      1,200     1\nb          3     0\nall    1,203     1"
+    )
+
+
+def test_figures() -> None:
+    assert figure("accuracy", 0.98765) == "98.8%"
+    assert figure("mae", 12.3456, "months") == "12.35 months"
+    assert figure("r2", 0.5) == "0.5" and figure("r2", None) == "–"

@@ -1,0 +1,145 @@
+"""The door: help without torch, wrong verbs, exit codes, readers that go away."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from mirada.cli import VERBS, main, run
+
+Cli = Callable[..., Any]
+
+LIGHT = """
+import sys
+from mirada.cli import run
+code = run(sys.argv[1:])
+heavy = [name for name in ("torch", "numpy", "PIL", "rich", "sklearn") if name in sys.modules]
+assert not heavy, heavy
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["models"], ["sumary"], []], ids=" ".join)
+def test_light_commands_import_nothing_heavy(arguments: list[str], shell: Cli) -> None:
+    code = shell(*arguments, prefix=("-c", LIGHT)).code
+    assert code == (0 if arguments and arguments[0] != "sumary" else 2)
+
+
+def test_help_of_every_verb_is_light(shell: Cli) -> None:
+    every = "import sys\nfrom mirada.cli import run\n" + "".join(
+        f"assert run(['{verb}', '--help']) == 0\n" for verb in VERBS
+    )
+    check = "assert not {'torch', 'numpy', 'PIL', 'rich', 'sklearn'} & sys.modules.keys()\n"
+    code, out, err = shell(prefix=("-c", every + check))
+    assert code == 0, err
+    assert out.count("Usage: mirada ") == len(VERBS)
+
+
+def test_help(cli: Cli) -> None:
+    answer = cli("--help")
+    assert answer.code == 0 and answer.err == ""
+    assert all(re.search(rf"^  {verb} ", answer.out, re.MULTILINE) for verb in VERBS)
+    assert "VERB" in answer.out and "COMMAND" not in answer.out
+    assert cli("-h").out == answer.out
+    nothing = cli()
+    assert nothing.code == 2 and nothing.out == "" and "Usage: mirada" in nothing.err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb(verb: str, cli: Cli) -> None:
+    answer = cli(verb, "--help")
+    assert answer.code == 0 and answer.out.startswith(f"Usage: mirada {verb} ")
+    assert max(map(len, answer.out.splitlines())) <= 80
+
+
+def test_version(cli: Cli) -> None:
+    assert re.fullmatch(r"mirada \d+\.\d+\.\d+\n", cli("--version").out)
+
+
+def test_wrong_use_is_one_sentence(cli: Cli) -> None:
+    answer = cli("trian", "data")
+    assert answer.code == 2 and answer.out == ""
+    assert answer.err == (
+        'Error: There is no verb "trian". Did you mean "train"? Known: check, evaluate, explain, models, predict, '
+        "sample, summary, train.\n"
+    )
+    for wrong in (
+        ["train"],
+        ["train", "absent"],
+        ["predict", "--frobnicate"],
+        ["summary", "lenet5", "--classes", "0"],
+    ):
+        answer = cli(*wrong)
+        assert answer.code == 2 and answer.out == "" and answer.err.startswith("Error: "), wrong
+        assert answer.err.count("\n") == 1, answer.err
+
+
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(shell: Cli) -> None:
+    for arguments, code in ((["summary", "lenet6", "--debug"], 2), (["--debug", "check", "/dev/null"], 1)):
+        found, _, err = shell(*arguments)
+        assert found == code
+        assert "Traceback" in err and err.splitlines()[-1].startswith("Error: ")
+
+
+def test_the_systems_errors_are_one_sentence(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    answer = cli("check", tmp_path / "a.png")
+    assert answer == (
+        1,
+        "",
+        f"Error: {tmp_path / 'a.png'}: expected a folder of images, found a file there.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (OSError(28, "No space left on device", "out.csv"), 1, "Error: out.csv: no space left on device.\n"),
+        (OSError("odd"), 1, "Error: odd\n"),
+        (KeyboardInterrupt(), 130, "\nInterrupted.\n"),
+        (click.UsageError("So not."), 2, "Error: So not.\n"),
+    ],
+)
+def test_exit_codes(
+    error: BaseException, code: int, text: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(pattern: str) -> None:
+        raise error
+
+    monkeypatch.setattr("mirada.cli.models.list_models", fail)
+    assert cli("models") == (code, "", text)
+
+
+def test_main_exits_with_the_code() -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["no-such-verb"])
+    assert caught.value.code == 2
+
+
+def test_python_m_mirada(shell: Cli) -> None:
+    code, out, err = shell("models", "le*")
+    assert code == 0 and err == "" and "lenet5" in out
+
+
+@pytest.mark.parametrize("lines", [1, 20_000])
+def test_a_reader_that_goes_away(lines: int, shell: Cli) -> None:
+    """Little output meets the closed pipe when it is flushed, much of it while it is printed; both end quietly."""
+    script = (
+        "import mirada.cli.models as models\nfrom mirada.cli import main\n"
+        f"models._with_source_left = lambda *_: ['x' * 80] * {lines}\nmain(['models'])"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert shell(prefix=("-c", script), stdout=writer) == (0, "", "")
+    finally:
+        os.close(writer)
+
+
+def test_run_returns_what_the_verb_says(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "nothing*"]) == 1
+    assert capsys.readouterr().err == 'No network matches "nothing*". mirada models lists them all.\n'

@@ -1,0 +1,222 @@
+"""``mirada train``: what it says, what it leaves, what it refuses, and Ctrl-C."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirada.checkpoint import load_network
+
+Cli = Callable[..., Any]
+PROGRESS = re.compile(r"^\w+: [\d,]+ of [\d,]+\n", re.MULTILINE)  # a slow machine tells how far it is
+TINY = ("--epochs", "2", "--image-size", "32", "--batch-size", "16", "--device", "cpu")
+
+
+def test_what_it_says(cli: Cli, shapes: Path, unchanged: None) -> None:
+    code, out, err = cli("train", shapes, "--model", "lenet5", *TINY, "--output", "run")
+    assert code == 0 and err == ""
+    lines = out.splitlines()
+    assert lines[0].split() == ["class", "train", "val", "test"] and lines[5].split() == [
+        "all",
+        "40",
+        "8",
+        "12",
+    ]
+    assert lines[6] == (
+        "Set aside, stratified, with seed 0: 20% of the training images for validation. splits.csv names them."
+    )
+    assert lines[7].startswith("61,196 parameters, ") and lines[7].endswith(", training on cpu in float32.")
+    assert [line.split()[:2] for line in lines[8:10]] == [["epoch", "1"], ["epoch", "2"]]
+    assert lines[8].endswith("best") and "validation loss" in lines[8] and "%" in lines[8]
+    assert lines[10].startswith("best epoch: ")
+    assert lines[11].startswith("validation, 8 images: accuracy ") and lines[12].startswith(
+        "test, 12 images: "
+    )
+    assert lines[13:] == [str(Path("run") / "report.html")]
+
+
+def test_settings_come_in_layers(cli: Cli, shapes: Path, tmp_path: Path) -> None:
+    """The model's recipe < the file < --set < the flags, whoever names the model."""
+    (tmp_path / "r.toml").write_text(
+        'model = "simplecnn"\nepochs = 9\nlr = 0.5\nseed = 4\n[augment]\nzoom = 0.3\n'
+    )
+    common = ("--recipe", "r.toml", "--set", "lr=0.002", "--set", "epochs=1", "--set", "policy=pad")
+    assert cli("train", shapes, *common, "--image-size", "32", "--output", "a").code == 0
+    left = tomllib.loads((tmp_path / "a" / "recipe.toml").read_text())
+    assert left["model"] == "simplecnn" and left["normalize"] == "unit"  # the network's own recipe
+    assert (left["epochs"], left["lr"], left["seed"], left["policy"]) == (1, 0.002, 4, "pad")
+    assert left["image_size"] == [32, 32] and left["augment"] == {"zoom": 0.3}
+    settings = (
+        "--set",
+        "model=lenet5",
+        "--set",
+        'augment="none"',
+        "--set",
+        "augment.zoom=0.1",
+        "--epochs",
+        "1",
+    )
+    assert cli("train", shapes, *settings, "--output", "b").code == 0
+    left = tomllib.loads((tmp_path / "b" / "recipe.toml").read_text())
+    assert left["model"] == "lenet5" and left["mode"] == "L" and left["image_size"] == [32, 32]
+    assert left["augment"] == {"zoom": 0.1}
+
+
+def test_wrong_settings(cli: Cli, shapes: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("epochs = \n")
+    (tmp_path / "unknown.toml").write_text("epoch = 3\n")
+    (tmp_path / "typed.toml").write_text('epochs = "three"\n')
+    wrong = {
+        ("--set", "epoch=3"): '--set: there is no setting "epoch". Did you mean "epochs"? Known: ',
+        ("--set", "lr=fast"): "--set: `lr` must be of type float. Got 'fast'.",
+        ("--set", "lr"): '--set needs KEY=VALUE. Got "lr".',
+        ("--set", "optimizer=sdg"): '--set: `optimizer` cannot be "sdg". Did you mean "sgd"?',
+        ("--set", "augment.zom=0.1"): 'augment: there is no setting "zom". Did you mean "zoom"?',
+        ("--set", "augment=nots"): '--set: there is no augmentation "nots". Did you mean "notes"?',
+        ("--set", "augment.zoom=-3"): "augment: ",
+        (
+            "--set",
+            "loss=binary_cross_entropy",
+        ): 'The loss "binary_cross_entropy" is for two classes; there are 4.',
+        ("--model", "lenet6"): 'There is no network "lenet6". Did you mean "lenet5"?',
+        ("--epochs", "0"): "`epochs` must be above 0. Got 0.",
+        ("--epochs", "many"): "Invalid value for '--epochs'",
+        ("--model", "lenet5", "--image-size", "8"): "Images of 8 × 8 pixels are too small for this network",
+        ("--recipe", "bad.toml"): "bad.toml: no valid TOML (Invalid value (at line 1, column 10)).",
+        ("--recipe", "unknown.toml"): 'unknown.toml: there is no setting "epoch". Did you mean "epochs"?',
+        ("--recipe", "typed.toml"): "typed.toml: `epochs` must be of type int. Got 'three'.",
+        ("--device", "abacus"): 'The device "abacus" is not available here. Try --device cpu.',
+    }
+    for arguments, text in wrong.items():
+        code, out, err = cli("train", shapes, *arguments)
+        assert (code, out) == (2, "") and err.startswith(f"Error: {text}") and err.count("\n") == 1, err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.toml", "typed.toml", "unknown.toml"]
+
+
+def test_an_existing_folder_is_left_alone(cli: Cli, shapes: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("precious")
+    code, out, err = cli("train", shapes, "--model", "lenet5", *TINY, "--output", "run")
+    assert (code, out) == (1, "")
+    assert err == "Error: run: exists already; a run is never overwritten. Choose another --output.\n"
+    assert [path.read_text() for path in (tmp_path / "run").iterdir()] == ["precious"]
+
+
+def test_bad_files_are_named(cli: Cli, shapes: Path, tmp_path: Path) -> None:
+    shutil.copytree(shapes, tmp_path / "data")
+    for number in range(12):
+        (tmp_path / "data" / "train" / "star" / f"bad{number:02}.png").write_bytes(b"no image %d" % number)
+    code, out, _ = cli("train", "data", "--model", "lenet5", *TINY, "--output", "run")
+    assert code == 0
+    named = [line for line in out.splitlines() if line.startswith("left out: ")]
+    assert len(named) == 11 and named[0].startswith("left out: train/star/bad00.png: not an image")
+    assert named[10] == "left out: more, all named in events.jsonl and in the report"
+    left = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert sum(event["event"] == "excluded" for event in left) == 12
+
+
+@pytest.mark.slow
+def test_a_loss_that_runs_away(cli: Cli, shapes: Path) -> None:
+    code, _, err = cli(
+        "train", shapes, "--model", "resnet18", *TINY, "--lr", "1e6", "--output", "run",
+        "--set", "optimizer=sgd", "--set", "warmup=0", "--set", "schedule=constant",
+    )  # fmt: skip
+    assert (
+        code == 1 and err.startswith("Error: The loss is no longer a number (epoch ") and err.count("\n") == 1
+    )
+
+
+def test_stopping_early_is_said(cli: Cli, shapes: Path) -> None:
+    code, out, _ = cli(
+        "train", shapes, "--model", "lenet5", *TINY, "--epochs", "50", "--lr", "1e-9", "--set", "patience=1",
+        "--output", "run",
+    )  # fmt: skip
+    assert code == 0 and "no improvement for `patience` epochs." in out
+
+
+def interrupted(arguments: list[object], cwd: Path, *, when: Callable[[str], bool]) -> tuple[int, str, str]:
+    """A run in a process of its own that gets SIGINT once a line of its output is the right one."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mirada", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if when(line):
+                process.send_signal(signal.SIGINT)
+                break
+        out, err = process.communicate(timeout=60)
+    return process.returncode, "".join(lines) + out, PROGRESS.sub("", err)
+
+
+def test_interrupted_during_training(shapes: Path, tmp_path: Path) -> None:
+    arguments = ["train", shapes, "--model", "lenet5", *TINY, "--epochs", "100000", "--output", "run"]
+    code, out, err = interrupted(arguments, tmp_path, when=lambda line: line.startswith("epoch   1"))
+    assert code == 130 and "Traceback" not in err
+    assert err == "Interrupted. What there is: run\n"
+    assert out.endswith("run/report.html\n")
+    for name in ("model.safetensors", "checkpoints/last.safetensors"):
+        load_network(tmp_path / "run" / name)
+    assert "interrupted" in (tmp_path / "run" / "report.html").read_text()
+
+
+PRESS = """
+import os, signal, {module} as module
+from mirada.cli import main
+original, calls = module.{function}, []
+def pressing(*arguments, **named):
+    calls.append(1)
+    if len(calls) == {call}:
+        os.kill(os.getpid(), signal.SIGINT)
+    return original(*arguments, **named)
+module.{function} = pressing
+main(["train", *{arguments}])
+"""
+
+
+def pressed(cwd: Path, arguments: list[str], module: str, function: str, call: int) -> tuple[int, str, str]:
+    """A run in a process of its own that gets SIGINT at one call of a function."""
+    script = PRESS.format(module=module, function=function, call=call, arguments=arguments)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True, timeout=120
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, PROGRESS.sub("", done.stderr)
+
+
+@pytest.mark.slow
+def test_interrupted_in_the_first_epoch(shapes: Path, tmp_path: Path) -> None:
+    """Nothing is the best yet, but what was learned is kept."""
+    arguments = [str(shapes), "--model", "lenet5", *TINY, "--output", "run"]
+    code, out, err = pressed(tmp_path, arguments, "mirada.training.loop", "_step", 2)
+    assert code == 130 and err == "Interrupted. What there is: run\n"
+    assert "best epoch" not in out and out.endswith("run/report.html\n")
+    load_network(tmp_path / "run" / "checkpoints" / "last.safetensors")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert "interrupted after 0 of 2 epochs" in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_interrupted_while_decoding(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIRADA_CACHE", str(tmp_path / "cache"))
+    arguments = [str(shapes), "--model", "lenet5", *TINY, "--output", "run"]
+    code, out, err = pressed(tmp_path, arguments, "mirada.data.cache", "_look", 20)
+    assert (code, out, err) == (130, "", "\nInterrupted.\n")
+    assert not (tmp_path / "run").exists()
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]

@@ -1,0 +1,305 @@
+"""``evaluate``, ``predict`` and ``explain`` on really trained tiny models, and on files that are none."""
+
+import csv
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mirada.checkpoint import load_network, save_model
+
+Cli = Callable[..., Any]
+Trained = Callable[[str], Path]
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def lenet(trained: Trained) -> Path:
+    return trained("lenet5")
+
+
+@pytest.fixture
+def number(tmp_path: Path, lenet: Path) -> Path:
+    """The file of a model of a number, with random weights."""
+    card = replace(
+        load_network(lenet)[1], num_classes=1, task="regression", classes=(), unit="months", target_mean=90.0
+    )
+    torch.manual_seed(0)
+    save_model(tmp_path / "number.safetensors", card.build(), card)
+    return tmp_path / "number.safetensors"
+
+
+# --- evaluate ---------------------------------------------------------------------------------
+
+
+def test_evaluate(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path, unchanged: None) -> None:
+    code, out, err = cli("evaluate", lenet, shapes)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "12 images (test)" and lines[2].split() == ["metric", "value", "interval", "method"]
+    assert "rows: true class, columns: predicted" in lines
+    assert lines[-1] == "every prediction: predictions.csv"
+    rows = table(tmp_path / "predictions.csv")
+    run = [row for row in table(lenet.parent / "predictions.csv") if row["split"] == "test"]
+    assert [row["path"] for row in rows] == [row["path"] for row in run]
+    for mine, theirs in zip(rows, run, strict=True):
+        assert mine["predicted"] == theirs["predicted"]
+        assert float(mine["p:star"]) == pytest.approx(float(theirs["p:star"]), abs=1e-6)
+    right = sum(row["correct"] == "1" for row in rows)
+    assert f"{right / 12:.1%}" in next(line for line in lines if line.startswith("accuracy"))
+    assert cli("evaluate", lenet, shapes).out.endswith("every prediction: predictions-2.csv\n")
+    assert cli("evaluate", lenet, shapes, "--csv", "mine.csv").out.endswith("every prediction: mine.csv\n")
+    assert sorted(path.name for path in tmp_path.glob("*.csv")) == [
+        "mine.csv",
+        "predictions-2.csv",
+        "predictions.csv",
+    ]
+
+
+def test_evaluate_sets_aside_what_training_set_aside(
+    cli: Cli, lenet: Path, shapes: Path, tmp_path: Path
+) -> None:
+    assert cli("evaluate", lenet, shapes, "--split", "val").out.startswith("8 images (val)\n")
+    own = {row["path"] for row in table(lenet.parent / "splits.csv") if row["split"] == "val"}
+    assert {row["path"] for row in table(tmp_path / "predictions.csv")} == own
+    assert cli("evaluate", lenet, shapes, "--split", "all").out.startswith("60 images (all splits)\n")
+    shutil.copytree(shapes, tmp_path / "elsewhere")
+    code, out, err = cli("evaluate", lenet, tmp_path / "elsewhere", "--split", "val")
+    assert (code, out) == (
+        1,
+        "",
+    ) and err == f"Error: {tmp_path}/elsewhere: there are no images in the split val.\n"
+
+
+def test_evaluate_after_the_folder_has_changed(cli: Cli, shapes: Path, tmp_path: Path) -> None:
+    shutil.copytree(shapes / "train", tmp_path / "data")
+    command = ("train", "data", "--model", "lenet5", "--epochs", "1", "--device", "cpu", "--output", "run")
+    assert cli(*command).code == 0
+    assert cli("evaluate", "run/model.safetensors", "data").err == ""
+    shutil.copy(tmp_path / "data" / "star" / "0002.png", tmp_path / "data" / "star" / "new.png")
+    code, out, err = cli("evaluate", "run/model.safetensors", "data")
+    assert code == 0 and out.startswith("8 images (test)\n")
+    assert err == "Note: training saw 48 files here, now there are 49; other ones may be set aside.\n"
+
+
+def test_evaluate_other_classes(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path) -> None:
+    shutil.copytree(shapes / "test" / "star", tmp_path / "some" / "star")
+    shutil.copytree(shapes / "test" / "circle", tmp_path / "some" / "circle")
+    code, out, err = cli("evaluate", lenet, "some")
+    assert (code, err) == (0, "")
+    assert out.startswith("without images here: square, triangle\n6 images (all splits)\n")
+    shutil.copytree(shapes / "test" / "circle", tmp_path / "some" / "sircle")
+    code, out, err = cli("evaluate", lenet, "some")
+    assert (code, out) == (1, "") and err.count("\n") == 1
+    assert '"sircle"' in err and 'Did you mean "circle"? Known: circle, square, star, triangle.' in err
+
+
+def test_evaluate_with_a_bad_file(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path) -> None:
+    shutil.copytree(shapes / "test", tmp_path / "some")
+    (tmp_path / "some" / "star" / "bad.png").write_bytes(b"no image")
+    code, out, err = cli("evaluate", lenet, "some")
+    assert (code, err) == (1, "") and out.startswith("left out: star/bad.png: not an image")
+    assert "12 images (all splits)" in out
+    assert table(tmp_path / "predictions.csv")[-1]["problem"].startswith("not an image")
+
+
+def test_evaluate_what_cannot_be_evaluated(cli: Cli, number: Path, shapes: Path, lenet: Path) -> None:
+    code, out, err = cli("evaluate", number, shapes)
+    assert (code, out) == (1, "")
+    assert err == f"Error: {shapes}: data for classification; the model was trained for regression.\n"
+
+
+def test_a_folder_that_is_missing_is_said_first(cli: Cli, lenet: Path, shapes: Path) -> None:
+    for arguments in (("evaluate", lenet, shapes, "--csv"), ("predict", lenet, shapes, "--csv")):
+        code, out, err = cli(*arguments, "absent/x.csv")
+        assert (code, out) == (2, "") and err.endswith("there is no folder absent to write x.csv into.\n")
+    assert cli("predict", lenet, shapes, "--json", "absent/x.json").code == 2
+
+
+# --- predict ----------------------------------------------------------------------------------
+
+
+def test_predict(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path, unchanged: None) -> None:
+    files = sorted((shapes / "test" / "star").iterdir())
+    code, out, err = cli("predict", lenet, *files, "--csv", "p.csv", "--json", "p.json", "--top", "2")
+    assert (code, err) == (0, "")
+    header, *lines = out.splitlines()
+    assert header.split() == ["file", "classes,", "most", "probable", "first"]
+    assert [line.split()[0] for line in lines] == list(map(str, files))
+    records = json.loads((tmp_path / "p.json").read_text())
+    for line, record in zip(lines, records, strict=True):
+        assert line.count("%") == 2 and f"{record['predicted']} {record['probability']:.1%}" in line
+    rows = table(tmp_path / "p.csv")
+    assert [row["predicted"] for row in rows] == [record["predicted"] for record in records]
+    assert sum(
+        float(rows[0][f"p:{name}"]) for name in ("circle", "square", "star", "triangle")
+    ) == pytest.approx(1)
+
+
+def test_predict_prints_json_and_nothing_else(cli: Cli, lenet: Path, shapes: Path) -> None:
+    code, out, err = cli("predict", lenet, shapes / "test", "--json", "-")
+    assert (code, err) == (0, "")
+    records = json.loads(out)
+    found = sorted((shapes / "test").rglob("*.png"))
+    assert [record["path"] for record in records] == list(map(str, found))
+
+
+def test_predict_folders_and_files(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path) -> None:
+    (tmp_path / "in" / ".hidden").mkdir(parents=True)
+    shutil.copy(shapes / "test" / "star" / "0018.png", tmp_path / "in" / "a.PNG")
+    shutil.copy(shapes / "test" / "star" / "0018.png", tmp_path / "in" / ".hidden" / "b.png")
+    (tmp_path / "in" / "notes.txt").write_text("no image, and not taken for one")
+    code, out, err = cli("predict", lenet, "in", "in/a.PNG")
+    assert code == 0 and [line.split()[0] for line in out.splitlines()[1:]] == ["in/a.PNG", "in/a.PNG"]
+    (tmp_path / "empty").mkdir()
+    assert cli("predict", lenet, "empty") == (2, "", "Error: No image files in empty.\n")
+    code, out, err = cli("predict", lenet, "in", "absent.png")
+    assert (code, out) == (2, "") and "absent.png" in err
+
+
+def test_predict_with_a_bad_file(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path) -> None:
+    good = shapes / "test" / "star" / "0018.png"
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    code, out, err = cli("predict", lenet, "bad.png", good, "--json", "p.json", "--csv", "p.csv")
+    assert (code, err) == (1, "")
+    assert out.splitlines()[1].startswith(str(good))
+    assert out.splitlines()[2].split(maxsplit=1)[1].startswith("cannot be read: not an image")
+    assert json.loads((tmp_path / "p.json").read_text())[1]["problem"].startswith("not an image")
+    assert table(tmp_path / "p.csv")[1]["problem"].startswith("not an image")
+    code, out, err = cli("predict", lenet, "bad.png")
+    assert (code, err) == (1, "") and len(out.splitlines()) == 2
+    assert json.loads(cli("predict", lenet, "bad.png", "--json", "-").out)[0]["problem"]
+
+
+def test_predict_a_number(cli: Cli, number: Path, shapes: Path) -> None:
+    code, out, err = cli("predict", number, shapes / "test" / "star")
+    assert (code, err) == (0, "")
+    header, *lines = out.splitlines()
+    assert header.split() == ["file", "predicted"] and all(line.endswith(" months") for line in lines)
+    (record, *_) = json.loads(cli("predict", number, shapes / "test" / "star", "--json", "-").out)
+    assert f"{record['predicted']:.4g} months" in lines[0]
+
+
+@pytest.mark.slow
+def test_a_file_name_that_is_not_unicode(shell: Cli, lenet: Path, shapes: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    name = os.fsdecode(b"in/\xff.png")
+    shutil.copy(shapes / "test" / "star" / "0018.png", tmp_path / name)
+    code, out, err = shell("predict", lenet, "in", "--csv", "p.csv")
+    assert (code, err) == (0, "") and "in/\\udcff.png" in out
+    assert table(tmp_path / "p.csv")[0]["path"] == name
+    code, out, err = shell("explain", lenet, "in")
+    assert (code, err) == (0, "") and (tmp_path / "maps" / os.fsdecode(b"\xff-map.png")).exists()
+
+
+# --- explain ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_explain(cli: Cli, trained: Trained, tmp_path: Path) -> None:
+    """At the photo's own size, turned by EXIF where it is, with a colour bar below; nothing overwritten."""
+    draw = np.random.default_rng(0)
+    blocks = draw.integers(0, 256, (10, 16, 3)).astype(np.uint8).repeat(10, 0).repeat(10, 1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(blocks).save(tmp_path / "turned.jpg", exif=exif)
+    Image.fromarray(blocks).save(tmp_path / "plain.png")
+    model = trained("resnet18")
+    code, out, err = cli("explain", model, "plain.png", "turned.jpg", "--class", "star")
+    assert (code, err) == (0, "")
+    first, second = out.splitlines()
+    assert (
+        first.startswith("maps/plain-map.png: ")
+        and "; evidence for star, class activation map (exact)" in first
+    )
+    assert float(first.split("within ")[1].split(";")[0]) < 1e-4
+    assert second.startswith("maps/turned-map.png: ")
+    for name, width, height in (("plain", 160, 100), ("turned", 100, 160)):
+        with Image.open(tmp_path / "maps" / f"{name}-map.png") as picture:
+            assert picture.width == width and height < picture.height < height + 120 and picture.mode == "RGB"
+    before = {path: path.read_bytes() for path in (tmp_path / "maps").iterdir()}
+    assert cli("explain", model, "plain.png").out.startswith("maps/plain-map-2.png: ")
+    assert {path: path.read_bytes() for path in before} == before
+    assert "Grad-CAM" in cli("explain", trained("lenet5"), "plain.png", "--output", "other/deep").out
+    assert (tmp_path / "other" / "deep" / "plain-map.png").exists()
+
+
+def test_explain_what_cannot_be_explained(
+    cli: Cli, lenet: Path, number: Path, shapes: Path, tmp_path: Path
+) -> None:
+    good = shapes / "test" / "star" / "0018.png"
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    code, out, err = cli("explain", lenet, good, "--class", "sta")
+    assert (code, out) == (2, "") and err.startswith(
+        'Error: The model has no class "sta". Did you mean "star"?'
+    )
+    code, out, err = cli("explain", number, good, "--class", "star")
+    assert (code, out) == (2, "") and err.startswith("Error: A model of a number has no classes")
+    assert not (tmp_path / "maps").exists()
+    code, out, err = cli("explain", lenet, "bad.png", good)
+    assert (code, err) == (1, "")
+    assert out.splitlines()[0].startswith("left out: bad.png: not an image")
+    assert out.splitlines()[1].startswith("maps/0018-map.png: ")
+    assert cli("explain", lenet, "bad.png", "--output", "none").code == 1
+    assert not (tmp_path / "none").exists()
+    (tmp_path / "empty").mkdir()
+    assert cli("explain", lenet, "empty") == (2, "", "Error: No image files in empty.\n")
+    code, out, err = cli("explain", number, good)
+    assert code == 0 and " months; what raises the months" in out
+
+
+# --- files that are no models -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "predict", "explain"])
+def test_no_model_file(verb: str, cli: Cli, shapes: Path, tmp_path: Path, shared_data: Path) -> None:
+    torch.save({"w": torch.ones(2)}, tmp_path / "fresh.pt")
+    (tmp_path / "empty").write_bytes(b"")
+    broken = sorted((shared_data / "broken-checkpoints").iterdir())
+    for file in (*broken, tmp_path / "fresh.pt", tmp_path / "empty"):
+        code, out, err = cli(verb, file, shapes)
+        assert (code, out) == (1, "") and err.startswith(f"Error: {file}: ") and err.count("\n") == 1
+    assert cli(verb, "absent", shapes).code == cli(verb, tmp_path, shapes).code == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "fresh.pt"]
+
+
+# --- odd images -------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_odd_images_through_every_verb(shell: Cli, shared_data: Path, tmp_path: Path) -> None:
+    """254 awkward files as two classes: whatever is in them, no verb ends in a traceback."""
+    for number, file in enumerate(sorted((shared_data / "odd-images").iterdir())):
+        folder = tmp_path / "odd" / ("even" if number % 2 else "uneven")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file.name).symlink_to(file)
+    model = "run/model.safetensors"
+    for arguments, code in (
+        (("check", "odd"), 1),
+        (("check", "odd", "--json"), 1),
+        (("train", "odd", "--model", "lenet5", "--epochs", "1", "--device", "cpu", "--output", "run"), 0),
+        (("evaluate", model, "odd"), 1),
+        (("predict", model, "odd", "--json", "p.json"), 1),
+        (("explain", model, "odd"), 1),
+    ):
+        answer = shell(*arguments)
+        assert answer.code == code, (arguments, answer.err)
+        progress = re.compile(r"(checking|decoding|predicting|explaining): \d+ of \d+")
+        assert all(map(progress.fullmatch, answer.err.splitlines())), (arguments, answer.err)
+    records = json.loads((tmp_path / "p.json").read_text())
+    good = [record for record in records if record["problem"] is None]
+    assert len(good) > 150 and len(records) - len(good) > 20
+    assert len(list((tmp_path / "maps").iterdir())) == len(good)

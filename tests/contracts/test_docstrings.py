@@ -1,0 +1,102 @@
+"""Every public thing says what it is; what takes tensors says their shapes; examples run."""
+
+import ast
+import doctest
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mirada
+
+SRC = Path(mirada.__file__).parent
+TREES = {
+    file.relative_to(SRC).as_posix(): ast.parse(file.read_text(encoding="utf-8"))
+    for file in sorted(SRC.rglob("*.py"))
+}
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef
+FAMILIES = [
+    name
+    for name in TREES
+    if name.startswith("models/") and name not in ("models/__init__.py", "models/catalogue.py")
+]
+ENDS_A_SENTENCE = re.compile(r"[.:?!…][”\"'`)\]]*(?=\n|$)|[.:] \(.*\)$")  # a shape may follow
+SHAPE = re.compile(r"\((N|n|C|\.\.\.)[,)]|[Aa]ny shape")  # (N, C, H, W), (n,), (C, h, w), (..., n)
+
+
+def public(name: str) -> Iterator[tuple[str, Documented]]:
+    """The module, its public classes and functions, and the public methods of its public classes."""
+    tree = TREES[name]
+    yield name, tree
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            yield f"{name}:{node.name}", node
+            for inner in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_"):
+                    yield f"{name}:{node.name}.{inner.name}", inner
+
+
+def overloaded(node: Documented) -> bool:
+    decorators = [] if isinstance(node, ast.Module) else [ast.unparse(d) for d in node.decorator_list]
+    return any(decorator.endswith("overload") for decorator in decorators)
+
+
+def takes_tensors(node: ast.FunctionDef) -> bool:
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    hints = [ast.unparse(a.annotation) for a in arguments if a.annotation]
+    return any(re.search(r"\bTensor\b", hint) for hint in hints)
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_every_public_thing_says_what_it_is(name: str) -> None:
+    silent = [where for where, node in public(name) if not overloaded(node) and not ast.get_docstring(node)]
+    assert not silent
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_the_first_paragraph_is_a_sentence(name: str) -> None:
+    """It may run over two lines; a shape may follow it, and a list after a colon."""
+    paragraphs = {where: (ast.get_docstring(node) or "").partition("\n\n")[0] for where, node in public(name)}
+    odd = [where for where, text in paragraphs.items() if text and not ENDS_A_SENTENCE.search(text)]
+    assert not odd
+
+
+@pytest.mark.parametrize("name", [n for n in TREES if n.startswith(("layers/", "models/", "explain/"))])
+def test_shapes_are_said_where_tensors_come_in(name: str) -> None:
+    """In the function's docstring, or in that of its class."""
+    dumb = []
+    for where, node in public(name):
+        if isinstance(node, ast.FunctionDef) and takes_tensors(node):
+            owner = where.partition(":")[2].partition(".")[0]
+            texts = [
+                ast.get_docstring(n) or ""
+                for n in (node, *(c for c in TREES[name].body if getattr(c, "name", "") == owner))
+                if isinstance(n, Documented)
+            ]
+            if not any(SHAPE.search(text) for text in texts):
+                dumb.append(where)
+    assert not dumb
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_says_its_source_and_where_it_differs(name: str) -> None:
+    text = ast.get_docstring(TREES[name]) or ""
+    assert re.search(r"^Differs from the (paper|notes):", text, flags=re.MULTILINE)
+    assert re.search(r"^Shapes: images \(N, \d+, \d+, \d+\) → outputs \(N, \d+\)", text, flags=re.MULTILINE)
+    assert re.search(r"\b(19|20)\d\d\b", text.partition("\n")[0])  # the year of its source
+
+
+def test_examples_run() -> None:
+    """Every ``>>>`` of the package, and there are some."""
+    attempted = 0
+    for name in TREES:
+        if name == "__main__.py":
+            continue
+        dotted = f"mirada.{name.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__")
+        module = importlib.import_module(dotted)
+        outcome = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+        assert outcome.failed == 0, name
+        attempted += outcome.attempted
+    assert attempted >= 10

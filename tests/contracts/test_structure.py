@@ -1,0 +1,202 @@
+"""The rules of the house, read from the source with ast: who imports whom, and how large things may be."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mirada
+
+SRC = Path(mirada.__file__).parent
+FILES = sorted(SRC.rglob("*.py"))
+TREES = {file.relative_to(SRC).as_posix(): ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+# Every folder, and every file beside the folders, with the rooms that it may import. Its own and errors go unsaid.
+EVERY_ROOM = {
+    "checkpoint", "compute", "data", "evaluation", "explain", "job", "layers", "model", "models", "reference",
+    "report", "summary", "training",
+}  # fmt: skip
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "compute": set(),
+    "reference": set(),
+    "layers": set(),
+    "summary": set(),
+    "report": set(),
+    "data": set(),
+    "models": {"layers"},
+    "explain": {"summary"},
+    "checkpoint": {"models", "data", "layers"},
+    "evaluation": {"data", "compute"},
+    "training": {"models", "data", "evaluation", "checkpoint", "layers", "compute"},
+    "model": EVERY_ROOM - {"job"},
+    "gallery": {"data", "evaluation", "model", "training"},
+    "job": EVERY_ROOM | {"gallery"},
+    "cli": EVERY_ROOM | {"gallery"},
+    "__main__": {"cli"},
+}
+NO_TORCH = [
+    name
+    for name in TREES
+    if name.startswith(("report/", "reference/"))
+    or (name.startswith("evaluation/") and name != "evaluation/infer.py")
+    or name in {f"data/{file}.py" for file in (
+        "index", "preprocessing", "decode", "sources", "splits", "check", "parallel", "samples",
+    )}
+    or name in {
+        "training/__init__.py", "training/recipe.py", "training/run_folder.py", "models/catalogue.py",
+        "models/__init__.py", "errors.py", "__init__.py",
+    }
+]  # fmt: skip
+
+FILE_LINES, FUNCTION_LINES, PARAMETERS = 400, 60, 8
+KWARGS_ALLOWED = {("job.py", "train"), ("cli/train.py", "command")}  # fields of Recipe; everyday options
+
+
+def room(name: str) -> str:
+    """``data/index.py`` → ``data``; ``job.py`` → ``job``."""
+    return name.partition("/")[0].removesuffix(".py")
+
+
+def statements(tree: ast.AST, *, typing_too: bool) -> Iterator[ast.AST]:
+    """All nodes of a file; without what stands under ``if TYPE_CHECKING`` unless asked for."""
+    for node in ast.iter_child_nodes(tree):
+        if not typing_too and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from statements(node, typing_too=typing_too)
+
+
+def imports(tree: ast.AST, *, typing_too: bool = True) -> set[str]:
+    """Dotted names of all that a file imports, wherever in the file it does so."""
+    found: set[str] = set()
+    for node in statements(tree, typing_too=typing_too):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            # ``from mirada import explain`` imports the room explain; a dotted module says it by itself.
+            dotted = node.module or ""
+            found |= {f"mirada.{a.name}" for a in node.names} if dotted == "mirada" else {dotted}
+    return found
+
+
+def functions(tree: ast.AST) -> list[Function]:
+    return [node for node in ast.walk(tree) if isinstance(node, Function)]
+
+
+def calls(tree: ast.AST) -> set[str]:
+    """What is called, as it is written: ``print``, ``sys.exit``."""
+    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+
+def outside(folder: str) -> list[str]:
+    return [name for name in TREES if room(name) != folder]
+
+
+def test_every_room_has_its_rule() -> None:
+    assert {room(name) for name in TREES} - {"__init__"} == MAY_IMPORT.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name != "__init__.py"])
+def test_rooms_import_only_what_they_may(name: str) -> None:
+    own = room(name)
+    imported = {dotted.split(".")[1] for dotted in imports(TREES[name]) if dotted.startswith("mirada.")}
+    assert imported - {own, "errors"} <= MAY_IMPORT[own]
+
+
+def test_the_package_itself_imports_nothing_of_its_own() -> None:
+    """Its names are loaded when they are first used; only type checkers see imports."""
+    assert not {n for n in imports(TREES["__init__.py"], typing_too=False) if n.startswith("mirada")}
+
+
+def test_nobody_imports_the_command_line() -> None:
+    users = {name for name in outside("cli") if any(n.startswith("mirada.cli") for n in imports(TREES[name]))}
+    assert users == {"__main__.py"}
+
+
+@pytest.mark.parametrize("name", NO_TORCH)
+def test_no_torch_where_it_is_not_needed(name: str) -> None:
+    packages = {dotted.partition(".")[0] for dotted in imports(TREES[name], typing_too=False)}
+    assert not packages & {"torch", "safetensors"}
+
+
+def test_no_torch_by_way_of_others() -> None:
+    """The files above, loaded all together in a fresh interpreter, and the command line beside them."""
+    modules = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in NO_TORCH]
+    lines = [f"import mirada.{module}" for module in modules if module != "__init__"]
+    run_python("\n".join([*lines, "import mirada.cli", "import sys", "assert 'torch' not in sys.modules"]))
+
+
+def test_files_are_short() -> None:
+    long = {
+        name: count
+        for name, file in zip(TREES, FILES, strict=True)
+        if (count := len(file.read_text(encoding="utf-8").splitlines())) > FILE_LINES
+    }
+    assert not long
+
+
+def test_functions_are_short() -> None:
+    long = {
+        (name, function.name): length
+        for name, tree in TREES.items()
+        for function in functions(tree)
+        if (length := (function.end_lineno or 0) - function.lineno + 1) > FUNCTION_LINES
+    }
+    assert not long
+
+
+def test_functions_take_few_arguments() -> None:
+    """Command-line options are arguments to click, so its commands are let off."""
+    many = {}
+    for name in outside("cli"):
+        for function in functions(TREES[name]):
+            arguments = function.args
+            names = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+            taken = [each for each in names if each not in ("self", "cls")]
+            if len(taken) > PARAMETERS:
+                many[name, function.name] = len(taken)
+    assert not many
+
+
+def test_no_keyword_soup() -> None:
+    takers = {
+        (name, function.name)
+        for name, tree in TREES.items()
+        for function in functions(tree)
+        if function.args.kwarg
+    }
+    assert takers == KWARGS_ALLOWED
+
+
+def test_only_the_command_line_prints_and_exits() -> None:
+    for name in outside("cli"):
+        if name != "__main__.py":
+            loud = calls(TREES[name]) & {"print", "sys.exit", "exit", "quit", "os._exit", "breakpoint"}
+            assert not loud, name
+
+
+def test_no_bare_except_and_no_assert() -> None:
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            bare = isinstance(node, ast.ExceptHandler) and node.type is None
+            assert not bare, f"{name}:{getattr(node, 'lineno', 0)}: except without a name"
+            assert not isinstance(node, ast.Assert), f"{name}:{getattr(node, 'lineno', 0)}: assert"
+
+
+def test_every_folder_says_what_it_is() -> None:
+    for folder in {file.parent for file in FILES}:
+        name = (folder / "__init__.py").relative_to(SRC).as_posix()
+        assert ast.get_docstring(TREES[name]), name
+
+
+def run_python(code: str) -> str:
+    """Runs code in a fresh interpreter and returns what it prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,486 @@
+"""The main job on tiny data: a whole run folder, the same bits for the same seed, and a test split never looked at."""
+
+import csv
+import json
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mirada import job
+from mirada.checkpoint import load_network
+from mirada.data.index import Index
+from mirada.data.samples import write_shapes
+from mirada.errors import DataError, InvalidArgument, RecipeError, TrainingError
+from mirada.job import Run, augmentation_of, train
+from mirada.model import load_model
+from mirada.training.recipe import Recipe, recipe_for
+
+QUICK: dict[str, Any] = {
+    "epochs": 2,
+    "image_size": 32,
+    "batch_size": 16,
+    "device": "cpu",
+    "precision": "float32",
+}
+FILES = {
+    "checkpoints/last.safetensors", "data.json", "environment.json", "evaluation.json", "events.jsonl", "maps.json",
+    "model.json", "model.safetensors", "predictions.csv", "recipe.toml", "report.html", "results.csv", "samples.jpg",
+    "splits.csv",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Runs that several tests share are made before ``private_cache`` is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIRADA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    write_shapes(root, count=60, size=32)
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Callable[[str], Run]:
+    """One run per network."""
+    folder = tmp_path_factory.mktemp("runs")
+    done: dict[str, Run] = {}
+
+    def run(model: str) -> Run:
+        if model not in done:
+            done[model] = train(shapes, model=model, output=folder / model, **QUICK)
+        return done[model]
+
+    return run
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def metrics(folder: Path) -> list[dict[str, str]]:
+    """The epochs without what a clock wrote."""
+    clock = ("seconds", "images_per_second")
+    return [
+        {key: value for key, value in row.items() if key not in clock}
+        for row in table(folder / "results.csv")
+    ]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = (load_network(file)[0].state_dict() for file in (one, other))
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("model", ["lenet5", "simplecnn", pytest.param("resnet18", marks=pytest.mark.slow)])
+def test_a_run_leaves_everything(model: str, runs: Callable[[str], Run], shapes: Path) -> None:
+    run = runs(model)
+    written = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
+    maps = {name for name in written if name.startswith("maps/")}
+    assert written - maps == FILES
+    records = json.loads((run.folder / "maps.json").read_text())
+    assert {record[key] for record in records for key in ("image", "overlay")} == maps
+    assert len({record["path"] for record in records}) == len(records) > 0
+    assert run.outcome.reason == "finished" and run.outcome.epochs == 2
+    assert [row["epoch"] for row in table(run.folder / "results.csv")] == ["1", "2"]
+    assert Counter(row["split"] for row in table(run.folder / "splits.csv")) == {
+        "train": 40,
+        "val": 8,
+        "test": 12,
+    }
+    assert Counter(row["split"] for row in table(run.folder / "predictions.csv")) == {"val": 8, "test": 12}
+    kinds = Counter(event["event"] for event in events(run.folder))
+    assert kinds == {"start": 1, "epoch": 2, "stopped": 1, "best": 1, "evaluation": 2}
+    assert (run.folder / "report.html").read_text().startswith("<!")
+    assert run.evaluations["test"].n == 12 and run.model_path.exists() and run.report_path.exists()
+
+
+@pytest.mark.slow
+def test_the_recipe_that_is_left_gives_the_same_run(
+    runs: Callable[[str], Run], shapes: Path, tmp_path: Path
+) -> None:
+    from mirada.training.recipe import read_settings
+
+    run = runs("simplecnn")
+    recipe = Recipe().with_settings(read_settings(run.folder / "recipe.toml"))
+    assert recipe == recipe_for("simplecnn").with_settings(QUICK)
+    again = train(shapes, recipe=recipe, output=tmp_path / "again")
+    assert same_weights(run.model_path, again.model_path)
+
+
+def test_the_model_file_says_how_it_was_made(runs: Callable[[str], Run], shapes: Path) -> None:
+    card = load_model(runs("lenet5").model_path, device="cpu").card
+    assert card.classes == ("circle", "square", "star", "triangle") and card.model == "lenet5"
+    assert card.preprocessing.mode == "L" and card.preprocessing.size == card.image_size == (32, 32)
+    assert card.recipe["seed"] == 0 and card.recipe["augment"]["fill"] == "black"
+    assert card.provenance["data"] == str(shapes) and card.provenance["excluded"] == 0
+    assert card.provenance["counts"]["val"] == {"circle": 2, "square": 2, "star": 2, "triangle": 2}
+    assert {"mirada", "torch", "created"} <= card.provenance.keys()
+
+
+def test_predictions_of_the_run_are_those_of_the_model(runs: Callable[[str], Run], shapes: Path) -> None:
+    run = runs("simplecnn")
+    rows = table(run.folder / "predictions.csv")
+    found = load_model(run.model_path, device="cpu").predict([shapes / row["path"] for row in rows])
+    stated = [[float(row[f"p:{name}"]) for name in found.classes] for row in rows]
+    np.testing.assert_allclose(found.outputs, stated, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["simplecnn", pytest.param("resnet18", marks=pytest.mark.slow)])
+def test_same_seed_same_bits(model: str, runs: Callable[[str], Run], shapes: Path, tmp_path: Path) -> None:
+    torch.manual_seed(99)  # whatever came before does not matter
+    again = train(shapes, model=model, output=tmp_path / "again", **QUICK)
+    for name in ("model.safetensors", "checkpoints/last.safetensors"):
+        assert same_weights(runs(model).folder / name, again.folder / name)
+    assert metrics(again.folder) == metrics(runs(model).folder)
+    for name in ("splits.csv", "predictions.csv", "samples.jpg", "evaluation.json"):
+        assert (again.folder / name).read_bytes() == (runs(model).folder / name).read_bytes(), name
+
+
+def test_another_seed_is_another_run(runs: Callable[[str], Run], shapes: Path, tmp_path: Path) -> None:
+    other = train(shapes, model="simplecnn", output=tmp_path / "other", seed=1, **QUICK)
+    first = runs("simplecnn")
+    assert not same_weights(
+        first.folder / "checkpoints/last.safetensors", other.folder / "checkpoints/last.safetensors"
+    )
+    assert table(other.folder / "splits.csv") != table(first.folder / "splits.csv")
+    assert metrics(other.folder) != metrics(first.folder)
+
+
+def test_the_callers_random_states_are_left_alone(shapes: Path, tmp_path: Path) -> None:
+    torch.manual_seed(11)
+    np.random.seed(11)
+    random.seed(11)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    train(shapes, model="lenet5", output=tmp_path / "run", **QUICK)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])
+    assert random.getstate() == before[2]
+
+
+def test_the_test_split_chooses_nothing(shapes: Path, tmp_path: Path, runs: Callable[[str], Run]) -> None:
+    """Other test images, with other labels: the same weights, best epoch and validation, bit for bit."""
+    spoilt = tmp_path / "shapes"
+    shutil.copytree(shapes, spoilt)
+    draw = np.random.default_rng(3)
+    for number, file in enumerate(sorted((spoilt / "test").rglob("*.png"))):
+        file.unlink()
+        noise = Image.fromarray(draw.integers(0, 256, (32, 32, 3)).astype(np.uint8))
+        noise.save(spoilt / "test" / ("circle" if number % 2 else "star") / f"n{number}.png")
+    spoilt_run = train(spoilt, model="simplecnn", output=tmp_path / "run", **QUICK)
+    first = runs("simplecnn")
+    assert spoilt_run.outcome == first.outcome
+    for name in ("model.safetensors", "checkpoints/last.safetensors"):
+        assert same_weights(spoilt_run.folder / name, first.folder / name)
+    assert metrics(spoilt_run.folder) == metrics(first.folder)
+    assert spoilt_run.evaluations["val"] == first.evaluations["val"]
+    assert spoilt_run.evaluations["test"] != first.evaluations["test"]
+    one, other = (load_network(run.model_path)[1].preprocessing for run in (spoilt_run, first))
+    assert one == other  # mean and standard deviation come from the training images alone
+
+
+def bright(root: Path, count: int = 48) -> Index:
+    """Images whose mean brightness × 100 is their target, in "units"."""
+    root.mkdir()
+    draw = np.random.default_rng(0)
+    targets = []
+    for number in range(count):
+        level = draw.uniform(0.1, 0.9)
+        pixels = np.clip(level + draw.normal(0, 0.05, (32, 32, 3)), 0, 1)
+        array = np.rint(pixels * 255).astype(np.uint8)
+        Image.fromarray(array).save(root / f"{number:02}.png")
+        targets.append(array.mean() / 255 * 100)
+    return Index(
+        root=root,
+        paths=tuple(f"{number:02}.png" for number in range(count)),
+        targets=np.array(targets),
+        splits=np.array(["train"] * count),
+        task="regression",
+        unit="units",
+    )
+
+
+@pytest.mark.parametrize("loss", ["mse", pytest.param("mae", marks=pytest.mark.slow)])
+def test_regression(loss: str, tmp_path: Path) -> None:
+    index = bright(tmp_path / "bright")
+    run = train(
+        index, model="resnet18", loss=loss, output=tmp_path / "run", optimizer="adam", lr=1e-3, warmup=0.0,
+        augment="none", **{**QUICK, "image_size": 64},
+    )  # fmt: skip
+    card = load_network(run.model_path)[1]
+    own = {
+        row["path"]: float(row["target"])
+        for row in table(run.folder / "splits.csv")
+        if row["split"] == "train"
+    }
+    values = np.array(list(own.values()))
+    assert card.task == "regression" and card.unit == "units" and card.classes == () and card.num_classes == 1
+    assert card.target_mean == pytest.approx(values.mean()) and card.target_std == pytest.approx(values.std())
+    assert {"val_mae", "val_loss"} < table(run.folder / "results.csv")[0].keys()
+    test = {metric.name: metric for metric in run.evaluations["test"].metrics}
+    assert test.keys() == {"mae", "rmse", "r2", "bias"} and test["mae"].unit == "units"
+    rows = [row for row in table(run.folder / "predictions.csv") if row["split"] == "test"]
+    stated, true = (np.array([float(row[key]) for row in rows]) for key in ("predicted", "target"))
+    assert test["mae"].value == pytest.approx(np.abs(stated - true).mean())
+    assert test["rmse"].value == pytest.approx(np.sqrt(((stated - true) ** 2).mean()))
+    assert test["r2"].value == pytest.approx(
+        1 - ((stated - true) ** 2).sum() / ((true - true.mean()) ** 2).sum()
+    )
+    model = load_model(run.model_path, device="cpu")
+    files = [index.root / row["path"] for row in rows]
+    bias = model.network.head.linear.bias[0].item()  # type: ignore[union-attr, index]
+    for seen, value in zip(model.explain(files), stated, strict=True):
+        assert seen.unit == "units" and seen.map.shape == (2, 2)
+        assert seen.map.mean() + bias * card.target_std + card.target_mean == pytest.approx(value, abs=1e-3)
+    assert "units" in (run.folder / "report.html").read_text()
+    assert json.loads((run.folder / "data.json").read_text())["counts"]["train"] == {"units": len(own)}
+
+
+@pytest.mark.slow
+def test_regression_learns(tmp_path: Path) -> None:
+    run = train(
+        bright(tmp_path / "bright", 120), model="simplecnn", output=tmp_path / "run", augment="none",
+        **{**QUICK, "epochs": 30},
+    )  # fmt: skip
+    scores = {metric.name: metric.value for metric in run.evaluations["test"].metrics}
+    assert scores["r2"] is not None and scores["r2"] > 0.9
+
+
+def test_equal_targets_are_not_divided_by_zero(tmp_path: Path) -> None:
+    index = bright(tmp_path / "bright", 12)
+    run = train(replace(index, targets=np.full(12, 0.1)), model="lenet5", output=tmp_path / "run", **QUICK)
+    card = load_network(run.model_path)[1]
+    assert card.target_mean == pytest.approx(0.1) and card.target_std == 1.0
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_missing_value_is_said(bad: float, tmp_path: Path) -> None:
+    index = bright(tmp_path / "bright", 12)
+    index.targets[[3, 5]] = bad
+    with pytest.raises(DataError) as caught:
+        train(index, model="lenet5", output=tmp_path / "run", **QUICK)
+    assert str(caught.value) == (
+        f"{tmp_path}/bright/03.png: has no target to train on ({bad}); 2 images have none. "
+        f"Leave them out of the Index."
+    )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("bad", [-1, 2])
+def test_a_missing_class_is_said(bad: int, tmp_path: Path) -> None:
+    index = bright(tmp_path / "bright", 12)
+    targets = np.array([0, 1] * 5 + [bad, 0])
+    classes = replace(index, task="classification", classes=("a", "b"), unit="", targets=targets)
+    with pytest.raises(DataError, match=rf"10\.png: has no target to train on \({bad}\); 1 images have none"):
+        train(classes, model="lenet5", output=tmp_path / "run", **QUICK)
+
+
+def test_bad_files_are_named_everywhere(shapes: Path, tmp_path: Path) -> None:
+    data = tmp_path / "shapes"
+    shutil.copytree(shapes, data)
+    (data / "train" / "star" / "aaa.png").write_bytes(b"no image")
+    (data / "train" / "star" / "notes.pdf").write_bytes(b"%PDF")
+    heard: list[dict[str, Any]] = []
+    run = train(data, model="lenet5", output=tmp_path / "run", watch=heard.append, **QUICK)
+    named = {"train/star/aaa.png", "train/star/notes.pdf"}
+    stated = json.loads((run.folder / "data.json").read_text())["excluded"]
+    assert {item["path"] for item in stated} == named and all(item["reason"] for item in stated)
+    for source in (heard, events(run.folder)):
+        assert {event["path"] for event in source if event["event"] == "excluded"} == named
+    assert "aaa.png" in (run.folder / "report.html").read_text()
+    assert not named & {row["path"] for row in table(run.folder / "splits.csv")}
+    assert load_network(run.model_path)[1].provenance["excluded"] == 2
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_existing_run_is_never_overwritten(
+    runs: Callable[[str], Run], shapes: Path, tmp_path: Path
+) -> None:
+    run = runs("lenet5")
+    before = snapshot(run.folder)
+    with pytest.raises(
+        DataError, match=r"exists already; a run is never overwritten\. Choose another --output"
+    ):
+        train(shapes, model="lenet5", output=run.folder, **QUICK)
+    assert snapshot(run.folder) == before
+
+
+def test_default_names_are_numbered(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = [train(shapes, model="lenet5", **QUICK).folder for _ in range(2)]
+    assert found == [Path("runs/shapes-lenet5"), Path("runs/shapes-lenet5-2")]
+
+
+def test_a_loss_that_runs_away(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainingError, match=r"^The loss is no longer a number \(epoch \d, learning rate 1e\+06\)"
+    ):
+        train(
+            shapes, model="resnet18", output=tmp_path / "run", lr=1e6, optimizer="sgd", warmup=0.0,
+            schedule="constant", **QUICK,
+        )  # fmt: skip
+    stopped = [event for event in events(tmp_path / "run") if event["event"] == "stopped"]
+    assert len(stopped) == 1 and stopped[0]["reason"].startswith("The loss is no longer a number")
+    assert "no longer a number" in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("batch_size", [pytest.param(64, marks=pytest.mark.slow), 39])
+def test_odd_batches(batch_size: int, shapes: Path, tmp_path: Path) -> None:
+    """Fewer images than a batch; 40 images in batches of 39, whose last one joins the one before it."""
+    run = train(
+        shapes, model="resnet18", output=tmp_path / "run", **{**QUICK, "batch_size": batch_size, "epochs": 1}
+    )
+    assert run.outcome.epochs == 1
+    assert np.isfinite(float(table(run.folder / "results.csv")[0]["train_loss"]))
+
+
+def test_what_cannot_be_trained(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=r'^There is no network "resnet81"\. Did you mean "resnet18"\?'):
+        train(shapes, model="resnet81", output=tmp_path / "run")
+    with pytest.raises(
+        InvalidArgument, match=r"^Images of 8 × 8 pixels are too small for this network; it needs"
+    ):
+        train(shapes, model="lenet5", output=tmp_path / "run", image_size=8)
+    with pytest.raises(RecipeError, match=r'"binary_cross_entropy" is for two classes; there are 4\. Choose'):
+        train(shapes, model="lenet5", output=tmp_path / "run", loss="binary_cross_entropy")
+    with pytest.raises(
+        RecipeError, match=r'^settings: there is no setting "epoch"\. Did you mean "epochs"\?'
+    ):
+        train(shapes, model="lenet5", output=tmp_path / "run", epoch=3)
+    with pytest.raises(RecipeError, match=r"`epochs` must be of type int\. Got '3'\.$"):
+        train(shapes, model="lenet5", output=tmp_path / "run", epochs="3")
+    with pytest.raises(InvalidArgument, match=r'^The device "abacus" is not available here'):
+        train(shapes, model="lenet5", output=tmp_path / "run", device="abacus")
+    with pytest.raises(RecipeError, match='"cross_entropy" is for classes; for a number choose mae or mse'):
+        train(bright(tmp_path / "b", 8), model="lenet5", output=tmp_path / "run", loss="cross_entropy")
+    with pytest.raises(DataError, match="expected a folder of images, found nothing there"):
+        train(tmp_path / "absent", model="lenet5", output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_few_images(tmp_path: Path) -> None:
+    index = replace(bright(tmp_path / "b", 3), splits=np.array(["train", "test", "test"]))
+    with pytest.raises(DataError, match="at least 2 training images are needed; 1 can be used"):
+        train(index, model="lenet5", output=tmp_path / "run", **QUICK)
+    pair = replace(
+        bright(tmp_path / "c", 2),
+        task="classification",
+        classes=("a", "b"),
+        targets=np.array([0, 1]),
+        unit="",
+    )
+    with pytest.raises(
+        DataError, match=r"2 images to train on and 0 for validation are too few; at least 2 and 1"
+    ):
+        train(pair, model="lenet5", output=tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_augmentation_is_checked() -> None:
+    recipe = recipe_for("lenet5")
+    with pytest.raises(
+        RecipeError, match=r'^augment: there is no setting "zom"\. Did you mean "zoom"\? Known: '
+    ):
+        augmentation_of(recipe.with_settings({"augment.zom": 0.1}))
+    with pytest.raises(RecipeError, match=r"^augment: "):
+        augmentation_of(recipe.with_settings({"augment.zoom": -3.0}))
+    with pytest.raises(RecipeError, match=r"^augment: "):
+        augmentation_of(recipe.with_settings({"augment.zoom": "much"}))
+    assert augmentation_of(recipe).fill == "black"
+
+
+@pytest.mark.parametrize(
+    ("mode", "normalize", "mean"),
+    [("RGB", "imagenet", (0.485, 0.456, 0.406)), ("L", "imagenet", (0.449,)), ("L", "unit", (0.0,))],
+)
+def test_normalisations(
+    mode: str, normalize: str, mean: tuple[float, ...], shapes: Path, tmp_path: Path
+) -> None:
+    run = train(
+        shapes,
+        model="lenet5",
+        mode=mode,
+        normalize=normalize,
+        output=tmp_path / "run",
+        **{**QUICK, "epochs": 1},
+    )
+    assert load_network(run.model_path)[1].preprocessing.mean == pytest.approx(mean)
+
+
+def test_mean_and_deviation_of_the_training_images(runs: Callable[[str], Run], shapes: Path) -> None:
+    run = runs("lenet5")
+    own = [row["path"] for row in table(run.folder / "splits.csv") if row["split"] == "train"]
+    pixels = (
+        np.stack([np.asarray(Image.open(shapes / path).convert("L")) for path in own]).reshape(-1, 1) / 255
+    )
+    pre = load_network(run.model_path)[1].preprocessing
+    np.testing.assert_allclose(pre.mean, pixels.mean(0), atol=1e-6)
+    np.testing.assert_allclose(pre.std, pixels.std(0), atol=1e-5)
+
+
+def test_a_recipe_and_a_model_together(shapes: Path, tmp_path: Path) -> None:
+    recipe = recipe_for("simplecnn").with_settings({**QUICK, "epochs": 1})
+    run = train(shapes, model="lenet5", recipe=recipe, output=tmp_path / "run")
+    assert load_network(run.model_path)[1].model == "lenet5"
+
+
+def test_two_classes_and_one_output(tmp_path: Path, shapes: Path) -> None:
+    for name in ("circle", "star"):
+        shutil.copytree(shapes / "train" / name, tmp_path / "two" / name)
+    run = train(tmp_path / "two", model="simplecnn", output=tmp_path / "run", **QUICK)
+    card = load_network(run.model_path)[1]
+    assert card.num_classes == 1 and card.classes == ("circle", "star")
+    assert {"p:circle", "p:star"} < table(run.folder / "predictions.csv")[0].keys()
+    assert "20%" in json.loads((run.folder / "data.json").read_text())["split_note"]
+
+
+def interrupt(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def press(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, where, press)
+
+
+def test_interrupted_while_preparing(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt("save_samples", monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        train(shapes, model="lenet5", output=tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
+
+
+def test_interrupted_during_the_final_evaluation(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt("draw_maps", monkeypatch)
+    run = train(shapes, model="lenet5", output=tmp_path / "run", **QUICK)
+    assert run.outcome.reason == "interrupted" and run.outcome.epochs == 2 and run.evaluations == {}
+    assert run.report_path.exists() and load_network(run.model_path)
+    assert events(run.folder)[-1]["reason"] == "interrupted during the final evaluation"
+
+
+def test_interrupted_at_once(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt("fit", monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        train(shapes, model="lenet5", output=tmp_path / "run", **QUICK)
+    assert (tmp_path / "run" / "report.html").exists()

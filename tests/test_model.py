@@ -1,0 +1,327 @@
+"""A trained model in use: the same pixels everywhere, names that travel, bad files that are named."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from mirada import model as model_module
+from mirada.checkpoint import Card, load_network, save_model
+from mirada.data.batches import normalize
+from mirada.data.cache import open_cache
+from mirada.data.decode import DecodeError
+from mirada.data.index import Index
+from mirada.data.preprocessing import Preprocessing
+from mirada.errors import CheckpointError, DataError, InvalidArgument
+from mirada.model import Model, load_model
+
+CLASSES = ("ash", "birch", "cedar")
+COLOUR = Preprocessing(size=(32, 32), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
+
+
+def card(model: str = "resnet18", **changes: Any) -> Card:
+    plain = Card(
+        model=model,
+        num_classes=3,
+        in_channels=3,
+        image_size=(32, 32),
+        task="classification",
+        classes=CLASSES,
+        preprocessing=COLOUR,
+    )
+    return replace(plain, **changes)
+
+
+NUMBER = card(num_classes=1, task="regression", classes=(), unit="months", target_mean=100.0, target_std=20.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos of several sizes; one is turned by EXIF, one is grey, two cannot be decoded."""
+    root = tmp_path_factory.mktemp("photos")
+    draw = np.random.default_rng(0)
+    for number, shape in enumerate([(40, 60, 3), (33, 47, 3), (64, 64, 3), (20, 90, 3), (50, 50)]):
+        Image.fromarray(draw.integers(0, 256, shape).astype(np.uint8)).save(root / f"{number}.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: 60 × 40 stored, 40 × 60 seen
+    blocks = draw.integers(0, 256, (5, 8, 3)).astype(np.uint8).repeat(16, 0).repeat(16, 1)
+    Image.fromarray(blocks).save(root / "turned.jpg", exif=exif, quality=95)
+    (root / "cut.png").write_bytes((root / "0.png").read_bytes()[:900])
+    (root / "text.png").write_text("no image")
+    return root
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Card], Model]:
+    """A model with random weights for a card, from its file."""
+    files = tmp_path_factory.mktemp("models")
+    made: dict[str, Model] = {}
+
+    def make(wanted: Card) -> Model:
+        name = sha256(wanted.to_json().encode()).hexdigest()
+        if name not in made:
+            torch.manual_seed(1)
+            save_model(files / name, wanted.build(), wanted)
+            made[name] = load_model(files / name, device="cpu")
+        return made[name]
+
+    return make
+
+
+def an_index(root: Path, names: list[str], **changes: Any) -> Index:
+    plain = Index(
+        root=root,
+        paths=tuple(names),
+        targets=np.arange(len(names)) % 3,
+        splits=np.array(["test"] * len(names)),
+        classes=CLASSES,
+    )
+    return replace(plain, **changes)
+
+
+PNGS = [f"{number}.png" for number in range(5)]
+
+
+def by_hand(file: Path) -> Tensor:
+    """The network's input by Pillow and torch alone."""
+    with Image.open(file) as image:
+        pixels = np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
+    tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    return (tensor - torch.tensor(COLOUR.mean).view(1, 3, 1, 1)) / torch.tensor(COLOUR.std).view(1, 3, 1, 1)
+
+
+def test_predicting_files(folder: Path, opened: Callable[[Card], Model]) -> None:
+    loaded = opened(card())
+    files = [folder / name for name in PNGS]
+    found = loaded.predict(files)
+    with torch.no_grad():
+        expected = torch.cat([loaded.network(by_hand(file)) for file in files]).softmax(1)
+    np.testing.assert_allclose(found.outputs, expected.numpy(), atol=2e-5)
+    assert found.paths == tuple(map(str, files))
+    assert found.splits == ("",) * 5 and found.targets is None and found.failed == ()
+    assert found.classes == CLASSES and found.task == "classification"
+
+
+def test_bad_files_are_named_and_the_others_keep_their_place(
+    folder: Path, opened: Callable[[Card], Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_module, "BATCH", 2)
+    loaded = opened(card())
+    names = ["cut.png", "0.png", "1.png", "text.png", "2.png", "absent.png", "3.png"]
+    found = loaded.predict([str(folder / name) for name in names])
+    good = [str(folder / f"{number}.png") for number in range(4)]
+    assert list(found.paths) == good
+    np.testing.assert_allclose(found.outputs, loaded.predict(good).outputs, atol=1e-6)
+    reasons = {Path(item.path).name: item.reason for item in found.failed}
+    assert list(reasons) == ["cut.png", "text.png", "absent.png"]
+    assert "truncated" in reasons["cut.png"]
+    assert "not an image" in reasons["text.png"]
+    assert reasons["absent.png"] == "cannot be read (no such file or directory)"
+
+
+def test_nothing_left_to_predict(folder: Path, opened: Callable[[Card], Model]) -> None:
+    for wanted, width in ((card(), 3), (NUMBER, 1)):
+        assert opened(wanted).predict([]).outputs.shape == (0, width)
+        found = opened(wanted).predict([folder / "cut.png"])
+        assert found.outputs.shape == (0, width) and len(found.failed) == 1
+
+
+def test_predicting_an_index(folder: Path, opened: Callable[[Card], Model]) -> None:
+    index = an_index(folder, [*PNGS, "cut.png"], splits=np.array(["val", "test"] * 3))
+    heard: list[dict[str, Any]] = []
+    found = opened(card()).predict(index, watch=heard.append)
+    assert found.paths == tuple(PNGS) and found.splits == ("val", "test", "val", "test", "val")
+    assert found.targets is not None and found.targets.tolist() == [0, 1, 2, 0, 1]
+    assert [item.path for item in found.failed] == ["cut.png"]
+    assert heard[-1] == {"event": "progress", "what": "predicting", "done": 6, "total": 6}
+    paths = [folder / name for name in PNGS]
+    np.testing.assert_array_equal(found.outputs, opened(card()).predict(paths).outputs)
+
+
+def test_classes_are_matched_by_name(folder: Path, opened: Callable[[Card], Model]) -> None:
+    index = an_index(
+        folder, PNGS, classes=("cedar", "ash"), targets=np.array([0, 1, -1, 0, 1])
+    )  # the third has no target
+    found = opened(card()).predict(index)
+    assert found.classes == CLASSES
+    assert found.targets is not None and found.targets.tolist() == [2, 0, -1, 2, 0]
+
+
+def test_data_that_do_not_go_with_the_model(folder: Path, opened: Callable[[Card], Model]) -> None:
+    with pytest.raises(DataError) as caught:
+        opened(card()).predict(an_index(folder, PNGS, classes=("ash", "birk", "cedar")))
+    assert str(caught.value) == (
+        f'{folder}: has the class "birk", which the model does not know. Did you mean "birch"? '
+        f"Known: ash, birch, cedar."
+    )
+    numbers = an_index(folder, PNGS, task="regression", classes=(), targets=np.arange(5.0), unit="years")
+    with pytest.raises(DataError, match=r"data for regression; the model was trained for classification\.$"):
+        opened(card()).predict(numbers)
+    with pytest.raises(DataError, match=r": is in years; the model was trained in months\.$"):
+        opened(NUMBER).predict(numbers)
+    assert opened(NUMBER).predict(replace(numbers, unit="")).unit == "months"
+
+
+def test_regression_speaks_the_unit(folder: Path, opened: Callable[[Card], Model]) -> None:
+    loaded = opened(NUMBER)
+    files = [folder / name for name in PNGS]
+    found = loaded.predict(files)
+    with torch.no_grad():
+        raw = torch.cat([loaded.network(by_hand(file)) for file in files]).double()
+    np.testing.assert_allclose(found.predicted, raw[:, 0].numpy() * 20 + 100, atol=1e-3)
+    assert found.task == "regression" and found.unit == "months" and found.classes == ()
+
+
+@pytest.mark.parametrize("policy", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_the_same_pixels_in_every_verb(
+    mode: str, policy: str, folder: Path, opened: Callable[[Card], Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cache, evaluation, prediction and explanation give the network bit-identical inputs."""
+    channels = 3 if mode == "RGB" else 1
+    pre = Preprocessing(
+        mode=mode, size=(32, 32), policy=policy, mean=(0.4,) * channels, std=(0.3,) * channels  # type: ignore[arg-type]
+    )  # fmt: skip
+    loaded = opened(card(in_channels=channels, preprocessing=pre))
+    names = [*PNGS, "turned.jpg"]
+    index = an_index(folder, names)
+    cache = open_cache(index, replace(pre, mean=(0.0,) * channels, std=(1.0,) * channels))
+    seen: dict[str, list[str]] = {}
+
+    def listen(where: str) -> Callable[[Tensor, Preprocessing], Tensor]:
+        def hear(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+            assert preprocessing == pre
+            pixels = images.to(torch.uint8)
+            assert torch.equal(pixels.float(), images)
+            seen.setdefault(where, []).extend(
+                sha256(image.permute(1, 2, 0).contiguous().numpy()).hexdigest() for image in pixels
+            )
+            return normalize(images, preprocessing)
+
+        return hear
+
+    monkeypatch.setattr("mirada.evaluation.infer.normalize", listen("evaluate"))
+    loaded.predict_cached(cache, ["test"])
+    monkeypatch.setattr("mirada.evaluation.infer.normalize", listen("predict"))
+    loaded.predict([folder / name for name in names])
+    monkeypatch.setattr("mirada.model.normalize", listen("explain"))
+    list(loaded.explain([folder / name for name in names]))
+    trained = [sha256(cache.pixels[row].tobytes()).hexdigest() for row in cache.rows]
+    assert seen["evaluate"] == seen["predict"] == seen["explain"] == trained
+    assert len(set(trained)) == len(names)
+
+
+def test_cached_and_fresh_predictions_agree(folder: Path, opened: Callable[[Card], Model]) -> None:
+    index = an_index(folder, PNGS, splits=np.array(["train", "val", "test", "val", "test"]))
+    cache = open_cache(index, COLOUR)
+    found = opened(card()).predict_cached(cache, ["val", "test"])
+    assert found.paths == ("1.png", "3.png", "2.png", "4.png")
+    assert found.splits == ("val", "val", "test", "test")
+    assert found.targets is not None and found.targets.tolist() == [1, 0, 2, 1]
+    fresh = opened(card()).predict([folder / path for path in found.paths])
+    np.testing.assert_array_equal(found.outputs, fresh.outputs)
+
+
+def upright(file: Path) -> NDArray[np.uint8]:
+    with Image.open(file) as image:
+        turned = image.rotate(-90, expand=True) if file.suffix == ".jpg" else image
+        return np.asarray(turned.convert("RGB"))
+
+
+def test_explanations_lie_on_the_photo(folder: Path, opened: Callable[[Card], Model]) -> None:
+    loaded = opened(card())
+    files = [folder / name for name in (*PNGS, "turned.jpg")]
+    answers = loaded.predict(files)
+    for row, seen in enumerate(loaded.explain(files)):
+        photo = upright(files[row])
+        assert seen.path == files[row]
+        np.testing.assert_array_equal(seen.photo, photo)
+        assert seen.heat.shape == photo.shape[:2]
+        assert seen.picture(colour_bar=False).shape == photo.shape
+        assert seen.picture().shape[0] > photo.shape[0]
+        assert seen.method == "class activation map (exact)"
+        assert seen.receipt is not None and seen.receipt < 1e-4
+        best = CLASSES[int(answers.predicted[row])]
+        assert seen.subject == f"evidence for {best}" and seen.unit == "logits"
+        assert seen.answer == f"{best} ({answers.probability[row]:.1%})"
+        assert seen.limit == np.abs(seen.map).max()
+
+
+def test_a_map_adds_up_to_its_class(folder: Path, opened: Callable[[Card], Model]) -> None:
+    loaded = opened(card(image_size=(64, 64), preprocessing=replace(COLOUR, size=(64, 64))))
+    for number, name in enumerate(CLASSES):
+        (seen,) = loaded.explain([folder / "2.png"], target=name)
+        with torch.no_grad():
+            pixels = torch.from_numpy(seen.photo.copy()).permute(2, 0, 1)[None].float()
+            output = loaded.network(normalize(pixels, loaded.card.preprocessing))[0, number]
+            bias = loaded.network.head.linear.bias[number].item()  # type: ignore[union-attr, index]
+        assert seen.map.shape == (2, 2)
+        assert seen.map.mean() + bias == pytest.approx(float(output), abs=1e-4)
+        assert seen.subject == f"evidence for {name}"
+
+
+def test_a_regression_map_is_in_the_unit(folder: Path, opened: Callable[[Card], Model]) -> None:
+    loaded = opened(NUMBER)
+    files = [folder / name for name in PNGS]
+    values = loaded.predict(files).predicted
+    for value, seen in zip(values, loaded.explain(files), strict=True):
+        bias = loaded.network.head.linear.bias[0].item()  # type: ignore[union-attr, index]
+        assert seen.map.mean() + bias * 20 + 100 == pytest.approx(value, abs=1e-3)
+        assert seen.unit == "months" and seen.subject == "what raises the months"
+        assert seen.answer == f"{value:.4g} months"
+
+
+def test_grad_cam_has_no_receipt(folder: Path, opened: Callable[[Card], Model]) -> None:
+    (seen,) = opened(card("simplecnn")).explain([folder / "0.png"])
+    assert seen.method == "Grad-CAM" and seen.receipt is None
+
+
+def test_one_sigmoid_output_speaks_for_both_classes(folder: Path, opened: Callable[[Card], Model]) -> None:
+    loaded = opened(card(num_classes=1, classes=("ash", "birch")))
+    (first,) = loaded.explain([folder / "0.png"], target="ash")
+    (second,) = loaded.explain([folder / "0.png"], target="birch")
+    np.testing.assert_array_equal(first.map, -second.map)
+
+
+def test_explaining_many_keeps_few_photos(
+    folder: Path, opened: Callable[[Card], Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_module, "EXPLAINED_AT_ONCE", 2)
+    found = opened(card()).explain([folder / name for name in PNGS], max_side=30)
+    assert isinstance(found, Iterator)
+    assert [seen.photo.shape[:2] for seen in found] == [(20, 30), (21, 30), (30, 30), (7, 30), (30, 30)]
+
+
+def test_what_cannot_be_explained(folder: Path, opened: Callable[[Card], Model]) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        list(opened(card()).explain([folder / "0.png"], target="beech"))
+    assert str(caught.value) == (
+        'The model has no class "beech". Did you mean "birch"? Known: ash, birch, cedar.'
+    )
+    with pytest.raises(InvalidArgument, match=r"^A model of a number has no classes to choose from\. Leave"):
+        list(opened(NUMBER).explain([folder / "0.png"], target="months"))
+    with pytest.raises(DecodeError, match=r"text\.png: not an image in a format that is read \(BMP, .*\)\.$"):
+        list(opened(card()).explain([folder / "text.png"]))
+
+
+def test_opening(tmp_path: Path, folder: Path) -> None:
+    torch.manual_seed(0)
+    save_model(tmp_path / "m", card("lenet5").build(), card("lenet5"))
+    opened = load_model(tmp_path / "m", device="cpu")
+    assert str(opened.compute) == "cpu in float32" and not opened.network.training
+    network, read = load_network(tmp_path / "m")
+    assert read == opened.card
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, opened.network.state_dict()[key])
+    with pytest.raises(InvalidArgument, match=r'^The device "abacus" is not available here'):
+        load_model(tmp_path / "m", device="abacus")
+    with pytest.raises(CheckpointError, match="do not begin like a"):
+        load_model(folder / "0.png")
