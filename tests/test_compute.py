@@ -1,6 +1,8 @@
 """Where tensors are computed: what is chosen, what is refused, and what is put back."""
 
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,20 @@ def test_steady_puts_everything_back(monkeypatch: pytest.MonkeyPatch, before: tu
     with pytest.raises(ZeroDivisionError), deterministic():
         _ = 1 / 0
     assert cudnn() == before
+
+
+DENORMAL = """
+import torch
+from mirada.compute import flush_denormals
+torch.set_num_threads(2)
+flush_denormals()
+print(torch.full((2**20,), 1e-30).mul(1e-10).count_nonzero().item())
+"""
+
+
+def test_denormals_are_flushed_in_all_threads() -> None:
+    told = subprocess.run([sys.executable, "-c", DENORMAL], capture_output=True, text=True, check=True).stdout
+    assert told == "0\n"
 
 
 CPUINFO = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: EPYC: the 9th\n\nprocessor\t: 1\n"

@@ -172,6 +172,15 @@ def test_one_step_is_the_formula(make: Callable[..., Training], pixels: NDArray[
     assert rows_of(training)[0]["train_loss"] == pytest.approx(loss.item(), abs=1e-5)
 
 
+def test_slices_of_a_batch_give_the_same_step(make: Callable[..., Training]) -> None:
+    """Also where the last slice is smaller: gradients add up to those of the whole batch."""
+    whole, sliced = make(epochs=1), make(epochs=1, micro_batch=3)
+    fit(whole)
+    fit(sliced)
+    for name, value in weights(whole.network).items():
+        torch.testing.assert_close(weights(sliced.network)[name], value, rtol=1e-4, atol=1e-5)
+
+
 def test_every_image_once_per_epoch_and_no_validation_image(
     make: Callable[..., Training], pixels: NDArray[np.uint8]
 ) -> None:

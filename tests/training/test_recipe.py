@@ -238,6 +238,7 @@ VALUES = {
     "model": WORD,
     "epochs": st.integers(min_value=1),
     "batch_size": st.integers(min_value=1),
+    "micro_batch": st.integers(min_value=0),
     "lr": POSITIVE,
     "momentum": SHARE,
     "weight_decay": NOT_NEGATIVE,

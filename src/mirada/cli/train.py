@@ -1,5 +1,6 @@
 """``mirada train``."""
 
+import os
 from typing import Any
 
 import click
@@ -35,8 +36,11 @@ def command(
     from mirada.data.sources import load_data
 
     index = load_data(data)  # said before torch is loaded
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages: fewer page walks, up to a third faster
+    from mirada.compute import flush_denormals
     from mirada.job import train
 
+    flush_denormals()
     with Progress() as progress:
         run = train(index, recipe=chosen, output=output, watch=_Lines(progress).hear)
     if run.outcome.reason == "interrupted":

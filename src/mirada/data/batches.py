@@ -51,7 +51,7 @@ def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     """(value / 255 − mean) / std per channel; ``images`` float in 0 … 255."""
     mean = torch.tensor(preprocessing.mean, device=images.device).view(1, -1, 1, 1)
     std = torch.tensor(preprocessing.std, device=images.device).view(1, -1, 1, 1)
-    return images.mul(1 / (255 * std)).sub_(mean / std)
+    return torch.addcmul(-mean / std, images, 1 / (255 * std))
 
 
 def in_order(rows: Rows, batch_size: int) -> Iterator[Rows]:

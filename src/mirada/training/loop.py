@@ -146,20 +146,28 @@ def _train(training: Training, epoch: int, interrupted: Callable[[], bool]) -> f
 
 
 def _step(training: Training, rows: NDArray[np.int64], epoch: int, step: int) -> Tensor:
-    """One optimizer step; returns the batch's mean loss, still on the device."""
+    """One optimizer step; returns the batch's mean loss, still on the device.
+
+    The batch goes through the network in slices of ``micro_batch`` images, whose gradients add up.
+    """
     seed = training.recipe.seed
     images, targets = training_batch(training, rows, epoch, step)
     rate = learning_rate(training.recipe, (epoch - 1) * training.steps + step, training.steps)
     for group in training.optimizer.param_groups:
         group["lr"] = rate
     torch.manual_seed(generator(seed, epoch, step, 1).initial_seed())  # for dropout
-    with training.compute.autocast():
-        outputs = training.network(images)
-    loss = training.loss(outputs.float(), targets)
     training.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    total = torch.zeros((), device=training.compute.device)
+    size = training.recipe.micro_batch or len(rows)
+    for start in range(0, len(rows), size):
+        part = slice(start, start + size)
+        with training.compute.autocast():
+            outputs = training.network(images[part])
+        loss = training.loss(outputs.float(), targets[part]) * (len(outputs) / len(rows))
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
     training.optimizer.step()
-    return loss.detach()
+    return total
 
 
 def training_batch(

@@ -18,6 +18,8 @@ class Recipe:
 
     Durations: ``epochs`` and ``warmup`` in epochs, ``patience`` in epochs without improvement (0: never stop
     early). ``lr`` is per optimizer step, at ``batch_size`` images. ``image_size`` is (height, width) in pixels.
+    A batch goes through the network in slices of ``micro_batch`` images (0: whole), which needs less memory and
+    gives the same gradient, but for batch normalization, whose statistics are then a slice's.
     ``val_fraction`` and ``test_fraction`` apply where the data set has no such split. ``loss`` ``auto`` follows
     the task and the network. ``normalize``: ``data`` (mean and std of the training images),
     ``imagenet``, or ``unit`` (pixel values 0 … 1). ``augment`` holds the fields of ``Augmentation``.
@@ -28,6 +30,7 @@ class Recipe:
     model: str = "resnet18"
     epochs: int = 30
     batch_size: int = 32
+    micro_batch: int = 0
     lr: float = 1e-3
     optimizer: Literal["sgd", "adam", "rmsprop"] = "adam"
     momentum: float = 0.9
@@ -54,7 +57,15 @@ class Recipe:
         for name in ("epochs", "batch_size", "lr"):
             if not getattr(self, name) > 0:
                 raise RecipeError(f"`{name}` must be above 0. Got {getattr(self, name)!r}.")
-        for name in ("momentum", "weight_decay", "warmup", "patience", "seed", "test_fraction"):
+        for name in (
+            "micro_batch",
+            "momentum",
+            "weight_decay",
+            "warmup",
+            "patience",
+            "seed",
+            "test_fraction",
+        ):
             if getattr(self, name) < 0:
                 raise RecipeError(f"`{name}` must not be negative. Got {getattr(self, name)!r}.")
         for name in ("val_fraction", "test_fraction"):
@@ -130,6 +141,7 @@ FAMILY_RECIPES: dict[str, dict[str, Any]] = {
     },
     "simplecnn": {  # the notes': Adam at 1e-3, batches of 32, pixel values 0 … 1; not theirs: schedule, augment
         "image_size": (64, 64), "epochs": 25, "normalize": "unit", "schedule": "cosine", "augment": PHOTO_AUGMENT,
+        "micro_batch": 16,  # whose activations stay within reach of the processor: a third faster than the whole
     },
     "resnet": {
         "image_size": (224, 224), "optimizer": "sgd", "lr": 0.02, "weight_decay": 5e-4, "schedule": "cosine",
