@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-slow lint clean
+PARITY := parity/.env
+
+.PHONY: demo test test-slow parity lint clean
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Mirada needs Python 3.11 or newer; {sys.executable} is {v.major}.{v.minor}. Try: make PYTHON=python3.11")'
@@ -21,10 +23,20 @@ test: $(READY) lint
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
+$(PARITY)/.ready: pyproject.toml parity/constraints.txt
+	$(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/python -m pip install --quiet --constraint parity/constraints.txt torch numpy pillow safetensors click rich jinja2 pyyaml pytest
+	$(PARITY)/bin/python -m pip install --quiet --no-deps --constraint parity/constraints.txt torchvision timm --editable .
+	@touch $@
+
+# Every network against torchvision's and timm's, on random weights: outputs and gradients.
+parity: $(PARITY)/.ready
+	$(PARITY)/bin/python -m pytest parity
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv demo build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv $(PARITY) demo build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache

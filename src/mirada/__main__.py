@@ -1,6 +1,6 @@
 """``python -m mirada``."""
 
-from mirada.cli import main
+from mirada.cli import script
 
 if __name__ == "__main__":
-    main()
+    script()

@@ -39,7 +39,8 @@ class Card:
     """What a model file says about its weights.
 
     ``target_mean`` and ``target_std`` (in ``unit``) turn a regression output into the target's unit:
-    value = output · target_std + target_mean. ``provenance`` and ``recipe`` are for people to read.
+    value = output · target_std + target_mean. ``options`` are those of the network's family. ``provenance`` and
+    ``recipe`` are for people to read.
 
     Raises ``InvalidArgument`` for an unknown task, or classes that do not go with the task and the outputs.
     """
@@ -48,6 +49,7 @@ class Card:
     num_classes: int
     in_channels: int
     image_size: tuple[int, int]
+    options: dict[str, Any] = field(default_factory=dict)
     task: Task
     classes: tuple[str, ...] = ()
     unit: str = ""
@@ -83,6 +85,7 @@ class Card:
             num_classes=self.num_classes,
             in_channels=self.in_channels,
             image_size=self.image_size,
+            **self.options,
         )
 
     def to_json(self) -> str:

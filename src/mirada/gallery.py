@@ -14,7 +14,7 @@ from mirada.model import Model
 from mirada.training.loop import Training, training_batch
 
 SAMPLES = (4, 8)  # rows and columns of the picture of augmented images
-SHOWN = {"wrong": 6, "uncertain": 6, "typical": 4}  # images with maps in the report
+SHOWN = {"wrong": 6, "uncertain": 6, "typical": 6}  # images with maps in the report
 PHOTO_SIDE = 480  # pixels of a photo in the report
 
 

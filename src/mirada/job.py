@@ -118,9 +118,8 @@ class _Job:
 
     def run(self, output: str | Path | None) -> Run:
         with ThreadPoolExecutor(1) as background:
-            background.submit(
-                import_module, "torch._dynamo"
-            )  # a second, which the first optimizer would take
+            # the first optimizer imports it, which takes a second
+            background.submit(import_module, "torch._dynamo")
             cache = open_cache(self.index, _unit_scale(self.recipe), watch=self.watch)
         _require_splits(cache.index)
         card = self._card(cache.index, self._preprocessing(cache))
@@ -171,6 +170,7 @@ class _Job:
             num_classes=self.num_classes,
             in_channels=preprocessing.channels,
             image_size=preprocessing.size,
+            options=self.recipe.options,
             task=index.task,
             classes=index.classes,
             unit=index.unit,

@@ -20,7 +20,7 @@ def test_models(cli: Cli) -> None:
     assert header.split() == ["network", "input", "outputs", "parameters", "MACs", "source"]
     assert [row.split()[0] for row in rows] == sorted(CATALOGUE)
     assert len({row.index("  " + CATALOGUE[row.split()[0]].source) for row in rows}) == 1  # one column
-    assert [row.split()[0] for row in cli("models", "resnet1*").out.splitlines()[1:]] == [
+    assert [row.split()[0] for row in cli("models", "resnet1[058]*").out.splitlines()[1:]] == [
         "resnet101", "resnet152", "resnet18",
     ]  # fmt: skip
 
@@ -48,9 +48,7 @@ def test_summary_of_a_file(cli: Cli, trained: Callable[[str], Path]) -> None:
 def test_summary_of_nothing(cli: Cli, tmp_path: Path, shared_data: Path) -> None:
     code, out, err = cli("summary", "lenet6")
     assert (code, out) == (2, "")
-    assert err.startswith(
-        'Error: There is no network "lenet6". Did you mean "lenet5"? Known: lenet5, resnet101,'
-    )
+    assert err.startswith('Error: There is no network "lenet6". Did you mean "lenet5"? Known: alexnet, ')
     assert cli("summary", "lenet5", "--image-size", "4").code == 2
     assert (
         cli("summary", tmp_path).err

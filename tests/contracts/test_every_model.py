@@ -13,7 +13,8 @@ from mirada.layers.network import Network
 from mirada.models import CATALOGUE, create_model, find, list_models
 
 EVERY = list(CATALOGUE)
-LIGHT = [name for name in EVERY if CATALOGUE[name].macs < 5e9]  # the larger ones are these with more blocks
+LIGHT = [name for name in EVERY if CATALOGUE[name].macs < 5e9 and CATALOGUE[name].parameters < 3e7]
+REAL = [name if name in LIGHT else pytest.param(name, marks=pytest.mark.slow) for name in EVERY]
 
 
 @cache
@@ -38,14 +39,18 @@ def images(*shape: int) -> Tensor:
 
 def paper_images(name: str, batch: int = 2) -> Tensor:
     """A batch of the paper's size, or of 64 × 64 where that takes long."""
-    channels, height, width = CATALOGUE[name].image
-    return images(batch, channels, *((64, 64) if CATALOGUE[name].macs > 2e9 else (height, width)))
+    channels, *size = CATALOGUE[name].image
+    side = max(64, on_meta(name).min_size)
+    return images(
+        batch, channels, *((side, side) if CATALOGUE[name].macs > 2e9 and name in ANY_SIZE else size)
+    )
 
 
 def small_images(name: str, batch: int = 2) -> Tensor:
     """The smallest batch that ``built(name)`` takes without being too easy."""
-    channels, height, width = CATALOGUE[name].image
-    return images(batch, channels, *((40, 40) if name in ANY_SIZE else (height, width)))
+    channels, *size = CATALOGUE[name].image
+    side = max(40, on_meta(name).min_size)
+    return images(batch, channels, *((side, side) if name in ANY_SIZE else size))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -70,7 +75,7 @@ def test_children_are_stem_stages_head(name: str) -> None:
     assert owners == {"stem", *stages, "head"}  # no weight outside of them, no part without one
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", REAL)
 def test_features_are_what_enters_the_head(name: str) -> None:
     network, x = built(name), small_images(name)
     entered: list[Tensor] = []
@@ -85,7 +90,7 @@ def test_features_are_what_enters_the_head(name: str) -> None:
     assert outputs.std() > 0
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", REAL)
 def test_trains_at_the_size_of_the_paper(name: str) -> None:
     """Every weight gets a gradient that is finite and not all zero, and the images stay as they were."""
     network, x = copy.deepcopy(built(name)).train(), paper_images(name)
@@ -164,19 +169,21 @@ def test_as_many_outputs_as_asked_for(name: str, outputs: int) -> None:
     network = on_meta(name, num_classes=outputs)
     x = torch.empty(3, *CATALOGUE[name].image, device="meta")
     assert network(x).shape == (3, outputs)
-    last = [layer for layer in network.head.modules() if isinstance(layer, nn.Linear)][-1]
-    assert last.out_features == outputs
+    linear = [layer for layer in network.head.modules() if isinstance(layer, nn.Linear)]
+    assert linear[-1].out_features == outputs or name == "lenet5_1998"  # which ends in radial basis functions
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("name", EVERY)
 def test_takes_any_number_of_channels(name: str, channels: int) -> None:
     """Only the first convolution knows of them."""
+    if name == "mlp":
+        pytest.skip("has no convolution; test_mlp.py has its own test")
     entry, network = CATALOGUE[name], on_meta(name, in_channels=channels)
     first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
     assert first.in_channels == network.in_channels == channels
     per_channel = first.weight[:, 0].numel()
-    counted = sum(p.numel() for p in network.parameters())
+    counted = sum(p.numel() for p in network.parameters() if p.requires_grad)
     assert counted == entry.parameters + (channels - entry.image[0]) * per_channel
     assert network(torch.empty(2, channels, *entry.image[1:], device="meta")).shape == (2, entry.num_classes)
 
@@ -198,8 +205,10 @@ def test_odd_and_oblong_sizes(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in ANY_SIZE if name in LIGHT])
 @pytest.mark.parametrize("size", [(1, 1), (31, 97), (64, 64)])
 def test_a_pooling_head_takes_any_size(name: str, size: tuple[int, int]) -> None:
+    network = built(name)
+    height, width = (max(side, network.min_size) for side in size)
     with torch.no_grad():
-        assert built(name)(images(1, 3, *size)).isfinite().all()
+        assert network(images(1, network.in_channels, height, width)).isfinite().all()
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -219,7 +228,9 @@ def test_the_smallest_size_is_the_smallest(name: str) -> None:
         network(torch.empty(1, channels, side - 1, side + 9, device="meta"))
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in ANY_SIZE])
+@pytest.mark.parametrize(
+    "name", [name for name in LIGHT if name not in ANY_SIZE and on_meta(name).min_size > 1]
+)
 def test_the_smallest_size_is_not_a_pixel_too_large(name: str) -> None:
     """Without the check, one pixel less leaves nothing for the head."""
     network = built(name)
@@ -240,12 +251,14 @@ def test_numbers_below_one_are_refused(name: str, argument: str) -> None:
 
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(
-        InvalidArgument, match=r'^There is no network "resnet81"\. Did you mean "resnet18"\? Known: lenet5, .'
+        InvalidArgument,
+        match=r'^There is no network "resnet81"\. Did you mean "resnet18"\? Known: alexnet, .',
     ):
         create_model("resnet81")
 
 
 def test_listing() -> None:
     assert list_models() == sorted(CATALOGUE)
-    assert list_models("resnet*") == ["resnet101", "resnet152", "resnet18", "resnet34", "resnet50"]
-    assert list_models("RESNET*") == list_models("alex*") == []
+    assert list_models("resnet1?") == ["resnet18"]
+    assert list_models("densenet*") == ["densenet121", "densenet161", "densenet169", "densenet201"]
+    assert list_models("RESNET*") == list_models("transformer*") == []

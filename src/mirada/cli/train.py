@@ -1,6 +1,5 @@
 """``mirada train``."""
 
-import os
 from typing import Any
 
 import click
@@ -36,7 +35,6 @@ def command(
     from mirada.data.sources import load_data
 
     index = load_data(data)  # said before torch is loaded
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages: fewer page walks, up to a third faster
     from mirada.compute import flush_denormals
     from mirada.job import train
 

@@ -139,9 +139,17 @@ class Augmentation:
 
     def _warp(self, images: Tensor, draw: Draw) -> Tensor:
         height, width = images.shape[-2:]
-        theta = _in_image_units(draw, width / height).to(images.device)
-        grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+        grid = _grid(_in_image_units(draw, width / height).to(images.device), height, width)
         return F.grid_sample(images, grid, padding_mode=PADDING_MODE[self.fill], align_corners=False)
+
+
+def _grid(theta: Tensor, height: int, width: int) -> Tensor:
+    """Where each output pixel's centre comes from, (n, H, W, 2): what ``affine_grid`` gives, without its products."""
+    x = (torch.arange(width, device=theta.device) * 2 + 1) / width - 1
+    y = (torch.arange(height, device=theta.device) * 2 + 1) / height - 1
+    along_x = theta[:, :, 0, None] * x  # (n, 2, W)
+    along_y = theta[:, :, 1, None] * y + theta[:, :, 2, None]  # (n, 2, H)
+    return (along_x[:, :, None, :] + along_y[:, :, :, None]).permute(0, 2, 3, 1)
 
 
 def _in_image_units(draw: Draw, aspect: float) -> Tensor:

@@ -1,6 +1,6 @@
 """The shape that every network has: ``stem``, ``stage1 … stageN``, ``head``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ class Network(nn.Module):
 
     ``features`` are the maps that enter the head. ``image_size`` (height, width) is what the network was built
     for and ``min_size`` the smallest side it can take, in pixels.
+
+    ``auxiliary`` maps names of stages to heads that read what those put out, in training only; their losses count
+    ``auxiliary_weight`` times (Szegedy et al. 2014, arXiv:1409.4842, §5).
     """
 
     stem: nn.Module
@@ -29,6 +32,8 @@ class Network(nn.Module):
         in_channels: int,
         image_size: Size,
         min_size: int,
+        auxiliary: Mapping[str, nn.Module] | None = None,
+        auxiliary_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
@@ -39,23 +44,43 @@ class Network(nn.Module):
         for number, stage in enumerate(stages, start=1):
             self.add_module(f"stage{number}", stage)
         self.head = head
+        self.auxiliary_weight = auxiliary_weight
+        if auxiliary:
+            self.auxiliary = nn.ModuleDict(auxiliary)
 
     def features(self, images: Tensor) -> Tensor:
         """(N, in_channels, H, W) → the maps that enter the head, (N, C, h, w).
 
         Raises ``InvalidArgument`` if the images are smaller than the network allows.
         """
-        height, width = images.shape[-2:]
-        require_size((height, width), self.min_size)
-        maps: Tensor = self.stem(images)
-        for number in range(1, self.depth + 1):
-            maps = self.get_submodule(f"stage{number}")(maps)
+        maps = images
+        for _, put_out in self._walk(images):  # none is kept longer than the next stage needs it
+            maps = put_out
         return maps
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, in_channels, H, W) → outputs (N, num_classes), before any softmax or sigmoid."""
         outputs: Tensor = self.head(self.features(images))
         return outputs
+
+    def training_outputs(self, images: Tensor) -> list[Tensor]:
+        """The outputs of the head, then of every auxiliary head; each (N, num_classes)."""
+        heads = dict(self.auxiliary.items()) if hasattr(self, "auxiliary") else {}
+        extra = []
+        for name, maps in self._walk(images):
+            if name in heads:
+                extra.append(heads[name](maps))
+        return [self.head(maps), *extra]
+
+    def _walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """The maps after the stem and after every stage, with its name."""
+        height, width = images.shape[-2:]
+        require_size((height, width), self.min_size)
+        maps: Tensor = self.stem(images)
+        yield "stem", maps
+        for number in range(1, self.depth + 1):
+            maps = self.get_submodule(f"stage{number}")(maps)
+            yield f"stage{number}", maps
 
 
 def require_size(image_size: Size, min_size: int) -> None:

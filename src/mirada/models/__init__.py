@@ -2,12 +2,16 @@
 
 from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import TYPE_CHECKING
+from inspect import signature
+from logging import getLogger
+from typing import TYPE_CHECKING, Any
 
 from mirada.errors import InvalidArgument, nearest
 from mirada.models.catalogue import CATALOGUE, Entry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mirada.layers.network import Network
 
 __all__ = ["CATALOGUE", "Entry", "create_model", "list_models"]
@@ -16,8 +20,8 @@ __all__ = ["CATALOGUE", "Entry", "create_model", "list_models"]
 def list_models(pattern: str = "*") -> list[str]:
     """The names of the networks that match a shell pattern, sorted.
 
-    >>> list_models("le*")
-    ['lenet5']
+    >>> list_models("lenet*")
+    ['lenet5', 'lenet5_1998', 'lenet_caffe']
     """
     return sorted(name for name in CATALOGUE if fnmatchcase(name, pattern))
 
@@ -28,13 +32,22 @@ def create_model(
     num_classes: int | None = None,
     in_channels: int | None = None,
     image_size: int | tuple[int, int] | None = None,
+    weights: "str | Path | None" = None,
+    replace_head: bool = False,
+    **options: Any,
 ) -> "Network":
-    """Builds a network by name with freshly drawn weights (set ``torch.manual_seed`` first to repeat them).
+    """Builds a network by name, with freshly drawn weights (set ``torch.manual_seed`` first to repeat them).
+
+    ``weights`` is a file of torchvision's, timm's or the public CIFAR ResNets' (``.pth``, ``.th``,
+    ``.safetensors``); what was renamed, dropped or newly drawn is logged. ``replace_head`` takes a file whose
+    head has another size, and draws the head anew.
 
     ``num_classes`` is the number of outputs: one per class, or 1 for a yes/no question or a number. What is
-    left out is as the paper has it. ``image_size`` is a side, or (height, width), in pixels.
+    left out is as the paper has it. ``image_size`` is a side, or (height, width), in pixels. ``options`` are the
+    family's own, such as ``activation="leaky_relu"``; its builder's signature names them.
 
-    Raises ``InvalidArgument`` for an unknown name, a number below one, or images too small for the network.
+    Raises ``InvalidArgument`` for an unknown name or option, a number below one, or images too small for the
+    network.
 
     >>> create_model("lenet5", num_classes=3).head.linear
     Linear(in_features=84, out_features=3, bias=True)
@@ -50,8 +63,18 @@ def create_model(
     size = entry.image[1:] if image_size is None else image_size
     if isinstance(size, int):
         size = (size, size)
-    build = getattr(import_module(f"mirada.models.{entry.family}"), entry.family)
-    network: Network = build(name, image_size=size, **numbers)
+    family = import_module(f"mirada.models.{entry.family}")
+    build = getattr(family, entry.family)
+    known = list(signature(build).parameters)[4:]  # after name, num_classes, in_channels, image_size
+    for option in options:
+        if option not in known:
+            raise InvalidArgument(f'{name} has no option "{option}". {nearest(option, known)}')
+    network: Network = build(name, image_size=size, **numbers, **options)
+    if weights is not None:
+        from mirada.models.weights import conventions, load_public
+
+        report = load_public(network, weights, conventions(family, name), replace_head=replace_head)
+        getLogger("mirada").info("%s", report)
     return network
 
 

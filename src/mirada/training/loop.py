@@ -162,8 +162,11 @@ def _step(training: Training, rows: NDArray[np.int64], epoch: int, step: int) ->
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
         with training.compute.autocast():
-            outputs = training.network(images[part])
-        loss = training.loss(outputs.float(), targets[part]) * (len(outputs) / len(rows))
+            outputs, *auxiliary = training.network.training_outputs(images[part])
+        loss = training.loss(outputs.float(), targets[part])
+        for extra in auxiliary:
+            loss = loss + training.network.auxiliary_weight * training.loss(extra.float(), targets[part])
+        loss = loss * (len(outputs) / len(rows))
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     training.optimizer.step()

@@ -11,6 +11,8 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 from mirada.errors import RecipeError, nearest
 from mirada.models import find
 
+TABLES = ("options", "augment")  # fields that hold settings of their own, checked where they are used
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -22,7 +24,8 @@ class Recipe:
     gives the same gradient, but for batch normalization, whose statistics are then a slice's.
     ``val_fraction`` and ``test_fraction`` apply where the data set has no such split. ``loss`` ``auto`` follows
     the task and the network. ``normalize``: ``data`` (mean and std of the training images),
-    ``imagenet``, or ``unit`` (pixel values 0 … 1). ``augment`` holds the fields of ``Augmentation``.
+    ``imagenet``, or ``unit`` (pixel values 0 … 1). ``options`` are those of the network's family, such as
+    ``activation``; ``augment`` holds the fields of ``Augmentation``.
 
     Raises ``RecipeError`` for a value of the wrong type or out of its range.
     """
@@ -48,11 +51,12 @@ class Recipe:
     normalize: Literal["data", "imagenet", "unit"] = "data"
     device: str = "auto"
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    options: dict[str, Any] = field(default_factory=dict)
     augment: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(type(self)).items():
-            if name != "augment":
+            if name not in TABLES:
                 object.__setattr__(self, name, _typed(name, getattr(self, name), hint, "recipe"))
         for name in ("epochs", "batch_size", "lr"):
             if not getattr(self, name) > 0:
@@ -83,18 +87,20 @@ class Recipe:
         """
         hints = get_type_hints(type(self))
         changes: dict[str, Any] = {}
-        augment = dict(self.augment)
+        tables = {name: dict(getattr(self, name)) for name in TABLES}
         for key, value in settings.items():
             name, dot, inner = key.partition(".")
-            if name not in hints or (dot and (name != "augment" or not inner)):
+            if name not in hints or (dot and (name not in TABLES or not inner)):
                 raise RecipeError(f'{origin}: there is no setting "{key}". {nearest(key, hints)}')
             if inner:
-                augment[inner] = value
+                tables[name][inner] = value
+            elif isinstance(value, Mapping) and name in TABLES:
+                tables[name] = dict(value)
             elif name == "augment":
-                augment = dict(value) if isinstance(value, Mapping) else augment_preset(value, origin)
+                tables[name] = augment_preset(value, origin)
             else:
                 changes[name] = _typed(name, value, hints[name], origin)
-        return replace(self, **changes, augment=augment)
+        return replace(self, **{**changes, **tables})
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -103,10 +109,11 @@ class Recipe:
     def to_toml(self) -> str:
         """As TOML; ``read_settings`` of it gives the same recipe."""
         values = self.to_dict()
-        augment = values.pop("augment")
+        tables = {name: values.pop(name) for name in TABLES}
         lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-        if augment:
-            lines += ["", "[augment]", *(f"{key} = {json.dumps(value)}" for key, value in augment.items())]
+        for name, table in tables.items():
+            if table:
+                lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
         return "\n".join(lines) + "\n"
 
 
@@ -133,26 +140,36 @@ AUGMENT_PRESETS: dict[str, dict[str, Any]] = {
     "digits": DIGIT_AUGMENT,
 }
 
-# What the networks of a family start from; the settings of a file and of the command line come on top.
+# What the networks of a family start from, besides the size and the channels of their paper; the settings of a file
+# and of the command line come on top.
+SGD: dict[str, Any] = {
+    "optimizer": "sgd", "lr": 0.02, "weight_decay": 5e-4, "schedule": "cosine", "warmup": 1.0,
+    "augment": {**PHOTO_AUGMENT, "crop": 0.35},
+}  # fmt: skip
+GENTLE_SGD = {**SGD, "lr": 0.01}  # without batch normalization
 FAMILY_RECIPES: dict[str, dict[str, Any]] = {
+    "mlp": {"schedule": "cosine", "augment": DIGIT_AUGMENT},
     "lenet": {
-        "image_size": (32, 32), "mode": "L", "epochs": 40, "batch_size": 64, "lr": 2e-3, "schedule": "cosine",
+        "epochs": 60, "batch_size": 64, "lr": 2e-3, "weight_decay": 5e-4, "schedule": "cosine",
         "augment": DIGIT_AUGMENT,
     },
     "simplecnn": {  # the notes': Adam at 1e-3, batches of 32, pixel values 0 … 1; not theirs: schedule, augment
-        "image_size": (64, 64), "epochs": 25, "normalize": "unit", "schedule": "cosine", "augment": PHOTO_AUGMENT,
+        "epochs": 25, "normalize": "unit", "schedule": "cosine", "augment": PHOTO_AUGMENT,
         "micro_batch": 16,  # whose activations stay within reach of the processor: a third faster than the whole
     },
-    "resnet": {
-        "image_size": (224, 224), "optimizer": "sgd", "lr": 0.02, "weight_decay": 5e-4, "schedule": "cosine",
-        "warmup": 1.0, "augment": {**PHOTO_AUGMENT, "crop": 0.35},
-    },
+    "alexnet": GENTLE_SGD,
+    "overfeat": GENTLE_SGD,
+    "vgg": GENTLE_SGD,
+    "bonet": {**GENTLE_SGD, "lr": 0.002},
 }  # fmt: skip
 
 
 def recipe_for(model: str) -> Recipe:
     """The recipe that a network starts from. Raises ``InvalidArgument`` for an unknown name."""
-    return Recipe(model=model).with_settings(FAMILY_RECIPES[find(model).family])
+    entry = find(model)
+    channels, *size = entry.image
+    image = {"image_size": size, "mode": "L" if channels == 1 else "RGB"}
+    return Recipe(model=model).with_settings({**image, **FAMILY_RECIPES.get(entry.family, SGD)})
 
 
 def augment_preset(name: Any, origin: str = "settings") -> dict[str, Any]:

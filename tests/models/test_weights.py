@@ -1,0 +1,360 @@
+"""Public weights in our networks: where every tensor goes, and what is said about it."""
+
+import json
+from collections import OrderedDict
+from dataclasses import FrozenInstanceError
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from mirada.errors import CheckpointError
+from mirada.layers.network import Network
+from mirada.models import create_model
+from mirada.models.weights import Report, conventions, convert, load_public
+
+SMALL_KEYS = ((r"^features\.0\.", "stem."), (r"^features\.1\.", "norm."), (r"^fc\.", "head.linear."))
+BY_CONVENTION = {"torchvision": SMALL_KEYS}
+
+
+class Small(nn.Module):
+    """Convolution, batch norm, a head and perhaps an auxiliary one, named as networks name them."""
+
+    def __init__(self, num_classes: int = 3, in_channels: int = 2, *, auxiliary: bool = False) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(in_channels, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.head = nn.Sequential(OrderedDict(hidden=nn.Linear(4, 5), linear=nn.Linear(5, num_classes)))
+        if auxiliary:
+            self.auxiliary = nn.ModuleDict({"stage1": nn.Linear(4, num_classes)})
+
+
+def public(**changes: Tensor | None) -> dict[str, Tensor]:
+    """Random weights for ``Small`` under public names; a change to None leaves a tensor out."""
+    draws = torch.Generator().manual_seed(0)
+    shapes = {
+        "features.0.weight": (4, 2, 3, 3),
+        "features.0.bias": (4,),
+        "features.1.weight": (4,),
+        "features.1.bias": (4,),
+        "features.1.running_mean": (4,),
+        "features.1.running_var": (4,),
+        "head.hidden.weight": (5, 4),
+        "head.hidden.bias": (5,),
+        "fc.weight": (3, 5),
+        "fc.bias": (3,),
+    }
+    found: dict[str, Any] = {key: torch.randn(shape, generator=draws) for key, shape in shapes.items()}
+    found["features.1.num_batches_tracked"] = torch.tensor(7)
+    for key, value in changes.items():
+        found[key.replace("__", ".")] = value
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def saved(folder: Path, contents: object) -> Path:
+    torch.save(contents, folder / "weights.pth")
+    return folder / "weights.pth"
+
+
+def refusal(path: Path, network: nn.Module, *, replace_head: bool = False) -> str:
+    """The message, without the file's name, with which a network refuses a file."""
+    with pytest.raises(CheckpointError) as caught:
+        load_public(network, path, BY_CONVENTION, replace_head=replace_head)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        assert torch.equal(found[key], value), key
+
+
+# Loading --------------------------------------------------------------------------------------------------
+
+
+def test_weights_arrive_and_the_report_says_how(tmp_path: Path) -> None:
+    network = Small()
+    report = load_public(network, saved(tmp_path, public()), BY_CONVENTION)
+    assert_equal(network.state_dict(), convert(public(), network, SMALL_KEYS))
+    assert torch.equal(network.stem.weight, public()["features.0.weight"])
+    assert (report.convention, report.loaded, report.file) == ("torchvision", 11, "weights.pth")
+    assert report.renamed[0] == ("features.0.weight", "stem.weight")
+    assert len(report.renamed) == 9  # head.hidden has the same name here and there
+    assert (report.dropped, report.initialised, report.replaced) == ((), (), ())
+    assert str(report) == "weights.pth: 11 tensors loaded by torchvision names, 9 renamed."
+    with pytest.raises(FrozenInstanceError):
+        report.loaded = 0  # type: ignore[misc]
+
+
+def test_the_convention_that_fits_most_keys_is_taken(tmp_path: Path) -> None:
+    """The network's own names are always among them."""
+    tables = {"CIFAR": ((r"^fc\.", "head.linear."),), "torchvision": SMALL_KEYS}
+    assert load_public(Small(), saved(tmp_path, public()), tables).convention == "torchvision"
+    own = saved(tmp_path, Small().state_dict())
+    report = load_public(Small(), own, {"timm": ((r"^head\.", "fc."),)})
+    assert (report.convention, report.renamed) == ("Mirada's own", ())
+    assert load_public(Small(), own, {}).loaded == 11
+
+
+def test_half_precision_files_become_the_networks_precision(tmp_path: Path) -> None:
+    network = Small()
+    halves = {key: value.half() if value.is_floating_point() else value for key, value in public().items()}
+    load_public(network, saved(tmp_path, halves), BY_CONVENTION)
+    assert network.stem.weight.dtype == torch.float32
+    assert torch.equal(network.stem.weight, halves["features.0.weight"].float())
+
+
+def test_counters_of_batch_norm_may_be_missing_or_too_many(tmp_path: Path) -> None:
+    absent = public(features__1__num_batches_tracked=None)
+    network = Small()
+    report = load_public(network, saved(tmp_path, absent), BY_CONVENTION)
+    assert (report.loaded, report.initialised) == (10, ())
+    assert network.norm.num_batches_tracked == 0
+    surplus = public(features__9__num_batches_tracked=torch.tensor(1))
+    report = load_public(Small(), saved(tmp_path, surplus), BY_CONVENTION)
+    assert report.dropped == ("features.9.num_batches_tracked",)
+
+
+@pytest.mark.parametrize("key", ["aux1.fc.weight", "AuxLogits.conv0.conv.weight", "auxiliary.stage3.weight"])
+def test_auxiliary_heads_that_the_network_lacks_are_left_out(tmp_path: Path, key: str) -> None:
+    report = load_public(Small(), saved(tmp_path, {**public(), key: torch.zeros(3)}), BY_CONVENTION)
+    assert report.dropped == (key,)
+    assert str(report).splitlines()[1] == f"  left out: {key}"
+
+
+def test_auxiliary_heads_that_the_file_lacks_stay_as_drawn(tmp_path: Path) -> None:
+    network = Small(auxiliary=True)
+    drawn = network.auxiliary["stage1"].weight.clone()
+    report = load_public(network, saved(tmp_path, public()), BY_CONVENTION)
+    assert report.initialised == ("auxiliary.stage1.weight", "auxiliary.stage1.bias")
+    assert str(report).splitlines()[1].startswith("  not in the file, newly drawn: auxiliary.stage1.weight, ")
+    assert torch.equal(network.auxiliary["stage1"].weight, drawn)
+
+
+def test_a_head_of_another_size_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    path = saved(tmp_path, public())
+    network = Small(num_classes=7)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert refusal(path, network) == (
+        "head.linear.weight is (3, 5) in the file and (7, 5) in the network, and 1 more do not fit. "
+        "To train a new head instead, ask for it with replace_head=True."
+    )
+    assert_equal(network.state_dict(), before)  # nothing was loaded by halves
+    report = load_public(network, path, BY_CONVENTION, replace_head=True)
+    assert report.replaced == ("head.linear.weight", "head.linear.bias")
+    assert report.loaded == 9
+    assert str(report).splitlines()[1] == (
+        "  of another size in the file, newly drawn: head.linear.weight, head.linear.bias"
+    )
+    assert torch.equal(network.head.linear.weight, before["head.linear.weight"])
+    assert torch.equal(network.head.hidden.weight, public()["head.hidden.weight"])
+
+
+def test_a_layer_is_replaced_whole(tmp_path: Path) -> None:
+    """The bias of a weight of another size would fit, but belongs to it."""
+    path = saved(tmp_path, public(fc__weight=torch.zeros(3, 6)))
+    report = load_public(Small(), path, BY_CONVENTION, replace_head=True)
+    assert report.replaced == ("head.linear.weight", "head.linear.bias")
+
+
+def test_a_head_that_fits_is_loaded_even_if_it_might_be_replaced(tmp_path: Path) -> None:
+    report = load_public(Small(), saved(tmp_path, public()), BY_CONVENTION, replace_head=True)
+    assert (report.loaded, report.replaced) == (11, ())
+
+
+def test_a_file_without_a_head(tmp_path: Path) -> None:
+    path = saved(tmp_path, public(fc__weight=None, fc__bias=None))
+    assert refusal(path, Small()) == (
+        "lacks 2 of the network's tensors: head.linear.weight, head.linear.bias. "
+        "To train a new head, ask for it with replace_head=True."
+    )
+    report = load_public(Small(), path, BY_CONVENTION, replace_head=True)
+    assert report.initialised == ("head.linear.weight", "head.linear.bias")
+
+
+def test_another_shape_elsewhere_is_named_with_both_shapes(tmp_path: Path) -> None:
+    """Whether the head may be replaced or not."""
+    path = saved(tmp_path, public())
+    for replace_head in (False, True):
+        assert refusal(path, Small(in_channels=1), replace_head=replace_head) == (
+            "stem.weight is (4, 2, 3, 3) in the file and (4, 1, 3, 3) in the network. "
+            "Build the network as the file has it."
+        )
+
+
+def test_unknown_keys_are_listed_with_the_nearest(tmp_path: Path) -> None:
+    changed = {**public(features__0__weight=None), "features.0.wieght": torch.zeros(4, 2, 3, 3)}
+    assert refusal(saved(tmp_path, changed), Small()) == (
+        "the network lacks 1 of its tensors: features.0.wieght (nearest: stem.weight). "
+        "Are they another network's?"
+    )
+    many = {**public(), **{f"layer9.{number}.weight": torch.zeros(1) for number in range(6)}}
+    message = refusal(saved(tmp_path, many), Small())
+    assert message.startswith("the network lacks 6 of its tensors: layer9.0.weight (nearest: ")
+    assert message.endswith(" and 2 more. Are they another network's?")
+
+
+def test_missing_tensors_are_listed(tmp_path: Path) -> None:
+    path = saved(tmp_path, public(features__0__bias=None, fc__bias=None))
+    assert refusal(path, Small(), replace_head=True) == (
+        "lacks 1 of the network's tensors: stem.bias. Are they another network's?"
+    )
+
+
+def test_two_tensors_with_one_name(tmp_path: Path) -> None:
+    twice = {**public(), "stem.bias": torch.zeros(4)}
+    assert refusal(saved(tmp_path, twice), Small()) == (
+        "features.0.bias and stem.bias are both stem.bias in the network."
+    )
+
+
+# Converting -----------------------------------------------------------------------------------------------
+
+
+def test_pairs_apply_in_order() -> None:
+    found = convert({"a.1": torch.zeros(1)}, Small(), (("a", "b"), ("b", "c"), (r"(\d)", r"<\1>")))
+    assert list(found) == ["c.<1>"]
+
+
+def test_a_convolution_over_the_whole_map_is_a_dense_layer() -> None:
+    """On a map of the kernel's size both compute the same."""
+    maps = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    convolution = nn.Conv2d(3, 6, (4, 5), bias=False)
+    dense = nn.Linear(60, 6, bias=False)
+    dense.load_state_dict(convert(convolution.state_dict(), dense, ()))
+    torch.testing.assert_close(dense(maps.flatten(1)), convolution(maps).flatten(1))
+    back = convert(dense.state_dict(), convolution, ())
+    assert torch.equal(back["weight"], convolution.weight)
+    other = convert({"weight": torch.zeros(6, 61)}, convolution, ())
+    assert other["weight"].shape == (6, 61)
+
+
+def test_the_conventions_of_a_family_are_the_tables_in_its_file() -> None:
+    family = ModuleType("family")
+    assert conventions(family, "one") == {}
+    family.TIMM_KEYS = (("c", "d"),)  # type: ignore[attr-defined]
+    family.PUBLIC_KEYS = {"one": (("a", "b"),)}  # type: ignore[attr-defined]
+    assert conventions(family, "one") == {"torchvision": (("a", "b"),), "timm": (("c", "d"),)}
+    assert conventions(family, "two") == {"timm": (("c", "d"),)}
+
+
+# Against torchvision's and timm's own names and shapes -----------------------------------------------------
+
+
+def stated_shapes(shared_data: Path, name: str) -> dict[str, tuple[int, ...]]:
+    """Every tensor of a public network, as it was read out of torchvision 0.28 or timm 1.0.31."""
+    everything = json.loads(
+        (shared_data.parent / "facts" / "state_dict_keys.json").read_text(encoding="utf-8")
+    )
+    return {key: tuple(shape) for key, shape in everything[name].items()}
+
+
+def shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in tensors.items()}
+
+
+# A public network, the family that has it, and its name there
+TWINS = [
+    ("torchvision/alexnet", "alexnet", "alexnet_owt"),
+    *[(f"torchvision/vgg{n}{bn}", "vgg", f"vgg{n}{bn}") for n in (11, 13, 16, 19) for bn in ("", "_bn")],
+    *[(f"torchvision/resnet{n}", "resnet", f"resnet{n}") for n in (18, 34, 50, 101, 152)],
+    *[(f"torchvision/densenet{n}", "densenet", f"densenet{n}") for n in (121, 161, 169, 201)],
+    ("torchvision/googlenet", "googlenet", "googlenet_bn"),
+    ("torchvision/inception_v3", "inception", "inception_v3"),
+    ("timm/inception_v3", "inception", "inception_v3"),
+    ("timm/inception_v4", "inception_v4", "inception_v4"),
+    ("timm/inception_resnet_v2", "inception_v4", "inception_resnet_v2"),
+    ("timm/vgg16", "vgg", "vgg16"),
+    ("timm/vgg19", "vgg", "vgg19"),
+    ("timm/resnet50", "resnet", "resnet50"),
+    ("timm/densenet121", "densenet", "densenet121"),
+]
+
+
+def on_meta(family: str, name: str, *, auxiliary: bool) -> Network:
+    module = import_module(f"mirada.models.{family}")
+    options = {"auxiliary": True} if auxiliary else {}
+    with torch.device("meta"):
+        build = getattr(module, family)
+        network: Network = build(name, num_classes=1000, in_channels=3, image_size=(299, 299), **options)
+    return network
+
+
+@pytest.mark.parametrize(("public_name", "family", "name"), TWINS)
+def test_keys_and_shapes_are_the_public_ones(
+    shared_data: Path, public_name: str, family: str, name: str
+) -> None:
+    """By one of the family's conventions every tensor of theirs is one of ours, and the reverse."""
+    stated = stated_shapes(shared_data, public_name)
+    network = on_meta(family, name, auxiliary=any(key.lower().startswith("aux") for key in stated))
+    theirs = {key: torch.empty(shape, device="meta") for key, shape in stated.items()}
+    tables = conventions(import_module(f"mirada.models.{family}"), name)
+    ours = shapes(dict(network.state_dict()))
+    differences = {
+        who: shapes(convert(theirs, network, keys)).items() ^ ours.items() for who, keys in tables.items()
+    }
+    assert any(not difference for difference in differences.values()), differences
+
+
+def test_a_whole_resnet18(shared_data: Path, tmp_path: Path) -> None:
+    draws = torch.Generator().manual_seed(0)
+    stated = stated_shapes(shared_data, "torchvision/resnet18")
+    theirs = {
+        key: torch.randn(shape, generator=draws) if shape else torch.tensor(1)
+        for key, shape in stated.items()
+    }
+    network = create_model("resnet18")
+    tables = conventions(import_module("mirada.models.resnet"), "resnet18")
+    report = load_public(network, saved(tmp_path, theirs), tables)
+    assert (report.convention, report.loaded, len(report.renamed), report.dropped) == (
+        "torchvision",
+        122,
+        122,
+        (),
+    )
+    weights = network.state_dict()
+    assert torch.equal(weights["stage2.0.shortcut.conv.weight"], theirs["layer2.0.downsample.0.weight"])
+    assert torch.equal(weights["stage4.1.block.1.norm.running_var"], theirs["layer4.1.bn2.running_var"])
+
+
+def cifar_resnet(shared_data: Path, depth: int, file: str) -> tuple[Network, Report]:
+    family = import_module("mirada.models.resnet")
+    network: Network = family.resnet(f"resnet{depth}", num_classes=10, in_channels=3, image_size=(32, 32))
+    tables = conventions(family, f"resnet{depth}")
+    return network, load_public(network, shared_data / "cifar10" / file, tables)
+
+
+@pytest.mark.parametrize(("depth", "file"), [(20, "resnet20-12fca82f.th"), (32, "resnet32-d509ac18.th")])
+def test_cifar_resnets_load_whole(shared_data: Path, depth: int, file: str) -> None:
+    network, report = cifar_resnet(shared_data, depth, file)
+    assert report.convention == "CIFAR"
+    assert report.loaded == sum(not name.endswith("tracked") for name in network.state_dict())
+    assert (report.dropped, report.initialised, report.replaced) == ((), (), ())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("depth", "file", "expected"),
+    [(20, "resnet20-12fca82f.th", 1628), (32, "resnet32-d509ac18.th", 1632)],
+)
+def test_cifar_resnets_classify(shared_data: Path, depth: int, file: str, expected: int) -> None:
+    """Of 2,000 images as many as a plain implementation, within two; on some the decoders differ by a step."""
+    network, _ = cifar_resnet(shared_data, depth, file)
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+    deviation = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    right = 0
+    for label, folder in enumerate(sorted((shared_data / "cifar10" / "test").iterdir())):
+        pixels = [torch.from_numpy(np.array(Image.open(image))) for image in sorted(folder.iterdir())]
+        images = torch.stack(pixels).permute(0, 3, 1, 2) / 255
+        with torch.inference_mode():
+            right += int((network.eval()((images - mean) / deviation).argmax(dim=1) == label).sum())
+    assert abs(right - expected) <= 2
