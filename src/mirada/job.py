@@ -5,11 +5,9 @@ import platform
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -117,10 +115,7 @@ class _Job:
         self.network = self._card(self.index, _unit_scale(recipe)).build()  # fails early on images too small
 
     def run(self, output: str | Path | None) -> Run:
-        with ThreadPoolExecutor(1) as background:
-            # the first optimizer imports it, which takes a second
-            background.submit(import_module, "torch._dynamo")
-            cache = open_cache(self.index, _unit_scale(self.recipe), watch=self.watch)
+        cache = open_cache(self.index, _unit_scale(self.recipe), watch=self.watch)
         _require_splits(cache.index)
         card = self._card(cache.index, self._preprocessing(cache))
         name = f"{self.index.root.resolve().name}-{self.recipe.model}"
