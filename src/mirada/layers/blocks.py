@@ -78,12 +78,17 @@ def dense_head(
     *,
     activation: str = "relu",
     dropout: float = 0.0,
+    grid: int = 0,
 ) -> nn.Sequential:
     """Flatten, then linear layers with an activation, and dropout if any, after all but the last.
 
-    (N, C, h, w) with C·h·w = features → (N, num_classes).
+    (N, C, h, w) with C·h·w = features → (N, num_classes). With ``grid``, maps of any size are averaged to
+    grid × grid first, and features = C·grid².
     """
-    parts: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    if grid:
+        parts["pool"] = nn.AdaptiveAvgPool2d(grid)
+    parts["flatten"] = nn.Flatten()
     for number, width in enumerate(hidden, start=1):
         parts[f"hidden{number}"] = nn.Linear(features, width)
         parts[f"act{number}"] = make_activation(activation, width)

@@ -6,8 +6,6 @@ Shapes: images (N, 3, 231, 231) → outputs (N, 1000); ``overfeat_accurate`` has
 layer 1, ``stage1 …`` are its other convolutional layers.  Initialisation N(0, 0.01²), zero bias.
 """
 
-from collections import OrderedDict
-
 from torch import nn
 
 from mirada.layers.blocks import ConvStyle, dense_head
@@ -61,11 +59,13 @@ def overfeat(
             stage.append(nn.MaxPool2d(pooling))
         stages.append(stage)
         channels = maps
-    dense = dense_head(channels * grid**2, hidden, num_classes, activation=activation, dropout=dropout)
+    head = dense_head(
+        channels * grid**2, hidden, num_classes, activation=activation, dropout=dropout, grid=grid
+    )
     network = Network(
         stem=stages[0],
         stages=stages[1:],
-        head=nn.Sequential(OrderedDict([("pool", nn.AdaptiveAvgPool2d(grid)), *dense.named_children()])),
+        head=head,
         in_channels=in_channels,
         image_size=image_size,
         min_size=min_size,

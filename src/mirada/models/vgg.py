@@ -8,8 +8,6 @@ Shapes: images (N, 3, 224, 224) → outputs (N, 1000).  ``stem`` is the paper's 
 conv2 … conv5, each with the pooling that ends it.
 """
 
-from collections import OrderedDict
-
 from torch import nn
 
 from mirada.layers.blocks import ConvStyle, dense_head
@@ -51,11 +49,13 @@ def vgg(
             layers.append(conv(channels, width, kernel))
             channels = width
         stages.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
-    dense = dense_head(channels * GRID**2, HIDDEN, num_classes, activation=activation, dropout=dropout)
+    head = dense_head(
+        channels * GRID**2, HIDDEN, num_classes, activation=activation, dropout=dropout, grid=GRID
+    )
     network = Network(
         stem=stages[0],
         stages=stages[1:],
-        head=nn.Sequential(OrderedDict([("pool", nn.AdaptiveAvgPool2d(GRID)), *dense.named_children()])),
+        head=head,
         in_channels=in_channels,
         image_size=image_size,
         min_size=MIN_SIZE,
