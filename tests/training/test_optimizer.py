@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mirada import reference as ref
 from mirada.models import create_model
-from mirada.training.optimizer import learning_rate, make_optimizer
+from mirada.training.optimizer import Optimizer, learning_rate
 from mirada.training.recipe import Recipe
 
 
@@ -29,10 +29,10 @@ def gradients(shape: tuple[int, ...]) -> Iterator[Tensor]:
 
 def trained(layer: nn.Linear, recipe: Recipe, steps: int) -> nn.Linear:
     """Steps with made-up gradients, the same for the weight here and for the formula."""
-    optimizer = make_optimizer(layer, recipe)
+    optimizer = Optimizer(layer, recipe)
     for gradient in itertools.islice(gradients((2, 3)), steps):
         layer.weight.grad, layer.bias.grad = gradient.clone(), gradient[:, 0].clone()
-        optimizer.step()
+        optimizer.step(recipe.lr)
     return layer
 
 
@@ -89,8 +89,8 @@ def test_rmsprop_has_the_momentum_of_the_recipe(layer: nn.Linear) -> None:
 @pytest.mark.parametrize("model", ["lenet5", "resnet18"])
 def test_weights_decay_and_biases_and_norms_do_not(name: str, model: str) -> None:
     network = create_model(model, num_classes=3)
-    optimizer = make_optimizer(network, recipe_of(optimizer=name, weight_decay=0.5))
-    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    optimizer = Optimizer(network, recipe_of(optimizer=name, weight_decay=0.5))
+    decay = {id(p): optimizer.weight_decay(name) for name, p in optimizer.parameters.items()}
     for layer in network.modules():
         for kind, parameter in layer.named_parameters(recurse=False):
             weight = isinstance(layer, nn.Conv2d | nn.Linear) and kind == "weight"
@@ -101,8 +101,42 @@ def test_weights_decay_and_biases_and_norms_do_not(name: str, model: str) -> Non
 def test_frozen_weights_are_left_out() -> None:
     network = create_model("lenet5")
     network.stem.requires_grad_(False)
-    optimizer = make_optimizer(network, Recipe())
-    assert sum(p.numel() for g in optimizer.param_groups for p in g["params"]) == 61_706 - 156
+    optimizer = Optimizer(network, Recipe())
+    assert sum(p.numel() for p in optimizer.parameters.values()) == 61_706 - 156
+
+
+PEERS = {
+    "sgd": lambda groups: torch.optim.SGD(groups, lr=0.01, momentum=0.9),
+    "adam": lambda groups: torch.optim.Adam(groups, lr=0.01),
+    "rmsprop": lambda groups: torch.optim.RMSprop(groups, lr=0.01, momentum=0.9),
+}
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_every_step_is_that_of_torchs_class(layer: nn.Linear, name: str) -> None:
+    other = nn.Linear(3, 2).double()
+    other.load_state_dict(layer.state_dict())
+    theirs = PEERS[name]([{"params": [other.weight], "weight_decay": 0.1}, {"params": [other.bias]}])
+    ours = Optimizer(layer, recipe_of(optimizer=name, lr=0.01, momentum=0.9, weight_decay=0.1))
+    for gradient in itertools.islice(gradients((2, 3)), 5):
+        for pair in (layer, other):
+            pair.weight.grad, pair.bias.grad = gradient.clone(), gradient[:, 0].clone()
+        ours.step(0.01)
+        theirs.step()
+        torch.testing.assert_close(layer.weight, other.weight, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(layer.bias, other.bias, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_what_has_no_gradient_stays_and_does_not_age(layer: nn.Linear, name: str) -> None:
+    optimizer = Optimizer(layer, recipe_of(optimizer=name, weight_decay=0.1))
+    before = layer.weight.detach().clone()
+    layer.bias.grad = torch.ones(2, dtype=torch.float64)
+    optimizer.step(0.01)
+    assert torch.equal(layer.weight, before)
+    assert {key: float(state["count"]) for key, state in optimizer.state.items()} == {"weight": 0, "bias": 1}
+    optimizer.zero_grad()
+    assert layer.bias.grad is None
 
 
 # Learning rate -------------------------------------------------------------------------------------------

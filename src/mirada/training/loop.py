@@ -25,7 +25,7 @@ from mirada.evaluation.infer import infer
 from mirada.evaluation.metrics import quick_metrics
 from mirada.layers.network import Network
 from mirada.training.loss import Loss, make_loss
-from mirada.training.optimizer import learning_rate, make_optimizer
+from mirada.training.optimizer import Optimizer, learning_rate
 from mirada.training.recipe import Recipe
 from mirada.training.run_folder import LAST, MODEL, RunFolder
 
@@ -57,7 +57,7 @@ class Training:
     train_rows: NDArray[np.int64] = field(init=False)
     val_rows: NDArray[np.int64] = field(init=False)
     loss: Loss = field(init=False)
-    optimizer: torch.optim.Optimizer = field(init=False)
+    optimizer: Optimizer = field(init=False)
 
     def __post_init__(self) -> None:
         index = self.cache.index
@@ -66,12 +66,16 @@ class Training:
         self.train_rows, self.val_rows = index.rows("train"), index.rows("val")
         self.compute.place(self.network)
         self.loss = make_loss(self.recipe, self.card)
-        self.optimizer = make_optimizer(self.network, self.recipe)
+        self.optimizer = Optimizer(self.network, self.recipe)
 
     @property
     def steps(self) -> int:
         """Optimizer steps per epoch."""
         return steps_per_epoch(len(self.train_rows), self.recipe.batch_size)
+
+    def rate(self, epoch: int, step: int) -> float:
+        """The learning rate at a step of an epoch; epochs count from 1, steps from 0."""
+        return learning_rate(self.recipe, (epoch - 1) * self.steps + step, self.steps)
 
 
 def fit(training: Training) -> Outcome:
@@ -110,7 +114,7 @@ def _epoch(training: Training, epoch: int, interrupted: Callable[[], bool]) -> d
         return None
     trained = time.monotonic() - started
     validation = validate(training)
-    rate = training.optimizer.param_groups[0]["lr"]
+    rate = training.rate(epoch, training.steps - 1)
     _require_finite(validation["loss"], epoch, rate)  # the last step may have broken the weights
     return {
         "epoch": epoch,
@@ -136,7 +140,7 @@ def _train(training: Training, epoch: int, interrupted: Callable[[], bool]) -> f
         total += _step(training, rows, epoch, step) * len(rows)
         if time.monotonic() - told >= TICK or step == steps - 1:
             told = time.monotonic()
-            _require_finite(float(total), epoch, training.optimizer.param_groups[0]["lr"])
+            _require_finite(float(total), epoch, training.rate(epoch, step))
             done = (epoch - 1) * steps + step + 1
             training.watch({
                 "event": "progress", "what": "training", "done": done, "total": steps * recipe.epochs,
@@ -152,11 +156,8 @@ def _step(training: Training, rows: NDArray[np.int64], epoch: int, step: int) ->
     """
     seed = training.recipe.seed
     images, targets = training_batch(training, rows, epoch, step)
-    rate = learning_rate(training.recipe, (epoch - 1) * training.steps + step, training.steps)
-    for group in training.optimizer.param_groups:
-        group["lr"] = rate
-    torch.manual_seed(generator(seed, epoch, step, 1).initial_seed())  # for dropout
-    training.optimizer.zero_grad(set_to_none=True)
+    torch.manual_seed(int(generator(seed, epoch, step, 1).integers(2**63)))  # for dropout
+    training.optimizer.zero_grad()
     total = torch.zeros((), device=training.compute.device)
     size = training.recipe.micro_batch or len(rows)
     for start in range(0, len(rows), size):
@@ -169,7 +170,7 @@ def _step(training: Training, rows: NDArray[np.int64], epoch: int, step: int) ->
         loss = loss * (len(outputs) / len(rows))
         loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
-    training.optimizer.step()
+    training.optimizer.step(training.rate(epoch, step))
     return total
 
 

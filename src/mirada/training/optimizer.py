@@ -1,28 +1,90 @@
-"""Optimizers as PyTorch has them, and the learning rate as a pure function of the step."""
+"""The optimizers over plain tensors, and the learning rate as a pure function of the step.
+
+``torch.optim``'s classes import PyTorch's compiler when the first one is made, which takes a second; their functions,
+the same code, do not. A state of plain tensors by name can also be written without pickle.
+"""
 
 import math
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
 
 from mirada.training.recipe import Recipe
 
+MOMENTS = {"sgd": ("velocity",), "adam": ("mean", "square"), "rmsprop": ("square", "velocity")}
+COUNT = "count"  # of a parameter's steps; float32, as torch wants it
+ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
+RMSPROP_ALPHA, RMSPROP_EPS = 0.99, 1e-8
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum (v ← μv + g, W ← W − lr·v), Adam or RMSprop.
 
-    Weight decay applies to weights only, not to biases and normalisation parameters, which have one dimension.
+class Optimizer:
+    """SGD with momentum (v ← μv + g, W ← W − lr·v), Adam or RMSprop on what is trainable in a network.
+
+    Weight decay applies to weights only, not to biases and normalization parameters, which have one dimension.
+    ``state`` holds, by the parameter's name, the moments in the parameter's shape and ``count``, the number of
+    its steps.  Sources: Sutskever et al. 2013; Kingma & Ba 2014, arXiv:1412.6980, Alg. 1; Tieleman & Hinton 2012.
     """
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=True)
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=recipe.lr, fused=True)
-    return torch.optim.RMSprop(groups, lr=recipe.lr, momentum=recipe.momentum)
+
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self.state: dict[str, dict[str, Tensor]] = {
+            name: {
+                **{moment: torch.zeros_like(p) for moment in MOMENTS[recipe.optimizer]},
+                COUNT: torch.zeros((), device=p.device),
+            }
+            for name, p in self.parameters.items()
+        }
+
+    def weight_decay(self, name: str) -> float:
+        """How strongly a parameter is drawn towards zero."""
+        return self.recipe.weight_decay if self.parameters[name].dim() > 1 else 0.0
+
+    def zero_grad(self) -> None:
+        """Forgets all gradients."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """Moves every parameter that has a gradient."""
+        groups: dict[float, list[str]] = {}
+        for name, parameter in self.parameters.items():
+            if parameter.grad is not None:
+                groups.setdefault(self.weight_decay(name), []).append(name)
+        for decay, names in groups.items():
+            self._step(names, lr, decay)
+
+    def _step(self, names: Sequence[str], lr: float, decay: float) -> None:
+        """Parameters of one weight decay. ``fused``: one pass over memory for all that a step computes."""
+        parameters: list[Tensor] = [self.parameters[name] for name in names]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        counts = [self.state[name][COUNT] for name in names]
+        moments = [[self.state[name][moment] for name in names] for moment in MOMENTS[self.recipe.optimizer]]
+        momentum = self.recipe.momentum
+        if self.recipe.optimizer == "sgd":
+            torch._foreach_add_(counts, 1)
+            velocity: list[Tensor | None] = list(moments[0])
+            sgd(
+                parameters, gradients, velocity, lr=lr, weight_decay=decay, momentum=momentum, dampening=0,
+                nesterov=False, maximize=False, fused=True,
+            )  # fmt: skip
+        elif self.recipe.optimizer == "adam":
+            mean, square = moments
+            adam(
+                parameters, gradients, mean, square, [], counts, lr=lr, weight_decay=decay, beta1=ADAM_BETAS[0],
+                beta2=ADAM_BETAS[1], eps=ADAM_EPS, amsgrad=False, maximize=False, fused=True,
+            )  # fmt: skip
+        else:
+            square, motion = moments
+            rmsprop(
+                parameters, gradients, square, [], motion, counts, lr=lr, weight_decay=decay, momentum=momentum,
+                alpha=RMSPROP_ALPHA, eps=RMSPROP_EPS, centered=False,
+            )  # fmt: skip
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
