@@ -28,6 +28,11 @@ def batch(n: int, shape: tuple[int, int], channels: int = 2, seed: int = 0) -> T
     return torch.from_numpy(ndimage.gaussian_filter(random, (0, 0, 1, 1))).float()
 
 
+def pixels(*shape: int) -> Tensor:
+    """Whole numbers from 0 to 255."""
+    return torch.from_numpy(generator(0).integers(0, 256, shape)).float()
+
+
 def warped(image: Tensor, to_input: NDArray[np.float64], mode: str = "nearest") -> NDArray[np.float64]:
     """``image`` (C, H, W) read at ``to_input`` (2, 3): offsets from the centre in pixels, x first, out → in."""
     centre = (np.array(image.shape[1:]) - 1) / 2
@@ -49,7 +54,7 @@ def shear(degrees: float) -> NDArray[np.float64]:
 def drawn(augmentation: Augmentation, n: int, seed: int = 0) -> dict[str, NDArray[np.float64]]:
     """The parameters of each sample, found again in its matrix: rotation · shear · zoom and flip."""
     draw = augmentation.draw(n, generator(seed))
-    m = draw.matrices.double().numpy()
+    m = draw.matrices
     # A vertical flip is found as a horizontal one, and both flips as none, turned by 180° in addition.
     flip_x = np.where(np.linalg.det(m[:, :, :2]) < 0, -1, 1)
     angle = np.degrees(np.arctan2(m[:, 1, 0] * flip_x, m[:, 0, 0] * flip_x))
@@ -61,12 +66,12 @@ def drawn(augmentation: Augmentation, n: int, seed: int = 0) -> dict[str, NDArra
         "zoom_y": rest[:, 1, 1],
         "shift_x": m[:, 0, 2] / 2,
         "shift_y": m[:, 1, 2] / 2,
-        "width": draw.crop[:, 0].double().numpy(),
-        "height": draw.crop[:, 1].double().numpy(),
-        "x": draw.crop[:, 2].double().numpy(),
-        "y": draw.crop[:, 3].double().numpy(),
-        "brightness": draw.brightness.double().numpy(),
-        "contrast": draw.contrast.double().numpy(),
+        "width": draw.crop[:, 0],
+        "height": draw.crop[:, 1],
+        "x": draw.crop[:, 2],
+        "y": draw.crop[:, 3],
+        "brightness": draw.brightness,
+        "contrast": draw.contrast,
     }
 
 
@@ -126,7 +131,7 @@ def test_a_rotation_of_a_wide_image_turns_a_circle_into_itself() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_flips_are_exact(shape: tuple[int, int]) -> None:
-    images = torch.randint(0, 256, (32, 3, *shape), generator=generator(0)).float()
+    images = pixels(32, 3, *shape)
     augmentation = Augmentation(horizontal_flip=True, vertical_flip=True)
     draw = augmentation.draw(32, generator(0))
     got = augmentation.apply(images, draw).round()
@@ -152,7 +157,7 @@ def test_one_flip_leaves_the_other_axis_alone() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("fill", SCIPY_MODE)
 def test_a_draw_of_nothing_leaves_the_pixels(shape: tuple[int, int], fill: str) -> None:
-    images = torch.randint(0, 256, (2, 3, *shape), generator=generator(0)).float()
+    images = pixels(2, 3, *shape)
     nothing = Augmentation(fill=fill)  # type: ignore[arg-type]
     draw = nothing.draw(2, generator(0))
     assert not nothing.warps and not nothing.recolours
@@ -169,7 +174,7 @@ def test_a_crop_is_that_part_of_the_image(shape: tuple[int, int]) -> None:
     augmentation = Augmentation(crop=0.2)
     draw = augmentation.draw(16, generator(0))
     got = augmentation.apply(ramps, draw).double().numpy()
-    for row, (width, height, centre_x, centre_y) in enumerate(draw.crop.double().numpy()):
+    for row, (width, height, centre_x, centre_y) in enumerate(draw.crop):
         left = shape[1] * ((centre_x + 1 - width) / 2)
         top = shape[0] * ((centre_y + 1 - height) / 2)
         assert left > -1e-4 and top > -1e-4
@@ -188,7 +193,7 @@ def test_brightness_and_contrast_follow_their_formula() -> None:
     draw = augmentation.draw(6, generator(0))
     kept = images.clone()
     x, mean = images.double().numpy(), images.double().numpy().mean(axis=(1, 2, 3), keepdims=True)
-    contrast, brightness = (v.double().numpy().reshape(-1, 1, 1, 1) for v in (draw.contrast, draw.brightness))
+    contrast, brightness = (v.reshape(-1, 1, 1, 1) for v in (draw.contrast, draw.brightness))
     want = np.clip(((x - mean) * contrast + mean) * brightness, 0, 255)
     np.testing.assert_allclose(augmentation.apply(images, draw), want, atol=1e-3)
     assert torch.equal(images, kept)
@@ -196,7 +201,7 @@ def test_brightness_and_contrast_follow_their_formula() -> None:
 
 
 def test_values_stay_between_0_and_255() -> None:
-    images = torch.randint(0, 2, (64, 3, 12, 10), generator=generator(0)).float() * 255
+    images = (pixels(64, 3, 12, 10) > 127) * 255.0
     augmentation = Augmentation(**{**vars(EVERYTHING), "brightness": 1.0, "contrast": 1.0})
     got = augmentation.apply(images, augmentation.draw(64, generator(0)))
     assert got.shape == images.shape and got.dtype == torch.float32
@@ -221,7 +226,7 @@ def test_each_draw_is_uniform_around_nothing() -> None:
 def test_flips_happen_half_of_the_time() -> None:
     draw = Augmentation(horizontal_flip=True, vertical_flip=True).draw(5000, generator(0))
     for axis in (0, 1):
-        assert abs((draw.matrices[:, axis, axis] < 0).float().mean() - 0.5) < 0.02
+        assert abs(np.mean(draw.matrices[:, axis, axis] < 0) - 0.5) < 0.02
 
 
 @pytest.mark.parametrize("smallest", [0.08, 0.35, 0.9])

@@ -1,20 +1,24 @@
 """Augmentation of a whole batch on its device: one affine matrix per sample, one warp, then brightness and contrast.
 
 ``draw`` makes the random numbers, ``apply`` uses them, so a batch can be augmented again the same way. Each
-sample gets its own draw.
+sample gets its own draw. The few numbers of a draw are NumPy's, which handles so few several times faster than torch;
+pixels are torch's.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mirada.errors import InvalidArgument
 
 Fill = Literal["edge", "reflect", "black"]
+Numbers = NDArray[np.float64]
 PADDING_MODE = {"edge": "border", "reflect": "reflection", "black": "zeros"}
 
 
@@ -26,10 +30,10 @@ class Draw(NamedTuple):
     shares of the image's, and the centre's x and y, from −1 to 1. ``brightness`` and ``contrast`` (n,) are factors.
     """
 
-    matrices: Tensor
-    crop: Tensor
-    brightness: Tensor
-    contrast: Tensor
+    matrices: Numbers
+    crop: Numbers
+    brightness: Numbers
+    contrast: Numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,39 +99,33 @@ class Augmentation:
         """Whether brightness or contrast can change."""
         return self.brightness > 0 or self.contrast > 0
 
-    def draw(self, n: int, generator: torch.Generator) -> Draw:
-        """Random numbers for ``n`` samples from a CPU generator."""
-        u = torch.rand(14, n, generator=generator, dtype=torch.float64)
+    def draw(self, n: int, generator: np.random.Generator) -> Draw:
+        """Random numbers for ``n`` samples."""
+        u = generator.random((14, n))
         signed = 2 * u - 1  # U(−1, 1)
         angle = signed[0] * math.radians(self.rotation)
-        slope = torch.tan(signed[1] * math.radians(self.shear))
-        zoom_x, zoom_y = 1 + signed[2] * self.zoom, 1 + signed[3] * self.zoom
-        flip_x = torch.where(u[4] < 0.5 * self.horizontal_flip, -1.0, 1.0)
-        flip_y = torch.where(u[5] < 0.5 * self.vertical_flip, -1.0, 1.0)
-        shift_x, shift_y = signed[6] * 2 * self.shift, signed[7] * 2 * self.shift
-        cos, sin = torch.cos(angle), torch.sin(angle)
-        scale_x, scale_y = zoom_x * flip_x, zoom_y * flip_y
-        matrices = torch.stack(  # rotation · shear · (zoom and flip), then the shift
-            (
-                torch.stack((cos * scale_x, (cos * slope - sin) * scale_y, shift_x), dim=-1),
-                torch.stack((sin * scale_x, (sin * slope + cos) * scale_y, shift_y), dim=-1),
-            ),
-            dim=1,
-        )
+        slope = np.tan(signed[1] * math.radians(self.shear))
+        scale_x = (1 + signed[2] * self.zoom) * np.where(u[4] < 0.5 * self.horizontal_flip, -1, 1)
+        scale_y = (1 + signed[3] * self.zoom) * np.where(u[5] < 0.5 * self.vertical_flip, -1, 1)
+        cos, sin = np.cos(angle), np.sin(angle)
+        matrices = np.empty((n, 2, 3))  # rotation · shear · (zoom and flip), then the shift
+        matrices[:, 0, 0], matrices[:, 0, 1] = cos * scale_x, (cos * slope - sin) * scale_y
+        matrices[:, 1, 0], matrices[:, 1, 1] = sin * scale_x, (sin * slope + cos) * scale_y
+        matrices[:, :, 2] = (signed[6:8] * 2 * self.shift).T
         return Draw(
-            matrices.float(),
-            self._crops(u[8], signed[9], signed[10], signed[11]).float(),
-            (1 + signed[12] * self.brightness).float(),
-            (1 + signed[13] * self.contrast).float(),
+            matrices,
+            self._crops(u[8], signed[9], signed[10], signed[11]),
+            1 + signed[12] * self.brightness,
+            1 + signed[13] * self.contrast,
         )
 
-    def _crops(self, area: Tensor, aspect: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    def _crops(self, area: Numbers, aspect: Numbers, x: Numbers, y: Numbers) -> Numbers:
         """Width, height and centre of random resized crops, as shares of the image."""
         area = self.crop + (1 - self.crop) * area
-        widest = (-area.log()).clamp(max=math.log(4 / 3))  # width and height are then at most the image's
-        ratio = torch.exp(aspect * widest)
-        width, height = (area * ratio).sqrt(), (area / ratio).sqrt()
-        return torch.stack((width, height, x * (1 - width), y * (1 - height)), dim=-1)
+        widest = np.minimum(-np.log(area), math.log(4 / 3))  # width and height are then at most the image's
+        ratio = np.exp(aspect * widest)
+        width, height = np.sqrt(area * ratio), np.sqrt(area / ratio)
+        return np.stack((width, height, x * (1 - width), y * (1 - height)), axis=-1)
 
     def apply(self, images: Tensor, draw: Draw) -> Tensor:
         """Augments ``images`` (N, C, H, W), float in 0 … 255; same shape, same range."""
@@ -139,8 +137,14 @@ class Augmentation:
 
     def _warp(self, images: Tensor, draw: Draw) -> Tensor:
         height, width = images.shape[-2:]
-        grid = _grid(_in_image_units(draw, width / height).to(images.device), height, width)
+        theta = _like(images, _in_image_units(draw, width / height))
+        grid = _grid(theta, height, width)
         return F.grid_sample(images, grid, padding_mode=PADDING_MODE[self.fill], align_corners=False)
+
+
+def _like(images: Tensor, numbers: Numbers) -> Tensor:
+    """The numbers as a tensor of the images' type, where the images are."""
+    return torch.from_numpy(numbers).to(images)
 
 
 def _grid(theta: Tensor, height: int, width: int) -> Tensor:
@@ -152,23 +156,22 @@ def _grid(theta: Tensor, height: int, width: int) -> Tensor:
     return (along_x[:, :, None, :] + along_y[:, :, :, None]).permute(0, 2, 3, 1)
 
 
-def _in_image_units(draw: Draw, aspect: float) -> Tensor:
+def _in_image_units(draw: Draw, aspect: float) -> Numbers:
     """The matrices for ``affine_grid``, whose axes both span −1 … 1, composed with the crops.
 
     ``aspect`` = width / height makes a rotation of a non-square image a rotation. What is cropped out has been
     stretched to the whole image before it is turned.
     """
-    units = torch.tensor([[1.0, 1 / aspect, 1.0], [aspect, 1.0, 1.0]])
-    theta = draw.matrices * units
+    units = np.array([[1.0, 1 / aspect, 1.0], [aspect, 1.0, 1.0]])
     crop_scale, crop_centre = draw.crop[:, :2], draw.crop[:, 2:]
-    theta = theta * crop_scale[:, :, None]
+    theta: Numbers = draw.matrices * units * crop_scale[:, :, None]
     theta[:, :, 2] += crop_centre
     return theta
 
 
 def _recolour(images: Tensor, draw: Draw) -> Tensor:
     """(contrast · (x − mean) + mean) · brightness, within 0 … 255; the mean is each image's own."""
-    contrast = draw.contrast.to(images.device)[:, None, None, None]
-    brightness = draw.brightness.to(images.device)[:, None, None, None]
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return images.mul(contrast * brightness).add_(mean * (1 - contrast) * brightness).clamp_(0, 255)
+    factors = np.stack((draw.contrast * draw.brightness, (1 - draw.contrast) * draw.brightness))
+    scale, share = _like(images, factors)[:, :, None, None, None]
+    offset = images.mean(dim=(1, 2, 3), keepdim=True) * share
+    return torch.addcmul(offset, images, scale).clamp_(0, 255)

@@ -13,18 +13,15 @@ from mirada.data.preprocessing import Preprocessing
 Rows = NDArray[np.int64]
 
 
-def generator(*numbers: int) -> torch.Generator:
+def generator(*numbers: int) -> np.random.Generator:
     """A random generator that depends on these numbers alone, e.g. (seed, epoch, step)."""
     entropy = (len(numbers), *numbers)  # SeedSequence takes (1, 2) and (1, 2, 0) for the same
-    state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state) >> 1)
+    return np.random.default_rng(np.random.SeedSequence(entropy))
 
 
 def shuffled(rows: Rows, *, seed: int, epoch: int) -> Rows:
     """The rows in the order in which this epoch visits them."""
-    order = torch.randperm(len(rows), generator=generator(seed, epoch))
-    visited: Rows = rows[order.numpy()]
-    return visited
+    return generator(seed, epoch).permutation(rows)
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
@@ -49,9 +46,10 @@ def read(cache: Cache, rows: Rows) -> Tensor:
 
 def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     """(value / 255 − mean) / std per channel; ``images`` float in 0 … 255."""
-    mean = torch.tensor(preprocessing.mean, device=images.device).view(1, -1, 1, 1)
-    std = torch.tensor(preprocessing.std, device=images.device).view(1, -1, 1, 1)
-    return torch.addcmul(-mean / std, images, 1 / (255 * std))
+    numbers = list(zip(preprocessing.mean, preprocessing.std, strict=True))
+    scale = torch.tensor([1 / (255 * std) for _, std in numbers], device=images.device)
+    offset = torch.tensor([-mean / std for mean, std in numbers], device=images.device)
+    return torch.addcmul(offset[:, None, None], images, scale[:, None, None])
 
 
 def in_order(rows: Rows, batch_size: int) -> Iterator[Rows]:
