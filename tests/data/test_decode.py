@@ -299,8 +299,8 @@ def test_a_reduced_jpeg_looks_like_the_whole_one(shared_data: Path, policy: str,
     for photo in sorted((shared_data / "photos").iterdir())[:4]:
         data = photo.read_bytes()
         reduced = decode(data, to((56, 48), mode, policy)).astype(int)
-        image, size = module._open(data, (mode, 112))
-        assert image.width < size[0]  # or nothing is shown
+        opened = module._open(data, (mode, 112))
+        assert opened.image.width < opened.size[0]  # or nothing is shown
         whole = decode(encoded(open_upright(data), "PNG"), to((56, 48), mode, policy)).astype(int)
         assert np.abs(reduced - whole).mean() < 0.8, photo.name
 

@@ -12,6 +12,7 @@ import stat
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,18 @@ UPRIGHT = {
 SIDEWAYS = frozenset(UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 
 
+class _Opened(NamedTuple):
+    """A decoded image, upright.
+
+    The JPEG decoder may have reduced it: ``size`` (width, height) is what it would be otherwise, and ``box`` (left,
+    top, right, bottom) how far it reaches, for its last column and row may stand for less than a pixel.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+
+
 class DecodeError(DataError):
     """An image file cannot be decoded; the message is the reason alone, without the file's name."""
 
@@ -56,22 +69,19 @@ def read_file(path: Path) -> bytes:
 def decode(data: bytes, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Decodes to the network's input size: (H, W, C) uint8. Raises ``DecodeError``."""
     side = DRAFT_MARGIN * max(preprocessing.size)
-    image, size = _open(data, draft=(preprocessing.mode, side))
-    pixels = np.asarray(_fit(_convert(image, preprocessing.mode), size, preprocessing))
+    opened = _open(data, draft=(preprocessing.mode, side))
+    opened = opened._replace(image=_convert(opened.image, preprocessing.mode))
+    pixels = np.asarray(_fit(opened, preprocessing))
     return pixels.reshape(*preprocessing.size, preprocessing.channels)
 
 
 def open_upright(data: bytes) -> Image.Image:
     """Decodes at the image's own size, upright, as RGB. Raises ``DecodeError``."""
-    image, _ = _open(data, draft=None)
-    return _convert(image, "RGB")
+    return _convert(_open(data, draft=None).image, "RGB")
 
 
-def _open(data: bytes, draft: tuple[str, int] | None) -> tuple[Image.Image, tuple[int, int]]:
-    """Opens, loads and turns the image; ``draft`` = (mode, least side in pixels) lets JPEG decode reduced.
-
-    The second value is the size, (width, height), that the image has upright and not reduced.
-    """
+def _open(data: bytes, draft: tuple[str, int] | None) -> _Opened:
+    """Opens, loads and turns the image; ``draft`` = (mode, least side in pixels) lets JPEG decode reduced."""
     if not data:
         raise DecodeError("the file is empty")
     _silence_pillow()
@@ -87,12 +97,8 @@ def _open(data: bytes, draft: tuple[str, int] | None) -> tuple[Image.Image, tupl
         raise DecodeError(f"{image.width:,} × {image.height:,} pixels are more than the limit of 100 million")
     try:
         image.load()
-        if not reduced:
-            return _upright(image, image.size)
-        _, box = reduced
-        if box[2:] != image.size:  # the last row or column stands for less than a pixel's width
-            image = image.resize(image.size, Image.Resampling.BICUBIC, box=box)
-        return _upright(image, whole)
+        box = reduced[1] if reduced else (0, 0, *image.size)
+        return _upright(_Opened(image, whole if reduced else image.size, box))
     except Exception as error:
         unreadable = "damaged, or of an unusual kind (its pixel data cannot be decoded)"
         raise DecodeError(_reason(error, unreadable)) from error
@@ -125,15 +131,20 @@ def _reason(error: Exception, otherwise: str) -> str:
     return otherwise
 
 
-def _upright(image: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
-    """Image and size turned as the EXIF orientation says.
+def _upright(opened: _Opened) -> _Opened:
+    """Turned as the EXIF orientation says.
 
     Not by Pillow's ``exif_transpose``: it writes the EXIF anew, which fails on many odd tags.
     """
-    method = UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    method = UPRIGHT.get(opened.image.getexif().get(ExifTags.Base.Orientation, 1))
     if method is None:
-        return image, size
-    return image.transpose(method), size[::-1] if method in SIDEWAYS else size
+        return opened
+    image = opened.image
+    if opened.box[2:] != image.size:  # its margin would lie on another side
+        image = image.resize(image.size, Image.Resampling.BICUBIC, box=opened.box)
+    image = image.transpose(method)
+    size = opened.size[::-1] if method in SIDEWAYS else opened.size
+    return _Opened(image, size, (0, 0, *image.size))
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:
@@ -159,25 +170,26 @@ def _upper_byte(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     return (wide >> 8).astype(np.uint8)
 
 
-def _fit(image: Image.Image, original: tuple[int, int], preprocessing: Preprocessing) -> Image.Image:
-    """Applies the size policy with an antialiased bilinear filter; ``original`` is (width, height) unreduced."""
+def _fit(opened: _Opened, preprocessing: Preprocessing) -> Image.Image:
+    """Applies the size policy with an antialiased bilinear filter."""
+    image, (wide, high), box = opened
     height, width = preprocessing.size
     if preprocessing.policy == "stretch":
-        return image.resize((width, height), Image.Resampling.BILINEAR)
-    ratios = (width / original[0], height / original[1])
+        return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    ratios = (width / wide, height / high)
     scale = min(ratios) if preprocessing.policy == "pad" else max(ratios)
-    scaled = (max(1, round(original[0] * scale)), max(1, round(original[1] * scale)))
+    scaled = (max(1, round(wide * scale)), max(1, round(high * scale)))
     if preprocessing.policy == "crop":
-        left, right = _seen(image.width, scaled[0], width)
-        top, bottom = _seen(image.height, scaled[1], height)
+        left, right = _seen(box[2], scaled[0], width)
+        top, bottom = _seen(box[3], scaled[1], height)
         return image.resize((width, height), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
     frame = Image.new(image.mode, (width, height))
     corner = ((width - scaled[0]) // 2, (height - scaled[1]) // 2)
-    frame.paste(image.resize(scaled, Image.Resampling.BILINEAR), corner)
+    frame.paste(image.resize(scaled, Image.Resampling.BILINEAR, box=box), corner)
     return frame
 
 
-def _seen(side: int, scaled: int, kept: int) -> tuple[float, float]:
+def _seen(side: float, scaled: int, kept: int) -> tuple[float, float]:
     """From where to where ``crop`` sees one axis, in pixels of the image.
 
     Scaling this part alone spares the memory of what is cut off: of a 1 × 10,000 image, nearly everything.

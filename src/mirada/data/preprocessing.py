@@ -15,7 +15,7 @@ from mirada.errors import InvalidArgument
 Mode = Literal["RGB", "L"]
 Policy = Literal["stretch", "pad", "crop"]
 
-DECODER_VERSION = 2  # raise it when decoding changes a single pixel: every cache is then built anew
+DECODER_VERSION = 3  # raise it when decoding changes a single pixel: every cache is then built anew
 
 
 @dataclass(frozen=True, kw_only=True)
