@@ -1,7 +1,7 @@
 """The table of samples that every other room reads: path, target, split; class names or the target's unit."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -23,13 +23,33 @@ class Excluded:
     reason: str
 
 
+@dataclass(frozen=True)
+class Box:
+    """A labelled rectangle in an image, in pixels of the upright image, ends not included."""
+
+    label: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def _no_numbers() -> NDArray[np.float64]:
+    return np.empty((0, 0))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Index:
     """All samples of a data set, one row each.
 
     ``paths`` are relative to ``root`` and use ``/``. ``targets`` holds class numbers (int64) for classification
-    and values in ``unit`` (float64) for regression; a negative class number marks a sample without a target.
+    and values in ``unit`` (float64) for regression, (N,) or, for several numbers at once, (N, T); a negative class
+    number or NaN marks a sample without a target. ``target_names`` are the columns that several targets come from.
     ``splits`` says ``train``, ``val`` or ``test`` per row. ``excluded`` are files found and left out.
+
+    ``groups`` names what must not be divided between splits, such as the patient; empty, or one per row.
+    ``covariates`` (N, K) are numbers that are known beside the image, such as the sex; ``covariate_names`` has K.
+    ``boxes`` are rectangles by path.
 
     Raises ``DataError`` if the columns do not have the same length.
     """
@@ -41,9 +61,17 @@ class Index:
     task: Task = "classification"
     classes: tuple[str, ...] = ()
     unit: str = ""
+    target_names: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    covariates: NDArray[np.float64] = field(default_factory=_no_numbers)
+    covariate_names: tuple[str, ...] = ()
+    boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
     excluded: tuple[Excluded, ...] = field(default=())
 
     def __post_init__(self) -> None:
+        if not self.covariate_names:
+            object.__setattr__(self, "covariates", np.empty((len(self.paths), 0)))
+        self._require_beside()
         lengths = {len(self.paths), len(self.targets), len(self.splits)}
         if len(lengths) > 1:
             raise DataError(
@@ -53,6 +81,17 @@ class Index:
         unknown = set(np.unique(self.splits)) - set(SPLITS)
         if unknown:
             raise DataError(f"A split is called train, val or test. Got {', '.join(sorted(unknown))}.")
+
+    def _require_beside(self) -> None:
+        """Raises ``DataError`` if what is known beside the images has not one row for each."""
+        expected = (len(self.paths), len(self.covariate_names))
+        if self.covariates.shape != expected:
+            raise DataError(f"The covariates of an Index must be {expected}. Got {self.covariates.shape}.")
+        if len(self.groups) not in (0, len(self.paths)):
+            raise DataError(
+                f"The groups of an Index must be none or one per row. Got {len(self.groups)} groups and "
+                f"{len(self.paths)} paths."
+            )
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -73,6 +112,8 @@ class Index:
             paths=tuple(self.paths[row] for row in chosen),
             targets=self.targets[chosen],
             splits=self.splits[chosen],
+            groups=tuple(self.groups[row] for row in chosen) if self.groups else (),
+            covariates=self.covariates[chosen],
         )
 
     def without(self, bad: Sequence[Excluded]) -> Self:
