@@ -1,6 +1,7 @@
 """The main job on tiny data: a whole run folder, the same bits for the same seed, and a test split never looked at."""
 
 import csv
+import hashlib
 import json
 import random
 import shutil
@@ -16,12 +17,15 @@ import torch
 from PIL import Image
 
 from mirada import job
+from mirada import reference as ref
 from mirada.checkpoint import load_network
 from mirada.data.index import Index
-from mirada.data.samples import write_shapes
-from mirada.errors import DataError, InvalidArgument, RecipeError, TrainingError
+from mirada.data.samples import write_digits, write_shapes
+from mirada.errors import CheckpointError, DataError, InvalidArgument, RecipeError, TrainingError
 from mirada.job import Run, augmentation_of, train
 from mirada.model import load_model
+from mirada.models.weights import read_public
+from mirada.training.loss import RUBBISH
 from mirada.training.recipe import Recipe, recipe_for
 
 QUICK: dict[str, Any] = {
@@ -31,6 +35,7 @@ QUICK: dict[str, Any] = {
     "device": "cpu",
     "precision": "float32",
 }
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
 FILES = {
     "checkpoints/last.safetensors", "data.json", "environment.json", "evaluation.json", "events.jsonl", "maps.json",
     "model.json", "model.safetensors", "predictions.csv", "recipe.toml", "report.html", "results.csv", "samples.jpg",
@@ -236,7 +241,7 @@ def test_regression(loss: str, tmp_path: Path) -> None:
     assert card.target_mean == pytest.approx(values.mean()) and card.target_std == pytest.approx(values.std())
     assert {"val_mae", "val_loss"} < table(run.folder / "results.csv")[0].keys()
     test = {metric.name: metric for metric in run.evaluations["test"].metrics}
-    assert test.keys() == {"mae", "rmse", "r2", "bias"} and test["mae"].unit == "units"
+    assert {"mae", "rmse", "r2", "bias"} <= test.keys() and test["mae"].unit == "units"
     rows = [row for row in table(run.folder / "predictions.csv") if row["split"] == "test"]
     stated, true = (np.array([float(row[key]) for row in rows]) for key in ("predicted", "target"))
     assert test["mae"].value == pytest.approx(np.abs(stated - true).mean())
@@ -374,7 +379,7 @@ def test_what_cannot_be_trained(shapes: Path, tmp_path: Path) -> None:
         train(shapes, model="lenet5", output=tmp_path / "run", device="abacus")
     with pytest.raises(RecipeError, match='"cross_entropy" is for classes; for a number choose mae or mse'):
         train(bright(tmp_path / "b", 8), model="lenet5", output=tmp_path / "run", loss="cross_entropy")
-    with pytest.raises(DataError, match="expected a folder of images, found nothing there"):
+    with pytest.raises(DataError, match=r"absent: expected a folder of images.* found nothing there"):
         train(tmp_path / "absent", model="lenet5", output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -412,7 +417,12 @@ def test_the_augmentation_is_checked() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "normalize", "mean"),
-    [("RGB", "imagenet", (0.485, 0.456, 0.406)), ("L", "imagenet", (0.449,)), ("L", "unit", (0.0,))],
+    [
+        ("RGB", "imagenet", IMAGENET_MEAN),
+        ("RGB", "half", (0.5, 0.5, 0.5)),
+        ("L", "imagenet", (0.449,)),
+        ("L", "unit", (0.0,)),
+    ],
 )
 def test_normalisations(
     mode: str, normalize: str, mean: tuple[float, ...], shapes: Path, tmp_path: Path
@@ -453,6 +463,159 @@ def test_two_classes_and_one_output(tmp_path: Path, shapes: Path) -> None:
     assert card.num_classes == 1 and card.classes == ("circle", "star")
     assert {"p:circle", "p:star"} < table(run.folder / "predictions.csv")[0].keys()
     assert "20%" in json.loads((run.folder / "data.json").read_text())["split_note"]
+
+
+# Other losses, heads and weights to start from ----------------------------------------------------------------
+
+
+def raw_outputs(run: Run, root: Path, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the network of a run puts out for the images of a split, decoded here, and their classes."""
+    network, card = load_network(run.model_path)
+    rows = [row for row in table(run.folder / "predictions.csv") if row["split"] == split]
+    pixels = np.stack([np.asarray(Image.open(root / row["path"]).convert("L")) for row in rows])
+    images = (torch.from_numpy(pixels)[:, None] / 255 - card.preprocessing.mean[0]) / card.preprocessing.std[
+        0
+    ]
+    with torch.no_grad():
+        raw = network(images.float())
+    return raw, torch.tensor([card.classes.index(row["target"]) for row in rows])
+
+
+def test_lenets_own_loss_is_trained_and_validated(runs: Callable[[str], Run], shapes: Path) -> None:
+    """The loss of the best epoch is eq. 9 of its paper on the outputs of the best model."""
+    run = runs("lenet5_1998")
+    rows = table(run.folder / "results.csv")
+    assert float(rows[1]["train_loss"]) < float(rows[0]["train_loss"])
+    raw, labels = raw_outputs(run, shapes, "val")
+    distances = -raw.double().numpy()
+    right = distances[np.arange(len(labels)), labels.numpy()]
+    wanted = np.mean(right + np.log(np.exp(-RUBBISH) + np.exp(-distances).sum(1)))
+    stated = float(rows[run.outcome.best_epoch - 1]["val_loss"])
+    assert stated == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_lenet_reads_digits_by_its_own_recipe(tmp_path: Path) -> None:
+    write_digits(tmp_path / "digits")
+    run = train(tmp_path / "digits", model="lenet5_1998", output=tmp_path / "run", device="cpu")
+    assert {metric.name: metric.value for metric in run.evaluations["test"].metrics}["accuracy"] > 0.95
+
+
+def test_smoothed_labels_are_validated_as_they_are_trained(shapes: Path, tmp_path: Path) -> None:
+    run = train(
+        shapes, model="lenet5", output=tmp_path / "run", label_smoothing=0.2, **{**QUICK, "epochs": 1}
+    )
+    raw, labels = raw_outputs(run, shapes, "val")
+    wanted = ref.cross_entropy(raw.double().numpy(), labels.numpy(), label_smoothing=0.2)
+    stated = float(table(run.folder / "results.csv")[0]["val_loss"])
+    assert stated == pytest.approx(wanted, abs=1e-5)
+    assert stated != pytest.approx(ref.cross_entropy(raw.double().numpy(), labels.numpy()), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_auxiliary_heads_learn_and_stay_in_the_model_file(shapes: Path, tmp_path: Path) -> None:
+    """They are there again after loading, and predictions do not need them."""
+    quick = {**QUICK, "epochs": 1}
+    run = train(shapes, model="googlenet_bn", output=tmp_path / "run", **quick)
+    network, card = load_network(run.model_path)
+    assert card.options == {"auxiliary": True}
+    torch.manual_seed(0)
+    drawn = card.build().state_dict()
+    heads = [name for name in drawn if name.startswith("auxiliary.") and name.endswith("linear.weight")]
+    assert len(heads) == 2
+    assert not any(torch.equal(network.state_dict()[name], drawn[name]) for name in heads)
+    image = torch.zeros(1, 3, 32, 32)
+    with torch.no_grad():
+        before = network(image)
+        for value in network.auxiliary.parameters():
+            value.fill_(float("nan"))
+        assert torch.equal(network(image), before)
+    again = train(
+        shapes, model="googlenet_bn", output=tmp_path / "without", options={"auxiliary": False}, **quick
+    )
+    assert not hasattr(load_network(again.model_path)[0], "auxiliary")
+
+
+def test_images_too_small_for_auxiliary_heads(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        RecipeError, match=r"at least 79 × 79\. Without auxiliary heads it can be trained: --set "
+    ):
+        train(shapes, model="googlenet", output=tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
+
+
+STILL: dict[str, Any] = {**QUICK, "epochs": 1, "lr": 1e-12, "weight_decay": 0.0}
+
+
+def test_starting_from_a_model(runs: Callable[[str], Run], shapes: Path, tmp_path: Path) -> None:
+    """Of two classes instead of four: the head is drawn anew, all else is copied, and the scale is that model's."""
+    for name in ("circle", "star"):
+        shutil.copytree(shapes / "train" / name, tmp_path / "two" / name)
+    file = runs("lenet5").model_path
+    heard: list[dict[str, Any]] = []
+    run = train(
+        tmp_path / "two",
+        model="lenet5",
+        weights=file,
+        output=tmp_path / "run",
+        watch=heard.append,
+        **STILL,
+    )
+    before, after = (load_network(path)[0].state_dict() for path in (file, run.model_path))
+    for name, value in before.items():
+        if name.startswith("head.linear."):
+            assert after[name].shape[0] == 2
+        else:
+            torch.testing.assert_close(after[name], value, rtol=0, atol=1e-9)
+    (told,) = [event for event in heard if event["event"] == "weights"]
+    (kept,) = [event for event in events(run.folder) if event["event"] == "weights"]
+    assert kept["replaced"] == list(told["replaced"]) == ["head.linear.weight", "head.linear.bias"]
+    assert told["text"].endswith(
+        "of another size in the file, newly drawn: head.linear.weight, head.linear.bias"
+    )
+    card, first = load_network(run.model_path)[1], load_network(file)[1]
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert card.provenance["weights"] == {"file": file.name, "sha256": digest, "names": "Mirada's own"}
+    assert card.recipe["weights"] == str(file)
+    assert card.preprocessing.mean == first.preprocessing.mean
+    assert card.preprocessing.std == first.preprocessing.std
+
+
+def test_a_run_without_weights_says_none(runs: Callable[[str], Run]) -> None:
+    run = runs("lenet5")
+    assert load_network(run.model_path)[1].provenance["weights"] == {}
+    assert not [event for event in events(run.folder) if event["event"] == "weights"]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_starting_from_public_weights(mode: str, shapes: Path, tmp_path: Path, shared_data: Path) -> None:
+    """On ImageNet's scale, which these were trained on; grey images get the sum of the first kernels."""
+    file = shared_data / "cifar10" / "resnet20-12fca82f.th"
+    run = train(
+        shapes, model="resnet20", weights=str(file), mode=mode, output=tmp_path / "run", warmup=0.0, **STILL
+    )
+    (told,) = [event for event in events(run.folder) if event["event"] == "weights"]
+    assert told["convention"] == "CIFAR"
+    assert told["replaced"] == ["head.linear.weight", "head.linear.bias"]
+    assert told["adapted"] == ([] if mode == "RGB" else ["stem.conv.weight"])
+    network, card = load_network(run.model_path)
+    theirs = read_public(file)["conv1.weight"]
+    wanted = theirs if mode == "RGB" else theirs.sum(1, keepdim=True)
+    torch.testing.assert_close(network.state_dict()["stem.conv.weight"], wanted, rtol=0, atol=1e-6)
+    assert card.preprocessing.mean == pytest.approx(IMAGENET_MEAN if mode == "RGB" else (0.449,))
+
+
+def test_weights_that_do_not_fit_leave_nothing(
+    runs: Callable[[str], Run], shapes: Path, tmp_path: Path
+) -> None:
+    file = runs("simplecnn").model_path
+    with pytest.raises(
+        CheckpointError, match=r"model\.safetensors: stem\.0\.weight is \(32, 3, 3, 3\) in the file "
+    ):
+        train(shapes, model="lenet5", weights=file, output=tmp_path / "run", **QUICK)
+    with pytest.raises(CheckpointError, match=r"none\.pth: the checkpoint cannot be read \(no such file"):
+        train(shapes, model="lenet5", weights=tmp_path / "none.pth", output=tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
 
 
 def interrupt(where: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -30,14 +30,14 @@ from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.gallery import draw_maps, save_samples
 from mirada.model import load_model
 from mirada.models import find
+from mirada.models.weights import Report
 from mirada.report import write_report
 from mirada.summary import summarize
 from mirada.training.loop import Outcome, Training, fit
 from mirada.training.loss import outputs_for
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.run_folder import MODEL, RunFolder, free_name
-
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+from mirada.training.start import starting_network, starting_scale
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,14 @@ def train(
 
     ``model`` is a name of ``list_models``, by default the recipe's, which is resnet18. ``settings`` are fields of
     ``Recipe`` (``epochs=25``, ``image_size=64``, …) on top of ``recipe``, which is the model's own by default.
+    With ``weights=`` a file of public weights, or a model file, training starts from those instead of random ones:
+    the layers of the heads that the file has in another size are drawn anew, pixels are normalized as the weights
+    expect, and the event ``weights`` tells what became of every tensor.
     ``output`` is the run folder: ``runs/<data>-<model>`` by default, numbered if it exists. ``watch`` hears
     events (dicts) as they happen. The test split is used once, at the end.
 
-    Raises ``DataError``, ``RecipeError``, ``InvalidArgument`` for what cannot be used, ``TrainingError`` when the
-    loss is no longer a number.
+    Raises ``DataError``, ``RecipeError``, ``InvalidArgument``, ``CheckpointError`` for what cannot be used,
+    ``TrainingError`` when the loss is no longer a number.
     """
     named = {} if model is None else {"model": model}
     chosen = (recipe or recipe_for(model or Recipe.model)).with_settings(named | settings)
@@ -112,7 +115,9 @@ class _Job:
             index, val_fraction=recipe.val_fraction, test_fraction=recipe.test_fraction, seed=recipe.seed
         )
         torch.manual_seed(recipe.seed)
-        self.network = self._card(self.index, _unit_scale(recipe)).build()  # fails early on images too small
+        self.weights: Report | None = None
+        card = self._card(self.index, _unit_scale(recipe))
+        self.network, self.weights = starting_network(recipe, card)  # fails early on images too small
 
     def run(self, output: str | Path | None) -> Run:
         cache = open_cache(self.index, _unit_scale(self.recipe), watch=self.watch)
@@ -147,16 +152,10 @@ class _Job:
         return training
 
     def _preprocessing(self, cache: Cache) -> Preprocessing:
-        """With the mean and standard deviation that the recipe asks for."""
+        """With the mean and standard deviation that the recipe asks for, or that its weights expect."""
         plain = _unit_scale(self.recipe)
-        if self.recipe.normalize == "unit":
-            return plain
-        if self.recipe.normalize == "imagenet":
-            mean, std = IMAGENET
-            if plain.channels == 1:
-                mean, std = (sum(mean) / 3,), (sum(std) / 3,)  # type: ignore[assignment]
-        else:
-            mean, std = channel_statistics(cache, cache.index.rows("train"))  # type: ignore[assignment]
+        scale = starting_scale(self.recipe, self.weights, plain.channels)
+        mean, std = scale or channel_statistics(cache, cache.index.rows("train"))
         return replace(plain, mean=mean, std=std)
 
     def _card(self, index: Index, preprocessing: Preprocessing) -> Card:
@@ -178,6 +177,7 @@ class _Job:
                 "data": str(index.root.resolve()),
                 "counts": index.counts(),
                 "excluded": len(index.excluded),
+                "weights": _identity(self.weights),
             },
         )
         if index.task == "classification":
@@ -220,6 +220,8 @@ class _Job:
             "event": "start", "folder": str(folder.path), "compute": str(self.compute), "decoded": cache.decoded,
             "counts": index.counts(), "split_note": self.split_note, "parameters": summary.parameters,
         })  # fmt: skip
+        if self.weights:
+            tell({"event": "weights", "text": str(self.weights), **asdict(self.weights)})
         for item in excluded:
             tell({"event": "excluded", **item})
 
@@ -291,6 +293,11 @@ def _conclude(folder: RunFolder, cache: Cache, compute: Compute, watch: Watch) -
         watch({"event": "evaluation", "split": split, "n": result.n, **values})
     folder.json("maps.json", draw_maps(model, cache.index, predictions.of_split(splits[-1]), folder.path))
     return evaluations
+
+
+def _identity(weights: Report | None) -> dict[str, str]:
+    """What a model file says about the weights that its training began with."""
+    return {"file": weights.file, "sha256": weights.sha256, "names": weights.convention} if weights else {}
 
 
 def _unit_scale(recipe: Recipe) -> Preprocessing:

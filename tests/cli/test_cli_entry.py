@@ -23,6 +23,26 @@ sys.exit(code)
 """
 
 
+WITHOUT_COMPILER = """
+import sys
+from mirada.cli import run
+code = run(sys.argv[1:])
+assert "torch" in sys.modules
+heavy = [name for name in ("torch._dynamo", "torch.fx.experimental.symbolic_shapes", "sympy") if name in sys.modules]
+assert not heavy, heavy
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("model", ["simplecnn", "lenet5"])
+def test_training_does_not_import_torchs_compiler(model: str, shapes: Path, shell: Cli) -> None:
+    """It takes longer than all else that has to be imported."""
+    answer = shell(
+        "train", shapes, "--model", model, "--epochs", "1", "--device", "cpu", prefix=("-c", WITHOUT_COMPILER)
+    )
+    assert answer.code == 0, answer.err
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["models"], ["sumary"], []], ids=" ".join)
 def test_light_commands_import_nothing_heavy(arguments: list[str], shell: Cli) -> None:
     code = shell(*arguments, prefix=("-c", LIGHT)).code

@@ -87,6 +87,27 @@ def test_wrong_settings(cli: Cli, shapes: Path, tmp_path: Path) -> None:
             "--set",
             "loss=binary_cross_entropy",
         ): 'The loss "binary_cross_entropy" is for two classes; there are 4.',
+        (
+            "--set",
+            "loss=map",
+        ): 'The loss "map" is for distances to codes, which lenet5_1998 puts out and resnet18 ',
+        ("--set", "label_smoothing=1"): "`label_smoothing` must be between 0 and 1. Got 1.0.",
+        (
+            "--set",
+            "label_smoothing=0.1",
+            "--set",
+            "loss=mse",
+        ): '`label_smoothing` goes with cross-entropy and not with the loss "mse". Set it to 0. Got 0.1.',
+        (
+            "--set",
+            "normalize=halve",
+        ): '--set: `normalize` cannot be "halve". Did you mean "half"? Known: auto, ',
+        (
+            "--model",
+            "inception_v3",
+            "--image-size",
+            "96",
+        ): "Images of 96 × 96 pixels are too small for this network; it needs at least 299 × 299. Without auxiliary ",
         ("--model", "lenet6"): 'There is no network "lenet6". Did you mean "lenet5"?',
         ("--epochs", "0"): "`epochs` must be above 0. Got 0.",
         ("--epochs", "many"): "Invalid value for '--epochs'",
@@ -100,6 +121,52 @@ def test_wrong_settings(cli: Cli, shapes: Path, tmp_path: Path) -> None:
         code, out, err = cli("train", shapes, *arguments)
         assert (code, out) == (2, "") and err.startswith(f"Error: {text}") and err.count("\n") == 1, err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.toml", "typed.toml", "unknown.toml"]
+
+
+def test_starting_from_weights(
+    cli: Cli, shapes: Path, tmp_path: Path, trained: Callable[[str], Path]
+) -> None:
+    """What became of every tensor is printed and kept; the recipe that is left names the file."""
+    file = trained("lenet5")
+    two = tmp_path / "two"
+    for name in ("circle", "star"):
+        shutil.copytree(shapes / "train" / name, two / name)
+    code, out, err = cli("train", two, "--model", "lenet5", *TINY, "--weights", file, "--output", "run")
+    assert code == 0 and err == ""
+    lines = out.splitlines()
+    first = lines.index("model.safetensors: 8 tensors loaded by Mirada's own names, 0 renamed.")
+    assert lines[first + 1] == (
+        "  of another size in the file, newly drawn: head.linear.weight, head.linear.bias"
+    )
+    assert lines[first + 2].startswith("epoch   1")
+    left = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in left[:2]] == ["start", "weights"]
+    assert tomllib.loads((tmp_path / "run" / "recipe.toml").read_text())["weights"] == str(file)
+
+
+def test_weights_that_cannot_be_used(
+    cli: Cli, shapes: Path, tmp_path: Path, trained: Callable[[str], Path]
+) -> None:
+    (tmp_path / "page.pth").write_text("<html>not found</html>")
+    wrong = {
+        "none.pth": (2, "Invalid value for '--weights': File 'none.pth' does not exist."),
+        "page.pth": (
+            1,
+            "page.pth: no checkpoint (its 22 bytes begin like neither PyTorch's nor safetensors'",
+        ),
+        str(trained("simplecnn")): (
+            1,
+            f"{trained('simplecnn')}: stem.0.weight is (32, 3, 3, 3) in the file and ",
+        ),
+    }
+    for file, (expected, text) in wrong.items():
+        code, out, err = cli(
+            "train", shapes, "--model", "lenet5", *TINY, "--weights", file, "--output", "run"
+        )
+        assert (code, out) == (expected, "") and err.startswith(f"Error: {text}") and err.count("\n") == 1, (
+            err
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_existing_folder_is_left_alone(cli: Cli, shapes: Path, tmp_path: Path) -> None:

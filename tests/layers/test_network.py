@@ -7,7 +7,7 @@ from torch import nn
 
 from mirada.errors import InvalidArgument
 from mirada.layers.blocks import ConvStyle, average_head, dense_head
-from mirada.layers.network import Network, output_shape, require_size
+from mirada.layers.network import Network, conv_pool_size, require_size
 
 
 def small(stages: int = 2) -> Network:
@@ -52,20 +52,13 @@ def test_the_smallest_images_are_taken() -> None:
     assert small()(torch.zeros(1, 1, 7, 7)).shape == (1, 3)
 
 
-def test_output_shape() -> None:
-    layers = [nn.Conv2d(3, 5, 3, stride=2), nn.MaxPool2d(2)]
-    assert output_shape(layers, 3, (21, 33)) == (5, 5, 8)
-    assert output_shape([], 3, (21, 33)) == (3, 21, 33)
-
-
-def test_output_shape_leaves_no_trace() -> None:
-    """Running statistics stay as they were, and so does training mode."""
-    norm = nn.BatchNorm2d(3)
-    output_shape([norm], 3, (4, 4))
-    assert norm.training
-    assert norm.num_batches_tracked == 0
-    assert norm.running_mean is not None
-    assert (norm.running_mean == 0).all()
+@pytest.mark.parametrize("size", [(21, 33), (22, 22), (64, 17)])
+@pytest.mark.parametrize("kernels", [(), (3,), (3, 3), (5, 1, 2)])
+def test_conv_pool_size_is_torchs(size: tuple[int, int], kernels: tuple[int, ...]) -> None:
+    maps = torch.zeros(1, 1, *size)
+    for kernel in kernels:
+        maps = nn.MaxPool2d(2)(nn.Conv2d(1, 1, kernel)(maps))
+    assert conv_pool_size(size, kernels) == tuple(maps.shape[2:])
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 7])

@@ -3,6 +3,7 @@
 import json
 from collections import OrderedDict
 from dataclasses import FrozenInstanceError
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +15,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mirada.errors import CheckpointError
+from mirada.errors import CheckpointError, InvalidArgument
 from mirada.layers.network import Network
-from mirada.models import create_model
+from mirada.models import create_model, load_weights
 from mirada.models.weights import Report, conventions, convert, load_public
 
 SMALL_KEYS = ((r"^features\.0\.", "stem."), (r"^features\.1\.", "norm."), (r"^fc\.", "head.linear."))
@@ -89,7 +90,9 @@ def test_weights_arrive_and_the_report_says_how(tmp_path: Path) -> None:
     assert (report.convention, report.loaded, report.file) == ("torchvision", 11, "weights.pth")
     assert report.renamed[0] == ("features.0.weight", "stem.weight")
     assert len(report.renamed) == 9  # head.hidden has the same name here and there
-    assert (report.dropped, report.initialised, report.replaced) == ((), (), ())
+    assert (report.adapted, report.dropped, report.initialised, report.replaced) == ((), (), (), ())
+    assert report.whole
+    assert report.sha256 == sha256((tmp_path / "weights.pth").read_bytes()).hexdigest()
     assert str(report) == "weights.pth: 11 tensors loaded by torchvision names, 9 renamed."
     with pytest.raises(FrozenInstanceError):
         report.loaded = 0  # type: ignore[misc]
@@ -127,7 +130,7 @@ def test_counters_of_batch_norm_may_be_missing_or_too_many(tmp_path: Path) -> No
 @pytest.mark.parametrize("key", ["aux1.fc.weight", "AuxLogits.conv0.conv.weight", "auxiliary.stage3.weight"])
 def test_auxiliary_heads_that_the_network_lacks_are_left_out(tmp_path: Path, key: str) -> None:
     report = load_public(Small(), saved(tmp_path, {**public(), key: torch.zeros(3)}), BY_CONVENTION)
-    assert report.dropped == (key,)
+    assert report.dropped == (key,) and not report.whole
     assert str(report).splitlines()[1] == f"  left out: {key}"
 
 
@@ -135,7 +138,7 @@ def test_auxiliary_heads_that_the_file_lacks_stay_as_drawn(tmp_path: Path) -> No
     network = Small(auxiliary=True)
     drawn = network.auxiliary["stage1"].weight.clone()
     report = load_public(network, saved(tmp_path, public()), BY_CONVENTION)
-    assert report.initialised == ("auxiliary.stage1.weight", "auxiliary.stage1.bias")
+    assert report.initialised == ("auxiliary.stage1.weight", "auxiliary.stage1.bias") and not report.whole
     assert str(report).splitlines()[1].startswith("  not in the file, newly drawn: auxiliary.stage1.weight, ")
     assert torch.equal(network.auxiliary["stage1"].weight, drawn)
 
@@ -151,7 +154,7 @@ def test_a_head_of_another_size_is_replaced_only_when_asked(tmp_path: Path) -> N
     assert_equal(network.state_dict(), before)  # nothing was loaded by halves
     report = load_public(network, path, BY_CONVENTION, replace_head=True)
     assert report.replaced == ("head.linear.weight", "head.linear.bias")
-    assert report.loaded == 9
+    assert report.loaded == 9 and not report.whole
     assert str(report).splitlines()[1] == (
         "  of another size in the file, newly drawn: head.linear.weight, head.linear.bias"
     )
@@ -189,6 +192,49 @@ def test_another_shape_elsewhere_is_named_with_both_shapes(tmp_path: Path) -> No
             "stem.weight is (4, 2, 3, 3) in the file and (4, 1, 3, 3) in the network. "
             "Build the network as the file has it."
         )
+
+
+def test_colour_kernels_are_summed_for_grey_images(tmp_path: Path) -> None:
+    """A grey image in one channel gives what it gave in three equal ones."""
+    colour, grey = create_model("resnet20"), create_model("resnet20", in_channels=1)
+    report = load_public(grey, saved(tmp_path, colour.state_dict()), {})
+    assert report.adapted == ("stem.conv.weight",) and not report.whole
+    assert str(report).splitlines()[1] == (
+        "  summed over red, green and blue, for grey images: stem.conv.weight"
+    )
+    image = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    outputs = [net.eval()(x) for net, x in ((grey, image), (colour, image.expand(-1, 3, -1, -1)))]
+    torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+    message = refusal(saved(tmp_path, grey.state_dict()), create_model("resnet20"))
+    assert message.startswith("stem.conv.weight is (16, 1, 3, 3) in the file and (16, 3, 3, 3) in the ")
+
+
+@pytest.mark.parametrize("layer", ["dense", "none"])
+def test_only_convolutions_are_summed(tmp_path: Path, layer: str) -> None:
+    kinds = {"dense": nn.Linear(4, 2), "none": nn.Sequential()}
+    network = nn.ModuleDict({"stem": nn.Linear(4, 2), "head": kinds[layer]})
+    file = saved(tmp_path, {**network.state_dict(), "stem.weight": torch.zeros(2, 12)})
+    assert refusal(file, network).startswith("stem.weight is (2, 12) in the file and (2, 4) in the network")
+
+
+def test_create_model_warns_unless_all_is_well(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = saved(tmp_path, create_model("lenet5").state_dict())
+    with caplog.at_level("INFO", logger="mirada"):
+        create_model("lenet5", weights=file)
+        create_model("lenet5", num_classes=3, weights=file, replace_head=True)
+    first, second = caplog.records
+    assert (first.levelname, second.levelname) == ("INFO", "WARNING")
+    assert first.getMessage() == "weights.pth: 10 tensors loaded by Mirada's own names, 0 renamed."
+    assert second.getMessage().splitlines()[1].endswith("newly drawn: head.linear.weight, head.linear.bias")
+
+
+def test_load_weights_returns_the_report(tmp_path: Path) -> None:
+    """And finds the family's names by itself."""
+    network = create_model("lenet5")
+    report = load_weights(network, "lenet5", saved(tmp_path, create_model("lenet5").state_dict()))
+    assert report.whole and report.loaded == 10
+    with pytest.raises(InvalidArgument, match=r'^There is no network "lenet6"\. Did you mean "lenet5"\? '):
+        load_weights(network, "lenet6", tmp_path / "weights.pth")
 
 
 def test_unknown_keys_are_listed_with_the_nearest(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from mirada import reference as ref
 from mirada.checkpoint import Card
 from mirada.data.preprocessing import Preprocessing
 from mirada.errors import RecipeError
-from mirada.training.loss import make_loss, outputs_for
+from mirada.models import CATALOGUE, create_model
+from mirada.models.lenet import RadialBasis
+from mirada.training.loss import CODED, RUBBISH, make_loss, map_loss, outputs_for
 from mirada.training.recipe import Recipe
 
 Array = NDArray[np.float64]
@@ -30,9 +32,11 @@ def card_of(outputs: int, **changes: Any) -> Card:
     return Card(**(values | changes))
 
 
-def value_and_gradient(loss: str, card: Card, raw: Array, targets: NDArray[Any]) -> tuple[float, Array]:
+def value_and_gradient(
+    loss: str, card: Card, raw: Array, targets: NDArray[Any], **settings: Any
+) -> tuple[float, Array]:
     leaf = torch.tensor(raw, requires_grad=True)
-    value = make_loss(Recipe(loss=loss), card)(leaf, torch.from_numpy(targets))
+    value = make_loss(Recipe(model=card.model, loss=loss, **settings), card)(leaf, torch.from_numpy(targets))
     assert value.shape == ()
     value.backward()
     assert leaf.grad is not None
@@ -83,6 +87,54 @@ def test_binary_cross_entropy(raw: Array, loss: str) -> None:
     assert_same(value_and_gradient(loss, card_of(1), raw[:, :1], YES_NO), formula, raw[:, :1])
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_label_smoothing(raw: Array, smoothing: float) -> None:
+    """q′ = (1 − ε)δ + ε/K, for K classes and for a single output of two classes."""
+    found = value_and_gradient("cross_entropy", card_of(4), raw, LABELS, label_smoothing=smoothing)
+    np.testing.assert_allclose(
+        found[0], ref.cross_entropy(raw, LABELS, label_smoothing=smoothing), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        found[1],
+        ref.cross_entropy_backward(raw, LABELS, label_smoothing=smoothing),
+        rtol=1e-10,
+        atol=1e-15,
+    )
+
+    def yes_no(z: Array) -> float:
+        """The same two classes as two outputs, the logit and 0."""
+        two = np.concatenate((np.zeros_like(z), z), axis=1)
+        return ref.cross_entropy(two, YES_NO, label_smoothing=smoothing)
+
+    assert_same(
+        value_and_gradient("auto", card_of(1), raw[:, :1], YES_NO, label_smoothing=smoothing),
+        yes_no,
+        raw[:, :1],
+    )
+
+
+@pytest.mark.parametrize("loss", ["auto", "map"])
+def test_map(raw: Array, loss: str) -> None:
+    """LeCun et al. 1998, eq. 9, written with the distances y; for their network ``auto`` is the same."""
+    distances = RUBBISH - 2 + raw  # near j, where every term counts
+
+    def formula(z: Array) -> float:
+        y = -z
+        competition = np.log(np.exp(-RUBBISH) + np.exp(-y).sum(1))
+        return float(np.mean(y[np.arange(6), LABELS] + competition))
+
+    card = card_of(4, model="lenet5_1998")
+    assert_same(value_and_gradient(loss, card, -distances, LABELS), formula, -distances)
+
+
+def test_map_draws_to_the_code_and_pushes_off_only_what_is_near() -> None:
+    """Of codes much farther than j none matters; one much nearer is pushed as hard as the right one is drawn."""
+    distances = torch.tensor([[60.0, 90.0, 80.0], [30.0, 1.0, 90.0], [0.0, 70.0, 60.0]], requires_grad=True)
+    (pull,) = torch.autograd.grad(map_loss(-distances, torch.tensor([0, 0, 0])) * 3, distances)
+    wanted = torch.tensor([[1.0, 0, 0], [1, -1, 0], [0, 0, 0]])  # far; nearer to another code; at its own
+    torch.testing.assert_close(pull, wanted, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(("loss", "power"), [("mse", 2), ("mae", 1)])
 def test_distances_of_probabilities(raw: Array, loss: str, power: int) -> None:
     """Of the softmax from one-hot targets, or of the sigmoid from 0 and 1."""
@@ -106,17 +158,19 @@ def test_a_number_in_units_of_its_standard_deviation(raw: Array, loss: str, powe
     def formula(z: Array) -> float:
         return float(np.mean(np.abs(z[:, 0] - (months - 100.0) / 40.0) ** power))
 
-    assert_same(value_and_gradient(loss, card, raw[:, :1], months), formula, raw[:, :1])
+    for smoothing in (0.0, 0.1):  # a network's own recipe may smooth labels, which a number has none of
+        found = value_and_gradient(loss, card, raw[:, :1], months, label_smoothing=smoothing)
+        assert_same(found, formula, raw[:, :1])
     wanted = torch.from_numpy((months - 100.0) / 40.0)[:, None]  # what makes the loss zero …
     assert make_loss(Recipe(loss=loss), card)(wanted, torch.from_numpy(months)).item() == 0.0
     np.testing.assert_allclose(card.read_outputs(wanted)[:, 0], months)  # … is what is read as the target
 
 
-@pytest.mark.parametrize("outputs", [1, 4])
-def test_large_outputs_stay_finite(outputs: int) -> None:
+@pytest.mark.parametrize(("outputs", "model"), [(1, "lenet5"), (4, "lenet5"), (4, "lenet5_1998")])
+def test_large_outputs_stay_finite(outputs: int, model: str) -> None:
     raw = torch.full((2, outputs), -1e4)
     raw[:, 0] = 1e4
-    value = make_loss(Recipe(), card_of(outputs))(raw, torch.tensor([0, 0]))
+    value = make_loss(Recipe(model=model), card_of(outputs, model=model))(raw, torch.tensor([0, 0]))
     assert value.isfinite()
 
 
@@ -138,18 +192,47 @@ BINARY, CROSS = "binary_cross_entropy", "cross_entropy"
         ("simplecnn", CROSS, "classification", 2, 2),
         ("simplecnn", "auto", "classification", 3, 3),
         ("simplecnn", "mse", "regression", 0, 1),
+        ("lenet5_1998", "auto", "classification", 2, 2),
+        ("lenet5_1998", "map", "classification", 26, 26),
+        ("lenet5_1998", "auto", "regression", 0, 1),
     ],
 )
 def test_outputs(model: str, loss: Any, task: str, classes: int, outputs: int) -> None:
     assert outputs_for(Recipe(model=model, loss=loss), task, classes) == outputs
 
 
-@pytest.mark.parametrize("loss", [BINARY, CROSS])
+@pytest.mark.parametrize("loss", [BINARY, CROSS, "map"])
 def test_a_number_has_no_cross_entropy(loss: Any) -> None:
     with pytest.raises(
         RecipeError, match=rf'^The loss "{loss}" is for classes; for a number choose mae or mse\.$'
     ):
-        outputs_for(Recipe(loss=loss), "regression", 0)
+        outputs_for(Recipe(model="lenet5_1998", loss=loss), "regression", 0)
+
+
+@pytest.mark.parametrize("model", ["lenet5", "simplecnn", "resnet18"])
+def test_map_is_for_distances(model: str) -> None:
+    text = rf'^The loss "map" is for distances to codes, which lenet5_1998 puts out and {model} does not\. Choose '
+    with pytest.raises(RecipeError, match=text + r"cross_entropy\.$"):
+        outputs_for(Recipe(model=model, loss="map"), "classification", 2)
+
+
+def test_whose_outputs_are_distances() -> None:
+    """The networks that end in codes, and no others."""
+    with torch.device("meta"):
+        ends = {name: list(create_model(name).head.modules())[-1] for name in CATALOGUE if "net" in name}
+    assert tuple(name for name, end in ends.items() if isinstance(end, RadialBasis)) == CODED
+
+
+@pytest.mark.parametrize(
+    ("model", "loss", "named"),
+    [("lenet5", "mse", "mse"), ("simplecnn", "mae", "mae"), ("lenet5_1998", "auto", "map")],
+)
+def test_only_cross_entropy_smooths_labels(model: str, loss: Any, named: str) -> None:
+    text = rf'^`label_smoothing` goes with cross-entropy and not with the loss "{named}"\. Set it to 0\. Got 0\.1\.$'
+    with pytest.raises(RecipeError, match=text):
+        outputs_for(Recipe(model=model, loss=loss, label_smoothing=0.1), "classification", 2)
+    recipe = Recipe(model=model, label_smoothing=0.1)
+    assert outputs_for(recipe, "regression", 0) == 1
 
 
 @pytest.mark.parametrize("classes", [1, 3, 10])

@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirada.data.augment import Augmentation
 from mirada.errors import InvalidArgument, RecipeError
-from mirada.models import CATALOGUE
-from mirada.training.recipe import AUGMENT_PRESETS, FAMILY_RECIPES, Recipe, read_settings, recipe_for
+from mirada.models import CATALOGUE, create_model
+from mirada.training.loss import outputs_for
+from mirada.training.recipe import (
+    AUGMENT_PRESETS,
+    FAMILY_RECIPES,
+    NETWORK_RECIPES,
+    Recipe,
+    read_settings,
+    recipe_for,
+)
 
 HINTS = get_type_hints(Recipe)
 CHOICES = {name: get_args(hint) for name, hint in HINTS.items() if get_origin(hint) is Literal}
@@ -33,8 +42,38 @@ def test_every_network_has_a_recipe_that_can_be_used(model: str) -> None:
     assert Augmentation(**recipe.augment).warps
 
 
+@pytest.mark.parametrize("model", CATALOGUE)
+def test_every_recipe_builds_its_network(model: str) -> None:
+    """At its size, with its options and a loss for classes as well as for numbers."""
+    recipe = recipe_for(model)
+    assert outputs_for(recipe, "classification", 2) in (1, 2)
+    assert outputs_for(recipe, "regression", 0) == 1
+    with torch.device("meta"):
+        network = create_model(model, image_size=recipe.image_size, **recipe.options)
+    assert hasattr(network, "auxiliary") == recipe.options.get("auxiliary", False)
+
+
 def test_every_family_has_one_and_no_other() -> None:
     assert FAMILY_RECIPES.keys() <= {entry.family for entry in CATALOGUE.values()}
+    assert NETWORK_RECIPES.keys() <= CATALOGUE.keys()
+
+
+def test_auxiliary_heads_and_label_smoothing_where_the_papers_have_them() -> None:
+    recipes = {model: recipe_for(model) for model in CATALOGUE}
+    assert [model for model, recipe in recipes.items() if recipe.options.get("auxiliary")] == [
+        "googlenet",
+        "googlenet_bn",
+        "inception_v2",
+        "inception_v3",
+    ]
+    assert {model: recipe.label_smoothing for model, recipe in recipes.items() if recipe.label_smoothing} == {
+        "inception_v2": 0.1,
+        "inception_v3": 0.1,
+        "inception_v4": 0.1,
+        "inception_resnet_v1": 0.1,
+        "inception_resnet_v2": 0.1,
+        "inception_resnet_v2_paper": 0.1,
+    }
 
 
 def test_an_unknown_network_has_no_recipe() -> None:
@@ -109,6 +148,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("lr", True, "`lr` must be of type float. Got True."),
     ("lr", None, "`lr` must be of type float. Got None."),
     ("model", 5, "`model` must be of type str. Got 5."),
+    ("weights", 5, "`weights` must be of type str. Got 5."),
     ("device", ["cpu"], "`device` must be of type str. Got ['cpu']."),
     ("image_size", 64.0, "`image_size` must be a side in pixels or [height, width]. Got 64.0."),
     ("image_size", "64", "`image_size` must be a side in pixels or [height, width]. Got '64'."),
@@ -148,10 +188,22 @@ RANGES: list[tuple[str, Any, str]] = [
     *(("lr", value, "must be above 0") for value in (0.0, -1e-3)),
     *(
         (name, -1 if HINTS[name] is int else -0.1, "must not be negative")
-        for name in ("momentum", "weight_decay", "warmup", "patience", "seed", "test_fraction")
+        for name in (
+            "momentum",
+            "weight_decay",
+            "warmup",
+            "patience",
+            "seed",
+            "test_fraction",
+            "label_smoothing",
+        )
     ),
     *(("val_fraction", value, "must be between 0 and 1") for value in (0.0, -0.5, 1.0, 2.0)),
-    *(("test_fraction", value, "must be between 0 and 1") for value in (1.0, 1.5)),
+    *(
+        (name, value, "must be between 0 and 1")
+        for name in ("test_fraction", "label_smoothing")
+        for value in (1.0, 1.5)
+    ),
 ]
 
 
@@ -207,6 +259,10 @@ def test_whole_numbers_do_for_floats() -> None:
     assert type(lr) is float
 
 
+def test_weights_are_a_file_by_name_or_by_path() -> None:
+    assert Recipe(weights=Path("a") / "b.pth") == Recipe().with_settings({"weights": str(Path("a/b.pth"))})  # type: ignore[arg-type]
+
+
 # Augmentation --------------------------------------------------------------------------------------------
 
 
@@ -240,6 +296,8 @@ VALUES = {
     "batch_size": st.integers(min_value=1),
     "micro_batch": st.integers(min_value=0),
     "lr": POSITIVE,
+    "weights": WORD,
+    "label_smoothing": SHARE,
     "momentum": SHARE,
     "weight_decay": NOT_NEGATIVE,
     "warmup": NOT_NEGATIVE,
@@ -263,6 +321,12 @@ def test_toml_there_and_back(values: dict[str, Any]) -> None:
     again = Recipe().with_settings(tomllib.loads(recipe.to_toml()))
     assert again == recipe
     assert again.to_toml() == recipe.to_toml()
+
+
+def test_a_saved_recipe_says_what_is_not_done() -> None:
+    """Over a network's own recipe too, which may augment."""
+    recipe = recipe_for("googlenet").with_settings({"augment": "none", "options": {}})
+    assert recipe_for("googlenet").with_settings(tomllib.loads(recipe.to_toml())) == recipe
 
 
 @pytest.mark.parametrize("model", CATALOGUE)

@@ -12,6 +12,11 @@ TRIVIAL = 5  # classes, up to which the top-5 accuracy is 100 % whatever the net
 @click.command()
 @click.argument("data", type=click.Path(exists=True))
 @click.option("--model", help="A network of `mirada models`. [default: resnet18]")
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Public weights, or a model, to start from.",
+)
 @click.option("--epochs", type=int, help="Passes over the training images.")
 @click.option("--batch-size", type=int, help="Images per step.")
 @click.option("--lr", type=float, help="Learning rate.")
@@ -30,6 +35,9 @@ def command(
     DATA holds a folder per class, or train, val and test folders with a folder per class in each. What is
     missing of validation and test is set aside, and the test images are used once, at the end. Leaves a run
     folder with the model, predictions and report.html.
+
+    --weights takes what torchvision and timm publish for the network, or a model that was trained before. A head
+    of another size is drawn anew, which is said, and pixels are normalized as the weights expect.
     """
     chosen = _recipe(recipe, {key: value for key, value in flags.items() if value is not None}, settings)
     from mirada.data.sources import load_data
@@ -109,6 +117,9 @@ class _Lines:
         self.progress.line(f"{event['split_note']}")
         decoded = f"{event['decoded']:,} images decoded" if event["decoded"] else "all images in the cache"
         self.progress.line(f"{event['parameters']:,} parameters, {decoded}, training on {event['compute']}.")
+
+    def _weights(self, event: dict[str, Any]) -> None:
+        self.progress.line(event["text"])
 
     def _excluded(self, event: dict[str, Any]) -> None:
         self.excluded += 1

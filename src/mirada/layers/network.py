@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from mirada.errors import InvalidArgument
@@ -93,11 +92,13 @@ def require_size(image_size: Size, min_size: int) -> None:
         )
 
 
-def output_shape(layers: Sequence[nn.Module], in_channels: int, image_size: Size) -> tuple[int, int, int]:
-    """(C, h, w) of what ``layers`` make of one image."""
-    with torch.no_grad():
-        maps = torch.zeros(1, in_channels, *image_size)
-        for layer in layers:
-            maps = layer.eval()(maps)
-            layer.train()
-    return maps.shape[1], maps.shape[2], maps.shape[3]
+def conv_pool_size(image_size: Size, kernels: Sequence[int]) -> Size:
+    """The size of the maps after convolutions without padding, each followed by 2 × 2 max pooling.
+
+    h ← ⌊(h − k + 1) / 2⌋ per kernel k, and so for the width. Computed, not tried out: a convolution on the meta
+    device, where networks are built whose weights are still to be read, makes PyTorch import its compiler.
+    """
+    height, width = image_size
+    for kernel in kernels:
+        height, width = (height - kernel + 1) // 2, (width - kernel + 1) // 2
+    return height, width

@@ -5,7 +5,8 @@
 Differs from the paper:
 - ``lenet5_1998``: the ten 7 × 12 digits of the output units are drawn anew; for other numbers of classes the codes
   are rows of a Hadamard matrix, and a single output, which has no codes to compare, is a linear unit. Outputs are
-  −y, so that the largest wins and softmax applies.
+  −y, so that the largest wins and softmax applies. It is trained with the paper's loss (``map`` in a recipe), but by
+  Adam instead of gradient descent with second derivatives.
 - ``lenet5``: C3 sees all six maps of S2 (2,416 weights instead of 1,516), ReLU instead of 1.7159·tanh(2a/3), max
   pooling instead of trainable sub-sampling, linear outputs. ReLU follows the max pooling, with which it commutes,
   and so has a quarter of the values to rectify; other activations stand before it.
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from mirada.errors import InvalidArgument
 from mirada.layers.activation import make_activation
 from mirada.layers.blocks import ConvStyle, dense_head
-from mirada.layers.network import Network, Size, output_shape, require_size
+from mirada.layers.network import Network, Size, conv_pool_size, require_size
 
 # fmt: off
 #                 C1, C3     hidden       activation     smallest side
@@ -129,16 +130,17 @@ def lenet(
     maps, hidden, usual, min_size = TABLE[name]
     require_size(image_size, min_size)
     activation = activation or usual
+    height, width = conv_pool_size(image_size, (KERNEL, KERNEL))
     head: nn.Module
     if name == "lenet5_1998":
         stem, *stages = _paper_stages(in_channels, activation)
-        head = _paper_head(output_shape((stem, *stages), in_channels, image_size), num_classes, activation)
+        c5_values = hidden[0] * (height - KERNEL + 1) * (width - KERNEL + 1)
+        head = _paper_head(c5_values, num_classes, activation)
     else:
         squash = activation if name == "lenet5" else None
         stem = _conv_pool(in_channels, maps[0], squash)
         stages = [_conv_pool(maps[0], maps[1], squash)]
-        channels, height, width = output_shape((stem, *stages), in_channels, image_size)
-        head = dense_head(channels * height * width, hidden, num_classes, activation=activation)
+        head = dense_head(maps[1] * height * width, hidden, num_classes, activation=activation)
     network = Network(
         stem=stem,
         stages=stages,
@@ -174,10 +176,9 @@ def _paper_stages(in_channels: int, activation: str) -> list[nn.Sequential]:
     ]
 
 
-def _paper_head(maps: tuple[int, int, int], num_classes: int, activation: str) -> nn.Sequential:
-    channels, height, width = maps
+def _paper_head(features: int, num_classes: int, activation: str) -> nn.Sequential:
     parts: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    parts["hidden"] = nn.Linear(channels * height * width, BITS)  # F6
+    parts["hidden"] = nn.Linear(features, BITS)  # F6
     parts["act"] = make_activation(activation, BITS)
     if num_classes == 1:
         parts["linear"] = nn.Linear(BITS, 1)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from hashlib import file_digest
 from pathlib import Path
 from pickle import UnpicklingError
 from pickletools import genops
@@ -26,6 +27,7 @@ from mirada.errors import CheckpointError
 Keys = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 
 CONVENTIONS = {"torchvision": "PUBLIC_KEYS", "timm": "TIMM_KEYS", "CIFAR": "CIFAR_KEYS"}
+OWN = "Mirada's own"
 WRAPPERS = ("state_dict", "model")  # where training scripts put the weights among other things
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 COUNTER = "num_batches_tracked"  # batch norm's, which plays no part with a fixed momentum
@@ -44,23 +46,32 @@ LEGACY_PICKLES = (
 class Report:
     """What ``load_public`` did: every tensor of the file is counted or named here.
 
-    ``convention`` is whose names the file uses and ``loaded`` how many tensors were copied. ``renamed`` are pairs
-    (name in the file, name in the network). ``dropped`` were left out: auxiliary heads that the network lacks, and
-    batch norm's counters. ``initialised`` were not in the file and ``replaced`` had another size there; both
-    keep the values that the network was built with.
+    ``file`` is the file's name and ``sha256`` its digest; ``convention`` is whose names it uses and ``loaded`` how
+    many tensors were copied. ``renamed`` are pairs (name in the file, name in the network). ``adapted`` were copied
+    after their kernels were summed over red, green and blue, for grey images. ``dropped`` were left out: auxiliary
+    heads that the network lacks, and batch norm's counters. ``initialised`` were not in the file and ``replaced``
+    had another size there; both keep the values that the network was built with.
     """
 
     file: str
+    sha256: str
     convention: str
     loaded: int
     renamed: tuple[tuple[str, str], ...]
+    adapted: tuple[str, ...]
     dropped: tuple[str, ...]
     initialised: tuple[str, ...]
     replaced: tuple[str, ...]
 
+    @property
+    def whole(self) -> bool:
+        """Whether every tensor of the file is in the network as it was, and every one of the network's from it."""
+        return not (self.adapted or self.dropped or self.initialised or self.replaced)
+
     def __str__(self) -> str:
         """A line for what was loaded, and one for each kind of exception."""
         exceptions = {
+            "summed over red, green and blue, for grey images": self.adapted,
             "left out": self.dropped,
             "not in the file, newly drawn": self.initialised,
             "of another size in the file, newly drawn": self.replaced,
@@ -114,14 +125,16 @@ def load_public(
     """Copies a checkpoint into a network by the convention that fits most of its keys, or by the network's own names.
 
     With ``replace_head`` those layers of the heads that the file lacks, or has in another size, keep the values
-    that the network was built with. Batch norm's counters may be missing.
+    that the network was built with. Batch norm's counters may be missing. If the network takes grey images and the
+    file is for colour, the first kernels are summed over their three channels, which makes of a grey image what they
+    made of it in three equal channels.
 
     Raises ``CheckpointError`` if the file cannot be read, or if any other tensor is unknown, missing or of
     another shape; the network is then unchanged.
     """
     file = Path(path)
     public = read_public(file)
-    candidates = {**keys_by_convention, "Mirada's own": ()}
+    candidates = {OWN: (), **keys_by_convention}  # of two that fit as well, the first
     own = network.state_dict()
     convention = max(candidates, key=lambda who: _fitting(public, own, candidates[who]))
     names = {theirs: _rename(theirs, candidates[convention]) for theirs in public}
@@ -130,17 +143,23 @@ def load_public(
         _refuse_unknown({t: o for t, o in names.items() if o not in own and t not in dropped}, own)
         kept = {theirs: value for theirs, value in public.items() if theirs not in dropped}
         weights = convert(kept, network, candidates[convention])
+        grey = _for_grey(weights, network)
+        weights |= grey
         initialised = _missing(weights, own, replace_head=replace_head)
         replaced = _of_another_size(weights, own, replace_head=replace_head)
     except CheckpointError as error:
         raise CheckpointError(f"{file}: {error}") from error
     chosen = {name: value for name, value in weights.items() if name not in replaced}
     network.load_state_dict(chosen, strict=False)
+    with file.open("rb") as stream:
+        digest = file_digest(stream, "sha256").hexdigest()
     return Report(
         file=file.name,
+        sha256=digest,
         convention=convention,
         loaded=len(chosen),
         renamed=tuple((t, o) for t, o in names.items() if o in chosen and t != o),
+        adapted=tuple(grey),
         dropped=tuple(dropped),
         initialised=tuple(initialised),
         replaced=tuple(replaced),
@@ -159,6 +178,17 @@ def _like(own: Tensor, value: Tensor) -> Tensor:
     if dense_and_convolution and own.flatten(1).shape == value.flatten(1).shape:
         return value.reshape(own.shape)
     return value
+
+
+def _for_grey(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """The first convolution's weight (out, 3, h, w) as (out, 1, h, w), if that is what the network has."""
+    first = next((name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)), "")
+    name = f"{first}.weight"
+    if not first or name not in weights:
+        return {}
+    colour, grey = weights[name].shape, network.get_parameter(name).shape
+    fits = len(colour) == 4 and colour[1] == 3 and grey == (colour[0], 1, *colour[2:])
+    return {name: weights[name].sum(dim=1, keepdim=True)} if fits else {}
 
 
 def _fitting(public: Mapping[str, Tensor], own: Mapping[str, Tensor], keys: Keys) -> int:
@@ -202,7 +232,8 @@ def _of_another_size(
     weights: Mapping[str, Tensor], own: Mapping[str, Tensor], *, replace_head: bool
 ) -> list[str]:
     """The tensors of the heads' layers in which one has another shape in the file, if they may be replaced."""
-    misfits = [name for name, value in weights.items() if value.shape != own[name].shape]
+    present = [name for name in own if name in weights]  # in the network's order
+    misfits = [name for name in present if weights[name].shape != own[name].shape]
     in_heads = [name for name in misfits if name.startswith(HEADS)]
     fatal = [name for name in misfits if name not in in_heads] or ([] if replace_head else in_heads)
     if fatal:
@@ -218,7 +249,7 @@ def _of_another_size(
             f"network{others}. {remedy}"
         )
     layers = {name.rpartition(".")[0] for name in in_heads}
-    return [name for name in weights if name.rpartition(".")[0] in layers]
+    return [name for name in present if name.rpartition(".")[0] in layers]
 
 
 def _some(names: Sequence[str], count: int | None = None) -> str:

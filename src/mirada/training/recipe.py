@@ -22,15 +22,25 @@ class Recipe:
     early). ``lr`` is per optimizer step, at ``batch_size`` images. ``image_size`` is (height, width) in pixels.
     A batch goes through the network in slices of ``micro_batch`` images (0: whole), which needs less memory and
     gives the same gradient, but for batch normalization, whose statistics are then a slice's.
-    ``val_fraction`` and ``test_fraction`` apply where the data set has no such split. ``loss`` ``auto`` follows
-    the task and the network. ``normalize``: ``data`` (mean and std of the training images),
-    ``imagenet``, or ``unit`` (pixel values 0 … 1). ``options`` are those of the network's family, such as
-    ``activation``; ``augment`` holds the fields of ``Augmentation``.
+    ``val_fraction`` and ``test_fraction`` apply where the data set has no such split.
+
+    ``loss`` ``auto`` follows the task and the network; ``training.loss`` says what each is. ``label_smoothing`` ε,
+    from 0 to below 1, goes with cross-entropy: it takes ε from the right class and gives ε/K to each of the K
+    (Szegedy et al. 2015, arXiv:1512.00567, §7). Numbers have no labels: for them it has no effect.
+
+    ``weights`` is a file of public weights, or a model file, to start from instead of random weights; what does
+    not fit of its heads is drawn anew. ``normalize``: ``data`` (mean and std of the training images), ``imagenet``
+    (those of its colours), ``half`` (values −1 … 1) or ``unit`` (values 0 … 1); ``auto`` is what ``weights``
+    expects, and ``data`` without any.
+
+    ``options`` are those of the network's family, such as ``activation``; ``augment`` holds the fields of
+    ``Augmentation``.
 
     Raises ``RecipeError`` for a value of the wrong type or out of its range.
     """
 
     model: str = "resnet18"
+    weights: str = ""
     epochs: int = 30
     batch_size: int = 32
     micro_batch: int = 0
@@ -40,7 +50,8 @@ class Recipe:
     weight_decay: float = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: float = 0.0
-    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "mse", "mae"] = "auto"
+    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "map", "mse", "mae"] = "auto"
+    label_smoothing: float = 0.0
     patience: int = 0
     seed: int = 0
     val_fraction: float = 0.2
@@ -48,7 +59,7 @@ class Recipe:
     image_size: tuple[int, int] = (224, 224)
     mode: Literal["RGB", "L"] = "RGB"
     policy: Literal["stretch", "pad", "crop"] = "stretch"
-    normalize: Literal["data", "imagenet", "unit"] = "data"
+    normalize: Literal["auto", "data", "imagenet", "half", "unit"] = "auto"
     device: str = "auto"
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     options: dict[str, Any] = field(default_factory=dict)
@@ -69,10 +80,11 @@ class Recipe:
             "patience",
             "seed",
             "test_fraction",
+            "label_smoothing",
         ):
             if getattr(self, name) < 0:
                 raise RecipeError(f"`{name}` must not be negative. Got {getattr(self, name)!r}.")
-        for name in ("val_fraction", "test_fraction"):
+        for name in ("val_fraction", "test_fraction", "label_smoothing"):
             if getattr(self, name) >= 1 or (name == "val_fraction" and self.val_fraction <= 0):
                 raise RecipeError(f"`{name}` must be between 0 and 1. Got {getattr(self, name)!r}.")
         if min(self.image_size) < 1:
@@ -107,13 +119,12 @@ class Recipe:
         return asdict(self)
 
     def to_toml(self) -> str:
-        """As TOML; ``read_settings`` of it gives the same recipe."""
+        """As TOML; ``read_settings`` of it gives the same recipe, whatever recipe it is laid over."""
         values = self.to_dict()
         tables = {name: values.pop(name) for name in TABLES}
         lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
         for name, table in tables.items():
-            if table:
-                lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+            lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
         return "\n".join(lines) + "\n"
 
 
@@ -161,7 +172,16 @@ FAMILY_RECIPES: dict[str, dict[str, Any]] = {
     "overfeat": GENTLE_SGD,
     "vgg": GENTLE_SGD,
     "bonet": {**GENTLE_SGD, "lr": 0.002},
+    "googlenet": {**SGD, "options": {"auxiliary": True}},
+    "inception_v4": {**SGD, "label_smoothing": 0.1},
 }  # fmt: skip
+# What single networks of a family have besides, as their authors trained them: the passes of 1998, for one, with the
+# loss of then, which ``auto`` stands for.
+NETWORK_RECIPES: dict[str, dict[str, Any]] = {
+    "lenet5_1998": {"epochs": 20, "batch_size": 32},
+    "inception_v2": {"label_smoothing": 0.1, "options": {"auxiliary": True}},
+    "inception_v3": {"label_smoothing": 0.1, "options": {"auxiliary": True}},
+}
 
 
 def recipe_for(model: str) -> Recipe:
@@ -169,7 +189,8 @@ def recipe_for(model: str) -> Recipe:
     entry = find(model)
     channels, *size = entry.image
     image = {"image_size": size, "mode": "L" if channels == 1 else "RGB"}
-    return Recipe(model=model).with_settings({**image, **FAMILY_RECIPES.get(entry.family, SGD)})
+    family = FAMILY_RECIPES.get(entry.family, SGD)
+    return Recipe(model=model).with_settings({**image, **family, **NETWORK_RECIPES.get(model, {})})
 
 
 def augment_preset(name: Any, origin: str = "settings") -> dict[str, Any]:
@@ -196,6 +217,8 @@ def _typed(name: str, value: Any, hint: Any, origin: str) -> Any:
         )
     if hint is float and type(value) is int:
         return float(value)
+    if name == "weights" and isinstance(value, Path):
+        return str(value)
     if type(value) is not hint:
         raise RecipeError(f"{origin}: `{name}` must be of type {hint.__name__}. Got {value!r}.")
     if hint is float and not math.isfinite(value):

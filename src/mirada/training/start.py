@@ -1,0 +1,78 @@
+"""What training starts from: a network with random weights or those of a file, and pixels scaled to suit them."""
+
+from dataclasses import replace
+
+import torch
+
+from mirada.checkpoint import Card, load_card
+from mirada.errors import CheckpointError, InvalidArgument, RecipeError
+from mirada.layers.network import Network
+from mirada.models import load_weights
+from mirada.models.weights import OWN, Report
+from mirada.training.recipe import Recipe
+
+Scale = tuple[
+    tuple[float, ...], tuple[float, ...]
+]  # mean and standard deviation per channel, of values 0 … 1
+
+SCALES: dict[str, Scale] = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5,), (0.5,)),
+    "unit": ((0.0,), (1.0,)),
+}
+# Whose public weights, torchvision's as well as timm's, were trained on values from −1 to 1; all others on
+# ImageNet's scale. (torchvision's own networks turn the latter into the former.)
+HALF = ("googlenet_bn", "inception_v3", "inception_v4", "inception_resnet_v2")
+
+
+def starting_network(recipe: Recipe, card: Card) -> tuple[Network, Report | None]:
+    """The card's network, and what became of the tensors in the recipe's ``weights``, if it names a file.
+
+    Raises ``InvalidArgument`` for images too small, ``RecipeError`` if only the auxiliary heads cannot be built, and
+    ``CheckpointError`` for weights that cannot be read or are another network's.
+    """
+    network = _built(card)
+    if not recipe.weights:
+        return network, None
+    return network, load_weights(network, recipe.model, recipe.weights, replace_head=True)
+
+
+def starting_scale(recipe: Recipe, weights: Report | None, channels: int) -> Scale | None:
+    """The mean and deviation that the recipe names, or that its weights expect; None: those of the images.
+
+    A model file says what it expects, public weights expect what ``HALF`` says, and about other weights under
+    Mirada's names nobody knows. For grey images a colour's three values are averaged.
+    """
+    scale = SCALES.get(recipe.normalize)
+    if recipe.normalize == "auto" and weights:
+        if weights.convention == OWN:
+            scale = _scale_in(recipe.weights)
+        else:
+            scale = SCALES["half" if recipe.model in HALF else "imagenet"]
+    if scale is None:
+        return None
+    mean, std = (
+        values if len(values) == channels else (sum(values) / len(values),) * channels for values in scale
+    )
+    return mean, std
+
+
+def _built(card: Card) -> Network:
+    try:
+        return card.build()
+    except InvalidArgument as error:
+        if not card.options.get("auxiliary"):
+            raise
+        with torch.device("meta"):
+            replace(card, options={**card.options, "auxiliary": False}).build()  # fails for another reason
+        raise RecipeError(
+            f"{error} Without auxiliary heads it can be trained: --set options.auxiliary=false."
+        ) from error
+
+
+def _scale_in(file: str) -> Scale | None:
+    try:
+        before = load_card(file).preprocessing
+    except CheckpointError:  # weights alone, with nothing said about their use
+        return None
+    return before.mean, before.std

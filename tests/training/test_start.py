@@ -1,0 +1,150 @@
+"""What training starts from: whose scale the pixels get, and what is said of images too small."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mirada.checkpoint import Card, save_model
+from mirada.data.preprocessing import Preprocessing
+from mirada.errors import CheckpointError, InvalidArgument, RecipeError
+from mirada.models import CATALOGUE
+from mirada.models.weights import OWN, Report
+from mirada.training.recipe import Recipe, recipe_for
+from mirada.training.start import HALF, starting_network, starting_scale
+
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def card_of(recipe: Recipe, **changes: Any) -> Card:
+    values: dict[str, Any] = {
+        "model": recipe.model,
+        "num_classes": 3,
+        "in_channels": 3 if recipe.mode == "RGB" else 1,
+        "image_size": recipe.image_size,
+        "options": recipe.options,
+        "task": "classification",
+        "classes": ("a", "b", "c"),
+        "preprocessing": Preprocessing(),
+    }
+    return Card(**(values | changes))
+
+
+def report(convention: str) -> Report:
+    return Report(
+        file="weights.pth", sha256="0", convention=convention, loaded=1, renamed=(), adapted=(), dropped=(),
+        initialised=(), replaced=(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("normalize", "colour", "grey"),
+    [
+        ("auto", None, None),
+        ("data", None, None),
+        ("imagenet", IMAGENET, ((0.449,), (0.226,))),
+        ("half", ((0.5,) * 3, (0.5,) * 3), ((0.5,), (0.5,))),
+        ("unit", ((0.0,) * 3, (1.0,) * 3), ((0.0,), (1.0,))),
+    ],
+)
+def test_scales_by_name(normalize: Any, colour: Any, grey: Any) -> None:
+    for channels, expected in ((3, colour), (1, grey)):
+        found = starting_scale(Recipe(normalize=normalize), None, channels)
+        if expected is None:
+            assert found is None
+        else:
+            assert found is not None
+            for values, wanted in zip(found, expected, strict=True):
+                assert values == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("model", "convention", "mean"),
+    [
+        ("resnet50", "torchvision", 0.485),
+        ("resnet50", "timm", 0.485),
+        ("resnet20", "CIFAR", 0.485),
+        ("googlenet_bn", "torchvision", 0.5),
+        ("inception_v3", "torchvision", 0.5),
+        ("inception_v3", "timm", 0.5),
+        ("inception_v4", "timm", 0.5),
+        ("inception_resnet_v2", "timm", 0.5),
+    ],
+)
+def test_public_weights_get_the_scale_they_were_trained_on(model: str, convention: str, mean: float) -> None:
+    """Unless the recipe names another."""
+    found = starting_scale(Recipe(model=model), report(convention), 3)
+    assert found is not None and found[0][0] == mean
+    assert starting_scale(Recipe(model=model, normalize="data"), report(convention), 3) is None
+    assert starting_scale(Recipe(model=model, normalize="unit"), report(convention), 3) == (
+        (0,) * 3,
+        (1,) * 3,
+    )
+
+
+def test_whose_scale_is_half_are_networks() -> None:
+    assert set(HALF) < CATALOGUE.keys()
+
+
+def test_a_model_file_keeps_its_own_scale(tmp_path: Path) -> None:
+    """Weights alone, under Mirada's names, get that of the images."""
+    recipe = recipe_for("resnet20")
+    own = Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    network, _ = starting_network(recipe, card_of(recipe))
+    save_model(tmp_path / "model.safetensors", network, card_of(recipe, preprocessing=own))
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    again = replace(recipe, weights=str(tmp_path / "model.safetensors"))
+    assert starting_scale(again, report(OWN), 3) == (own.mean, own.std)
+    assert starting_scale(replace(recipe, weights=str(tmp_path / "weights.pth")), report(OWN), 3) is None
+    copied, found = starting_network(again, card_of(recipe))
+    assert found is not None and found.whole and found.convention == OWN
+    assert torch.equal(copied.state_dict()["stem.conv.weight"], network.state_dict()["stem.conv.weight"])
+
+
+def test_without_weights_there_is_no_report() -> None:
+    recipe = recipe_for("lenet5")
+    network, found = starting_network(recipe, card_of(recipe))
+    assert found is None
+    assert network.image_size == recipe.image_size
+
+
+@pytest.mark.parametrize(("model", "side", "least"), [("googlenet", 78, 79), ("inception_v3", 150, 299)])
+def test_images_too_small_for_auxiliary_heads_alone(model: str, side: int, least: int) -> None:
+    recipe = recipe_for(model).with_settings({"image_size": side})
+    with pytest.raises(RecipeError) as error:
+        starting_network(recipe, card_of(recipe))
+    assert str(error.value) == (
+        f"Images of {side} × {side} pixels are too small for this network; it needs at least {least} × {least}. "
+        "Without auxiliary heads it can be trained: --set options.auxiliary=false."
+    )
+    with torch.device("meta"):
+        without = recipe.with_settings({"options.auxiliary": False})
+        assert not hasattr(starting_network(without, card_of(without))[0], "auxiliary")
+
+
+def test_images_too_small_for_the_network_itself() -> None:
+    recipe = recipe_for("inception_v3").with_settings({"image_size": 40})
+    with pytest.raises(InvalidArgument, match=r"^Images of 40 × 40 .* it needs at least 75 × 75\.$"):
+        starting_network(recipe, card_of(recipe))
+
+
+def test_a_network_without_auxiliary_heads() -> None:
+    for model, start in (
+        ("bn_inception", "bn_inception has no auxiliary head; "),
+        ("resnet18", "resnet18 has no "),
+    ):
+        recipe = recipe_for(model).with_settings({"options.auxiliary": True})
+        with pytest.raises((RecipeError, InvalidArgument), match=f"^{start}"):
+            starting_network(recipe, card_of(recipe))
+
+
+def test_another_networks_weights(tmp_path: Path) -> None:
+    recipe = recipe_for("resnet20")
+    torch.save(starting_network(recipe, card_of(recipe))[0].state_dict(), tmp_path / "weights.pth")
+    other = replace(recipe_for("lenet5"), weights=str(tmp_path / "weights.pth"))
+    with pytest.raises(
+        CheckpointError, match=r"weights\.pth: the network lacks .* Are they another network's\?$"
+    ):
+        starting_network(other, card_of(other))
