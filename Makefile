@@ -2,13 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-
 PARITY := parity/.env
+CHECK_PYTHON = @$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Mirada needs Python 3.11 or newer; {sys.executable} is {v.major}.{v.minor}. Try: make PYTHON=python3.11")'
 
 .PHONY: demo test test-slow parity lint clean
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Mirada needs Python 3.11 or newer; {sys.executable} is {v.major}.{v.minor}. Try: make PYTHON=python3.11")'
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
@@ -24,12 +24,13 @@ test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
 $(PARITY)/.ready: pyproject.toml parity/constraints.txt
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(PARITY)
 	$(PARITY)/bin/python -m pip install --quiet --constraint parity/constraints.txt torch numpy pillow safetensors click rich jinja2 pyyaml pytest
 	$(PARITY)/bin/python -m pip install --quiet --no-deps --constraint parity/constraints.txt torchvision timm --editable .
 	@touch $@
 
-# Every network against torchvision's and timm's, on random weights: outputs and gradients.
+# Every network that torchvision or timm has too, against theirs on random weights: outputs and gradients.
 parity: $(PARITY)/.ready
 	$(PARITY)/bin/python -m pytest parity
 

@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
 # Sets up what a benchmark needs, once, and runs it. From anywhere:  benchmarks/run.sh NAME [arguments]
-# NAME is cats_dogs, startup, memory or cached_epoch;  benchmarks/run.sh NAME --help  tells its arguments.
+# NAME is cats_dogs, startup, memory, cached_epoch or resnet50;  benchmarks/run.sh NAME --help  tells its arguments.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 name="${1:-}"
 if [[ -z $name || ! -f $here/$name.py || $name == harness ]]; then
-    echo "Usage: benchmarks/run.sh cats_dogs|startup|memory|cached_epoch [arguments]" >&2
+    echo "Usage: benchmarks/run.sh cats_dogs|startup|memory|cached_epoch|resnet50 [arguments]" >&2
     exit 2
 fi
 shift
+
+if [[ $name == resnet50 ]]; then # torchvision lives beside the parity tests
+    make --silent --directory "$here/.." parity/.env/.ready
+    export PYTHONPATH="$here/../parity"
+    exec "$here/../parity/.env/bin/python" "$here/$name.py" "$@"
+fi
 
 make --silent --directory "$here/.." .venv/.ready
 

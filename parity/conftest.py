@@ -1,11 +1,3 @@
-"""Lets torchvision load beside a CPU build of torch.
+"""Lets torchvision load, and with it timm, before the tests import them."""
 
-PyPI's torchvision is a CUDA build. Without CUDA its compiled operators are missing, and its import fails on two of
-them by name, so they are declared here first, empty. Only detection uses them.
-"""
-
-import torch
-
-torchvision_operators = torch.library.Library("torchvision", "DEF")  # lives as long as this module
-for operator in ("nms", "qnms"):
-    torchvision_operators.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+import torchvision_on_cpu  # noqa: F401

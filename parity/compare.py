@@ -1,4 +1,4 @@
-"""What the parity tests share: random weights for theirs, and the comparison of theirs with ours."""
+"""Random weights for a network of theirs, and the comparison of it with ours."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 DROPOUT = ("p", "drop_rate")  # how nn.Dropout calls its probability, and how timm and torchvision do
 
 
-def randomise(module: nn.Module, seed: int) -> nn.Module:
+def randomize(module: nn.Module, seed: int) -> nn.Module:
     """Draws every weight anew, and batch norm's statistics, scale and shift; returns the module.
 
     Values are float32 numbers whatever the module's type, so that copies in float32 and float64 are equal.
@@ -25,6 +25,7 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
             if isinstance(layer, nn.modules.batchnorm._BatchNorm):
                 normal(layer.running_mean, 0.1)
                 near_one(layer.running_var)
+                layer.num_batches_tracked.zero_()
                 if layer.affine:
                     near_one(own.pop("weight"))
             for values in own.values():
@@ -34,46 +35,52 @@ def randomise(module: nn.Module, seed: int) -> nn.Module:
 
 
 def compare(theirs: nn.Module, ours: nn.Module, shape: tuple[int, ...], *, train: bool = False) -> float:
-    """The largest relative error of logits and input gradients, in float64, on images (N, C, H, W) of a shape.
+    """The largest relative error of logits and input gradient, in float64, on images (N, C, H, W) of a shape.
 
-    In train mode dropout never drops, batch norm uses the batch's statistics, and auxiliary outputs are compared
-    too. Both networks stay in float64 and in the mode asked for.
+    In train mode dropout never drops, and batch norm uses the batch's statistics; auxiliary outputs are compared too,
+    and the running statistics that the batch leaves behind. Both networks stay in float64 and in the mode asked for.
     """
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    expected = _logits_and_gradients(theirs, images, train=train)
-    found = _logits_and_gradients(ours, images, train=train)
+    expected = _results(theirs, images, train=train)
+    found = _results(ours, images, train=train)
     errors = [_relative_error(one, other) for one, other in zip(found, expected, strict=True)]
     return float(torch.tensor(errors).max())  # nan if any is, unlike Python's max
 
 
-def _logits_and_gradients(network: nn.Module, images: Tensor, *, train: bool) -> list[Tensor]:
-    """Every output of the network, then the gradient of a random mixture of them for each."""
+def outputs(network: nn.Module, images: Tensor) -> list[Tensor]:
+    """The main output, then the auxiliary ones from the first to the last of the network."""
+    if network.training and hasattr(network, "training_outputs"):
+        return list(network.training_outputs(images))
+    found = network(images)
+    if isinstance(found, Tensor):
+        return [found]
+    named: dict[str, Tensor | None] = found._asdict()  # torchvision's named tuples
+    main = named.pop("logits")
+    return [each for each in (main, *(named[name] for name in sorted(named))) if each is not None]
+
+
+def _results(network: nn.Module, images: Tensor, *, train: bool) -> list[Tensor]:
+    """Every output of the network, the images' gradient of a random mixture of all outputs, running statistics."""
     network.double().train(train)
     for layer in network.modules():
         for name in DROPOUT:
             if isinstance(getattr(layer, name, None), float):
                 setattr(layer, name, 0.0)
     images = images.clone().requires_grad_()
-    logits = _outputs(network, images)
+    logits = outputs(network, images)
     draws = torch.Generator().manual_seed(1)
     arriving = [torch.randn(each.shape, generator=draws, dtype=torch.float64) for each in logits]
-    gradients = [
-        torch.autograd.grad(each, images, direction, retain_graph=True)[0]
-        for each, direction in zip(logits, arriving, strict=True)
-    ]
-    return [*(each.detach() for each in logits), *gradients]
+    (gradient,) = torch.autograd.grad(logits, images, arriving)
+    return [*(each.detach() for each in logits), gradient, *(_statistics(network) if train else ())]
 
 
-def _outputs(network: nn.Module, images: Tensor) -> list[Tensor]:
-    """The main output, then the auxiliary ones from the first to the last of the network."""
-    if network.training and hasattr(network, "training_outputs"):
-        return list(network.training_outputs(images))
-    outputs = network(images)
-    if isinstance(outputs, Tensor):
-        return [outputs]
-    named: dict[str, Tensor | None] = outputs._asdict()  # torchvision's named tuples
-    main = named.pop("logits")
-    return [each for each in (main, *(named[name] for name in sorted(named))) if each is not None]
+def _statistics(network: nn.Module) -> list[Tensor]:
+    """All running means, and all variances; sorted, since their networks go by other names in another order."""
+    found = []
+    for kind in ("running_mean", "running_var"):
+        values = [each.flatten() for name, each in network.named_buffers() if name.endswith(kind)]
+        found += [torch.cat(values).sort().values] if values else []
+    return found
 
 
 def _relative_error(found: Tensor, expected: Tensor) -> float:
