@@ -64,7 +64,7 @@ def test_counts_are_those_of_torch(build, shape):
     assert summary.rows[-1].output_shape == tuple(output.shape[1:])
     assert summary.parameters == sum(p.numel() for p in network.parameters())
     assert summary.trainable == sum(p.numel() for p in network.parameters() if p.requires_grad)
-    assert summary.buffers == sum(b.numel() for b in network.buffers())
+    assert summary.fixed == sum(b.numel() for b in network.buffers())
 
 
 def test_rows_are_in_running_order_and_parameters_outside_layers_have_their_own():

@@ -3,53 +3,148 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from mirada.cli.files import in_a_folder, unused
 from mirada.models import CATALOGUE
 
 if TYPE_CHECKING:
-    from mirada.summary import Summary
+    from mirada.layers.network import Network
+
+SMALL = 30_000_000  # parameters; below, the meta device's imports take longer than the network
+NARROWEST, WIDEST = 80, 160  # columns of a table on a terminal
 
 
 @click.command()
-@click.argument("network", metavar="NAME|MODEL")
+@click.argument("networks", nargs=-1, metavar="[NAME|MODEL]…")
 @click.option("--image-size", type=click.IntRange(1), help="Side of the input in pixels.")
 @click.option("--classes", type=click.IntRange(1), help="Number of outputs.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(network: str, image_size: int | None, classes: int | None, as_json: bool) -> int:
-    """Print a network layer by layer: output shape, parameters, MACs.
+@click.option("--depth", type=click.IntRange(1), help="One row per so many parts of a name; 1: per stage.")
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images in memory.")
+@click.option("--json", "form", flag_value="json", help="Print JSON.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
+@click.option(
+    "--diagram", type=click.Path(), callback=in_a_folder, help="Draw the network into this SVG file."
+)
+@click.option("--compare", is_flag=True, help="Print networks side by side, and draw accuracy against MACs.")
+@click.option("--layers", metavar="TEXT", help='Try out a stack: "conv 96 k11 s4; pool k3 s2; dense 10".')
+@click.option("--input", "shape", metavar="CxHxW", help="The image that --layers begins with.")
+def command(
+    networks: tuple[str, ...], image_size: int | None, classes: int | None, depth: int | None, batch_size: int,
+    form: str | None, diagram: str | None, compare: bool, layers: str | None, shape: str | None,
+) -> int:  # fmt: skip
+    """Print a network layer by layer: output shape, parameters, MACs, receptive field.
 
-    NAME is one of `mirada models`, MODEL a model file.
+    NAME is one of `mirada models`, MODEL a model file. --compare takes several and draws the figure into
+    comparison.svg, or where --diagram says.
+
+    --layers tries out a stack without a network: each size is (m - k + 2c)/p + 1, for a map of m, a kernel k,
+    padding c and stride p, and what does not fit is said. Words: conv, pool, avgpool, dense, relu, flatten, gap, …
     """
-    if network not in CATALOGUE and Path(network).exists():
-        if image_size or classes:
-            raise click.UsageError("--image-size and --classes are for names; a model file says both itself.")
-        summary = _of_file(network)
+    _require_sensible(networks, compare, layers, shape)
+    if layers:
+        return _print_plan(layers, shape or "", form)
+    chosen = [_built(name, image_size, classes) for name in networks]
+    if compare:
+        return _print_comparison(chosen, own_size=not (image_size or classes), form=form, file=diagram)
+    name, network = chosen[0]
+    from mirada.summary import summarize
+
+    summary = replace(summarize(network, depth=depth), network=name)
+    if form == "json":
+        click.echo(json.dumps(summary.to_dict(batch_size), indent=1))
+    elif form == "markdown":
+        click.echo(summary.to_markdown(batch_size))
     else:
-        summary = _of_name(network, image_size, classes)
-    click.echo(json.dumps(summary.to_dict(), indent=1) if as_json else str(summary))
+        click.echo(summary.to_text(width=_columns(), batch_size=batch_size))
+    if diagram:
+        _draw(name, network, Path(diagram))
     return 0
 
 
-def _of_name(name: str, image_size: int | None, classes: int | None) -> Summary:
-    from mirada.models import find
+def _require_sensible(
+    networks: tuple[str, ...], compare: bool, layers: str | None, shape: str | None
+) -> None:
+    """Raises ``UsageError`` for arguments that do not go together."""
+    if layers and (networks or compare):
+        raise click.UsageError("--layers is a stack of its own. Leave the networks out.")
+    if bool(layers) != bool(shape):
+        raise click.UsageError(
+            '--layers and --input go together: --layers "conv 6 k5; relu" --input 1x32x32.'
+        )
+    if not layers and not networks:
+        raise click.UsageError('Name a network; "mirada models" lists them.')
+    if not compare and len(networks) > 1:
+        raise click.UsageError("One network at a time, or several with --compare.")
 
-    find(name)  # an unknown name is said before torch is loaded
-    import torch
 
-    from mirada.models import create_model
+def _built(name: str, image_size: int | None, classes: int | None) -> tuple[str, Network]:
+    """A network, without weights if that is quicker, and its name in the catalogue."""
+    if name not in CATALOGUE and Path(name).exists():
+        if image_size or classes:
+            raise click.UsageError("--image-size and --classes are for names; a model file says both itself.")
+        from mirada.checkpoint import load_network
+
+        network, card = load_network(name)
+        return card.model, network
+    from mirada.models import create_model, find
+
+    entry = find(name)  # an unknown name is said before torch is loaded
+    from mirada.summary.undrawn import undrawn
+
+    with undrawn("cpu" if entry.parameters < SMALL else "meta"):
+        return name, create_model(name, image_size=image_size, num_classes=classes)
+
+
+def _draw(name: str, network: Network, file: Path) -> None:
+    from mirada.summary.diagram import draw
+
+    file.write_text(draw(network, title=name), encoding="utf-8")
+    click.echo(file)
+
+
+def _print_comparison(
+    chosen: list[tuple[str, Network]], *, own_size: bool, form: str | None, file: str | None
+) -> int:
+    """A table, and the figure as a file; accuracies were measured at the networks' own sizes and classes only."""
+    from mirada.models.published import read_published
     from mirada.summary import summarize
+    from mirada.summary.comparison import Accuracy, compare, comparison_table, draw_comparison
 
-    with torch.device("meta"):
-        network = create_model(name, image_size=image_size, num_classes=classes)
-    return summarize(network)
+    published = read_published() if own_size else {}
+    rows = []
+    for name, network in chosen:
+        accuracy = None
+        if figure := published.get(name):
+            accuracy = Accuracy(
+                top1=figure.top1, dataset=figure.dataset, measured=figure.measured, source=figure.reference
+            )
+        rows.append(compare(name, summarize(network), accuracy))
+    click.echo(
+        json.dumps([row.to_dict() for row in rows], indent=1) if form == "json" else comparison_table(rows)
+    )
+    drawing = Path(file) if file else unused(Path("comparison.svg"))
+    drawing.write_text(draw_comparison(rows), encoding="utf-8")
+    click.echo(drawing, err=form == "json")
+    return 0
 
 
-def _of_file(file: str) -> Summary:
-    from mirada.checkpoint import load_network
-    from mirada.summary import summarize
+def _print_plan(layers: str, shape: str, form: str | None) -> int:
+    from mirada.summary.stack import parse_shape, plan
 
-    return summarize(load_network(file)[0])
+    stack = plan(layers, parse_shape(shape))
+    click.echo(json.dumps(stack.to_dict(), indent=1) if form == "json" else str(stack))
+    return 0
+
+
+def _columns() -> int:
+    """Those of the terminal, within reason; elsewhere always the same, so that outputs can be compared."""
+    if not sys.stdout.isatty():
+        return 100
+    return min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)

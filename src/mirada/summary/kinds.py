@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
 from mirada.summary import rules
@@ -65,6 +65,14 @@ def own_parameters(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return own
 
 
+def own_buffers(module: nn.Module) -> list[tuple[str, Tensor]]:
+    """The buffers that no child holds, by their name within the module."""
+    own = list(module.named_buffers(recurse=False))
+    if is_parametrized(module):
+        own += module.get_submodule("parametrizations").named_buffers("parametrizations")
+    return own
+
+
 def family(module: nn.Module) -> str | None:
     """``pooling``, ``activations`` …; empty for layers that do no arithmetic, None for unknown types."""
     if isinstance(module, nn.Identity):
@@ -105,8 +113,8 @@ def misfit(module: nn.Module, shape: Shape) -> str:
     """Why an input of ``shape``, with the batch, does not fit the layer; empty where no rule here says so."""
     if isinstance(module, nn.Linear) and shape and shape[-1] != module.in_features:
         return f"it expects {module.in_features:,} features and got {shape[-1]:,}"
-    window = _window(module)
-    if window is None or len(shape) != len(window.kernel) + 2:
+    found = window(module)
+    if found is None or len(shape) != len(found.kernel) + 2:
         return ""
     if isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)) and shape[1] != module.in_channels:
         return f"it expects {module.in_channels} channels and got {shape[1]}"
@@ -114,30 +122,36 @@ def misfit(module: nn.Module, shape: Shape) -> str:
         return ""
     fits = all(
         rules.conv_size(size, k, stride=s, padding=p, dilation=d) >= 1
-        for size, k, s, p, d in zip(shape[2:], *window, strict=True)
+        for size, k, s, p, d in zip(shape[2:], *found, strict=True)
     )
     return "" if fits else f"its window does not fit into {rules.times(shape[2:])}"
 
 
-class _Window(NamedTuple):
+class Window(NamedTuple):
+    """A window that slides over maps: one number per axis; ``padding`` is the one at the start of each."""
+
     kernel: Shape
     stride: Shape
     padding: Shape
     dilation: Shape
 
 
-def _window(module: nn.Module) -> _Window | None:
-    """The window of a convolution or a pooling, one number per axis; None for other layers."""
+def window(module: nn.Module) -> Window | None:
+    """The window of a convolution or a pooling; None for other layers."""
     if isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
-        padding = 0 if isinstance(module.padding, str) else module.padding
+        padding: Any = module.padding
+        if padding == "same":
+            padding = [d * (k - 1) // 2 for k, d in zip(module.kernel_size, module.dilation, strict=True)]
+        elif padding == "valid":
+            padding = 0
         conv = (module.kernel_size, module.stride, padding, module.dilation)
-        return _Window(*(_per_axis(size, len(module.kernel_size)) for size in conv))
+        return Window(*(_per_axis(size, len(module.kernel_size)) for size in conv))
     for axes, classes in enumerate(POOLS, start=1):
         if isinstance(module, classes):
             stride = module.kernel_size if module.stride is None else module.stride
-            padding, dilation = getattr(module, "padding", 0), getattr(module, "dilation", 1)
-            pool: tuple[Any, ...] = (module.kernel_size, stride, padding, dilation)
-            return _Window(*(_per_axis(size, axes) for size in pool))
+            rim, dilation = getattr(module, "padding", 0), getattr(module, "dilation", 1)
+            pool: tuple[Any, ...] = (module.kernel_size, stride, rim, dilation)
+            return Window(*(_per_axis(size, axes) for size in pool))
     return None
 
 
@@ -150,13 +164,13 @@ def _same(module: nn.Module) -> bool:
 
 
 def _detail(module: nn.Module) -> str:
-    window = _window(module)
-    if window is not None:
+    found = window(module)
+    if found is not None:
         text = rules.geometry(
-            window.kernel,
-            stride=window.stride,
-            padding=window.padding,
-            dilation=window.dilation,
+            found.kernel,
+            stride=found.stride,
+            padding=(0,) if _same(module) else found.padding,
+            dilation=found.dilation,
             output_padding=module.output_padding if isinstance(module, TRANSPOSED) else (0,),
             groups=getattr(module, "groups", 1),
         )

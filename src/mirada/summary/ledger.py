@@ -3,13 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from mirada.errors import InvalidArgument
 from mirada.summary import kinds
+from mirada.summary.memory import Memory, file_bytes
 from mirada.summary.rules import Shape, without_batch
 from mirada.summary.table import Row, Summary
 from mirada.summary.trace import Call, Trace, trace
@@ -37,32 +39,39 @@ NO_ARITHMETIC = frozenset({
 # fmt: on
 
 
-def summarize(network: nn.Module, input_shape: Sequence[int] | None = None) -> Summary:
+def summarize(
+    network: nn.Module, input_shape: Sequence[int] | None = None, *, depth: int | None = None
+) -> Summary:
     """One row per layer of ``network`` in the order in which they run when it predicts one image.
 
     ``input_shape`` is the shape of the image without the batch, (channels, height, width) in pixels; where it
-    is left out, the network's own ``in_channels`` and ``image_size`` say it. MACs are multiply-adds for one
-    image, biases excluded, of convolutions, transposed convolutions and linear layers. The module runs in
-    eval mode, on no data, and is left as it was.
+    is left out, the network's own ``in_channels`` and ``image_size`` say it. ``depth`` puts the layers that share
+    the first so many parts of their dotted names into one row; 1 gives the stages. MACs are multiply-adds for one
+    image, biases excluded, of convolutions, transposed convolutions and linear layers. The module runs twice, in
+    eval and in training mode, on no data, and is left as it was.
 
-    Raises ``InvalidArgument`` if the shape is missing or not made of integers ≥ 1, if the module is scripted
-    or has parameters without a shape, or if the forward pass fails; the message then names the layer and the
-    shape that reached it.
+    Raises ``InvalidArgument`` if the shape is missing or not made of integers ≥ 1, if the depth is below 1, if the
+    module is scripted or has parameters without a shape, or if the forward pass in eval mode fails; the message
+    then names the layer and the shape that reached it.
 
     >>> summarize(nn.Conv2d(3, 8, 3), (3, 32, 32)).macs
     194400
     """
     network = getattr(network, "_orig_mod", network)  # what torch.compile has wrapped
     shape = _image_shape(network, input_shape)
+    if depth is not None and (type(depth) is not int or depth < 1):
+        raise InvalidArgument(
+            f"`depth` of summarize must be an integer ≥ 1, or None for every layer. Got {depth!r}."
+        )
     _require_readable(network)
     record = trace(network, shape)
     rows = tuple(_rows(record))
     return Summary(
         network=kinds.class_name(network),
         input_shape=shape,
-        rows=rows,
+        rows=rows if depth is None else tuple(_grouped(record, rows, depth)),
         stages=tuple(_stages(network, rows, record.calls)),
-        buffers=sum(buffer.numel() for buffer in network.buffers()),
+        memory=_memory(network, record),
         not_counted=tuple(_not_counted(record)),
     )
 
@@ -102,61 +111,119 @@ def _require_readable(network: nn.Module) -> None:
 
 
 def _rows(record: Trace) -> Iterator[Row]:
-    """Calls in order, then what holds parameters but never ran. A parameter counts where it is first met."""
+    """Calls in order, then what holds numbers but never ran. Each number counts where it is first met."""
     counted: set[int] = set()
     opened: set[nn.Module] = set()
     unused = [Call(module, None) for module in record.unused()]
     for call in [*record.calls, *unused]:
         module, name = call.module, record.names[call.module]
-        own = kinds.own_parameters(module)
+        own = [*kinds.own_parameters(module), *kinds.own_buffers(module)]
         if kinds.is_layer(module):
-            yield _layer_row(name, call, _count(own, counted))
+            yield _counted(_layer_row(name, call), [tensor for _, tensor in own], counted)
         elif module not in opened:
-            for key, parameter in own:
+            for key, tensor in own:
+                kind = "parameter" if isinstance(tensor, nn.Parameter) else "buffer"
                 path = f"{name}.{key}".removeprefix(".")
-                count = _count([(key, parameter)], counted)
-                yield Row(name=path, kind="parameter", output_shape=None, **count)
+                yield _counted(Row(name=path, kind=kind, output_shape=None), [tensor], counted)
         opened.add(module)
 
 
-def _layer_row(name: str, call: Call, count: dict[str, int]) -> Row:
+def _layer_row(name: str, call: Call) -> Row:
     ran = call.input_shape is not None and call.output_shape is not None
-    return Row(
+    window = kinds.window(call.module)
+    row = Row(
         name=name,
         kind=kinds.kind(call.module),
-        output_shape=None if call.output_shape is None else without_batch(call.output_shape),
+        output_shape=None,
         macs=kinds.macs(call.module, call.input_shape or (), call.output_shape or ()) if ran else 0,
-        **count,
+        activation_bytes=call.output_bytes,
+        kernel=window and window.kernel,
+        stride=window and window.stride,
+        padding=window and window.padding,
+    )
+    return _with_output(row, call)
+
+
+def _with_output(row: Row, call: Call) -> Row:
+    """The row with the shape of what the call returned, and with what that sees of the image."""
+    if call.output_shape is None:
+        return row
+    spans = call.spans or ()
+    even = all(span.jump is not None for span in spans)
+    return replace(
+        row,
+        output_shape=without_batch(call.output_shape),
+        receptive_field=tuple(span.size for span in spans) or None,
+        jump=tuple(span.jump or 0 for span in spans) or None if even else None,
+        centre=tuple(span.centre for span in spans) or None if even else None,
     )
 
 
-def _count(parameters: Iterable[tuple[str, nn.Parameter]], counted: set[int]) -> dict[str, int]:
-    counts = {"parameters": 0, "trainable": 0, "shared": 0}
-    for _, parameter in parameters:
-        size = parameter.numel()
-        if id(parameter) in counted:
-            counts["shared"] += size
-            continue
-        counted.add(id(parameter))
-        counts["parameters"] += size
-        counts["trainable"] += size * parameter.requires_grad
-    return counts
+def _counted(row: Row, tensors: Iterable[Tensor], counted: set[int]) -> Row:
+    """The row with how many numbers its tensors hold; those that are in ``counted`` are shared, the rest goes there."""
+    for tensor in tensors:
+        size = tensor.numel()
+        if id(tensor) in counted:
+            row = replace(row, shared=row.shared + size)
+        elif isinstance(tensor, nn.Parameter):
+            trainable = row.trainable + size * tensor.requires_grad
+            row = replace(row, parameters=row.parameters + size, trainable=trainable)
+        else:
+            row = replace(row, fixed=row.fixed + size)
+        counted.add(id(tensor))
+    return row
 
 
 def _stages(network: nn.Module, rows: Sequence[Row], calls: Sequence[Call]) -> Iterator[Row]:
-    outputs = {call.module: call.output_shape for call in calls}
+    last = {call.module: call for call in calls}
     for name, child in network.named_children():
         if STAGE.fullmatch(name):
             inside = [row for row in rows if f"{row.name}.".startswith(f"{name}.")]
-            output = outputs.get(child)
-            yield Row(
-                name=name,
-                kind="subtotal",
-                output_shape=None if output is None else without_batch(output),
-                parameters=sum(row.parameters for row in inside),
-                trainable=sum(row.trainable for row in inside),
-                macs=sum(row.macs for row in inside),
-            )
+            yield _with_output(_sum(name, "subtotal", inside), last.get(child, Call(child, None)))
+
+
+def _grouped(record: Trace, rows: Sequence[Row], depth: int) -> Iterator[Row]:
+    """Rows whose names begin with the same ``depth`` parts as one, where the first of them stands."""
+    modules = {name: module for module, name in record.names.items()}
+    last = {call.module: call for call in record.calls}
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(".".join(row.name.split(".")[:depth]), []).append(row)
+    for name, inside in groups.items():
+        if all(row.name == name for row in inside):
+            yield from inside
+            continue
+        module = modules[name]
+        layers = sum(row.output_shape is not None for row in inside)
+        group = _sum(name, f"{kinds.class_name(module)}, {layers} layer{'s' * (layers != 1)}", inside)
+        yield _with_output(group, last[module]) if module in last else group
+
+
+def _sum(name: str, kind: str, rows: Sequence[Row]) -> Row:
+    return Row(
+        name=name,
+        kind=kind,
+        output_shape=None,
+        parameters=sum(row.parameters for row in rows),
+        trainable=sum(row.trainable for row in rows),
+        fixed=sum(row.fixed for row in rows),
+        macs=sum(row.macs for row in rows),
+        activation_bytes=sum(row.activation_bytes for row in rows),
+    )
+
+
+def _memory(network: nn.Module, record: Trace) -> Memory:
+    def total(tensors: Iterable[Tensor]) -> int:
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    return Memory(
+        parameters=total(network.parameters()),
+        trainable=total(parameter for parameter in network.parameters() if parameter.requires_grad),
+        buffers=total(network.buffers()),
+        maps=record.predicting_bytes,
+        training_maps=record.training_bytes,
+        file=file_bytes(network.state_dict()),
+    )
 
 
 def _not_counted(record: Trace) -> Iterator[str]:

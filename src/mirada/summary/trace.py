@@ -1,13 +1,13 @@
-"""One run of a module on tensors that stand in for its weights and its image, watched by hooks.
+"""Two runs of a module on tensors that stand in for its weights and its images: predicting, watched by hooks; training.
 
-Weights are neither copied nor read nor written, whatever device they are on: the run sees zeros in their place, or,
+Weights are neither copied nor read nor written, whatever device they are on: the runs see zeros in their place, or,
 if there are many, meta tensors, which have a shape but no values (``torch.func.functional_call``). Afterwards every
 attribute of every submodule is what it was.
 """
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
@@ -15,10 +15,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from mirada.errors import InvalidArgument
 from mirada.summary import kinds
+from mirada.summary.geometry import Sights, Spans, tensors
+from mirada.summary.memory import Living
 from mirada.summary.rules import Shape, times, without_batch
 
 FEW_VALUES = 30_000_000  # of weights and buffers: 120 MB
@@ -31,25 +34,33 @@ TRANSPOSED = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpo
 class Call:
     """One call of a module: the shapes, with the batch, of what reached it and of what it returned.
 
-    None stands for no tensor, or for what has not happened.
+    ``output_bytes`` and ``spans`` are what that takes and what it sees of the image. None stands for no tensor, or
+    for what has not happened.
     """
 
     module: nn.Module
     input_shape: Shape | None
     output_shape: Shape | None = None
+    output_bytes: int = 0
+    spans: Spans | None = None
 
 
 @dataclass
 class Trace:
     """All calls of all modules of a network in order, and the functions that were called outside layers.
 
-    ``names`` holds every module with its first dotted path.
+    ``names`` holds every module with its first dotted path, ``sights`` what each tensor sees of the image.
+    ``predicting_bytes`` is the most that an image and its maps took at one time, ``training_bytes`` in training mode,
+    where autograd keeps maps for the backward pass; None if the network does not run in that.
     """
 
     names: dict[nn.Module, str]
+    sights: Sights
     calls: list[Call] = field(default_factory=list)
     functions: Counter[str] = field(default_factory=Counter)
     running: list[Call] = field(default_factory=list)
+    predicting_bytes: int = 0
+    training_bytes: int | None = None
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         """A module is about to run."""
@@ -61,17 +72,27 @@ class Trace:
         """A module has run."""
         while (call := self.running.pop()).module is not module:
             pass  # it raised, and the network caught that
-        call.output_shape = _first_shape(output)
+        if (first := next(tensors(output), None)) is not None:
+            call.output_shape = tuple(first.shape)
+            call.output_bytes = first.numel() * first.element_size()
+            call.spans = self.sights.of(first)
 
-    def note(self, function: str) -> None:
-        """A function that returns a tensor was called."""
+    def note(self, function: str, args: Any, kwargs: Any, result: Any) -> None:
+        """A function was called; it counts if it returns a tensor outside of a layer."""
+        self.sights.follow(function, args, kwargs, result)
+        if _first_shape(result) is None:
+            return
         if self.running and not kinds.is_layer(self.running[-1].module):
             self.functions[function] += 1
 
     def unused(self) -> list[nn.Module]:
-        """The modules with parameters of their own that were never called."""
+        """The modules with parameters or buffers of their own that were never called."""
         called = {call.module for call in self.calls}
-        return [module for module in self.names if module not in called and kinds.own_parameters(module)]
+        return [
+            module
+            for module in self.names
+            if module not in called and (kinds.own_parameters(module) or kinds.own_buffers(module))
+        ]
 
 
 def trace(network: nn.Module, shape: Shape) -> Trace:
@@ -79,25 +100,61 @@ def trace(network: nn.Module, shape: Shape) -> Trace:
 
     Raises ``InvalidArgument`` if the forward pass fails; the message names the layer and what reached it.
     """
-    record = Trace(_names(network))
+    record = Trace(_names(network), Sights(shape))
     own = dict([*network.named_parameters(), *network.named_buffers()])
     device = _stand_in(own.values(), shape)
-    tensors = {name: torch.zeros_like(tensor, device=device) for name, tensor in own.items()}
-    types = [tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()]
-    images = torch.zeros(1, *shape, dtype=types[0] if types else None, device=device)
-    with _untouched(network), torch.random.fork_rng(devices=[]), torch.no_grad():
+    zeros = {
+        name: torch.zeros_like(tensor, device=device).requires_grad_(tensor.requires_grad)
+        for name, tensor in own.items()
+    }
+    types = [tensor.dtype for tensor in zeros.values() if tensor.is_floating_point()]
+    images = torch.zeros(2, *shape, dtype=types[0] if types else None, device=device)
+    with _untouched(network), torch.random.fork_rng(devices=[]):
         for module in network.modules():
-            module.training = False  # not eval(): a network may do more in it than switch the mode
             vars(module).pop("_compiled_call_impl", None)  # what module.compile() has put in the way
-        for module in record.names:
-            module.register_forward_pre_hook(record.enter, with_kwargs=True, prepend=True)
-            module.register_forward_hook(record.leave)
-        try:
-            with _OnMeta(record):
-                torch.func.functional_call(network, tensors, (images,))
-        except Exception as error:
-            raise InvalidArgument(_failure(record, shape, error)) from error
+        _predict(network, zeros, images[:1].clone(), record)
+        record.training_bytes = _train(network, zeros, images)
     return record
+
+
+def _predict(network: nn.Module, zeros: Mapping[str, Tensor], image: Tensor, record: Trace) -> None:
+    """Fills the record."""
+    _set_training(network, False)
+    handles = [
+        handle
+        for module in record.names
+        for handle in (
+            module.register_forward_pre_hook(record.enter, with_kwargs=True, prepend=True),
+            module.register_forward_hook(record.leave),
+        )
+    ]
+    record.sights.start(image)
+    living = Living([image], besides=zeros.values())
+    try:
+        with torch.no_grad(), living, _OnMeta(record):
+            torch.func.functional_call(network, dict(zeros), (image,))
+    except Exception as error:
+        raise InvalidArgument(_failure(record, tuple(image.shape[1:]), error)) from error
+    record.predicting_bytes = living.peak_bytes
+    for handle in handles:
+        handle.remove()
+
+
+def _train(network: nn.Module, zeros: Mapping[str, Tensor], images: Tensor) -> int | None:
+    """The most that one of the images took: two go through, for batch normalization asks for two."""
+    _set_training(network, True)
+    living = Living([images], besides=zeros.values())
+    try:
+        with torch.enable_grad(), living, _OnMeta():
+            torch.func.functional_call(network, dict(zeros), (images,))
+    except Exception:  # a network may know but one mode, or one image; what it raises then can be anything
+        return None
+    return living.peak_bytes // len(images)
+
+
+def _set_training(network: nn.Module, mode: bool) -> None:
+    for module in network.modules():
+        module.training = mode  # not train(): a network may do more in it than switch the mode
 
 
 def _stand_in(tensors: Iterable[Tensor], shape: Shape) -> str:
@@ -137,34 +194,51 @@ def _failure(record: Trace, shape: Shape, error: Exception) -> str:
 
 
 class _OnMeta(TorchFunctionMode):
-    """Lets tensors that are no parameters or buffers meet meta tensors; tells ``record`` of functions."""
+    """Lets tensors that are no parameters or buffers meet meta tensors; tells ``record``, if any, of functions."""
 
-    def __init__(self, record: Trace) -> None:
+    def __init__(self, record: Trace | None = None) -> None:
         super().__init__()
         self.record = record
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        kwargs = kwargs or {}
-        if any(tensor.is_meta for tensor in _tensors((args, kwargs))):
-            args, kwargs = _to_meta(args), _to_meta(kwargs)
-            if func in DEVICE_MOVES:
-                return _change_type(args[0], [*args[1:], *kwargs.values()])
-        if func in TRANSPOSED:
-            _require_channels(*_tensors((args, kwargs)))
-        result = func(*args, **kwargs)
-        if _first_shape(result) is not None:
-            self.record.note(re.sub(r"^__[ri]?(\w+)__$", r"\1", func.__name__).strip("_"))
+        given = args, kwargs or {}
+        result = _call(func, *given)
+        if self.record is not None:
+            self.record.note(re.sub(r"^__[ri]?(\w+)__$", r"\1", func.__name__).strip("_"), *given, result)
         return result
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (list, tuple, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)
+def _call(func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    if any(tensor.is_meta for tensor in tensors((args, kwargs))):
+        args, kwargs = _to_meta(args), _to_meta(kwargs)
+        if func in DEVICE_MOVES:
+            return _change_type(args[0], [*args[1:], *kwargs.values()])
+        if func is F.batch_norm and _fits_batch_norm(*tensors((args, kwargs))):
+            if not torch.is_grad_enabled():
+                return torch.empty_like(args[0])
+            return _BatchNorm.apply(args[0], kwargs["weight"], kwargs["bias"])  # type: ignore[no-untyped-call]
+    if func in TRANSPOSED:
+        _require_channels(*tensors((args, kwargs)))
+    return func(*args, **kwargs)
+
+
+class _BatchNorm(torch.autograd.Function):
+    """Batch normalization as far as shapes go: on the meta device PyTorch's own is 20 small operations in Python.
+
+    Like that it keeps for the backward pass its input, its weights, and a mean and a deviation per channel.
+    """
+
+    @staticmethod
+    def forward(context: Any, maps: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        context.save_for_backward(maps, weight, maps.new_empty(2, maps.shape[1]))
+        return torch.empty_like(maps)
+
+
+def _fits_batch_norm(maps: Tensor, *per_channel: Tensor) -> bool:
+    """If not, PyTorch's own says why."""
+    return maps.ndim > 1 and all(tensor.shape == maps.shape[1:2] for tensor in per_channel)
 
 
 def _to_meta(value: Any) -> Any:
@@ -195,7 +269,7 @@ def _require_channels(maps: Tensor, weight: Tensor, *_: Tensor) -> None:
 
 
 def _first_shape(value: Any) -> Shape | None:
-    tensor = next(_tensors(value), None)
+    tensor = next(tensors(value), None)
     return None if tensor is None else tuple(tensor.shape)
 
 

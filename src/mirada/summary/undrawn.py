@@ -1,0 +1,47 @@
+"""Networks without values: for questions about shapes, it would be a waste to draw weights."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from mirada.summary.geometry import tensors
+
+RANDOM = frozenset({"exponential_", "normal_", "uniform_"})
+FILLING = RANDOM | {"add_", "clamp_", "copy_", "div_", "erfinv_", "fill_", "mul_", "sub_", "zero_"}
+
+
+@contextmanager
+def undrawn(device: str = "meta") -> Iterator[None]:
+    """Parameters and buffers made inside have shapes and types, but zeros where they would have random values.
+
+    On the device ``meta`` they have no values at all; but the first operation there makes PyTorch import its
+    compiler, which takes a second. Filling a tensor is none.
+
+    >>> with undrawn():
+    ...     layer = torch.nn.Linear(2**20, 2**20)
+    >>> layer.weight.shape
+    torch.Size([1048576, 1048576])
+    """
+    with torch.device(device), _Undrawn():
+        yield
+
+
+class _Undrawn(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        tensor = next(tensors((args, kwargs or {})), None)
+        initializes = getattr(func, "__module__", None) == "torch.nn.init"
+        if tensor is None or not (initializes or func.__name__ in FILLING):
+            return func(*args, **(kwargs or {}))
+        if tensor.is_meta:
+            return tensor
+        if initializes or func.__name__ in RANDOM:
+            with torch.no_grad():
+                return (
+                    tensor.zero_()
+                )  # and not what was in memory: drawing may go on until a value is in a range
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,119 @@
+"""``mirada summary``: names and model files, as text, JSON and Markdown, and every wrong use."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+Cli = Callable[..., Any]
+
+
+def test_the_title_is_the_networks_name(cli: Cli, trained: Callable[[str], Path]) -> None:
+    assert cli("summary", "resnet20").out.startswith("resnet20, one image of 3×32×32\n")
+    assert cli("summary", trained("lenet5")).out.startswith("lenet5, one image of 1×32×32\n")
+    assert cli("summary", "lenet5", "--markdown").out.startswith("## lenet5, one image of 1×32×32\n")
+    assert json.loads(cli("summary", "lenet5", "--json").out)["network"] == "lenet5"
+
+
+def test_one_row_per_stage(cli: Cli, trained: Callable[[str], Path]) -> None:
+    lines = cli("summary", "resnet20", "--depth", "1").out.splitlines()
+    names = [line.split()[0] for line in lines[2:] if line[:1].islower()]
+    assert names == ["layer", "stem", "stage1", "stage2", "stage3", "head"]
+    rows = json.loads(cli("summary", trained("lenet5"), "--depth", "1", "--json").out)["rows"]
+    assert [row["name"] for row in rows] == ["stem", "stage1", "head"]
+
+
+def test_the_batch_size_counts_in_memory_alone(cli: Cli) -> None:
+    one, two = (
+        json.loads(cli("summary", "lenet5", "--json", "--batch-size", size).out) for size in ("1", "1000")
+    )
+    assert two["predicting_bytes"] > 500 * (one["predicting_bytes"] - 4 * 61_706)
+    assert {key for key in one if one[key] != two[key]} == {
+        "batch_size",
+        "predicting_bytes",
+        "training_bytes",
+    }
+    assert "1,000 images" in cli("summary", "lenet5", "--batch-size", "1000").out
+    assert "1 image:" in cli("summary", "lenet5", "--batch-size", "1").out
+
+
+def test_it_ends_with_what_was_not_counted(cli: Cli) -> None:
+    for form in ((), ("--markdown",)):
+        assert cli("summary", "lenet5", *form).out.splitlines()[-1] == (
+            "Not counted: biases; activations (ReLU); pooling (MaxPool2d)."
+        )
+
+
+def test_away_from_a_terminal_tables_have_a_hundred_columns(cli: Cli) -> None:
+    for arguments in (["googlenet"], ["resnet18", "--depth", "2"], ["resnet110"], ["vgg16"]):
+        lines = cli("summary", *arguments).out.splitlines()
+        assert 90 < max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("option", ["--depth", "--batch-size"])
+@pytest.mark.parametrize("value", ["0", "-3", "1.5", "all"])
+def test_numbers_that_cannot_be(cli: Cli, option: str, value: str) -> None:
+    code, out, err = cli("summary", "lenet5", option, value)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"Error: Invalid value for '{option}'")
+    assert err.count("\n") == 1
+
+
+# --- pictures, comparisons, stacks --------------------------------------------------------------------------
+
+
+def test_a_diagram_is_drawn_into_the_file(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "lenet.svg"
+    code, out, err = cli("summary", "lenet5", "--classes", "3", "--diagram", file)
+    assert code == 0 and err == "" and out.splitlines()[-1] == str(file)
+    texts = {text for node in ElementTree.parse(file).iter() for text in (node.text or "",) if text.strip()}
+    assert {"lenet5", "stem", "stage1", "head", "dense, 3"} <= texts
+
+
+def test_networks_are_compared_and_drawn_without_overwriting(cli: Cli, tmp_path: Path) -> None:
+    answers = [cli("summary", "--compare", "alexnet", "resnet18", "lenet5") for _ in range(2)]
+    assert [answer.code for answer in answers] == [0, 0]
+    assert [answer.out.splitlines()[-1] for answer in answers] == ["comparison.svg", "comparison-2.svg"]
+    rows = {line.split()[0]: line for line in answers[0].out.splitlines() if line.strip()}
+    assert "60,965,224" in rows["alexnet"] and "57.10 %" in rows["alexnet"]
+    assert "11,689,512" in rows["resnet18"] and "69.76 %" in rows["resnet18"]
+    drawn = (tmp_path / "comparison.svg").read_text(encoding="utf-8")
+    assert "resnet18" in drawn and "alexnet" in drawn
+    chosen = cli("summary", "--compare", "lenet5", "resnet18", "--json", "--diagram", tmp_path / "two.svg")
+    assert [row["name"] for row in json.loads(chosen.out)] == ["lenet5", "resnet18"]
+    assert (tmp_path / "two.svg").exists()
+
+
+def test_at_another_size_no_published_accuracy_is_shown(cli: Cli) -> None:
+    assert "69.76 %" not in cli("summary", "--compare", "resnet18", "--image-size", "64").out
+
+
+def test_a_stack_is_planned(cli: Cli) -> None:
+    code, out, err = cli("summary", "--layers", "conv 96 k11 s4; pool k3 s2", "--input", "3x227x227")
+    assert code == 0 and err == ""
+    assert "(227 − 11 + 0)/4 + 1 = 55" in out and "(55 − 3 + 0)/2 + 1 = 27" in out
+    planned = json.loads(cli("summary", "--layers", "conv 6 k5", "--input", "1x32x32", "--json").out)
+    assert planned["parameters"] == 156
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "Name a network"),
+        (["lenet5", "mlp"], "--compare"),
+        (["--layers", "relu"], "--input"),
+        (["--input", "3x8x8", "lenet5"], "--layers"),
+        (["--layers", "relu", "--input", "3x8x8", "lenet5"], "a stack of its own"),
+        (["--layers", "relu", "--input", "3by8"], "is not a shape"),
+        (["--layers", "conv 5 k9", "--input", "3x8x8"], 'Step 1, "conv 5 k9", does not fit'),
+        (["--compare", "vgg99"], 'no network "vgg99"'),
+        (["lenet5", "--diagram", "nowhere/x.svg"], "there is no folder nowhere"),
+    ],
+)
+def test_what_does_not_go_together_is_one_sentence(cli: Cli, arguments: list[str], said: str) -> None:
+    code, out, err = cli("summary", *arguments)
+    assert code == 2 and out == "" and said in err
+    assert err.startswith("Error: ") and "Traceback" not in err
