@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,9 +36,17 @@ LENET = Card(
 )
 NUMBER = Card(
     model="resnet18", num_classes=1, in_channels=3, image_size=(32, 32), task="regression", unit="months",
-    target_mean=120.5, target_std=41.25, preprocessing=COLOUR,
+    target_mean=(120.5,), target_std=(41.25,), preprocessing=COLOUR,
+)  # fmt: skip
+SEVERAL = Card(
+    model="lenet5", num_classes=2, in_channels=1, image_size=(16, 16), task="regression", unit="cm",
+    target_names=("height", "girth"), target_mean=(120.5, 60.0), target_std=(41.25, 9.5),
+    covariate_names=("male", "kg"), covariate_mean=(0.5, 30.25), covariate_std=(0.5, 12.0),
+    preprocessing=replace(GREY, depth=16, window="1%..99%"),
+    conformal={"level": 0.9, "half_widths": [3.5, 2.0], "n": 40},
 )  # fmt: skip
 CARDS = {
+    "several": SEVERAL,
     "lenet5": LENET,
     "simplecnn-1": Card(
         model="simplecnn", num_classes=1, in_channels=3, image_size=(32, 32), task="classification",
@@ -126,9 +135,10 @@ def test_the_file_is_plain_safetensors_with_json(tmp_path: Path) -> None:
         name: tuple(value.shape) for name, value in network.state_dict().items()
     }
     card = described((tmp_path / "m.safetensors").read_bytes())
-    assert card["format"] == 1 and card["model"] == "lenet5" and card["classes"] == ["añil", "b", "c"]
+    assert card["format"] == 2 and card["model"] == "lenet5" and card["classes"] == ["añil", "b", "c"]
     assert card["preprocessing"] == {
-        "mode": "L", "size": [16, 16], "policy": "stretch", "mean": [0.3], "std": [0.2],
+        "mode": "L", "size": [16, 16], "policy": "stretch", "depth": 8, "window": "auto", "clahe": 0.0, "mean": [0.3],
+        "std": [0.2],
     }  # fmt: skip
     assert card["recipe"] == {"epochs": 2, "augment": {"zoom": 0.1}}
 
@@ -279,9 +289,9 @@ def test_broken_downloads(shared_data: Path) -> None:
 
 
 def test_a_newer_format(tmp_path: Path, good: bytes) -> None:
-    newer = {**described(good), "format": 2, "unheard": True}
+    newer = {**described(good), "format": 3, "unheard": True}
     (tmp_path / "m").write_bytes(rewritten(good, card=newer))
-    assert "written by a newer Mirada (format 2; this one reads 1). Update" in complaint(tmp_path / "m")
+    assert "written by a newer Mirada (format 3; this one reads 2). Update" in complaint(tmp_path / "m")
 
 
 @pytest.mark.parametrize(
@@ -414,3 +424,63 @@ def test_reading_outputs() -> None:
     assert torch.allclose(one, pair, rtol=1e-9, atol=1e-12)
     value = NUMBER.read_outputs(raw[:, :1])
     assert torch.equal(value, raw[:, :1].double() * 41.25 + 120.5)
+
+
+# Several numbers, covariates, calibration -----------------------------------------------------------------------
+
+
+def test_format_1_is_still_read(tmp_path: Path) -> None:
+    """One target, whose scale was a number, and nothing of what came later."""
+    written(tmp_path / "m", NUMBER)
+    data = (tmp_path / "m").read_bytes()
+    later = ("target_names", "covariate_names", "covariate_mean", "covariate_std", "temperature", "conformal")
+    old = {key: value for key, value in described(data).items() if key not in later}
+    old |= {"format": 1, "target_mean": 120.5, "target_std": 41.25}
+    (tmp_path / "old").write_bytes(rewritten(data, card=old))
+    assert load_card(tmp_path / "old") == NUMBER
+
+
+def test_several_outputs_are_read_in_their_own_units() -> None:
+    raw = torch.tensor([[0.0, 0.0], [1.0, -2.0]])
+    assert SEVERAL.read_outputs(raw).tolist() == [[120.5, 60.0], [161.75, 41.0]]
+
+
+def test_covariates_are_read_in_deviations_from_their_mean() -> None:
+    scaled = SEVERAL.scale_covariates(np.array([[1.0, 30.25], [0.0, 54.25]]))
+    assert (
+        scaled is not None and scaled.dtype == torch.float32 and scaled.tolist() == [[1.0, 0.0], [-1.0, 2.0]]
+    )
+    assert LENET.scale_covariates(np.empty((2, 0))) is None
+
+
+def test_the_temperature_divides_the_outputs() -> None:
+    raw = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
+    cool = replace(LENET, temperature=2.0)
+    torch.testing.assert_close(cool.read_outputs(raw), (raw / 2).softmax(1))
+    second = replace(CARDS["simplecnn-1"], temperature=4.0).read_outputs(raw[:, :1])[:, 1]
+    torch.testing.assert_close(second, torch.sigmoid(raw[:, 0] / 4))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (
+            {"target_mean": (1.0,)},
+            "`target_mean` and `target_std` of Card need 2 values each, std above 0. Got (1.0,)",
+        ),
+        (
+            {"target_std": (1.0, 0.0)},
+            "`target_mean` and `target_std` of Card need 2 values each, std above 0.",
+        ),
+        (
+            {"covariate_std": (1.0,)},
+            "`covariate_mean` and `covariate_std` of Card need 2 values each, std above 0.",
+        ),
+        ({"target_names": ()}, "A Card for regression cannot have 2 outputs and 0 classes."),
+        ({"temperature": 0.0}, "`temperature` of Card must be above 0. Got 0.0."),
+    ],
+)
+def test_numbers_that_do_not_go_together(change: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        replace(SEVERAL, **change)
+    assert str(caught.value).startswith(text)

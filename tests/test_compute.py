@@ -110,6 +110,15 @@ def test_place_and_put() -> None:
     assert floats.flatten().tolist() == list(range(256))
 
 
+def test_sixteen_bits_are_as_bright_as_eight() -> None:
+    """Every level of 16 bits, over 257; every level v of 8 is 257 · v there, to the last bit."""
+    deep = torch.arange(65536, dtype=torch.int32).to(torch.uint16).reshape(1, 1, 256, 256)
+    found = Compute(CPU, "float32").put(deep)
+    assert found.dtype == torch.float32
+    assert torch.equal(found.flatten(), (torch.arange(65536, dtype=torch.float64) / 257).float())
+    assert torch.equal(found.flatten()[::257], torch.arange(256.0))
+
+
 def test_it_says_what_it_is() -> None:
     assert str(Compute(CPU, "float32")) == "cpu in float32"
     assert str(Compute(torch.device("cuda", 1), "bfloat16")) == "cuda:1 in bfloat16"

@@ -19,12 +19,18 @@ from PIL import Image
 from mirada import job
 from mirada import reference as ref
 from mirada.checkpoint import load_network
+from mirada.data.cache import open_cache
 from mirada.data.index import Index
 from mirada.data.samples import write_digits, write_shapes
+from mirada.data.sources import load_data
 from mirada.errors import CheckpointError, DataError, InvalidArgument, RecipeError, TrainingError
+from mirada.evaluation.calibration import fit_temperature, scaled
+from mirada.evaluation.evaluate import evaluate
 from mirada.job import Run, augmentation_of, train
 from mirada.model import load_model
+from mirada.models import create_model
 from mirada.models.weights import read_public
+from mirada.training import loop
 from mirada.training.loss import RUBBISH
 from mirada.training.recipe import Recipe, recipe_for
 
@@ -238,7 +244,9 @@ def test_regression(loss: str, tmp_path: Path) -> None:
     }
     values = np.array(list(own.values()))
     assert card.task == "regression" and card.unit == "units" and card.classes == () and card.num_classes == 1
-    assert card.target_mean == pytest.approx(values.mean()) and card.target_std == pytest.approx(values.std())
+    assert card.target_mean == (pytest.approx(values.mean()),) and card.target_std == (
+        pytest.approx(values.std()),
+    )
     assert {"val_mae", "val_loss"} < table(run.folder / "results.csv")[0].keys()
     test = {metric.name: metric for metric in run.evaluations["test"].metrics}
     assert {"mae", "rmse", "r2", "bias"} <= test.keys() and test["mae"].unit == "units"
@@ -254,7 +262,9 @@ def test_regression(loss: str, tmp_path: Path) -> None:
     bias = model.network.head.linear.bias[0].item()  # type: ignore[union-attr, index]
     for seen, value in zip(model.explain(files), stated, strict=True):
         assert seen.unit == "units" and seen.map.shape == (2, 2)
-        assert seen.map.mean() + bias * card.target_std + card.target_mean == pytest.approx(value, abs=1e-3)
+        assert seen.map.mean() + bias * card.target_std[0] + card.target_mean[0] == pytest.approx(
+            value, abs=1e-3
+        )
     assert "units" in (run.folder / "report.html").read_text()
     assert json.loads((run.folder / "data.json").read_text())["counts"]["train"] == {"units": len(own)}
 
@@ -273,7 +283,7 @@ def test_equal_targets_are_not_divided_by_zero(tmp_path: Path) -> None:
     index = bright(tmp_path / "bright", 12)
     run = train(replace(index, targets=np.full(12, 0.1)), model="lenet5", output=tmp_path / "run", **QUICK)
     card = load_network(run.model_path)[1]
-    assert card.target_mean == pytest.approx(0.1) and card.target_std == 1.0
+    assert card.target_mean == (pytest.approx(0.1),) and card.target_std == (1.0,)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -377,7 +387,9 @@ def test_what_cannot_be_trained(shapes: Path, tmp_path: Path) -> None:
         train(shapes, model="lenet5", output=tmp_path / "run", epochs="3")
     with pytest.raises(InvalidArgument, match=r'^The device "abacus" is not available here'):
         train(shapes, model="lenet5", output=tmp_path / "run", device="abacus")
-    with pytest.raises(RecipeError, match='"cross_entropy" is for classes; for a number choose mae or mse'):
+    with pytest.raises(
+        RecipeError, match='"cross_entropy" is for classes; for a number choose mae, mse or huber'
+    ):
         train(bright(tmp_path / "b", 8), model="lenet5", output=tmp_path / "run", loss="cross_entropy")
     with pytest.raises(DataError, match=r"absent: expected a folder of images.* found nothing there"):
         train(tmp_path / "absent", model="lenet5", output=tmp_path / "run")
@@ -647,3 +659,180 @@ def test_interrupted_at_once(shapes: Path, tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(KeyboardInterrupt):
         train(shapes, model="lenet5", output=tmp_path / "run", **QUICK)
     assert (tmp_path / "run" / "report.html").exists()
+
+
+# A table of patients, from the CSV to the maps ------------------------------------------------------------------
+
+
+def xrays(root: Path, *, bits: int = 8, count: int = 48) -> Path:
+    """Grey images; the age is their brightness plus 20 for the male; three images of each patient."""
+    root.mkdir()
+    draw = np.random.default_rng(0)
+    rows = []
+    for number in range(count):
+        levels = np.clip(draw.uniform(0.1, 0.9) + draw.normal(0, 0.05, (40, 36)), 0, 1)
+        array = np.rint(levels * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+        Image.fromarray(array).save(root / f"{number:02}.png")
+        male = number % 2
+        rows.append(
+            (f"{number:02}.png", f"{100 * levels.mean() + 20 * male:.3f}", male, f"patient {number // 3}")
+        )
+    with (root / "ages.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("file", "age (months)", "male", "patient"), *rows])
+    return root / "ages.csv"
+
+
+TABLE: dict[str, Any] = {**QUICK, "model": "resnet20", "mode": "L", "augment": "none"}
+
+
+def test_a_table_with_patients_and_a_covariate(tmp_path: Path) -> None:
+    index = load_data(xrays(tmp_path / "xrays"), target="age", group="patient", covariates="male")
+    run = train(index, output=tmp_path / "run", loss="huber", freeze=["stem"], **TABLE)
+    card = load_network(run.model_path)[1]
+    splits = table(run.folder / "splits.csv")
+    own = np.array([[float(row["target"]), float(row["male"])] for row in splits if row["split"] == "train"])
+    assert card.covariate_names == ("male",) and card.unit == "months"
+    assert (*card.target_mean, *card.covariate_mean) == pytest.approx(own.mean(axis=0))
+    assert (*card.target_std, *card.covariate_std) == pytest.approx(own.std(axis=0))
+    where: dict[str, set[str]] = {}
+    for path, group in zip(index.paths, index.groups, strict=True):
+        where.setdefault(group, set()).update(row["split"] for row in splits if row["path"] == path)
+    assert {len(found) for found in where.values()} == {1}  # no patient is in two splits
+    kinds = Counter(event["event"] for event in events(run.folder))
+    assert kinds["frozen"] == 1 and kinds["epoch"] == 2
+    rows = [row for row in table(run.folder / "predictions.csv") if row["split"] == "test"]
+    assert {"c:male", "group"} < rows[0].keys() and "patient 0" not in (
+        run.folder / "predictions.csv"
+    ).read_text()
+    model = load_model(run.model_path, device="cpu")
+    found = model.predict(index.take([index.paths.index(row["path"]) for row in rows]))
+    np.testing.assert_allclose(found.predicted, [float(row["predicted"]) for row in rows], rtol=1e-5)
+    test = {metric.name: metric.value for metric in evaluate(found).metrics}
+    assert test["mae"] == pytest.approx(
+        next(m.value for m in run.evaluations["test"].metrics if m.name == "mae")
+    )
+    records = json.loads((run.folder / "maps.json").read_text())
+    assert {record["method"] for record in records} == {"class activation map (exact)"}
+    command = json.loads((run.folder / "environment.json").read_text())["command"]
+    assert (
+        f"{tmp_path / 'xrays' / 'ages.csv'} --target age --group patient --covariates male --recipe"
+        in command
+    )
+    notes = json.loads((run.folder / "data.json").read_text())
+    assert (
+        notes["covariate_names"] == ["male"]
+        and notes["groups"] == 16
+        and "covariate: male" in str(notes["notes"])
+    )
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_the_same_tensor_everywhere(bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image is the same to the last bit in training, evaluation, prediction and explanation, also at 16 bits."""
+    index = load_data(xrays(tmp_path / "xrays", bits=bits, count=24), target="age")
+    seen: dict[str, dict[str, str]] = {}
+
+    def note(who: str, names: Any, images: torch.Tensor) -> None:
+        digests = (hashlib.sha256(image.contiguous().numpy().tobytes()).hexdigest() for image in images)
+        seen.setdefault(who, {}).update(zip(names, digests, strict=True))
+
+    original = loop.training_batch
+
+    def spy(training: Any, rows: Any, epoch: int, step: int) -> Any:
+        images, targets = original(training, rows, epoch, step)
+        note("train", [training.cache.index.paths[row] for row in rows], images)
+        return images, targets
+
+    monkeypatch.setattr(loop, "training_batch", spy)
+    run = train(index, output=tmp_path / "run", depth=bits, window="1%..99%", **TABLE)
+    model = load_model(run.model_path, device="cpu")
+    stem: list[torch.Tensor] = []
+    model.network.stem.register_forward_pre_hook(lambda module, arguments: stem.append(arguments[0].clone()))
+    files = [index.path(row) for row in range(len(index))]
+    cache = open_cache(index, model.card.preprocessing)
+    uses: dict[str, Callable[[], Any]] = {
+        "evaluate": lambda: model.predict(index),
+        "validate": lambda: model.predict_cached(cache, ["train"]),
+        "predict": lambda: model.predict(files),
+        "explain": lambda: list(model.explain(files)),
+    }
+    for who, use in uses.items():
+        stem.clear()
+        use()
+        note(who, index.paths, torch.cat(stem))
+    assert cache.pixels.dtype == (np.uint8 if bits == 8 else np.uint16)
+    assert seen["evaluate"] == seen["validate"] == seen["predict"] == seen["explain"]
+    assert len(set(seen["predict"].values())) == 24
+    assert seen["train"].items() < seen["predict"].items() and len(seen["train"]) > 10
+    values = torch.cat(stem) * model.card.preprocessing.std[0] + model.card.preprocessing.mean[0]
+    assert values.min() >= -1e-6 and 0.9 < values.max() <= 1 + 1e-6
+
+
+def test_several_numbers(tmp_path: Path) -> None:
+    """Of which some are not known: they are left out of the loss and of the metrics."""
+    plain = bright(tmp_path / "bright", 36)
+    targets = np.stack((plain.targets, 1 - plain.targets / 50), axis=1)
+    targets[::4, 1] = np.nan
+    index = replace(plain, targets=targets, target_names=("level", "dark"), unit="")
+    run = train(index, model="lenet5", output=tmp_path / "run", **QUICK)
+    card = load_network(run.model_path)[1]
+    assert card.num_classes == 2 and card.target_names == ("level", "dark")
+    assert {"mae:level", "mae:dark"} <= {metric.key for metric in run.evaluations["test"].metrics}
+    assert np.isfinite(float(table(run.folder / "results.csv")[-1]["val_mae"]))
+    columns = table(run.folder / "predictions.csv")[0].keys()
+    assert {"target:level", "predicted:level", "target:dark", "predicted:dark"} <= columns
+    record = json.loads((run.folder / "maps.json").read_text())[0]
+    assert record["explained"] == "what raises the level" and isinstance(record["predicted"], float)
+
+
+def test_probabilities_are_calibrated_on_validation(runs: Callable[[str], Run], shapes: Path) -> None:
+    """The temperature in the model file is that of the validation images, and the tables hold what it gives."""
+    run = runs("lenet5")
+    card = load_network(run.model_path)[1]
+    untouched = replace(card, temperature=1.0)
+    raw, labels = raw_outputs(run, shapes, "val")
+    plain = untouched.read_outputs(raw).numpy()
+    assert card.temperature == pytest.approx(fit_temperature(labels.numpy(), plain), rel=1e-4)
+    stated = [row for row in table(run.folder / "predictions.csv") if row["split"] == "val"]
+    found = np.array([[float(row[f"p:{name}"]) for name in card.classes] for row in stated])
+    np.testing.assert_allclose(found, scaled(plain, card.temperature), atol=1e-5)
+
+
+def test_bonet_starts_from_overfeats_layer_and_leaves_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    overfeat = create_model("overfeat_accurate", num_classes=2, image_size=77)
+    torch.save(overfeat.state_dict(), tmp_path / "overfeat.pth")
+    index = load_data(xrays(tmp_path / "xrays", count=16), target="age")
+    small = {**QUICK, "epochs": 1, "image_size": 33}
+    run = train(
+        index, model="bonet_simple", first_layer=tmp_path / "overfeat.pth", output=tmp_path / "run", **small,
+        options={"deformation": True},
+    )  # fmt: skip
+    network, card = load_network(run.model_path)
+    wanted = overfeat.state_dict()["stem.0.conv.weight"].sum(dim=1, keepdim=True)
+    assert torch.equal(network.state_dict()["stem.0.conv.weight"], wanted)
+    assert card.provenance["first_layer"]["tensor"] == "stem.0.conv.weight" and card.recipe["loss"] == "mae"
+    assert [e["text"] for e in events(run.folder) if e["event"] == "frozen"] == [
+        "frozen: stem, 4,800 parameters"
+    ]
+    free = train(index, model="bonet_simple", freeze=[], output=tmp_path / "free", **small)
+    assert not [event for event in events(free.folder) if event["event"] == "frozen"]
+
+
+def test_a_model_with_covariates_can_be_gone_on_from(tmp_path: Path) -> None:
+    """Its weights for them, too; a network that had none keeps the rest, and starts with zeros."""
+    index = load_data(xrays(tmp_path / "xrays", count=24), target="age", covariates="male")
+    first = train(index, output=tmp_path / "first", **TABLE)
+    still = {**TABLE, "epochs": 1, "lr": 1e-12, "weight_decay": 0.0, "warmup": 0.0}
+    again = train(index, weights=first.model_path, output=tmp_path / "again", **still)
+    one, other = (load_network(run.model_path)[0].state_dict() for run in (first, again))
+    torch.testing.assert_close(one["head.linear.weight"], other["head.linear.weight"], rtol=0, atol=1e-9)
+    bare = train(
+        replace(index, covariates=np.empty((24, 0)), covariate_names=()), output=tmp_path / "bare", **TABLE
+    )
+    joined = train(index, weights=bare.model_path, output=tmp_path / "joined", **still)
+    one, other = (load_network(run.model_path)[0].state_dict() for run in (bare, joined))
+    torch.testing.assert_close(
+        one["head.linear.weight"], other["head.linear.weight"][:, :-1], rtol=0, atol=1e-9
+    )
+    assert other["head.linear.weight"][:, -1].abs().max() < 1e-9

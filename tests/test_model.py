@@ -21,6 +21,8 @@ from mirada.data.decode import DecodeError
 from mirada.data.index import Index
 from mirada.data.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, DataError, InvalidArgument
+from mirada.evaluation.calibration import fit_temperature, scaled
+from mirada.evaluation.conformal import fit_conformal
 from mirada.model import Model, load_model
 
 CLASSES = ("ash", "birch", "cedar")
@@ -40,7 +42,9 @@ def card(model: str = "resnet18", **changes: Any) -> Card:
     return replace(plain, **changes)
 
 
-NUMBER = card(num_classes=1, task="regression", classes=(), unit="months", target_mean=100.0, target_std=20.0)
+NUMBER = card(
+    num_classes=1, task="regression", classes=(), unit="months", target_mean=(100.0,), target_std=(20.0,)
+)
 
 
 @pytest.fixture(scope="module")
@@ -325,3 +329,190 @@ def test_opening(tmp_path: Path, folder: Path) -> None:
         load_model(tmp_path / "m", device="abacus")
     with pytest.raises(CheckpointError, match="do not begin like a"):
         load_model(folder / "0.png")
+
+
+# What is known beside the images --------------------------------------------------------------------------------
+
+BESIDE = replace(
+    NUMBER, covariate_names=("male", "kg"), covariate_mean=(0.5, 30.0), covariate_std=(0.5, 10.0)
+)
+TWO = replace(
+    BESIDE, num_classes=2, target_names=("age", "height"), target_mean=(100.0, 1.5), target_std=(20.0, 0.5)
+)
+
+
+@pytest.fixture
+def knowing(tmp_path: Path) -> Callable[[Card], Model]:
+    """A model whose covariates matter."""
+
+    def make(wanted: Card) -> Model:
+        torch.manual_seed(1)
+        network = wanted.build()
+        with torch.no_grad():
+            network.head.joint.weight[:, -2:] = torch.tensor([1.5, -0.5])  # type: ignore[union-attr]
+        save_model(tmp_path / "knowing", network, wanted)
+        return load_model(tmp_path / "knowing", device="cpu")
+
+    return make
+
+
+def patients(folder: Path, **changes: Any) -> Index:
+    values: dict[str, Any] = {
+        "root": folder, "paths": tuple(PNGS[:3]), "targets": np.array([90.0, 100.0, 110.0]),
+        "splits": np.array(["test"] * 3), "task": "regression", "unit": "months",
+        "covariates": np.array([[20.0, 7.0, 1.0], [30.0, 7.0, 0.0], [50.0, 7.0, 1.0]]),
+        "covariate_names": ("kg", "other", "male"), "groups": ("ann", "ann", "bob"),
+    }  # fmt: skip
+    return Index(**(values | changes))
+
+
+def test_covariates_are_matched_by_name(folder: Path, knowing: Callable[[Card], Model]) -> None:
+    """And do what the formula says: 20 · (1.5 · ±1 − 0.5 · (kg − 30) / 10) months more than at their mean."""
+    model, index = knowing(BESIDE), patients(folder)
+    found = model.predict(index)
+    at_mean = model.predict([folder / name for name in PNGS[:3]], known={"male": 0.5, "kg": 30})
+    expected = 20 * np.array([1.5 + 0.5, -1.5, 1.5 - 1.0])
+    np.testing.assert_allclose(found.predicted - at_mean.predicted, expected, rtol=1e-4)
+    assert found.covariate_names == ("kg", "other", "male") and len(set(found.groups)) == 2
+    assert "ann" not in found.groups and found.targets is not None and at_mean.targets is None
+    cache = open_cache(index, COLOUR)
+    np.testing.assert_allclose(model.predict_cached(cache, ["test"]).predicted, found.predicted, rtol=1e-5)
+    overridden = model.predict(index, known={"male": 0.5, "kg": 30})
+    np.testing.assert_allclose(overridden.predicted, at_mean.predicted, rtol=1e-6)
+
+
+def test_explaining_with_covariates_is_exact(folder: Path, knowing: Callable[[Card], Model]) -> None:
+    model, index = knowing(BESIDE), patients(folder)
+    values = model.predict(index).predicted
+    seen = list(model.explain(index))
+    assert [each.answer for each in seen] == [f"{value:.4g} months" for value in values]
+    assert all(each.method == "class activation map (exact)" and (each.receipt or 0) < 1e-4 for each in seen)
+    (alone,) = model.explain([folder / PNGS[0]], known={"male": 1, "kg": 20})
+    np.testing.assert_allclose(alone.map, seen[0].map, rtol=1e-4, atol=1e-5)
+    assert alone.answer == seen[0].answer
+
+
+def test_a_bad_file_does_not_shift_the_covariates(folder: Path, knowing: Callable[[Card], Model]) -> None:
+    model = knowing(BESIDE)
+    whole = model.predict(patients(folder))
+    holed = model.predict(patients(folder, paths=(PNGS[0], "cut.png", PNGS[2])))
+    np.testing.assert_allclose(holed.predicted, whole.predicted[[0, 2]], rtol=1e-6)
+    assert [file.path for file in holed.failed] == ["cut.png"]
+
+
+def test_covariates_that_are_not_there(folder: Path, knowing: Callable[[Card], Model]) -> None:
+    model, files = knowing(BESIDE), [folder / PNGS[0]]
+    sentence = (
+        "The model reads male, kg beside each image, and these come without {}. Say it of all images "
+        "(--known {}=VALUE), or use data that has it as a covariate."
+    )
+    with pytest.raises(InvalidArgument, match=r'^The covariate "kg" is a number\. Got "much"\.$'):
+        model.predict(files, known={"male": 1, "kg": "much"})
+    bare = patients(folder, covariates=np.empty((3, 0)), covariate_names=())
+    for images, known, missing in ((files, None, "male"), (files, {"male": 1.0}, "kg"), (bare, None, "male")):
+        for call in (model.predict, lambda *a, **k: list(model.explain(*a, **k))):
+            with pytest.raises(DataError) as error:
+                call(images, known=known)
+            assert str(error.value) == sentence.format(missing, missing)
+    with pytest.raises(InvalidArgument, match=r'^The model reads no covariate "mal"\. Did you mean "male"\?'):
+        model.predict(files, known={"mal": 1})
+    with pytest.raises(DataError, match=r"1\.png: a covariate that the model reads is no number there"):
+        model.predict(patients(folder, covariates=np.array([[1.0, 1, 1], [np.nan, 1, 1], [1, 1, 1]])))
+
+
+def test_texts_are_told_by_their_value(folder: Path, knowing: Callable[[Card], Model]) -> None:
+    model, files = knowing(replace(BESIDE, covariate_names=("sex=F", "kg"))), [folder / PNGS[0]]
+    told = {
+        value: model.predict(files, known={"sex": value, "kg": "20"}).predicted[0] for value in ("F", "M")
+    }
+    assert told["F"] - told["M"] == pytest.approx(20 * 2 * 1.5, rel=1e-4)
+    assert model.predict(files, known={"sex=F": 1, "kg": 20}).predicted[0] == told["F"]
+    with pytest.raises(
+        DataError, match=r"beside each image, and these come without sex\. .*--known sex=VALUE"
+    ):
+        model.predict(files)
+
+
+def test_a_model_of_images_alone_takes_none(folder: Path, opened: Callable[[Card], Model]) -> None:
+    model = opened(NUMBER)
+    with pytest.raises(
+        InvalidArgument, match=r'^The model reads no covariate "male"\. It reads images alone\.$'
+    ):
+        model.predict([folder / PNGS[0]], known={"male": 1})
+    np.testing.assert_array_equal(
+        model.predict(patients(folder)).predicted,
+        model.predict([folder / name for name in PNGS[:3]]).predicted,
+    )
+
+
+def test_several_numbers(folder: Path, knowing: Callable[[Card], Model]) -> None:
+    """Matched by name, whatever their order; each can be explained."""
+    model = knowing(TWO)
+    targets = np.array([[7.0, 1.4, 90.0], [7.0, np.nan, 100.0], [7.0, 1.6, 110.0]])
+    index = patients(folder, targets=targets, target_names=("other", "height", "age"))
+    found = model.predict(index)
+    assert found.outputs.shape == (3, 2) and found.target_names == ("age", "height")
+    np.testing.assert_array_equal(found.values, targets[:, [2, 1]])
+    assert model.predict([folder / PNGS[0]], known={"male": 1, "kg": 20}).outputs == pytest.approx(
+        found.outputs[:1]
+    )
+    first, *_ = model.explain(index)
+    named, *_ = model.explain(index, target="height")
+    assert first.subject == "what raises the age" and named.subject == "what raises the height"
+    assert first.answer == f"age {found.outputs[0, 0]:.4g} months, height {found.outputs[0, 1]:.4g} months"
+    bias = model.network.head.linear.bias[1].item() + 2.0  # type: ignore[union-attr, index]
+    assert named.map.mean() + bias * 0.5 + 1.5 == pytest.approx(found.outputs[0, 1], abs=1e-4)
+    with pytest.raises(InvalidArgument, match=r'^The model has no target "hight"\. Did you mean "height"\?'):
+        list(model.explain(index, target="hight"))
+    with pytest.raises(DataError, match=r'has no target "age", which the model predicts\. Name all of them'):
+        model.predict(patients(folder))
+    with pytest.raises(
+        DataError, match=r"has 3 targets, and the model predicts one\. Name it with `target`\.$"
+    ):
+        knowing(BESIDE).predict(index)
+
+
+# What validation teaches --------------------------------------------------------------------------------------
+
+
+def test_a_calibrated_model_puts_out_scaled_probabilities(
+    folder: Path, opened: Callable[[Card], Model]
+) -> None:
+    model = opened(card())
+    index = Index(
+        root=folder,
+        paths=tuple(PNGS),
+        targets=np.array([0, 1, 2, 0, 1]),
+        splits=np.array(["val"] * 5),
+        classes=CLASSES,
+    )
+    plain = model.predict(index)
+    better = model.calibrated(plain)
+    assert better.card.temperature == fit_temperature(plain.class_numbers, plain.outputs) != 1.0
+    np.testing.assert_allclose(
+        better.predict(index).outputs, scaled(plain.outputs, better.card.temperature), atol=1e-9
+    )
+    again = better.calibrated(better.predict(index)).card.temperature  # nothing is left to learn
+    assert again == pytest.approx(better.card.temperature, rel=1e-4)
+    assert better.conformal is None
+
+
+def test_a_calibrated_model_of_numbers_has_intervals(folder: Path, opened: Callable[[Card], Model]) -> None:
+    model = opened(NUMBER)
+    index = patients(
+        folder,
+        paths=tuple(PNGS[0] for _ in range(19)),
+        targets=np.arange(19.0),
+        groups=(),
+        splits=np.array(["val"] * 19),
+        covariates=np.empty((19, 0)),
+        covariate_names=(),
+    )
+    found = model.predict(index)
+    better = model.calibrated(found)
+    assert better.conformal == fit_conformal(found.values, found.outputs)
+    assert better.conformal is not None and better.conformal.n == 19
+    save_model(folder / "m.safetensors", better.network, better.card)
+    assert load_model(folder / "m.safetensors", device="cpu").conformal == better.conformal
+    (folder / "m.safetensors").unlink()
+    assert model.calibrated(found.take(range(5))).conformal is None  # too few

@@ -16,7 +16,7 @@ import torchvision_on_cpu  # noqa: F401
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from mirada.compute import Compute, choose, flush_denormals
+from mirada.compute import Compute, choose, flush_denormals, keep_freed_memory
 from mirada.models import create_model
 from mirada.models.resnet import PUBLIC_KEYS
 from mirada.models.weights import convert
@@ -59,6 +59,7 @@ def their_step(network: nn.Module) -> Step:
 def our_step(network: nn.Module, compute: Compute) -> Step:
     """What ``mirada train`` does with a batch, from where its images are normalized (``mirada.training.loop``)."""
     flush_denormals()
+    keep_freed_memory()
     recipe = recipe_for("resnet50")
     compute.place(network.train())
     optimizer = Optimizer(network, recipe)

@@ -14,7 +14,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -23,10 +25,11 @@ from torch import Tensor
 from mirada.data.index import Task
 from mirada.data.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, MiradaError
+from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.models import create_model
 
-FORMAT = 1
+FORMAT = 2  # 1 knew of one target, and of nothing beside the image
 KEY = "mirada"
 BLANK_DIGEST = "0" * 64  # stands in the place of the digest while the digest is computed
 DIGEST = re.compile(rb'"digest":"([0-9a-f]{64})"')  # in the description these quotes would have backslashes
@@ -38,11 +41,15 @@ PICKLES = (b"\x80", b"PK")  # the first bytes of a pickle, and of the zip file t
 class Card:
     """What a model file says about its weights.
 
-    ``target_mean`` and ``target_std`` (in ``unit``) turn a regression output into the target's unit:
-    value = output · target_std + target_mean. ``options`` are those of the network's family. ``provenance`` and
-    ``recipe`` are for people to read.
+    ``target_mean`` and ``target_std`` (in ``unit``), one per target, turn regression outputs into the target's unit:
+    value = output · target_std + target_mean; ``target_names`` names the targets where there are several.
+    ``covariate_names`` are the numbers that the network reads beside the image, as (value − mean) / std.
 
-    Raises ``InvalidArgument`` for an unknown task, or classes that do not go with the task and the outputs.
+    ``temperature`` divides the outputs for classes before they become probabilities. ``conformal`` holds the fields
+    of ``evaluation.conformal.Conformal``, intervals for numbers; both were learnt from the validation images.
+    ``options`` are those of the network's family. ``provenance`` and ``recipe`` are for people to read.
+
+    Raises ``InvalidArgument`` for an unknown task, or names and numbers that do not go with the task and each other.
     """
 
     model: str
@@ -53,8 +60,14 @@ class Card:
     task: Task
     classes: tuple[str, ...] = ()
     unit: str = ""
-    target_mean: float = 0.0
-    target_std: float = 1.0
+    target_names: tuple[str, ...] = ()
+    target_mean: tuple[float, ...] = (0.0,)
+    target_std: tuple[float, ...] = (1.0,)
+    covariate_names: tuple[str, ...] = ()
+    covariate_mean: tuple[float, ...] = ()
+    covariate_std: tuple[float, ...] = ()
+    temperature: float = 1.0
+    conformal: dict[str, Any] = field(default_factory=dict)
     preprocessing: Preprocessing
     recipe: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -62,31 +75,58 @@ class Card:
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
             raise InvalidArgument(f"`task` of Card must be {' or '.join(get_args(Task))}. Got {self.task!r}.")
-        fitting = (1, 0) if self.task == "regression" else (self.num_classes, max(2, self.num_classes))
+        numeric = self.task == "regression"
+        outputs = max(1, len(self.target_names)) if numeric else self.num_classes
+        fitting = (outputs, 0 if numeric else max(2, outputs))
         if (self.num_classes, len(self.classes)) != fitting:
             raise InvalidArgument(
                 f"A Card for {self.task} cannot have {self.num_classes} outputs and {len(self.classes)} classes."
             )
+        self._require_scales("target", outputs if numeric else 1)
+        self._require_scales("covariate", len(self.covariate_names))
+        if not self.temperature > 0:
+            raise InvalidArgument(f"`temperature` of Card must be above 0. Got {self.temperature!r}.")
+
+    def _require_scales(self, what: str, count: int) -> None:
+        means, stds = getattr(self, f"{what}_mean"), getattr(self, f"{what}_std")
+        if not len(means) == len(stds) == count or not all(std > 0 for std in stds):
+            raise InvalidArgument(
+                f"`{what}_mean` and `{what}_std` of Card need {count} values each, std above 0. "
+                f"Got {means!r} and {stds!r}."
+            )
 
     def read_outputs(self, raw: Tensor) -> Tensor:
-        """Network outputs (N, num_classes) → class probabilities (N, K ≥ 2), or values in the unit (N, 1)."""
+        """Network outputs (N, num_classes) → class probabilities (N, K ≥ 2), or values in the unit (N, T)."""
         raw = raw.double()
         if self.task == "regression":
-            return raw * self.target_std + self.target_mean
+            mean, std = (
+                torch.tensor(numbers, dtype=raw.dtype, device=raw.device)
+                for numbers in (self.target_mean, self.target_std)
+            )
+            return raw * std + mean
+        raw = raw / self.temperature
         if self.num_classes == 1:
             second = raw.sigmoid()
             return torch.cat((1 - second, second), dim=1)
         return raw.softmax(dim=1)
 
+    def scale_covariates(self, covariates: NDArray[np.float64]) -> Tensor | None:
+        """Covariates (N, K) as the network reads them, float32; None for a network that reads images alone."""
+        if not self.covariate_names:
+            return None
+        scaled = (covariates - np.array(self.covariate_mean)) / np.array(self.covariate_std)
+        return torch.from_numpy(scaled.astype(np.float32))
+
     def build(self) -> Network:
         """The network, with weights not yet set."""
-        return create_model(
+        network = create_model(
             self.model,
             num_classes=self.num_classes,
             in_channels=self.in_channels,
             image_size=self.image_size,
             **self.options,
         )
+        return join_covariates(network, len(self.covariate_names)) if self.covariate_names else network
 
     def to_json(self) -> str:
         """As one line of JSON."""
@@ -109,10 +149,16 @@ class Card:
 
     @classmethod
     def _from_dict(cls, values: dict[str, Any]) -> "Card":
-        values["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
-        values["classes"] = tuple(values["classes"])
-        values["image_size"] = tuple(values["image_size"])
-        return cls(**values)
+        known: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        for key in ("target_mean", "target_std"):
+            if isinstance(known.get(key), float):  # as format 1 has them
+                known[key] = (known[key],)
+        known["image_size"] = tuple(values["image_size"])
+        known["classes"] = tuple(values["classes"])
+        known["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
+        return cls(**known)
 
 
 def save_model(file: Path, network: Network, card: Card) -> None:

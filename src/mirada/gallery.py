@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mirada.data.batches import shuffled
 from mirada.data.index import Index
 from mirada.evaluation.predictions import Predictions
 from mirada.model import Model
@@ -22,10 +21,11 @@ def draw_maps(model: Model, index: Index, predictions: Predictions, folder: Path
     """Photos with maps of the most wrong, most uncertain and most typical images; what the report shows."""
     (folder / "maps").mkdir()
     chosen = _sections(predictions)
-    files = [index.root / predictions.paths[row] for _, row in chosen]
+    place = {path: row for row, path in enumerate(index.paths)}
+    shown = index.take([place[predictions.paths[row]] for _, row in chosen])
     records = []
     for number, ((section, row), seen) in enumerate(
-        zip(chosen, model.explain(files, max_side=PHOTO_SIDE), strict=True)
+        zip(chosen, model.explain(shown, max_side=PHOTO_SIDE), strict=True)
     ):
         photo, picture = f"maps/{number:03}-photo.jpg", f"maps/{number:03}-map.jpg"
         Image.fromarray(seen.photo).save(folder / photo, quality=88)
@@ -40,6 +40,9 @@ def draw_maps(model: Model, index: Index, predictions: Predictions, folder: Path
 def _record(predictions: Predictions, row: int) -> dict[str, Any]:
     """One row of the predictions with names in place of numbers."""
     record = predictions.take([row]).to_json()[0]
+    if predictions.target_names:  # the map is of the first
+        first = predictions.target_names[0]
+        record |= {key: record[f"{key}:{first}"] for key in ("target", "predicted")}
     return {key: record.get(key) for key in ("path", "split", "target", "predicted", "probability")}
 
 
@@ -51,7 +54,7 @@ def _sections(predictions: Predictions) -> list[tuple[str, int]]:
         right = np.flatnonzero(predictions.predicted == predictions.targets)
         rows["typical"] = right[np.argsort(-predictions.probability[right], kind="stable")].tolist()
     else:
-        rows["typical"] = np.argsort(np.abs(predictions.error), kind="stable").tolist()
+        rows["typical"] = predictions.most_wrong(len(predictions))[::-1].tolist()
     chosen: list[tuple[str, int]] = []
     taken: set[int] = set()
     for section, candidates in rows.items():
@@ -64,7 +67,7 @@ def _sections(predictions: Predictions) -> list[tuple[str, int]]:
 def save_samples(training: Training, file: Path) -> None:
     """A picture of what the network sees in the first epoch, augmented, in a grid."""
     rows, columns = SAMPLES
-    seen = shuffled(training.train_rows, seed=training.recipe.seed, epoch=1)[: rows * columns]
+    seen = training.order(1)[: rows * columns]
     images, _ = training_batch(training, seen, 1, 0)
     pre = training.card.preprocessing
     pixels = images.float().cpu().permute(0, 2, 3, 1).numpy() * np.array(pre.std) + np.array(pre.mean)

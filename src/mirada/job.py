@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mirada.checkpoint import Card
+from mirada.checkpoint import Card, save_model
 from mirada.compute import Compute, choose, deterministic, processor_name
 from mirada.data.augment import Augmentation
 from mirada.data.batches import channel_statistics
@@ -23,9 +23,10 @@ from mirada.data.cache import Cache, open_cache
 from mirada.data.index import Index
 from mirada.data.parallel import Watch
 from mirada.data.preprocessing import Preprocessing
-from mirada.data.sources import load_data, require_images
+from mirada.data.sources import load_data
 from mirada.data.splits import complete_splits, save_splits
-from mirada.errors import DataError, InvalidArgument, RecipeError, TrainingError, nearest
+from mirada.errors import InvalidArgument, RecipeError, TrainingError, nearest
+from mirada.evaluation.calibration import scaled
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.gallery import draw_maps, save_samples
 from mirada.model import load_model
@@ -33,10 +34,14 @@ from mirada.models import find
 from mirada.models.weights import Report
 from mirada.report import write_report
 from mirada.summary import summarize
+from mirada.training.demands import require_splits, require_targets, with_plain_target
+from mirada.training.first_layer import FirstLayer, load_first_layer
+from mirada.training.freezing import freeze
 from mirada.training.loop import Outcome, Training, fit
 from mirada.training.loss import outputs_for
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.run_folder import MODEL, RunFolder, free_name
+from mirada.training.scaling import Scale, covariate_scale, target_scale
 from mirada.training.start import starting_network, starting_scale
 
 
@@ -74,7 +79,8 @@ def train(
     ``Recipe`` (``epochs=25``, ``image_size=64``, …) on top of ``recipe``, which is the model's own by default.
     With ``weights=`` a file of public weights, or a model file, training starts from those instead of random ones:
     the layers of the heads that the file has in another size are drawn anew, pixels are normalized as the weights
-    expect, and the event ``weights`` tells what became of every tensor.
+    expect, and the event ``weights`` tells what became of every tensor. The index's covariates join the features
+    before the head, and its groups stay in one split.
     ``output`` is the run folder: ``runs/<data>-<model>`` by default, numbered if it exists. ``watch`` hears
     events (dicts) as they happen. The test split is used once, at the end.
 
@@ -84,7 +90,7 @@ def train(
     named = {} if model is None else {"model": model}
     chosen = (recipe or recipe_for(model or Recipe.model)).with_settings(named | settings)
     find(chosen.model)
-    index = data if isinstance(data, Index) else load_data(data)
+    index = with_plain_target(data if isinstance(data, Index) else load_data(data))
     with torch.random.fork_rng(), deterministic():
         return _Job(chosen, index, watch or (lambda event: None)).run(output)
 
@@ -109,22 +115,28 @@ class _Job:
         self.watch = watch
         self.compute = choose(recipe.device, recipe.precision)
         self.augmentation = augmentation_of(recipe)
-        _require_targets(index)
-        self.num_classes = outputs_for(recipe, index.task, len(index.classes))
+        require_targets(index)
+        targets = max(1, len(index.target_names))
+        self.num_classes = outputs_for(recipe, index.task, len(index.classes), targets)
         self.index, self.split_note = complete_splits(
             index, val_fraction=recipe.val_fraction, test_fraction=recipe.test_fraction, seed=recipe.seed
         )
         torch.manual_seed(recipe.seed)
         self.weights: Report | None = None
+        self.first_layer: FirstLayer | None = None
         card = self._card(self.index, _unit_scale(recipe))
         self.network, self.weights = starting_network(recipe, card)  # fails early on images too small
+        if recipe.first_layer:
+            self.first_layer = load_first_layer(self.network, recipe.first_layer)
+        self.frozen = freeze(self.network, recipe.freeze)
 
     def run(self, output: str | Path | None) -> Run:
         cache = open_cache(self.index, _unit_scale(self.recipe), watch=self.watch)
-        _require_splits(cache.index)
+        require_splits(cache.index)
         card = self._card(cache.index, self._preprocessing(cache))
-        name = f"{self.index.root.resolve().name}-{self.recipe.model}"
-        folder = RunFolder(Path(output) if output else free_name(Path("runs"), name))
+        origin = self.index.origin.resolve()
+        name = origin.stem if self.index.source else origin.name
+        folder = RunFolder(Path(output) if output else free_name(Path("runs"), f"{name}-{self.recipe.model}"))
         started = datetime.now(UTC)
         with _all_or_nothing(folder.path):
             training = self._prepare(folder, cache, card)
@@ -147,6 +159,7 @@ class _Job:
             compute=self.compute,
             folder=folder,
             watch=_both(folder, self.watch),
+            frozen=self.frozen,
         )
         save_samples(training, folder.path / "samples.jpg")
         return training
@@ -159,7 +172,10 @@ class _Job:
         return replace(plain, mean=mean, std=std)
 
     def _card(self, index: Index, preprocessing: Preprocessing) -> Card:
-        card = Card(
+        numeric = index.task == "regression"
+        target_mean, target_std = target_scale(index) if numeric else Scale((0.0,), (1.0,))
+        covariate_mean, covariate_std = covariate_scale(index)
+        return Card(
             model=self.recipe.model,
             num_classes=self.num_classes,
             in_channels=preprocessing.channels,
@@ -168,24 +184,25 @@ class _Job:
             task=index.task,
             classes=index.classes,
             unit=index.unit,
+            target_names=index.target_names if numeric else (),
+            target_mean=target_mean,
+            target_std=target_std,
+            covariate_names=index.covariate_names,
+            covariate_mean=covariate_mean,
+            covariate_std=covariate_std,
             preprocessing=preprocessing,
             recipe=self.recipe.to_dict(),
             provenance={
                 "mirada": version("mirada"),
                 "torch": torch.__version__,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "data": str(index.root.resolve()),
+                "data": str(index.origin.resolve()),
                 "counts": index.counts(),
                 "excluded": len(index.excluded),
                 "weights": _identity(self.weights),
+                "first_layer": asdict(self.first_layer) if self.first_layer else {},
             },
         )
-        if index.task == "classification":
-            return card
-        values = index.targets[index.rows("train")]
-        mean, std = float(values.mean()), float(values.std())
-        same = std <= 1e-9 * np.abs(values).max()  # but for rounding
-        return replace(card, target_mean=mean, target_std=1.0 if same else std)
 
     def _describe(self, folder: RunFolder, cache: Cache, card: Card) -> None:
         """Writes what is known before training: recipe, data, splits, network."""
@@ -198,9 +215,13 @@ class _Job:
             "task": index.task,
             "classes": list(index.classes),
             "unit": index.unit,
+            "target_names": list(index.target_names),
+            "covariate_names": list(index.covariate_names),
+            "groups": len(set(index.groups)),
             "counts": index.counts(),
             "excluded": excluded,
             "split_note": self.split_note,
+            "notes": list(index.notes),
         }
         folder.json("data.json", data)
         summary = summarize(self.network, (card.in_channels, *card.image_size))
@@ -219,9 +240,14 @@ class _Job:
         tell({
             "event": "start", "folder": str(folder.path), "compute": str(self.compute), "decoded": cache.decoded,
             "counts": index.counts(), "split_note": self.split_note, "parameters": summary.parameters,
+            "notes": list(index.notes),
         })  # fmt: skip
         if self.weights:
             tell({"event": "weights", "text": str(self.weights), **asdict(self.weights)})
+        if self.first_layer:
+            tell({"event": "first_layer", "text": str(self.first_layer), **asdict(self.first_layer)})
+        if self.frozen.names:
+            tell({"event": "frozen", "text": str(self.frozen), **asdict(self.frozen)})
         for item in excluded:
             tell({"event": "excluded", **item})
 
@@ -234,31 +260,6 @@ def _all_or_nothing(folder: Path) -> Iterator[None]:
     except BaseException:
         shutil.rmtree(folder)
         raise
-
-
-def _require_targets(index: Index) -> None:
-    """Raises ``DataError`` if an image to train or validate on has no usable target."""
-    if index.task == "regression":
-        usable = np.isfinite(index.targets)
-    else:
-        usable = (index.targets >= 0) & (index.targets < len(index.classes))
-    bad = np.flatnonzero(~usable & (index.splits != "test"))
-    if len(bad):
-        raise DataError(
-            f"{index.path(bad[0])}: has no target to train on ({index.targets[bad[0]]}); {len(bad):,} images have "
-            f"none. Leave them out of the Index."
-        )
-
-
-def _require_splits(index: Index) -> None:
-    """Raises ``DataError`` if decoding left too little to train or validate on."""
-    require_images(index)
-    if len(index.rows("train")) < 2 or len(index.rows("val")) < 1:
-        counts = {split: len(index.rows(split)) for split in ("train", "val")}
-        raise DataError(
-            f"{index.root}: {counts['train']} images to train on and {counts['val']} for validation are too few; "
-            f"at least 2 and 1 are needed."
-        )
 
 
 def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation]]:
@@ -284,12 +285,24 @@ def _conclude(folder: RunFolder, cache: Cache, compute: Compute, watch: Watch) -
     """Evaluates the best model on validation and, for the first and only time, test images; draws maps."""
     model = load_model(folder.path / MODEL, device=str(compute.device))
     splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
-    predictions = model.predict_cached(cache, splits)
+    plain = model.predict_cached(cache, splits)
+    model = model.calibrated(plain.of_split("val"))
+    save_model(folder.path / MODEL, model.network, model.card)
+    predictions = (
+        replace(plain, outputs=scaled(plain.outputs, model.card.temperature)) if plain.classes else plain
+    )
     predictions.to_csv(folder.path / "predictions.csv")
-    evaluations = {split: evaluate(predictions.of_split(split)) for split in splits}
+    evaluations = {
+        split: evaluate(
+            predictions.of_split(split),
+            temperature=model.card.temperature,
+            conformal=model.conformal if split == "test" else None,
+        )
+        for split in splits
+    }
     folder.json("evaluation.json", {split: result.to_dict() for split, result in evaluations.items()})
     for split, result in evaluations.items():
-        values = {metric.name: metric.value for metric in result.metrics}
+        values = {metric.key: metric.value for metric in result.metrics}
         watch({"event": "evaluation", "split": split, "n": result.n, **values})
     folder.json("maps.json", draw_maps(model, cache.index, predictions.of_split(splits[-1]), folder.path))
     return evaluations
@@ -307,6 +320,9 @@ def _unit_scale(recipe: Recipe) -> Preprocessing:
         mode=recipe.mode,
         size=recipe.image_size,
         policy=recipe.policy,
+        depth=recipe.depth,
+        window=recipe.window,
+        clahe=recipe.clahe,
         mean=(0.0,) * channels,
         std=(1.0,) * channels,
     )
@@ -316,16 +332,25 @@ def _sentence(pre: Preprocessing) -> str:
     colour = "RGB" if pre.mode == "RGB" else "grey"
     how = {"stretch": "stretched", "pad": "padded with black", "crop": "cropped at the centre"}[pre.policy]
     mean, std = (", ".join(f"{value:.3g}" for value in values) for values in (pre.mean, pre.std))
+    window = "" if pre.window == "auto" else f", window {pre.window}"
+    equalized = f", equalized by CLAHE with the limit {pre.clahe:g}" if pre.clahe else ""
     return (
-        f"Turned upright by EXIF, decoded as 8-bit {colour}, {how} to {pre.size[0]} × {pre.size[1]} pixels, "
-        f"then (value / 255 − mean) / std with mean {mean} and std {std}."
+        f"Turned upright by EXIF, decoded as {pre.depth}-bit {colour}{window}, {how} to {pre.size[0]} × {pre.size[1]} "
+        f"pixels{equalized}, then (value / {2**pre.depth - 1:,} − mean) / std with mean {mean} and std {std}."
     )
 
 
 def _environment(
     folder: RunFolder, compute: Compute, index: Index, started: datetime
 ) -> dict[str, str | int | float]:
-    command = ["mirada", "train", str(index.root), "--recipe", str(folder.path / "recipe.toml")]
+    command = [
+        "mirada",
+        "train",
+        str(index.origin),
+        *index.options,
+        "--recipe",
+        str(folder.path / "recipe.toml"),
+    ]
     return {
         "mirada": version("mirada"),
         "torch": torch.__version__,

@@ -1,7 +1,7 @@
 """A trained model: predict and explain. Whatever it is shown goes through the preprocessing in its file."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -9,28 +9,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from mirada.checkpoint import Card, load_network
 from mirada.compute import Compute, choose
+from mirada.data.arrays import decode_image, read_image, show_image
 from mirada.data.batches import in_order, normalize, read
 from mirada.data.cache import Cache
-from mirada.data.decode import DecodeError, decode, open_upright, read_file
+from mirada.data.decode import DecodeError
 from mirada.data.index import Excluded, Index
 from mirada.data.parallel import Watch, each
 from mirada.data.preprocessing import Preprocessing
 from mirada.errors import DataError, InvalidArgument, nearest
+from mirada.evaluation.calibration import fit_temperature
+from mirada.evaluation.conformal import Conformal, fit_conformal
 from mirada.evaluation.infer import infer
 from mirada.evaluation.predictions import Predictions
 from mirada.explain import explain
 from mirada.explain.overlay import limit_of, overlay, place, with_colour_bar
+from mirada.layers.covariates import given
 from mirada.layers.network import Network
 
 BATCH = 64
 EXPLAINED_AT_ONCE = 8  # photos are kept at their own size meanwhile
 
 File = str | Path
-Pixels = NDArray[np.uint8]
+Known = Mapping[str, float | str]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Photo = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +55,7 @@ class Explained:
     unit: str
     map: NDArray[np.float32]
     heat: NDArray[np.float32]
-    photo: Pixels
+    photo: Photo
     receipt: float | None
     note: str
 
@@ -58,7 +64,7 @@ class Explained:
         """The end of the colour scale: the largest |value| of the map."""
         return limit_of(self.map)
 
-    def picture(self, *, colour_bar: bool = True) -> Pixels:
+    def picture(self, *, colour_bar: bool = True) -> Photo:
         """The map over the photo, blue (against) to red (for), at the photo's own size."""
         picture = overlay(self.photo, self.heat, self.limit)
         if not colour_bar:
@@ -74,88 +80,108 @@ class Model:
     card: Card
     compute: Compute
 
-    def predict(self, images: Sequence[File] | Index, *, watch: Watch | None = None) -> Predictions:
+    @property
+    def conformal(self) -> Conformal | None:
+        """The intervals of a model of numbers: value ± half width; None if it has none."""
+        fields = self.card.conformal
+        return Conformal(**{**fields, "half_widths": tuple(fields["half_widths"])}) if fields else None
+
+    def predict(
+        self,
+        images: Sequence[File] | Index,
+        *,
+        known: Known | None = None,
+        watch: Watch | None = None,
+    ) -> Predictions:
         """Probabilities, or values, for image files or for every sample of an index.
 
-        Classes of an index are matched by name. Files that cannot be decoded are in ``Predictions.failed``
-        with the reason. Raises ``DataError`` if the index has a class that the model does not know.
+        Classes, targets and covariates of an index are matched by name; ``known`` gives covariates that are the same
+        for all images, such as ``{"male": 1}`` or ``{"sex": "F"}``. Files that cannot be decoded are in
+        ``Predictions.failed`` with the reason. Raises ``DataError`` if the index has a class that the model does not
+        know, or if a covariate that it reads is not there, ``InvalidArgument`` for one that it does not read.
         """
-        if isinstance(images, Index):
-            images = self._with_own_classes(images)
-            paths, files = images.paths, [images.path(row) for row in range(len(images))]
-        else:
-            paths, files = tuple(str(image) for image in images), [Path(image) for image in images]
+        index = _as_known_to(self.card, images) if isinstance(images, Index) else _index_of(images, self.card)
+        covariates = _covariates_of(self.card, index, known)
         failed: list[Excluded] = []
         kept: list[int] = []
-        outputs = infer(
-            self.network,
-            self._decoded(files, paths, kept, failed, watch),
-            self.card.preprocessing,
-            self.compute,
-        )
-        known = images if isinstance(images, Index) else None
-        return Predictions(
-            task=self.card.task,
-            paths=tuple(paths[row] for row in kept),
-            splits=tuple(known.splits[kept].tolist()) if known else ("",) * len(kept),
-            outputs=self.card.read_outputs(outputs.reshape(len(kept), self.card.num_classes)).numpy(),
-            targets=known.targets[kept] if known else None,
-            classes=self.card.classes,
-            unit=self.card.unit,
-            failed=tuple(failed),
-        )
+        outputs: list[Tensor] = []
+        for rows, batch in self._decoded(index, failed, watch):
+            kept += rows
+            outputs.append(self._infer(batch, None if covariates is None else covariates[rows]))
+        raw = torch.cat(outputs) if outputs else torch.empty(0, self.card.num_classes)
+        found = Predictions.of(index.take(kept), self.card.read_outputs(raw).numpy(), failed=failed)
+        return found if isinstance(images, Index) else replace(found, splits=("",) * len(kept), targets=None)
 
     def predict_cached(self, cache: Cache, splits: Sequence[str]) -> Predictions:
         """The same for some splits of a cache, whose images are decoded already."""
-        index = cache.index
+        index = _as_known_to(self.card, cache.index)
         rows = np.concatenate([index.rows(split) for split in splits])
-        batches = (read(cache, part) for part in in_order(rows, BATCH))
-        chosen = index.take(rows)
-        return Predictions(
-            task=self.card.task,
-            paths=chosen.paths,
-            splits=tuple(chosen.splits.tolist()),
-            outputs=self.card.read_outputs(
-                infer(self.network, batches, self.card.preprocessing, self.compute)
-            ).numpy(),
-            targets=chosen.targets,
-            classes=self.card.classes,
-            unit=self.card.unit,
-        )
+        covariates = _covariates_of(self.card, index)
+        outputs = [
+            self._infer(read(cache, part), None if covariates is None else covariates[part])
+            for part in in_order(rows, BATCH)
+        ]
+        return Predictions.of(index.take(rows), self.card.read_outputs(torch.cat(outputs)).numpy())
+
+    def calibrated(self, predictions: Predictions) -> "Model":
+        """The same model with what its predictions on validation images, by this model as it is, teach about it.
+
+        For classes the temperature that makes their log loss smallest; for numbers, where there are enough, intervals
+        that hold for nine images in ten.
+        """
+        table = predictions.take(np.flatnonzero(predictions.known))
+        if self.card.task == "classification":
+            temperature = self.card.temperature * fit_temperature(table.class_numbers, table.outputs)
+            return replace(self, card=replace(self.card, temperature=temperature))
+        learnt = fit_conformal(table.values, table.outputs)
+        return replace(self, card=replace(self.card, conformal=asdict(learnt) if learnt else {}))
 
     def explain(
-        self, images: Sequence[File], *, target: str | None = None, max_side: int | None = None
+        self,
+        images: Sequence[File] | Index,
+        *,
+        target: str | None = None,
+        known: Known | None = None,
+        max_side: int | None = None,
     ) -> Iterator[Explained]:
         """Where the network looks in each image, for its own answer or for the class ``target``.
 
-        ``max_side`` shrinks the photo under the map, in pixels. Raises ``InvalidArgument`` for an unknown
-        class and ``DecodeError``, with the file's name, for a file that cannot be decoded.
+        Of several numbers ``target`` names one, or else it is the first. ``known`` is as for ``predict``; ``max_side``
+        shrinks the photo under the map, in pixels. Raises ``InvalidArgument`` for an unknown class, ``DataError`` for
+        a covariate that is not there, and ``DecodeError``, with the file's name, for a file that cannot be decoded.
         """
-        number = self._class_number(target) if target is not None else None
-        for start in range(0, len(images), EXPLAINED_AT_ONCE):
-            files = [Path(image) for image in images[start : start + EXPLAINED_AT_ONCE]]
-            yield from self._explain_batch(files, number, max_side)
+        number = self._number_of(target)
+        index = images if isinstance(images, Index) else _index_of(images, self.card)
+        covariates = _covariates_of(self.card, index, known)
+        for rows in in_order(np.arange(len(index)), EXPLAINED_AT_ONCE):
+            beside = None if covariates is None else covariates[rows].to(self.compute.device)
+            network = given(self.network, beside)
+            yield from self._explain_batch(network, [index.path(row) for row in rows], number, max_side)
+
+    def _infer(self, images: Tensor, covariates: Tensor | None) -> Tensor:
+        """Raw outputs for a batch of pixels and the covariates of its images."""
+        beside = None if covariates is None else covariates.to(self.compute.device)
+        return infer(given(self.network, beside), [images], self.card.preprocessing, self.compute)
 
     def _explain_batch(
-        self, files: list[Path], number: int | None, max_side: int | None
+        self, network: nn.Module, files: list[Path], number: int | None, max_side: int | None
     ) -> Iterator[Explained]:
-        pre = self.card.preprocessing
+        pre, numeric = self.card.preprocessing, self.card.task == "regression"
         look = partial(_look, preprocessing=pre, max_side=max_side)
         seen = list(each(look, files, what="decoding"))
-        pixels = _batch([pixels for pixels, _ in seen])
-        tensor = normalize(self.compute.put(pixels), pre)
+        tensor = normalize(self.compute.put(_batch([pixels for pixels, _ in seen])), pre)
         classes = None if number is None else torch.full((len(files),), number)
-        explanation = explain(self.network, tensor, classes, task=self.card.task)
+        explanation = explain(network, tensor, classes, task=self.card.task)
         values = self.card.read_outputs(torch.from_numpy(explanation.outputs)).numpy()
-        scale = np.float32(self.card.target_std if self.card.task == "regression" else 1.0)
+        scale = np.float32(self.card.target_std[number or 0] if numeric else 1.0)
         for row, (file, (_, photo)) in enumerate(zip(files, seen, strict=True)):
             grid = explanation.maps[row] * scale
             yield Explained(
                 path=file,
                 answer=self._answer(values[row]),
-                subject=self._subject(int(explanation.classes[row])),
+                subject=self._subject(number or 0 if numeric else int(explanation.classes[row])),
                 method=explanation.method,
-                unit=self.card.unit if self.card.task == "regression" else "logits",
+                unit=self.card.unit if numeric else "logits",
                 map=grid,
                 heat=place(grid, size=pre.size, policy=pre.policy, original=photo.shape[:2]),
                 photo=photo,
@@ -165,65 +191,49 @@ class Model:
 
     def _answer(self, values: NDArray[np.float64]) -> str:
         if self.card.task == "regression":
-            return f"{values[0]:.4g} {self.card.unit}".strip()
+            names = self.card.target_names or ("",)
+            told = (f"{name} {value:.4g} {self.card.unit}" for name, value in zip(names, values, strict=True))
+            return ", ".join(text.strip() for text in told)
         best = int(values.argmax())
         return f"{self.card.classes[best]} ({values[best]:.1%})"
 
     def _subject(self, number: int) -> str:
         if self.card.task == "regression":
-            return f"what raises the {self.card.unit or 'value'}"
+            several = self.card.target_names
+            return f"what raises the {several[number] if several else self.card.unit or 'value'}"
         return f"evidence for {self.card.classes[number]}"
 
-    def _with_own_classes(self, index: Index) -> Index:
-        """The index with the model's classes, in the model's order."""
-        if index.task != self.card.task:
-            raise DataError(
-                f"{index.root}: data for {index.task}; the model was trained for {self.card.task}."
-            )
-        if index.unit and self.card.unit and index.unit != self.card.unit:
-            raise DataError(f"{index.root}: is in {index.unit}; the model was trained in {self.card.unit}.")
-        if index.classes == self.card.classes:
-            return index
-        unknown = sorted(set(index.classes) - set(self.card.classes))
-        if unknown:
-            raise DataError(
-                f'{index.root}: has the class "{unknown[0]}", which the model does not know. '
-                f"{nearest(unknown[0], self.card.classes)}"
-            )
-        numbers = np.array([self.card.classes.index(name) for name in index.classes], dtype=np.int64)
-        known = index.targets >= 0
-        targets = np.where(known, numbers[index.targets.astype(np.int64)], index.targets)
-        return replace(index, classes=self.card.classes, targets=targets.astype(np.int64))
-
-    def _class_number(self, name: str) -> int:
-        if self.card.task == "regression":
+    def _number_of(self, name: str | None) -> int | None:
+        """The number of a class, or of one of several targets; None for the network's only or most probable one."""
+        names = self.card.target_names or self.card.classes
+        if not names and name is not None:
             raise InvalidArgument("A model of a number has no classes to choose from. Leave the class out.")
-        if name not in self.card.classes:
-            raise InvalidArgument(f'The model has no class "{name}". {nearest(name, self.card.classes)}')
-        return self.card.classes.index(name)
+        if name is None:
+            return 0 if self.card.target_names else None
+        if name not in names:
+            what = "target" if self.card.target_names else "class"
+            raise InvalidArgument(f'The model has no {what} "{name}". {nearest(name, names)}')
+        return names.index(name)
 
     def _decoded(
-        self,
-        files: list[Path],
-        names: Sequence[str],
-        kept: list[int],
-        failed: list[Excluded],
-        watch: Watch | None,
-    ) -> Iterator[Tensor]:
-        """Batches of the files that can be decoded; fills ``kept`` with their rows and ``failed`` with the rest."""
+        self, index: Index, failed: list[Excluded], watch: Watch | None
+    ) -> Iterator[tuple[list[int], Tensor]]:
+        """Batches of the files that can be decoded, and their rows; fills ``failed`` with the rest."""
+        files = [index.path(row) for row in range(len(index))]
+        rows: list[int] = []
         batch: list[Pixels] = []
         attempt = partial(_attempt, preprocessing=self.card.preprocessing)
         for row, result in enumerate(each(attempt, files, what="predicting", watch=watch)):
             if isinstance(result, str):
-                failed.append(Excluded(names[row], result))
+                failed.append(Excluded(index.paths[row], result))
                 continue
-            kept.append(row)
+            rows.append(row)
             batch.append(result)
             if len(batch) == BATCH:
-                yield _batch(batch)
-                batch.clear()
+                yield rows, _batch(batch)
+                rows, batch = [], []
         if batch:
-            yield _batch(batch)
+            yield rows, _batch(batch)
 
 
 def load_model(file: File, *, device: str = "auto") -> Model:
@@ -234,22 +244,118 @@ def load_model(file: File, *, device: str = "auto") -> Model:
     return Model(network, card, compute)
 
 
+def _as_known_to(card: Card, index: Index) -> Index:
+    """The index with the model's classes or targets, in the model's order. Raises ``DataError`` for unknown ones."""
+    if index.task != card.task:
+        raise DataError(f"{index.root}: data for {index.task}; the model was trained for {card.task}.")
+    if index.unit and card.unit and index.unit != card.unit:
+        raise DataError(f"{index.root}: is in {index.unit}; the model was trained in {card.unit}.")
+    index = replace(index, unit=card.unit)
+    if card.task == "regression":
+        return _with_targets_of(card, index)
+    if index.classes == card.classes:
+        return index
+    unknown = sorted(set(index.classes) - set(card.classes))
+    if unknown:
+        raise DataError(
+            f'{index.root}: has the class "{unknown[0]}", which the model does not know. '
+            f"{nearest(unknown[0], card.classes)}"
+        )
+    numbers = np.array([card.classes.index(name) for name in index.classes], dtype=np.int64)
+    known = index.targets >= 0
+    targets = np.where(known, numbers[index.targets.astype(np.int64)], index.targets)
+    return replace(index, classes=card.classes, targets=targets.astype(np.int64))
+
+
+def _with_targets_of(card: Card, index: Index) -> Index:
+    """The columns that the model predicts, in its order."""
+    if not card.target_names:
+        if index.targets.ndim == 1:
+            return replace(index, target_names=())
+        if index.targets.shape[1] == 1:
+            return replace(index, targets=index.targets[:, 0], target_names=())
+        raise DataError(
+            f"{index.root}: has {index.targets.shape[1]} targets, and the model predicts one. Name it with `target`."
+        )
+    missing = [name for name in card.target_names if name not in index.target_names]
+    if missing:
+        raise DataError(
+            f'{index.root}: has no target "{missing[0]}", which the model predicts. '
+            f"Name all of them with `target`: {', '.join(card.target_names)}."
+        )
+    columns = [index.target_names.index(name) for name in card.target_names]
+    return replace(index, targets=index.targets[:, columns], target_names=card.target_names)
+
+
+def _covariates_of(card: Card, index: Index, known: Known | None = None) -> Tensor | None:
+    """What the network reads beside the images of an index, (N, K); None for a model that reads images alone."""
+    stated = dict(known or {})
+    columns = dict(zip(index.covariate_names, index.covariates.T, strict=True))
+    for name in card.covariate_names:
+        column, equals, value = name.partition("=")  # of a column of texts: 1 for this value
+        if name in stated:
+            columns[name] = np.full(len(index), _number(name, stated.pop(name)))
+        elif equals and column in stated:
+            columns[name] = np.full(len(index), float(str(stated.pop(column)) == value))
+    for name in stated:
+        reads = nearest(name, card.covariate_names) if card.covariate_names else "It reads images alone."
+        raise InvalidArgument(f'The model reads no covariate "{name}". {reads}')
+    missing = [name.partition("=")[0] for name in card.covariate_names if name not in columns]
+    if missing:
+        raise DataError(
+            f"The model reads {', '.join(card.covariate_names)} beside each image, and these come without "
+            f"{missing[0]}. Say it of all images (--known {missing[0]}=VALUE), or use data that has it as a covariate."
+        )
+    if not card.covariate_names:
+        return None
+    values = np.column_stack([columns[name] for name in card.covariate_names])
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"{index.path(bad[0])}: a covariate that the model reads is no number there. Leave the image out."
+        )
+    return card.scale_covariates(values)
+
+
+def _number(name: str, value: float | str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise InvalidArgument(f'The covariate "{name}" is a number. Got "{value}".') from error
+
+
 def _batch(images: list[Pixels]) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
+def _index_of(files: Sequence[File], card: Card) -> Index:
+    """Files of which nothing else is known; there must be as many targets as a model has, and they are none."""
+    several = len(card.target_names)
+    unknown = np.full((len(files), several) if several else len(files), -1 if card.classes else np.nan)
+    return Index(
+        root=Path(),
+        paths=tuple(str(file) for file in files),
+        targets=unknown.astype(np.int64) if card.classes else unknown,
+        splits=np.full(len(files), "test"),
+        task=card.task,
+        classes=card.classes,
+        unit=card.unit,
+        target_names=card.target_names,
+    )
+
+
 def _attempt(file: Path, *, preprocessing: Preprocessing) -> Pixels | str:
     try:
-        return decode(read_file(file), preprocessing)
+        return decode_image(read_image(file), preprocessing)
     except DecodeError as error:
         return str(error)
 
 
-def _look(file: Path, *, preprocessing: Preprocessing, max_side: int | None) -> tuple[Pixels, Pixels]:
+def _look(file: Path, *, preprocessing: Preprocessing, max_side: int | None) -> tuple[Pixels, Photo]:
     """The network's input, and the photo to draw on."""
     try:
-        data = read_file(file)
-        pixels, photo = decode(data, preprocessing), open_upright(data)
+        image = read_image(file)
+        pixels, photo = decode_image(image, preprocessing), show_image(image)
     except DecodeError as error:
         raise DecodeError(f"{file}: {error}.") from error
     if max_side:

@@ -111,7 +111,8 @@ def test_the_systems_errors_are_one_sentence(cli: Cli, tmp_path: Path) -> None:
     assert answer == (
         1,
         "",
-        f"Error: {tmp_path / 'a.png'}: expected a folder of images, found a file there.\n",
+        f"Error: {tmp_path / 'a.png'}: expected a folder of images, a table (.csv, .tsv, .txt), or an IDX "
+        f"or .npz file; found a .png file there.\n",
     )
 
 

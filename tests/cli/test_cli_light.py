@@ -68,7 +68,7 @@ def test_sample(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli("sample", "digit", "e")
     assert (code, err) == (
         2,
-        'Error: There is no sample "digit". Did you mean "digits"? Known: digits, shapes.\n',
+        'Error: There is no sample "digit". Did you mean "digits"? Known: ages, digits, shapes.\n',
     )
     assert not (tmp_path / "e").exists()
 

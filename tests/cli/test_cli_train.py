@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from PIL import Image
 
 from mirada.checkpoint import load_network
 
@@ -24,7 +27,8 @@ TINY = ("--epochs", "2", "--image-size", "32", "--batch-size", "16", "--device",
 def test_what_it_says(cli: Cli, shapes: Path, unchanged: None) -> None:
     code, out, err = cli("train", shapes, "--model", "lenet5", *TINY, "--output", "run")
     assert code == 0 and err == ""
-    lines = out.splitlines()
+    first, *lines = out.splitlines()
+    assert first == "boxes: in 60 images"  # what was found beside the images
     assert lines[0].split() == ["class", "train", "val", "test"] and lines[5].split() == [
         "all",
         "40",
@@ -287,3 +291,113 @@ def test_interrupted_while_decoding(shapes: Path, tmp_path: Path, monkeypatch: p
     assert (code, out, err) == (130, "", "\nInterrupted.\n")
     assert not (tmp_path / "run").exists()
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+# Tables, patients, covariates -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def xrays(tmp_path: Path) -> Path:
+    """24 grey images, two of each patient, whose age is their brightness, more for the male; and their table."""
+    rows = ["file;age (months);male;patient"]
+    for number in range(24):
+        level = 10 * number
+        Image.new("L", (20, 24), level).save(tmp_path / f"{number:02}.png")
+        rows.append(f"{number:02}.png;{level / 2 + 20 * (number % 2)};{'FM'[number % 2]};p{number // 2}")
+    (tmp_path / "ages.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "ages.csv"
+
+
+COLUMNS = ("--target", "age", "--group", "patient", "--covariates", "male")
+NUMBERS = ("--model", "resnet20", *TINY, "--set", "mode=L", "--set", "loss=huber")
+
+
+def test_a_table_from_training_to_maps(cli: Cli, xrays: Path) -> None:
+    """What was inferred and what is frozen is said; prediction and explanation ask for the covariate."""
+    code, out, err = cli("train", xrays, *COLUMNS, *NUMBERS, "--set", "freeze=stem,stage1", "--output", "run")
+    assert code == 0 and err == ""
+    lines = out.splitlines()
+    assert lines[:3] == [
+        "image: file", "target: age, 24 numbers from 0 to 135 months → regression", "group: patient, 12 groups",
+    ]  # fmt: skip
+    assert lines[3].startswith("covariate: male=M (") and lines[4].split() == [
+        "class",
+        "train",
+        "val",
+        "test",
+    ]
+    assert "no group divided" in lines[7] and "frozen: stem, stage1, 14,192 parameters" in lines
+    model = "run/model.safetensors"
+    code, out, err = cli("predict", model, "00.png", "01.png")
+    assert (code, out) == (1, "") and err.startswith(
+        "Error: The model reads male=M beside each image, and these come "
+    )
+    code, out, err = cli("predict", model, "00.png", "01.png", "--known", "male=M")
+    assert (code, err) == (0, "") and out.splitlines()[1].startswith("00.png  ") and out.count(" months") == 2
+    other = cli("predict", model, "00.png", "01.png", "--known", "male=F").out
+    assert other != out
+    code, out, err = cli("explain", model, "00.png", "--known", "male=M")
+    assert code == 0 and "class activation map (exact), adds up to the output within" in out
+    assert cli("explain", model, "00.png").code == 1
+    wrong = {
+        "mal=1": 'The model reads no covariate "mal". Did you mean "male=M"? Known: male=M.',
+        "male": "Invalid value for '--known': expected NAME=VALUE, such as male=1. Got \"male\".",
+        "male=": "Invalid value for '--known': expected NAME=VALUE, such as male=1. Got \"male=\".",
+    }
+    for known, text in wrong.items():
+        assert cli("predict", model, "00.png", "--known", known) == (2, "", f"Error: {text}\n")
+
+
+def test_the_command_that_is_left_repeats_the_run(cli: Cli, xrays: Path, tmp_path: Path) -> None:
+    """With the columns, which are no part of a recipe."""
+    assert cli("train", xrays, *COLUMNS, *NUMBERS, "--output", "run").code == 0
+    command = json.loads((tmp_path / "run" / "environment.json").read_text())["command"]
+    verb = shlex.split(command)[1:]
+    assert cli(*verb, "--output", "again").code == 0
+    one, other = (
+        load_network(tmp_path / name / "model.safetensors")[0].state_dict() for name in ("run", "again")
+    )
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_several_numbers(cli: Cli, xrays: Path) -> None:
+    table = xrays.read_text().splitlines()
+    xrays.write_text(
+        "\n".join([table[0] + ";size", *(f"{row};{n % 7}" for n, row in enumerate(table[1:]))]) + "\n"
+    )
+    arguments = ("--target", "age,size", "--model", "lenet5", *TINY, "--output", "run")
+    code, out, err = cli("train", xrays, *arguments)
+    assert code == 0 and err == "", err
+    test = out.splitlines()[-2]
+    assert (
+        test.startswith("test, ")
+        and all(f" {name}:" in test for name in ("mae", "r2"))
+        and "bias" not in test
+    )
+    code, out, _ = cli("predict", "run/model.safetensors", "00.png")
+    assert code == 0 and "age" in out.splitlines()[0] and "size" in out.splitlines()[0]
+    code, out, _ = cli("explain", "run/model.safetensors", "00.png", "--class", "size")
+    assert code == 0 and "what raises the size" in out
+
+
+def test_what_does_not_go_with_a_number(cli: Cli, xrays: Path, tmp_path: Path) -> None:
+    before = sorted(path.name for path in tmp_path.iterdir())
+    wrong = {
+        "sampling=balanced": '`sampling` = "balanced" is for classes, and the target is a number. Leave it out.',
+        "class_weights=balanced": '`class_weights` = "balanced" is for classes, and the target is a number.',
+        "freeze=stm": 'freeze: the network has no part "stm". Did you mean "stem"? Known: ',
+        "freeze=3": '--set: `freeze` must be a list of names, such as ["stem"]. Got 3.',
+        "loss=hubert": '--set: `loss` cannot be "hubert". Did you mean "huber"?',
+        "depth=12": '--set: `depth` cannot be "12". Did you mean "16"? Known: 16, 8.',
+        "window=wide": '`window` must be "auto", "full", "file", two percentiles',
+        "decay=-1": "`decay` must not be negative. Got -1.0.",
+    }
+    for setting, text in wrong.items():
+        code, out, err = cli("train", xrays, *COLUMNS, *NUMBERS, "--set", setting)
+        assert (code, out) == (2, "") and err.startswith(f"Error: {text}") and err.count("\n") == 1, err
+    code, out, err = cli("train", xrays, *COLUMNS, *NUMBERS, "--set", "first_layer=none.pth")
+    assert (code, out) == (
+        1,
+        "",
+    ) and err == "Error: none.pth: the checkpoint cannot be read (no such file or directory).\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -35,7 +35,12 @@ def lenet(trained: Trained) -> Path:
 def number(tmp_path: Path, lenet: Path) -> Path:
     """The file of a model of a number, with random weights."""
     card = replace(
-        load_network(lenet)[1], num_classes=1, task="regression", classes=(), unit="months", target_mean=90.0
+        load_network(lenet)[1],
+        num_classes=1,
+        task="regression",
+        classes=(),
+        unit="months",
+        target_mean=(90.0,),
     )
     torch.manual_seed(0)
     save_model(tmp_path / "number.safetensors", card.build(), card)

@@ -1,5 +1,7 @@
 """Batches: every image once per epoch, in an order that (seed, epoch) decides; layout and normalization."""
 
+import hashlib
+import io
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from mirada.compute import choose
 from mirada.data import batches
 from mirada.data.batches import (
     batch_rows,
@@ -20,14 +24,16 @@ from mirada.data.batches import (
     shuffled,
     steps_per_epoch,
 )
-from mirada.data.cache import Cache
+from mirada.data.cache import Cache, open_cache
+from mirada.data.decode import decode
 from mirada.data.index import Index
 from mirada.data.preprocessing import Preprocessing
 
 
 def cache_of(pixels: object, rows: list[int] | None = None) -> Cache:
-    """A cache of these pixels (N, H, W, C); sample i is ``pixels[rows[i]]``."""
-    pixels = np.asarray(pixels, dtype=np.uint8)
+    """A cache of these pixels (N, H, W, C), uint8 unless they are uint16; sample i is ``pixels[rows[i]]``."""
+    pixels = np.asarray(pixels)
+    pixels = pixels if pixels.dtype == np.uint16 else pixels.astype(np.uint8)
     chosen = np.arange(len(pixels)) if rows is None else np.array(rows)
     index = Index(
         root=Path(),
@@ -41,6 +47,7 @@ def cache_of(pixels: object, rows: list[int] | None = None) -> Cache:
         size=pixels.shape[1:3],
         mean=(0.0,) * channels,
         std=(1.0,) * channels,
+        depth=16 if pixels.dtype == np.uint16 else 8,
     )
     return Cache(index, pixels, chosen, preprocessing, 0)
 
@@ -154,6 +161,30 @@ def test_channel_statistics_are_numpys(channels: int) -> None:
     assert all(type(value) is float for value in (*mean, *std))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channel_statistics_are_exact_at_16_bits(channels: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (70, 5, 7, channels)).astype(np.uint16)
+    rows = np.arange(3, 69)
+    mean, std = channel_statistics(cache_of(pixels), rows)
+    np.testing.assert_allclose(mean, (pixels[rows] / 65535).mean(axis=(0, 1, 2)), atol=1e-6)
+    np.testing.assert_allclose(std, (pixels[rows] / 65535).std(axis=(0, 1, 2)), atol=1e-6)
+
+
+def test_the_same_shades_have_the_same_statistics_at_both_depths() -> None:
+    pixels = noise(8)
+    deep = pixels.astype(np.uint16) * 257
+    assert channel_statistics(cache_of(pixels), np.arange(8)) == channel_statistics(
+        cache_of(deep), np.arange(8)
+    )
+
+
+def test_16_bits_are_read_as_they_are() -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (6, 5, 7, 1)).astype(np.uint16)
+    images = read(cache_of(pixels), np.array([2, 0]))
+    assert images.dtype == torch.uint16
+    np.testing.assert_array_equal(images.permute(0, 2, 3, 1).numpy(), pixels[[2, 0]])
+
+
 @pytest.mark.parametrize(("count", "used"), [(10, 10), (11, 6), (19, 10), (20, 10), (21, 7), (1000, 10)])
 def test_channel_statistics_look_at_no_more_than_the_limit(
     monkeypatch: pytest.MonkeyPatch, count: int, used: int
@@ -173,3 +204,56 @@ def test_channel_statistics_look_at_no_more_than_the_limit(
 def test_an_image_of_one_colour_has_a_standard_deviation_to_divide_by() -> None:
     mean, std = channel_statistics(cache_of(np.full((3, 4, 4, 3), 51)), np.arange(3))
     assert (mean, std) == ((0.2, 0.2, 0.2), (0.001, 0.001, 0.001))
+
+
+# --- one file, one tensor -----------------------------------------------------------------------------------
+
+
+def grey_png(levels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(levels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def scan(kind: str) -> bytes:
+    """A file of 12-bit levels, but for ``8 bits``."""
+    levels = np.random.default_rng(5).integers(200, 3000, (31, 44)).astype(np.uint16)
+    if kind == "DICOM":
+        pytest.importorskip("pydicom", reason="DICOM needs pydicom")
+        from dicom_files import dicom
+
+        return dicom(
+            levels, bits=12, photometric="MONOCHROME1", elements={"WindowCenter": 900, "WindowWidth": 1501}
+        )
+    return grey_png((levels >> 4).astype(np.uint8) if kind == "8 bits" else levels)
+
+
+@pytest.mark.parametrize("kind", ["8 bits", "16 bits", "DICOM"])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_file_gives_the_same_tensor_by_way_of_the_cache_and_without(
+    tmp_path: Path, kind: str, depth: int, mode: str
+) -> None:
+    """Training and evaluation read the cache; prediction and explanation decode for themselves."""
+    data = scan(kind)
+    (tmp_path / "scan").write_bytes(data)
+    channels = 3 if mode == "RGB" else 1
+    pre = Preprocessing(
+        mode=mode,  # type: ignore[arg-type]
+        size=(24, 24),
+        policy="pad",
+        depth=depth,  # type: ignore[arg-type]
+        clahe=2.0,
+        mean=(0.4,) * channels,
+        std=(0.2,) * channels,
+    )
+    index = Index(
+        root=tmp_path, paths=("scan",), targets=np.zeros(1, dtype=np.int64), splits=np.array(["train"])
+    )
+    compute = choose("cpu", "float32")
+    cached = read(open_cache(index, pre, directory=tmp_path / "cache"), np.array([0]))
+    direct = torch.from_numpy(decode(data, pre)[None]).permute(0, 3, 1, 2)
+    tensors = [normalize(compute.put(images), pre) for images in (cached, direct)]
+    first, second = (hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest() for tensor in tensors)
+    assert first == second
+    assert tensors[0].std() > 0.3  # and there is something in it

@@ -97,8 +97,8 @@ def test_images_are_decoded_once_into_a_read_only_byte_map(root: Path, home: Pat
 
 def test_a_second_run_opens_no_image(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened(root, home)
-    monkeypatch.setattr(module, "read_file", None)
-    monkeypatch.setattr(module, "decode", None)
+    monkeypatch.setattr(module, "read_image", None)
+    monkeypatch.setattr(module, "decode_image", None)
     assert open_cache(index_of(root), SMALL, directory=home).decoded == 0
 
 
@@ -129,7 +129,7 @@ def test_a_changed_file_of_the_same_size_and_time_is_decoded_again(root: Path, h
 def test_a_file_that_changes_while_it_is_read_is_looked_at_again(
     root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = module.read_file
+    read = module.read_image
 
     def meddled(path: Path) -> bytes:
         data = read(path)
@@ -137,7 +137,7 @@ def test_a_file_that_changes_while_it_is_read_is_looked_at_again(
             path.write_bytes(picture(22, (9, 9)))
         return data
 
-    monkeypatch.setattr(module, "read_file", meddled)
+    monkeypatch.setattr(module, "read_image", meddled)
     open_cache(index_of(root), SMALL, directory=home)
     monkeypatch.undo()
     assert opened(root, home).decoded == 1
@@ -186,6 +186,26 @@ def test_progress_is_told(root: Path, home: Path) -> None:
     heard.clear()
     opened(root, home, watch=heard.append)
     assert heard == []
+
+
+def test_sixteen_bits_are_kept(tmp_path: Path, home: Path) -> None:
+    values = np.arange(48, dtype=np.uint16).reshape(6, 8) * 1000
+    (tmp_path / "deep").mkdir()
+    Image.fromarray(values).save(tmp_path / "deep" / "1.png")
+    index = Index(
+        root=tmp_path / "deep",
+        paths=("1.png",),
+        targets=np.zeros(1),
+        splits=np.array(["train"]),
+        task="regression",
+    )
+    deep = Preprocessing(mode="L", size=(6, 8), mean=(0.0,), std=(1.0,), depth=16, window="full")
+    for decoded in (1, 0):
+        cache = open_cache(index, deep, directory=home)
+        assert (cache.decoded, cache.pixels.dtype) == (decoded, np.uint16)
+        np.testing.assert_array_equal(cache.pixels[0, ..., 0], values)
+    (file,) = home.rglob("pixels-*")
+    assert (file.suffix, file.stat().st_size) == (".u16", values.nbytes)
 
 
 # --- files that cannot be decoded ---------------------------------------------------------------------------
@@ -256,7 +276,7 @@ def fail_at(number: int, error: BaseException) -> Any:
 def test_an_exception_leaves_nothing(
     root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    monkeypatch.setattr(module, "decode", fail_at(3, error))
+    monkeypatch.setattr(module, "decode_image", fail_at(3, error))
     with pytest.raises(type(error)):
         open_cache(index_of(root), SMALL, directory=home)
     assert files(home) == []
@@ -270,7 +290,7 @@ def test_an_exception_leaves_the_previous_cache(
     opened(root, home)
     for number in (1, 3, 7):
         (root / f"{number}.bmp").write_bytes(picture(100 + number))
-    monkeypatch.setattr(module, "decode", fail_at(1, RuntimeError()))
+    monkeypatch.setattr(module, "decode_image", fail_at(1, RuntimeError()))
     with pytest.raises(RuntimeError):
         open_cache(index_of(root), SMALL, directory=home)
     assert files(home) == WHOLE
@@ -346,13 +366,13 @@ def test_a_real_limit_on_writing_leaves_nothing(root: Path, home: Path, side: in
 def test_a_killed_build_leaves_no_cache_and_the_next_one_clears_up(root: Path, home: Path) -> None:
     endless = """
 import time
-decode = cache.decode
+decode = cache.decode_image
 def slow(data, preprocessing):
     if data == (root / "4.bmp").read_bytes():
         (home / "half").touch()
         time.sleep(60)
     return decode(data, preprocessing)
-cache.decode = slow
+cache.decode_image = slow
 """
     process = build(root, home, endless, "80, 80")
     for _ in range(600):

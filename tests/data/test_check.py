@@ -2,22 +2,31 @@
 
 import json
 import re
+import shutil
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mirada.data.check import FORMAT_EXTENSIONS, CheckReport, Finding, Sizes, check
+from mirada.data.check import CheckReport, Sizes, check
 from mirada.data.decode import EXTENSIONS, FORMATS
+from mirada.data.findings import FORMAT_EXTENSIONS, KINDS, Finding, target_findings
 from mirada.data.index import Excluded, Index
 from mirada.data.sources import load_data
 
 
+def noise(name: str, size: tuple[int, int]) -> Image.Image:
+    """An image that no other name has; ``size`` is (width, height)."""
+    rng = np.random.default_rng(list(name.encode()))
+    return Image.fromarray(rng.integers(0, 256, size=(size[1], size[0], 3), dtype=np.uint8))
+
+
 def save(path: Path, size: tuple[int, int] = (20, 10), mode: str = "RGB", **options: object) -> None:
-    """A small image; ``size`` is (width, height)."""
+    """A small image, another one for every path; ``size`` is (width, height)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, "white").save(path, **options)
+    noise(str(path), size).convert(mode).save(path, **options)
 
 
 def index_of(root: Path, *rows: tuple[str, str, int], **changes: object) -> Index:
@@ -83,7 +92,7 @@ def test_files_that_cannot_be_read_are_named_with_the_reason(pets: Path) -> None
         (
             "unreadable",
             "error",
-            "train/cat/text.png: not an image in a format that is read (" + ", ".join(FORMATS) + ")",
+            f"train/cat/text.png: not an image in a format that is read ({', '.join(sorted(FORMAT_EXTENSIONS))})",
         ),
     ]
     assert "truncated" in report.findings[1].message
@@ -112,10 +121,10 @@ def test_a_phone_photo_with_a_second_image_behind_it_is_a_jpeg(pets: Path) -> No
 def test_the_extensions_are_those_that_are_listed_and_mean_what_pillow_says() -> None:
     Image.init()
     known = Image.registered_extensions()
-    assert tuple(FORMAT_EXTENSIONS) == FORMATS
+    assert FORMAT_EXTENSIONS.keys() == {*FORMATS, "DICOM"}
     assert {ending for endings in FORMAT_EXTENSIONS.values() for ending in endings} == EXTENSIONS
-    for kind, endings in FORMAT_EXTENSIONS.items():
-        assert {known[ending] for ending in endings} - {"MPO"} == {kind}
+    for kind in FORMATS:
+        assert {known[ending] for ending in FORMAT_EXTENSIONS[kind]} - {"MPO"} == {kind}
 
 
 def test_tiny_images_are_named(pets: Path) -> None:
@@ -141,7 +150,15 @@ def test_sizes_are_those_of_the_upright_images(tmp_path: Path) -> None:
 def test_a_file_named_twice_is_looked_at_once_and_counted_twice(tmp_path: Path) -> None:
     save(tmp_path / "a.png", (4, 4))
     report = check(index_of(tmp_path, ("a.png", "train", 0), ("a.png", "train", 1), ("a.png", "train", 0)))
-    assert [finding.kind for finding in report.findings] == ["single-image", "tiny"]
+    assert told(report) == [
+        ("single-image", "warning", "dog: a single image: none is left to test on"),
+        (
+            "two-labels",
+            "warning",
+            "a.png: is listed 3 times, but the labels are cat and dog: correct them and keep one",
+        ),
+        ("tiny", "warning", "a.png: is 4 × 4 pixels (width × height); 8 on a side is little already"),
+    ]
     assert report.counts == {"train": {"cat": 2, "dog": 1}}
     assert report.modes == {"RGB": 1}
 
@@ -155,18 +172,15 @@ def test_what_the_folder_source_left_out_is_said_but_not_its_hidden_files(pets: 
 
 
 def test_classes_that_lack_images(tmp_path: Path) -> None:
-    save(tmp_path / "a.png")
+    for name in "abcd":
+        save(tmp_path / f"{name}.png")
     (tmp_path / "bad.png").write_bytes(b"")
-    classes = ("cat", "dog", "eel", "fox")
-    rows = [("a.png", "train", 0)] * 2 + [
-        ("a.png", "test", 1),
-        ("bad.png", "train", 1),
-        ("a.png", "train", 2),
-    ]
-    assert told(check(index_of(tmp_path, *rows, classes=classes))) == [
+    rows = [("a.png", "train", 0), ("b.png", "train", 0), ("c.png", "test", 1), ("d.png", "train", 2)]
+    index = index_of(tmp_path, *rows, ("bad.png", "train", 1), classes=("cat", "dog", "eel", "fox"))
+    assert told(check(index)) == [
+        ("unreadable", "error", "bad.png: the file is empty"),
         ("no-class", "error", "train/dog: no image to train on"),
         ("no-class", "error", "train/fox: no image to train on"),
-        ("unreadable", "error", "bad.png: the file is empty"),
         ("no-class", "warning", "test/cat: no image of this class in this split"),
         ("single-image", "warning", "eel: a single image: none is left to test on"),
     ]
@@ -181,19 +195,21 @@ def test_classes_that_lack_images(tmp_path: Path) -> None:
 )
 def test_fewer_than_two_classes(tmp_path: Path, classes: tuple[str, ...], text: str) -> None:
     save(tmp_path / "a.png")
-    rows = [("a.png", "train", 0 if classes else -1)] * 2
+    save(tmp_path / "b.png")
+    rows = [(name, "train", 0 if classes else -1) for name in ("a.png", "b.png")]
     assert told(check(index_of(tmp_path, *rows, classes=classes))) == [("few-classes", "error", text)]
 
 
 def test_splits_that_lack_images(tmp_path: Path) -> None:
-    save(tmp_path / "a.png")
+    for number in range(4):
+        save(tmp_path / f"{number}.png")
     (tmp_path / "bad.png").write_bytes(b"")
-    good = [("a.png", "train", number % 2) for number in range(4)]
+    good = [(f"{number}.png", "train", number % 2) for number in range(4)]
 
     report = check(index_of(tmp_path, *good, ("bad.png", "test", 0)))
     assert ("no-split", "error", "test: none of its 1 images can be read") in told(report)
 
-    report = check(index_of(tmp_path, *[("a.png", "val", number % 2) for number in range(4)]))
+    report = check(index_of(tmp_path, *[(name, "val", target) for name, _, target in good]))
     assert told(report) == [
         ("no-split", "error", "train: there are no images to train on"),
         ("no-split", "warning", "test: there are no images to test on beside those of val"),
@@ -231,6 +247,7 @@ def test_the_report_goes_through_json(pets: Path) -> None:
                 "severity": "warning",
                 "where": "train/cat/tiny.png",
                 "message": "is 4 × 5 pixels (width × height); 8 on a side is little already",
+                "paths": ["train/cat/tiny.png"],
             }
         ],
         "counts": {"train": {"cat": 3, "dog": 2}, "test": {"cat": 2, "dog": 2}},
@@ -257,8 +274,234 @@ def test_every_odd_image_is_measured_or_named(shared_data: Path) -> None:
     assert len(unreadable) > 20
     assert sum(report.modes.values()) + len(unreadable) == len(paths)
     assert sum(report.counts["train"].values()) == sum(report.modes.values())
-    assert {finding.where for finding in report.findings} <= set(paths)
+    assert {finding.where for finding in report.findings} <= {*paths, ""}
+    assert {path for finding in report.findings for path in finding.paths} <= set(paths)
     assert "truncated" in next(f.message for f in unreadable if f.where == "truncated_image.png")
     for finding in report.findings:
         assert finding.message
-        assert not re.search(r"(Error|Exception|Warning)\b|Traceback|<|0x|\n", finding.message), finding
+        assert not re.search(r"(Error|Exception|Warning)\b|Traceback|<|\b0x|\n", finding.message), finding
+
+
+# --- pictures ---------------------------------------------------------------------------------
+
+
+def test_copies_are_told_by_what_is_wrong_with_them(pets: Path) -> None:
+    """The same bytes: in one split, in two, and under two labels. One finding per picture, the worst of it."""
+    copies = {
+        "train/cat/0.png": ["train/cat/again.png"],
+        "train/cat/1.png": ["test/cat/again.png"],
+        "train/dog/0.png": ["train/cat/wrong.png", "test/cat/wrong.png"],
+    }
+    for source, targets in copies.items():
+        for target in targets:
+            shutil.copy(pets / source, pets / target)
+    report = check(load_data(pets))
+    assert told(report) == [
+        (
+            "two-labels",
+            "warning",
+            "train/cat/wrong.png: has the same content as train/dog/0.png and test/cat/wrong.png, but the labels are "
+            "cat and dog: correct them and keep one; they are divided between train and test, too",
+        ),
+        (
+            "leak",
+            "warning",
+            "train/cat/1.png: has the same content as test/cat/again.png, divided between train and test: the result "
+            "will be too good; keep them in one split",
+        ),
+        (
+            "duplicate",
+            "warning",
+            "train/cat/0.png: has the same content as train/cat/again.png: it counts more than once; keep one, or see "
+            "that no split divides them",
+        ),
+    ]
+    assert report.findings[0].paths == ("train/cat/wrong.png", "train/dog/0.png", "test/cat/wrong.png")
+
+
+def test_the_same_picture_in_another_file_is_found(pets: Path) -> None:
+    picture = noise("scene", (12, 9)).resize((150, 110), Image.Resampling.BICUBIC)
+    picture.save(pets / "train" / "cat" / "scene.png")
+    picture.resize((90, 66)).save(pets / "train" / "dog" / "scene.jpg", quality=50)
+    (finding,) = check(load_data(pets)).findings
+    assert (finding.kind, finding.paths) == ("two-labels", ("train/cat/scene.png", "train/dog/scene.jpg"))
+    assert "looks the same as train/dog/scene.jpg, but the labels are cat and dog" in finding.message
+
+
+def test_a_picture_with_two_numbers(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    shutil.copy(tmp_path / "a.png", tmp_path / "b.png")
+    rows = [("a.png", "train", 120), ("b.png", "train", 132)]
+    changes = {"task": "regression", "unit": "months", "classes": ()}
+    (finding,) = check(index_of(tmp_path, *rows, **changes)).findings
+    assert "the labels are 120 months and 132 months" in finding.message
+    rows = [("a.png", "train", 120), ("b.png", "train", 120)]
+    assert [finding.kind for finding in check(index_of(tmp_path, *rows, **changes)).findings] == ["duplicate"]
+
+
+def test_images_without_a_picture(pets: Path) -> None:
+    folder = pets / "train" / "cat"
+    Image.new("RGB", (40, 30), (10, 200, 30)).save(folder / "green.png")
+    values = np.random.default_rng(0).integers(0, 16, (50, 50), dtype=np.uint8)
+    Image.fromarray(values).save(folder / "black.png")
+    Image.fromarray(255 - values).save(folder / "white.png")
+    values[:2, :2] = 255  # 4 of 2,500 pixels are more than a thousandth
+    Image.fromarray(values).save(folder / "star.png")
+    Image.fromarray(np.where(np.arange(64).reshape(8, 8) > 60, 40, 0).astype(np.uint8)).save(
+        folder / "thin.png"
+    )
+    advice = "there is no picture to learn from; remove it, or find out how it came about"
+    assert told(check(load_data(pets))) == [
+        (
+            "flat",
+            "warning",
+            f"train/cat/black.png: is nearly black (999 of 1,000 pixels are below 16 of 255): {advice}",
+        ),
+        ("flat", "warning", f"train/cat/green.png: all its pixels are the same: {advice}"),
+        (
+            "flat",
+            "warning",
+            f"train/cat/white.png: is nearly white (999 of 1,000 pixels are above 239 of 255): {advice}",
+        ),
+    ]
+
+
+def test_turned_files_are_one_note_and_no_reason_to_fail(pets: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    save(pets / "train" / "cat" / "phone.jpg", exif=turned)
+    report = check(load_data(pets))
+    (finding,) = report.findings
+    assert report.ok and report.to_dict()["ok"]
+    assert (finding.kind, finding.severity, finding.paths) == ("rotated", "info", ("train/cat/phone.jpg",))
+    turned[0x0112] = 1
+    save(pets / "train" / "cat" / "phone.jpg", exif=turned)
+    assert check(load_data(pets)).findings == ()
+
+
+def test_sizes_and_shapes_far_from_the_others(tmp_path: Path) -> None:
+    names = {"huge.png": (400, 300), "strip.png": (120, 10), "fine.png": (60, 30)}
+    for number in range(9):
+        names[f"{number}.png"] = (40, 30)
+    for name, size in names.items():
+        save(tmp_path / name, size)
+    rows = [(name, "train", number % 2) for number, name in enumerate(names)]
+    found = check(index_of(tmp_path, *rows)).findings
+    assert [(finding.kind, finding.where) for finding in found] == [
+        ("extreme-size", "huge.png"),
+        ("extreme-shape", "strip.png"),
+    ]
+    assert (
+        "is 400 × 300 pixels (width × height), while the longer side of most is about 40" in found[0].message
+    )
+    few = [row for row in rows if row[0] in ("huge.png", "strip.png", "0.png", "1.png")]
+    assert check(index_of(tmp_path, *few)).ok  # among so few there is no rule
+
+
+# --- splits, classes, targets -----------------------------------------------------------------
+
+
+def test_a_group_in_two_splits_is_named_by_its_code(tmp_path: Path) -> None:
+    for number in range(6):
+        save(tmp_path / f"{number}.png")
+    splits = ("train", "train", "train", "val", "test", "test")
+    rows = [(f"{number}.png", split, number % 2) for number, split in enumerate(splits)]
+    groups = ("Ann", "Ann", "Bob", "Cy", "Ann", "")
+    (finding,) = [f for f in check(index_of(tmp_path, *rows, groups=groups)).findings if f.kind != "no-class"]
+    code = blake2b(b"Ann", digest_size=6).hexdigest()
+    assert str(finding) == (
+        f"group {code}: has images in several splits (2 in train and 1 in test), so what is learnt of it leaks; keep "
+        f"it in one split"
+    )
+    assert finding.paths == ("0.png", "1.png", "4.png")
+    assert "Ann" not in json.dumps(check(index_of(tmp_path, *rows, groups=groups)).to_dict())
+
+
+def test_unequal_classes(tmp_path: Path) -> None:
+    for number in range(22):
+        save(tmp_path / f"{number}.png")
+    rows = [(f"{number}.png", "train", int(number < 2)) for number in range(22)]
+    (finding,) = check(index_of(tmp_path, *rows)).findings
+    assert str(finding) == (
+        "dog: 2 training images, 10 times fewer than the 20 of cat: weight the classes, and judge by the balanced "
+        "accuracy"
+    )
+    assert check(index_of(tmp_path, *rows[:-1])).ok
+
+
+def numbers_of(values: object, **changes: object) -> Index:
+    """An index of numbers in months, without files."""
+    targets = np.asarray(values, dtype=np.float64)
+    rows = [(f"{row}.png", "train", 0) for row in range(len(targets))]
+    changes = {"targets": targets, "task": "regression", "unit": "months", "classes": ()} | changes
+    return index_of(Path("nowhere"), *rows, **changes)
+
+
+def targets_told(values: object, **changes: object) -> list[str]:
+    return [str(finding) for finding in target_findings(numbers_of(values, **changes))]
+
+
+def test_targets_unlike_the_others() -> None:
+    ages = np.random.default_rng(0).uniform(20, 230, 200).round(3)
+    assert targets_told(ages) == []
+    ages[[3, 7]] = 9999, -1
+    low, high = np.quantile(ages, (0.25, 0.75))
+    usual = f"(half of them: {low:,.4g} to {high:,.4g})"
+    assert targets_told(ages) == [
+        f"3.png: its target, 9,999 months, is unlike the others {usual}; check it",
+        f"7.png: its target, -1 months, is unlike the others {usual}; check it",
+    ]
+
+
+def test_what_is_only_spread_widely_is_not_told() -> None:
+    rng = np.random.default_rng(0)
+    for values in (
+        rng.lognormal(sigma=1.5, size=500),
+        rng.normal(size=500),
+        np.r_[np.zeros(400), 1.0],
+        [np.nan] * 20,
+    ):
+        assert targets_told(values) == []
+    half = np.r_[rng.normal(size=100), rng.normal(50, 1, size=20)]  # two kinds, not a few mistakes
+    assert targets_told(half) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (np.r_[np.arange(12, 240, 12), np.arange(13, 25)], "20 of 31 targets (65%) are multiples of 12 months"),
+        (np.r_[np.arange(0.5, 20, 0.5), 1.3, 2.7], "39 of 41 targets (95%) are multiples of 0.5 months"),
+        (np.r_[np.arange(12, 240, 12), np.arange(13, 40)], ""),  # 21 of 46
+        (np.arange(1, 100), ""),
+        (np.arange(0, 5).repeat(9), ""),  # marks from 0 to 4
+        (np.full(40, 60), ""),
+        (np.r_[np.zeros(90), np.arange(1, 30)], ""),
+        (np.random.default_rng(0).random(60), ""),
+        (np.full(20, 1e300), ""),
+    ],
+)  # fmt: skip
+def test_rounded_targets(values: object, told: str) -> None:
+    found = [text for text in targets_told(values) if "multiples" in text]
+    assert len(found) == bool(told)
+    assert all(text.startswith(told) for text in found)
+
+
+def test_several_targets_are_named() -> None:
+    values = np.stack([np.random.default_rng(0).uniform(1, 2, 40), np.arange(10, 410, 10)], axis=1)
+    (said,) = targets_told(values, target_names=("width", "weight"))
+    assert said.startswith("weight: 40 of 40 targets (100%) are multiples of 10 months")
+
+
+def test_the_bone_ages_are_rounded_to_years_and_no_hand_is_there_twice(shared_data: Path) -> None:
+    report = check(load_data(shared_data / "boneage" / "boneage.csv", target="boneage", image="filename"))
+    assert [finding.kind for finding in report.findings] == ["rounded-target"]
+    assert report.findings[0].message.startswith("281 of 480 targets (59%) are multiples of 12")
+
+
+def test_every_kind_of_finding_has_a_heading_and_the_worst_comes_first(pets: Path) -> None:
+    shutil.copy(pets / "train/cat/0.png", pets / "test/dog/copy.png")
+    (pets / "train" / "cat" / "bad.png").touch()
+    save(pets / "train" / "cat" / "wrong.jpg", format="PNG")
+    kinds = [finding.kind for finding in check(load_data(pets)).findings]
+    assert kinds == ["unreadable", "two-labels", "wrong-extension"]
+    assert kinds == sorted(kinds, key=list(KINDS).index)

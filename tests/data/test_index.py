@@ -1,5 +1,6 @@
 """The table of samples: rows, parts, what is left out, and columns that do not fit together."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,44 @@ def test_columns_of_different_lengths_are_refused() -> None:
 def test_an_unknown_split_is_refused() -> None:
     with pytest.raises(DataError, match=r"^A split is called train, val or test\. Got dev, holdout\.$"):
         Index(root=Path(), paths=("1", "2"), targets=np.array([0, 0]), splits=np.array(["holdout", "dev"]))
+
+
+BESIDE = replace(
+    INDEX,
+    groups=("p", "p", "q", "r"),
+    covariates=np.array([[1.0], [0.0], [1.0], [0.0]]),
+    covariate_names=("male",),
+    notes=("target: kind",),
+)
+
+
+def test_what_is_known_beside_the_images_goes_with_its_row() -> None:
+    part = BESIDE.take([3, 0])
+    assert part.groups == ("r", "p")
+    assert part.covariates.tolist() == [[0.0], [1.0]]
+    assert part.without([Excluded("a/1.png", "damaged")]).groups == ("r",)
+    assert (part.covariate_names, part.notes) == (("male",), ("target: kind",))
+    assert INDEX.covariates.shape == (4, 0)
+
+
+def test_the_origin_is_the_source_or_else_the_root() -> None:
+    assert INDEX.origin == Path("data")
+    assert replace(INDEX, source=Path("data/table.csv")).origin == Path("data/table.csv")
+
+
+def test_what_has_not_one_row_for_each_image_is_refused() -> None:
+    with pytest.raises(DataError, match=r"^The covariates of an Index must be \(4, 1\)\. Got \(3, 1\)\.$"):
+        replace(BESIDE, covariates=np.zeros((3, 1)))
+    with pytest.raises(DataError, match=r"must be none or one per row\. Got 2 groups and 4 paths\.$"):
+        replace(BESIDE, groups=("p", "q"))
+
+
+def test_several_targets_are_counted_as_one() -> None:
+    index = Index(
+        root=Path(),
+        paths=("1", "2"),
+        targets=np.ones((2, 3)),
+        splits=np.array(["train", "val"]),
+        task="regression",
+    )
+    assert index.counts() == {"train": {"value": 1}, "val": {"value": 1}}

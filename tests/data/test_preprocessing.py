@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mirada.data import preprocessing as module
@@ -13,8 +14,22 @@ GREY = {"mode": "L", "mean": (0.5,), "std": (0.25,)}
 
 
 def test_it_survives_json() -> None:
-    for value in (Preprocessing(), Preprocessing(size=(48, 64), policy="pad", **GREY)):  # type: ignore[arg-type]
+    deep = Preprocessing(size=(48, 64), policy="pad", depth=16, window="1%..99%", clahe=2.5, **GREY)  # type: ignore[arg-type]
+    for value in (Preprocessing(), deep):
         assert Preprocessing.from_dict(json.loads(json.dumps(value.to_dict()))) == value
+
+
+def test_a_model_from_before_windows_is_read_as_it_was_trained() -> None:
+    """Its 16-bit images were seen by their type's full range."""
+    old = {"mode": "L", "size": [32, 32], "policy": "pad", "mean": [0.5], "std": [0.25]}
+    value = Preprocessing.from_dict(old)
+    assert (value.depth, value.window, value.clahe) == (8, "full", 0)
+    assert (value.size, value.policy, value.mean) == ((32, 32), "pad", (0.5,))
+
+
+def test_the_type_of_a_pixel_follows_the_depth() -> None:
+    assert Preprocessing().dtype == np.uint8
+    assert Preprocessing(depth=16).dtype == np.uint16
 
 
 def test_channels_follow_the_mode() -> None:
@@ -28,10 +43,19 @@ def test_the_key_names_what_decides_a_pixel_and_nothing_else(monkeypatch: pytest
     grey = Preprocessing(**GREY)  # type: ignore[arg-type]
     keys = {
         value.decode_key
-        for value in (base, replace(base, size=(224, 225)), replace(base, policy="crop"), grey)
+        for value in (
+            base,
+            replace(base, size=(224, 225)),
+            replace(base, policy="crop"),
+            replace(base, depth=16),
+            replace(base, window="full"),
+            replace(base, clahe=2),
+            grey,
+        )
     }
+    assert replace(base, clahe=2).decode_key == replace(base, clahe=2.0).decode_key
     monkeypatch.setattr(module, "DECODER_VERSION", module.DECODER_VERSION + 1)
-    assert len(keys | {base.decode_key}) == 5
+    assert len(keys | {base.decode_key}) == 8
 
 
 @pytest.mark.parametrize(
@@ -39,6 +63,19 @@ def test_the_key_names_what_decides_a_pixel_and_nothing_else(monkeypatch: pytest
     [
         ({"mode": "CMYK"}, '`mode` of Preprocessing must be "L" (grey) or "RGB". Got \'CMYK\'.'),
         ({"policy": "fit"}, '`policy` of Preprocessing must be "crop", "pad" or "stretch". Got \'fit\'.'),
+        ({"depth": 12}, "`depth` of Preprocessing must be 8 or 16 (bits). Got 12."),
+        *(
+            (
+                {"clahe": limit},
+                f"`clahe` of Preprocessing must be 0 (off) or a clip limit of at least 1. Got {limit!r}.",
+            )
+            for limit in (0.5, -1, float("nan"), float("inf"))
+        ),
+        (
+            {"window": "bright"},
+            '`window` must be "auto", "full", "file", two percentiles such as "1%..99%" or two values such as '
+            '"-200..400", the lower first. Got "bright".',
+        ),
         *(
             (
                 {"size": size},

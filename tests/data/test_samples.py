@@ -9,9 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from mirada.data.check import check
+from mirada.data.hands import Hand, draw_hand, finger_share, write_ages
 from mirada.data.samples import SAMPLES, draw_shape, write_digits, write_shapes
 from mirada.data.sources import load_data
 from mirada.errors import DataError, InvalidArgument
@@ -167,7 +171,100 @@ def test_shapes_refuse_what_cannot_be_drawn(tmp_path: Path, arguments: dict[str,
     assert list(tmp_path.iterdir()) == []
 
 
-# --- both ---------------------------------------------------------------------------------------------------
+# --- ages ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ages") / "ages"
+    assert write_ages(folder, count=160, size=64) == 160
+    return folder
+
+
+def test_the_table_of_ages_is_understood_without_a_word(ages: Path) -> None:
+    index = load_data(ages)
+    assert (len(index), index.task, index.unit, index.excluded) == (160, "regression", "months", ())
+    assert index.targets.min() >= 12 and index.targets.max() <= 216
+    assert np.ptp(index.targets) > 180
+    assert {pixels(index.path(row)).shape for row in range(len(index))} == {(64, 64)}
+    assert "seed 0" in (ages / "README.txt").read_text(encoding="utf-8")
+
+
+def test_every_third_patient_has_two_images_of_one_age_and_sex(ages: Path) -> None:
+    index = load_data(ages, target="age", group="patient", covariates="male")
+    both = [
+        rows for name in set(index.groups) if len(rows := np.flatnonzero(np.array(index.groups) == name)) == 2
+    ]
+    assert len(set(index.groups)) == 120
+    assert len(both) == 40
+    assert all(np.ptp(index.targets[rows]) == 0 == np.ptp(index.covariates[rows]) for rows in both)
+    assert 0.35 < index.covariates.mean() < 0.65
+
+
+def shape_of(picture: NDArray[np.uint8]) -> list[float]:
+    """The hand's outline in numbers that neither its place, rotation, size nor brightness change much."""
+    inside = ndimage.gaussian_filter(picture.astype(float), 0.7) > 0.33 * np.percentile(picture, 97)
+    y, x = np.nonzero(inside)
+    edge = (inside & ~ndimage.binary_erosion(inside)).sum()
+    hull = inside & (ndimage.uniform_filter(inside.astype(float), 5) < 0.7)
+    spread = np.sqrt(np.linalg.eigvalsh(np.cov(x, y)))
+    return [spread[1] / spread[0], spread[1] / len(x) ** 0.5, edge / len(x) ** 0.5, hull.sum() / len(x)]
+
+
+def test_the_picture_tells_the_age(ages: Path) -> None:
+    index = load_data(ages)
+    shapes = np.array([shape_of(pixels(index.path(row))) for row in range(len(index))])
+    model = make_pipeline(StandardScaler(), PolynomialFeatures(2), Ridge(1.0))
+    guesses = cross_val_predict(model, shapes, index.targets, cv=KFold(8, shuffle=True, random_state=0))
+    mean_error = np.abs(index.targets - index.targets.mean()).mean()
+    assert np.abs(guesses - index.targets).mean() < 0.75 * mean_error
+
+
+def test_only_the_sex_tells_a_girl_from_a_boy_two_years_older() -> None:
+    girl, boy = Hand(100, male=False, left=False, lead=3.0), Hand(124, male=True, left=False, lead=3.0)
+    drawn = [np.asarray(draw_hand(hand, np.random.default_rng(5), size=64)) for hand in (girl, boy)]
+    np.testing.assert_array_equal(*drawn)
+    older = np.asarray(draw_hand(girl._replace(age=160), np.random.default_rng(5), size=64))
+    assert older.mean() > drawn[0].mean() + 1
+
+
+def test_fingers_grow_with_age_and_later_in_boys() -> None:
+    girl, boy = Hand(100, male=False, left=False, lead=0.0), Hand(100, male=True, left=False, lead=0.0)
+    assert finger_share(girl) == pytest.approx(finger_share(boy._replace(age=124)))
+    assert finger_share(girl._replace(age=101)) - finger_share(girl) == pytest.approx(0.55 / 204)
+    assert finger_share(girl._replace(lead=5.0)) == pytest.approx(finger_share(girl._replace(age=105)))
+
+
+def test_a_hand_depends_on_seed_and_number_alone_and_fits_the_picture(ages: Path, tmp_path: Path) -> None:
+    write_ages(tmp_path / "few", count=20, size=64)
+    few, many = contents(tmp_path / "few"), contents(ages)
+    assert all(few[name] == many[name] for name in few if name.endswith(".png"))
+    assert many["ages.csv"].startswith(few["ages.csv"])
+    write_ages(tmp_path / "other", count=20, size=64, seed=1)
+    assert contents(tmp_path / "other")["ages.csv"] != few["ages.csv"]
+    for seed in range(30):  # the oldest girls have the longest fingers
+        hand = Hand(216, male=False, left=bool(seed % 2), lead=10.0)
+        picture = np.asarray(draw_hand(hand, np.random.default_rng(seed), size=96)).astype(float)
+        flesh = ndimage.gaussian_filter(picture, 1) > 0.33 * np.percentile(picture, 97)
+        assert not flesh[0].any() and not flesh[:70, [0, -1]].any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"count": 19}, "`count` of write_ages must be an integer ≥ 20. Got 19."),
+        ({"size": 47}, "`size` of write_ages must be an integer ≥ 48. Got 47."),
+        ({"seed": -1}, "`seed` of write_ages must be an integer ≥ 0. Got -1."),
+    ],
+)
+def test_ages_refuse_what_cannot_be_drawn(tmp_path: Path, arguments: dict[str, int], text: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        write_ages(tmp_path / "ages", **arguments)
+    assert str(caught.value) == text
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- all ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
@@ -219,6 +316,8 @@ def test_progress_is_told_to_the_end(tmp_path: Path) -> None:
     assert events[-1] == {"event": "progress", "what": "writing", "done": 220, "total": 220}
 
 
-def test_the_samples_pass_the_check(digits: Path, shapes: Path) -> None:
+def test_the_samples_pass_the_check(digits: Path, shapes: Path, tmp_path: Path) -> None:
     assert check(load_data(digits)).findings == ()
     assert check(load_data(shapes)).findings == ()
+    write_ages(tmp_path / "ages", count=120)
+    assert check(load_data(tmp_path / "ages")).findings == ()

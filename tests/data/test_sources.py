@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mirada.data import sources
+from mirada.data import folders
 from mirada.data.index import Excluded
 from mirada.data.sources import load_data, require_images
 from mirada.errors import DataError
@@ -146,9 +146,10 @@ def test_a_class_that_the_model_does_not_know_names_both_sides(tmp_path: Path) -
 
 
 def test_a_missing_folder_or_a_file_in_its_place(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "gone") == "ROOT: expected a folder of images, found nothing there."
+    expected = "expected a folder of images, a table (.csv, .tsv, .txt), or an IDX or .npz file"
+    assert refusal(tmp_path / "gone") == f"ROOT: {expected}; found nothing there."
     (tmp_path / "data.zip").touch()
-    assert refusal(tmp_path / "data.zip") == "ROOT: expected a folder of images, found a file there."
+    assert refusal(tmp_path / "data.zip") == f"ROOT: {expected}; found a .zip file there."
 
 
 @pytest.mark.parametrize("names", [(), ("1.png",), ("train/1.png", "test/2.png"), (".hidden/1.png",)])
@@ -220,7 +221,7 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 
-    monkeypatch.setattr(sources.os, "scandir", guarded)
+    monkeypatch.setattr(folders.os, "scandir", guarded)
     assert refusal(tmp_path) == "ROOT/b: cannot be listed (permission denied)."
 
 
@@ -234,3 +235,53 @@ def test_regression_needs_two_training_images(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"at least 2 training images are needed; 1 can be used\.$"):
         require_images(index)
     require_images(index.take([0, 0]))
+
+
+# --- numbers and patients -----------------------------------------------------------------------------------
+
+
+def test_folders_named_by_numbers_can_be_taken_as_numbers(tmp_path: Path) -> None:
+    touch(tmp_path, "10/1.png", "2.5/1.png", "2.5/2.png")
+    index = load_data(tmp_path, task="regression")
+    assert (index.task, index.classes, index.targets.tolist()) == ("regression", (), [10.0, 2.5, 2.5])
+    touch(tmp_path, "old/1.png")
+    with pytest.raises(DataError, match=r'for regression every class must be a number, and one is "old"\.$'):
+        load_data(tmp_path, task="regression")
+
+
+def test_a_folder_with_one_table_and_one_folder_is_that_table(tmp_path: Path) -> None:
+    touch(tmp_path, "images/1.png", "images/2.png")
+    (tmp_path / "labels.csv").write_text("file,kind\nimages/1.png,a\nimages/2.png,b\n")
+    assert load_data(tmp_path).source == tmp_path / "labels.csv"
+    touch(tmp_path, "other/1.png")
+    assert load_data(tmp_path).classes == ("images", "other")
+
+
+def test_the_patients_of_dicom_files_are_the_groups(tmp_path: Path) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    def scan(name: str, patient: str, frames: int) -> None:
+        data = pydicom.Dataset()
+        data.file_meta = pydicom.dataset.FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        data.SOPClassUID = data.SOPInstanceUID = "1.2.3"
+        data.PatientID, data.Rows, data.Columns, data.NumberOfFrames = patient, 2, 2, frames
+        data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 0
+        data.BitsAllocated = data.BitsStored = 8
+        data.PixelData = bytes(4 * frames)
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        data.save_as(tmp_path / name, enforce_file_format=True)
+
+    for name, patient, frames in (("a/1.dcm", "Meier", 1), ("a/2.dcm", "Huber", 3), ("b/1.dcm", "Meier", 1)):
+        scan(name, patient, frames)
+    touch(tmp_path, "b/2.png", "b/3.dcm")
+    index = load_data(tmp_path)
+    first, other, again, *alone = index.groups
+    assert first == again != other
+    assert alone == ["b/2.png", "b/3.dcm"]
+    assert not any(name in f"{index.groups}{index.notes}" for name in ("Meier", "Huber"))
+    assert index.notes == (
+        "frames: 1 files have several; of a/2.dcm, frame 1 of 3 is used (counted from 0; a/2.dcm#0 names another)",
+        "group: the patient of the DICOM files, 2 patients",
+    )

@@ -1,7 +1,10 @@
-"""Parts set aside: stratified, disjoint, complete, and the same for the same seed."""
+"""Parts set aside: stratified, disjoint, complete, no group divided, and the same for the same seed."""
 
 import csv
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirada.data.index import Index
-from mirada.data.splits import complete_splits, save_splits, set_aside
+from mirada.data.splits import (
+    complete_splits,
+    divided_groups,
+    group_code,
+    k_fold,
+    read_splits,
+    save_splits,
+    set_aside,
+)
+from mirada.errors import DataError, InvalidArgument
 
 
 def classes_of(*sizes: int) -> Index:
@@ -179,3 +191,234 @@ def test_numbers_are_saved_to_the_last_digit_and_no_target_is_empty(tmp_path: Pa
     index.targets[1] = -1
     save_splits(index, tmp_path / "splits.csv")
     assert [row[2] for row in read(tmp_path / "splits.csv")[1:]] == ["c0", ""]
+
+
+def test_whatever_there_is_to_know_is_saved(tmp_path: Path) -> None:
+    index = replace(
+        values_of([[1.5, 2.0], [float("nan"), 4.0]]),
+        target_names=("width", "height"),
+        groups=("Ann", ""),
+        covariates=np.array([[1.0, 70.5], [0.0, 80.0]]),
+        covariate_names=("male", "weight"),
+    )
+    save_splits(index, tmp_path / "splits.csv")
+    code = blake2b(b"Ann", digest_size=6).hexdigest()
+    assert read(tmp_path / "splits.csv") == [
+        ["path", "split", "width", "height", "group", "male", "weight"],
+        ["0.png", "train", "1.5", "2.0", code, "1.0", "70.5"],
+        ["1.png", "train", "", "4.0", "", "0.0", "80.0"],
+    ]
+
+
+# --- groups -----------------------------------------------------------------------------------
+
+
+def grouped(seed: int, groups: int, largest: int, *, numeric: bool = False) -> Index:
+    """Up to ``largest`` images of each of so many groups; a class or an age of each, mostly the group's own."""
+    rng = np.random.default_rng(seed)
+    of_row = np.repeat(np.arange(groups), rng.integers(1, largest + 1, groups))
+    if numeric:
+        index = values_of(rng.uniform(0, 200, groups)[of_row] + rng.normal(size=len(of_row)))
+    else:
+        targets = np.where(rng.random(len(of_row)) < 0.9, rng.integers(0, 3, groups)[of_row], 0)
+        paths = tuple(f"{row}.png" for row in range(len(of_row)))
+        splits = np.full(len(of_row), "train", dtype="<U5")
+        index = Index(root=Path("data"), paths=paths, targets=targets, splits=splits, classes=("a", "b", "c"))
+    return replace(index, groups=tuple(f"patient {number}" for number in of_row))
+
+
+def shuffled(index: Index, seed: int) -> Index:
+    return index.take(np.random.default_rng(seed).permutation(len(index)))
+
+
+def by_path(index: Index) -> dict[str, str]:
+    return dict(zip(index.paths, index.splits.tolist(), strict=True))
+
+
+Data = st.builds(grouped, st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 8), numeric=st.booleans())
+
+
+@settings(max_examples=80, deadline=None)
+@given(Data, st.floats(0.05, 0.6), st.integers(0, 99))
+def test_no_group_is_divided_and_the_order_does_not_matter(index: Index, fraction: float, seed: int) -> None:
+    fractions = {"val_fraction": fraction, "test_fraction": fraction / 2, "seed": seed}
+    complete, note = complete_splits(index, **fractions)
+    assert divided_groups(complete) == {}
+    assert note.startswith(f"Set aside, stratified, no group divided, with seed {seed}: ")
+    assert complete.paths == index.paths
+    assert set(complete.splits.tolist()) <= {"train", "val", "test"}
+    assert "train" in complete.splits
+    assert by_path(complete_splits(shuffled(index, seed), **fractions)[0]) == by_path(complete)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.booleans(), st.sampled_from([0.15, 0.2, 0.4]))
+def test_the_share_is_as_near_as_groups_allow(seed: int, numeric: bool, fraction: float) -> None:
+    """Within half a group for each class, or for all numbers."""
+    index = grouped(seed, 120, 6, numeric=numeric)
+    chosen = len(set_aside(index, split="val", fraction=fraction, seed=seed).rows("val"))
+    assert abs(chosen - fraction * len(index)) <= (1 if numeric else 3) * (6 / 2 + 0.5)
+
+
+def test_classes_and_ranges_keep_their_shares_when_groups_are_drawn() -> None:
+    index = grouped(0, 900, 3)
+    val = set_aside(index, split="val", fraction=0.2, seed=0)
+    for number in range(3):
+        of_class = index.targets == number
+        assert (val.splits[of_class] == "val").mean() == pytest.approx(0.2, abs=0.04)
+    index = grouped(0, 900, 3, numeric=True)
+    drawn = set_aside(index, split="val", fraction=0.2, seed=0).splits == "val"
+    for low in range(0, 200, 25):
+        here = (index.targets >= low) & (index.targets < low + 25)
+        assert drawn[here].mean() == pytest.approx(0.2, abs=0.05)
+
+
+def test_a_class_with_few_groups_gives_one_and_keeps_one() -> None:
+    index = replace(
+        classes_of(30, 8, 5), groups=tuple(["a", "b", "c"] * 10 + ["d"] * 6 + ["e"] * 2 + ["f"] * 5)
+    )
+    val = set_aside(index, split="val", fraction=0.2, seed=0)
+    held = {group for group, split in zip(index.groups, val.splits, strict=True) if split == "val"}
+    assert len(held & {"a", "b", "c"}) == 1  # each is a third, nearer to a fifth than none
+    assert held - {"a", "b", "c"} == {"e"}  # the smaller one; and "f" is the only one of its class
+
+
+def test_an_empty_group_and_a_file_named_twice() -> None:
+    index = replace(classes_of(40), groups=("",) * 40)
+    alone = set_aside(replace(index, groups=()), split="val", fraction=0.25, seed=0)
+    np.testing.assert_array_equal(set_aside(index, split="val", fraction=0.25, seed=0).splits, alone.splits)
+    twice = replace(index, groups=(), paths=tuple(f"{row // 2}.png" for row in range(40)))
+    for seed in range(20):
+        drawn = set_aside(twice, split="val", fraction=0.25, seed=seed)
+        assert len(drawn.rows("val")) == 10
+        assert (drawn.splits[::2] == drawn.splits[1::2]).all()
+
+
+@pytest.mark.parametrize("make", [lambda n: classes_of(n, n // 4), lambda n: grouped(0, n // 3, 4)])
+def test_files_that_come_later_move_few_others(make: Callable[[int], Index]) -> None:
+    index = make(1000)
+    fewer = index.take(np.random.default_rng(0).permutation(len(index))[: round(0.98 * len(index))])
+    after, before = (
+        by_path(complete_splits(part, val_fraction=0.2, test_fraction=0.15, seed=0)[0])
+        for part in (index, fewer)
+    )
+    assert sum(after[path] != split for path, split in before.items()) < 0.02 * len(index)
+
+
+def test_groups_that_the_data_itself_divides_are_left_and_said() -> None:
+    index = replace(classes_of(4, 4), groups=("Ann", "Ann", "Bob", "Bob", "Cy", "Cy", "", ""))
+    index.splits[[0, 4, 6]], index.splits[5] = "test", "val"
+    complete, note = complete_splits(index, val_fraction=0.2, test_fraction=0.2, seed=0)
+    assert complete is index
+    assert {group: rows.tolist() for group, rows in divided_groups(index).items()} == {
+        "Ann": [0, 1],
+        "Cy": [4, 5],
+    }
+    assert note == (
+        "The splits are the data set's own. 2 groups have images in several of its own splits, so results are too "
+        'good; "mirada check" names them.'
+    )
+    index.splits[5] = "train"
+    index.splits[4] = "train"
+    assert "One group has images" in complete_splits(index, val_fraction=0.2, test_fraction=0.2, seed=0)[1]
+
+
+def test_the_code_of_a_group() -> None:
+    assert group_code("") == ""
+    assert group_code("Ann") == blake2b(b"Ann", digest_size=6).hexdigest() != group_code("ann")
+
+
+# --- folds ------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(Data, st.integers(2, 7), st.integers(0, 99))
+def test_every_row_is_in_one_fold(index: Index, k: int, seed: int) -> None:
+    folds = [k_fold(index, k=k, fold=fold, seed=seed) for fold in range(k)]
+    held = np.sum([part.splits == "test" for part in folds], axis=0)
+    assert (held == 1).all()
+    assert all(divided_groups(part) == {} for part in folds)
+    again = k_fold(shuffled(index, seed), k=k, fold=k - 1, seed=seed)
+    assert by_path(again) == by_path(folds[-1])
+    if len(set(index.groups)) >= k and index.task == "regression":
+        assert all(len(part.rows("test")) for part in folds)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=5), st.integers(2, 7), st.integers(0, 99))
+def test_folds_differ_by_one_image_of_a_class_at_most(counts: list[int], k: int, seed: int) -> None:
+    index = classes_of(*counts)
+    table = np.array([sizes(k_fold(index, k=k, fold=fold, seed=seed), "test") for fold in range(k)])
+    assert (table.max(axis=0) - table.min(axis=0) <= 1).all()
+    assert table.sum(axis=0).tolist() == counts
+
+
+def test_folds_of_a_number_each_cover_its_range() -> None:
+    index = values_of(np.random.default_rng(0).lognormal(size=103))
+    ranks = np.argsort(np.argsort(index.targets))
+    for fold in range(5):
+        rows = k_fold(index, k=5, fold=fold, seed=0).rows("test")
+        assert len(rows) in (20, 21)
+        assert np.histogram(ranks[rows], bins=4, range=(0, 103))[0].min() >= 3
+    other = k_fold(index, k=5, fold=0, seed=1).rows("test")
+    assert set(other) != set(k_fold(index, k=5, fold=0, seed=0).rows("test"))
+
+
+def test_a_fold_leaves_the_rest_to_training_and_validation() -> None:
+    fold = k_fold(classes_of(50, 50), k=5, fold=2, seed=0)
+    complete, note = complete_splits(fold, val_fraction=0.25, test_fraction=0.5, seed=0)
+    assert sizes(complete, "test") == [10, 10] and sizes(complete, "val") == [10, 10]
+    assert "for the test" not in note
+    own = classes_of(50, 50)
+    own.splits[:5] = "test"
+    fold = k_fold(own, k=5, fold=0, seed=0, split="val")
+    assert sizes(fold, "test") == [5, 0] and sizes(fold, "val") == [9, 10]
+    with pytest.raises(DataError, match="data: has a test split of 5 images"):
+        k_fold(own, k=5, fold=0, seed=0)
+
+
+@pytest.mark.parametrize(("k", "fold"), [(1, 0), (5, 5), (5, -1), (0, 0)])
+def test_folds_that_are_not_there(k: int, fold: int) -> None:
+    with pytest.raises(InvalidArgument, match=f"Got {k} and {fold}"):
+        k_fold(classes_of(9, 9), k=k, fold=fold, seed=0)
+
+
+# --- splits read again ------------------------------------------------------------------------
+
+
+def test_saved_splits_are_applied_again(tmp_path: Path) -> None:
+    index, _ = complete_splits(grouped(0, 40, 4), val_fraction=0.25, test_fraction=0.25, seed=3)
+    save_splits(index, tmp_path / "splits.csv")
+    fresh = shuffled(grouped(0, 40, 4), 1)
+    assert by_path(read_splits(tmp_path / "splits.csv", fresh)) == by_path(index)
+    fewer = index.take(range(2, len(index)))
+    save_splits(fewer, tmp_path / "splits.csv")
+    read = read_splits(tmp_path / "splits.csv", index)
+    assert by_path(read) == by_path(fewer)
+    assert [(item.path, item.reason) for item in read.excluded] == [
+        (path, "splits.csv does not name it") for path in ("0.png", "1.png")
+    ]
+    assert by_path(read_splits(tmp_path / "splits.csv", read)) == by_path(fewer)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,split\n0/0.png,train\nx.png,val\ny.png,val\n", "names 2 files that are not in data, x.png first. Use"),
+        ("path,target\n0/0.png,cat\n", "expected a CSV with the columns path and split; its first line has path, tar"),
+        ("", "expected a CSV with the columns path and split; its first line has nothing."),
+        ("path,split\n0/0.png,holdout\n", ', line 2: a split is train, val or test. Got "holdout".'),
+        ("path,split\n0/0.png\n", ', line 2: a split is train, val or test. Got "None".'),
+        ("path,split\n0/0.png,val\n0/0.png,test\n", ", line 3: 0/0.png is in val and in test."),
+    ],
+)  # fmt: skip
+def test_tables_that_do_not_fit(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text(text)
+    with pytest.raises(DataError) as caught:
+        read_splits(tmp_path / "splits.csv", classes_of(3))
+    assert str(caught.value).startswith(str(tmp_path / "splits.csv")) and said in str(caught.value)
+
+
+def test_a_table_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read as a CSV"):
+        read_splits(tmp_path / "splits.csv", classes_of(3))

@@ -1,6 +1,7 @@
 """The evaluation of a table: which metrics, their intervals, and JSON without NaN."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,10 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from mirada.errors import DataError
+from mirada.cli.evaluate import _calibration, _metrics, _parts
+from mirada.errors import DataError, InvalidArgument
+from mirada.evaluation.calibration import scaled
+from mirada.evaluation.conformal import Conformal
 from mirada.evaluation.evaluate import evaluate
 from mirada.evaluation.predictions import Predictions
 
@@ -54,21 +58,27 @@ def test_classes_against_scikit_learn_and_scipy():
     table = classified(200, 7)
     evaluation = evaluate(table)
     found = by_name(evaluation)
-    assert list(found) == ["accuracy", "top5", "balanced_accuracy", "log_loss"]
+    assert list(found) == ["accuracy", "top5", "balanced_accuracy", "log_loss", "brier", "ece"]
     predicted = table.outputs.argmax(axis=1)
     expected = {
         "accuracy": sk.accuracy_score(table.targets, predicted),
         "top5": sk.top_k_accuracy_score(table.targets, table.outputs, k=5),
         "balanced_accuracy": sk.balanced_accuracy_score(table.targets, predicted),
         "log_loss": sk.log_loss(table.targets, table.outputs),
+        "brier": sk.brier_score_loss(table.targets, table.outputs, scale_by_half=False),
     }
+    ece = found.pop("ece")
     assert {name: metric.value for name, metric in found.items()} == pytest.approx(expected)
+    assert ece.value == evaluation.calibration.after.ece and (ece.low, ece.high) == (None, None)
+    assert re.fullmatch(
+        r"no interval: 15 bins of equal width; chance alone would give about \d\.\d %", ece.method
+    )
     wilson = stats.binomtest(round(200 * expected["accuracy"]), 200).proportion_ci(method="wilson")
     assert (found["accuracy"].low, found["accuracy"].high) == pytest.approx((wilson.low, wilson.high))
-    assert all(metric.low < metric.value < metric.high for metric in evaluation.metrics)
-    methods = [metric.method for metric in evaluation.metrics]
-    assert methods == ["Wilson 95 %"] * 2 + ["bootstrap 95 %, 2,000 resamples"] * 2
-    assert [metric.unit for metric in evaluation.metrics] == ["", "", "", "nats"]
+    assert all(metric.low < metric.value < metric.high for metric in found.values())
+    methods = [metric.method for metric in found.values()]
+    assert methods == ["Wilson 95 %"] * 2 + ["bootstrap 95 %, 2,000 resamples"] * 3
+    assert [metric.unit for metric in found.values()] == ["", "", "", "nats", ""]
     np.testing.assert_array_equal(evaluation.confusion, sk.confusion_matrix(table.targets, predicted))
 
 
@@ -93,23 +103,30 @@ def test_values_against_scikit_learn():
     table = measured(targets, targets + random.normal(2, 10, size=90))
     evaluation = evaluate(table)
     found = by_name(evaluation)
-    assert list(found) == ["mae", "rmse", "r2", "bias"]
+    assert list(found) == ["mae", "rmse", "r2", "bias", "median_ae", "loa_low", "loa_high"]
     predicted = table.outputs[:, 0]
     expected = {
         "mae": sk.mean_absolute_error(targets, predicted),
         "rmse": sk.root_mean_squared_error(targets, predicted),
         "r2": sk.r2_score(targets, predicted),
         "bias": np.mean(predicted - targets),
+        "median_ae": sk.median_absolute_error(targets, predicted),
+        "loa_low": np.mean(predicted - targets) - 1.96 * stats.tstd(predicted - targets),
+        "loa_high": np.mean(predicted - targets) + 1.96 * stats.tstd(predicted - targets),
     }
     assert {name: metric.value for name, metric in found.items()} == pytest.approx(expected)
-    assert [metric.unit for metric in evaluation.metrics] == ["months", "months", "", "months"]
+    assert [metric.unit for metric in evaluation.metrics] == ["months", "months", "", *["months"] * 4]
     assert all(metric.low < metric.value < metric.high for metric in evaluation.metrics)
-    assert set(strict(evaluation)) == {"n", "metrics"}
+    assert set(strict(evaluation)) == {"n", "metrics", "parts"}
 
 
 def test_the_dict_has_exactly_these_keys():
     result = strict(evaluate(classified(40, 3)))
-    assert list(result) == ["n", "metrics", "per_class", "confusion"]
+    assert list(result) == ["n", "metrics", "per_class", "confusion", "calibration"]
+    assert list(result["calibration"]) == [
+        "temperature",
+        "after",
+    ]  # nothing was scaled, so there is no before
     assert result["n"] == 40
     for metric in result["metrics"]:
         assert list(metric) == ["name", "value", "low", "high", "method", "unit"]
@@ -197,3 +214,145 @@ def test_the_room_loads_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "scipy", "sklearn", "pandas", "PIL"} & set(done.stdout.split())
+
+
+def test_the_limits_of_agreement_published_by_bland_and_altman():
+    """Lancet 1986, tables 1 and 2: peak flow of 17 people by two meters; mean difference −2.1 l/min, s = 38.8."""
+    large = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
+    mini = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451]
+    found = by_name(evaluate(measured(mini, large)))
+    assert found["bias"].value == pytest.approx(-2.1, abs=0.05)
+    assert found["loa_low"].value == pytest.approx(-2.1 - 1.96 * 38.8, abs=0.2)
+    assert found["loa_high"].value == pytest.approx(-2.1 + 1.96 * 38.8, abs=0.2)
+    # Their intervals, by the t distribution and √(3 s² / n): −114.3 to −45.1 and 40.9 to 110.1, for ± 2 s.
+    assert (found["loa_high"].low, found["loa_high"].high) == pytest.approx((40.9, 110.1), abs=15)
+
+
+def test_intervals_of_the_limits_agree_with_theory_for_normal_errors():
+    """Bland & Altman 1999: the variance of a limit is about s² (1/n + 1.96² / 2(n − 1))."""
+    n = 2000
+    errors = np.random.default_rng(2).normal(1.0, 5.0, size=n)
+    found = by_name(evaluate(measured(np.zeros(n) + np.arange(n), errors + np.arange(n))))["loa_high"]
+    half = 1.96 * errors.std(ddof=1) * np.sqrt(1 / n + 1.96**2 / (2 * (n - 1)))
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
+
+
+def several(n, seed=0):
+    """Two targets, a covariate and groups of two rows."""
+    random = np.random.default_rng(seed)
+    targets = random.normal((100, 5), (40, 1), size=(n, 2))
+    return Predictions(
+        task="regression",
+        paths=tuple(f"{row}.png" for row in range(n)),
+        splits=("test",) * n,
+        targets=targets,
+        outputs=targets + random.normal(1, (10, 0.3), size=(n, 2)),
+        unit="mm",
+        target_names=("width", "height"),
+        covariates=random.integers(2, size=(n, 1)).astype(float),
+        covariate_names=("male",),
+    )
+
+
+def test_several_targets_equal_scikit_learn_column_by_column():
+    table = several(60)
+    evaluation = evaluate(table)
+    assert len({metric.key for metric in evaluation.metrics}) == len(evaluation.metrics) == 14
+    found = {metric.key: metric.value for metric in evaluation.metrics}
+    each = {"multioutput": "raw_values"}
+    maes = sk.mean_absolute_error(table.targets, table.outputs, **each)
+    r2s = sk.r2_score(table.targets, table.outputs, **each)
+    rmses = sk.root_mean_squared_error(table.targets, table.outputs, **each)
+    for number, name in enumerate(table.target_names):
+        assert found[f"mae:{name}"] == pytest.approx(maes[number])
+        assert found[f"r2:{name}"] == pytest.approx(r2s[number])
+        assert found[f"rmse:{name}"] == pytest.approx(rmses[number])
+    assert {metric["target"] for metric in strict(evaluation)["metrics"]} == {"width", "height"}
+    assert {part.target for part in evaluation.parts} == {"width", "height"}
+
+
+def test_rows_that_lack_one_of_several_targets_are_left_out():
+    table = several(30)
+    targets = table.targets.copy()
+    targets[3, 1] = np.nan
+    assert evaluate(replace(table, targets=targets)).n == 29
+
+
+def test_groups_are_resampled_whole_and_the_method_says_so():
+    """Every row four times: alone, the copies halve the interval; as groups, they leave it as it was."""
+    random = np.random.default_rng(3)
+    targets = random.normal(100, 40, size=40)
+    single = measured(targets, targets + random.normal(0, 10, size=40))
+    copied = measured(np.repeat(single.targets, 4), np.repeat(single.outputs[:, 0], 4))
+    grouped = replace(copied, groups=tuple(str(row // 4) for row in range(160)))
+    widths = []
+    for table in (single, copied, grouped):
+        mae = by_name(evaluate(table))["mae"]
+        widths.append(mae.high - mae.low)
+    assert widths[1] == pytest.approx(widths[0] / 2, rel=0.1)
+    assert widths[2] == pytest.approx(widths[0], rel=0.1)
+    assert mae.method == "bootstrap 95 %, 2,000 resamples of 40 groups"
+    alone = replace(single, groups=tuple(map(str, range(40))))
+    unnamed = replace(single, groups=("",) * 40)  # rows without a group belong to none
+    for table in (alone, unnamed):
+        assert by_name(evaluate(table))["mae"] == by_name(evaluate(single))["mae"]
+
+
+def test_groups_widen_the_interval_of_a_share():
+    table = classified(40, 3)
+    copied = table.take(np.repeat(np.arange(40), 4))
+    grouped = replace(copied, groups=tuple(str(row // 4) for row in range(160)))
+    plain, whole = (by_name(evaluate(each))["accuracy"] for each in (copied, grouped))
+    assert whole.high - whole.low > 1.5 * (plain.high - plain.low)
+    right = replace(grouped, outputs=np.eye(3)[grouped.targets])
+    perfect = by_name(evaluate(right))["accuracy"]
+    bounds = stats.binomtest(40, 40).proportion_ci(method="wilson")
+    assert (perfect.low, perfect.high) == pytest.approx((bounds.low, bounds.high))
+    assert perfect.method == "Wilson 95 % of 40 groups"
+
+
+def test_one_group_alone_has_no_interval():
+    table = replace(measured([1.0, 2, 3], [1.0, 3, 5]), groups=("a", "a", "a"))
+    mae = by_name(evaluate(table))["mae"]
+    assert (mae.value, mae.low, mae.method) == (1.0, None, "no interval: fewer than two groups")
+
+
+def test_a_conformal_interval_for_other_targets_is_refused():
+    with pytest.raises(InvalidArgument, match=r"half width for each of 2 targets. Got 1"):
+        evaluate(several(20), conformal=Conformal(0.9, (3.0,), 50))
+
+
+def test_before_and_after_a_temperature():
+    raw = classified(300, 3, seed=6)
+    table = replace(raw, outputs=scaled(raw.outputs, 0.25))
+    found = strict(evaluate(table, temperature=0.25))["calibration"]
+    assert list(found) == ["temperature", "before", "after"]
+    assert found["before"]["log_loss"] == pytest.approx(sk.log_loss(raw.targets, raw.outputs))
+    assert found["after"]["log_loss"] == pytest.approx(sk.log_loss(table.targets, table.outputs))
+    assert sum(each["n"] for each in found["after"]["bins"]) == 300
+
+
+def test_the_command_line_prints_parts_coverage_and_calibration(capsys):
+    random = np.random.default_rng(0)
+    targets = np.repeat([10.0, 30.0], 20)
+    table = measured(targets, targets + np.where(targets < 20, 1.0, 3.0))
+    result = evaluate(table, conformal=Conformal(0.9, (2.5,), 77))
+    _metrics(result)
+    _parts(result, "months")
+    printed = capsys.readouterr().out
+    assert re.search(r"^loa_high +[\d.]+ months", printed, flags=re.M)
+    assert re.search(r"^under 30 +20 +1 months +1 … 1$", printed, flags=re.M)
+    assert re.search(r"^30 and over +20 +3 months +3 … 3$", printed, flags=re.M)
+    assert "value ± 2.5 months: to hold for 90%, by 77 validation images; holds here for 50.0% (3" in printed
+    _metrics(evaluate(several(30)))
+    assert [line for line in capsys.readouterr().out.splitlines() if "target" in line] == [
+        "target: width",
+        "target: height",
+    ]
+    raw = classified(50, 3, targets=random.integers(3, size=50))
+    result = evaluate(replace(raw, outputs=scaled(raw.outputs, 2.0)), temperature=2.0)
+    _calibration(result)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "probabilities scaled by the temperature 2, fitted on validation images"
+    before, after = (sk.log_loss(raw.targets, scaled(raw.outputs, t)) for t in (1.0, 2.0))
+    assert lines[3].split() == ["log", "loss", f"{before:.4g}", f"{after:.4g}"]

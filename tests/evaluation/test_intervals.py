@@ -123,3 +123,49 @@ def test_bootstrap_refuses_columns_of_different_length():
 def test_bootstrap_refuses_no_resamples():
     with pytest.raises(InvalidArgument, match=r"`resamples` of bootstrap must be an integer ≥ 1. Got 0"):
         bootstrap(mean, [np.zeros(2)], seed=0, resamples=0)
+
+
+def test_whole_groups_are_drawn():
+    """The estimates are means of whole groups: with groups of one value each, only sums of those can come up."""
+    values, groups = np.array([1.0, 10, 1, 100, 10, 1]), np.array([7, 3, 7, 5, 3, 7])
+    seen = []
+
+    def watched(x):
+        seen.append(x)
+        return x.mean(axis=-1)
+
+    bootstrap(watched, [values], seed=0, groups=groups, resamples=200)
+    for drawn in seen:
+        counts = {value: int((drawn == value).sum()) for value in (1.0, 10.0, 100.0)}
+        assert counts[1.0] % 3 == counts[10.0] % 2 == 0
+        assert counts[1.0] // 3 + counts[10.0] // 2 + counts[100.0] == 3  # three groups each time
+
+
+def test_groups_of_one_row_are_like_rows():
+    x = np.random.default_rng(0).normal(size=200)
+    low, high = bootstrap(mean, [x], seed=1)
+    found = bootstrap(mean, [x], seed=2, groups=np.arange(200))
+    assert found == pytest.approx((low, high), abs=0.08 * (high - low))
+
+
+def test_the_cluster_bootstrap_covers_where_the_row_wise_one_does_not():
+    """The mean of 30 groups of 5 rows that share half of their variance: ± 1 in truth, rows alone say ± 0.6."""
+    random = np.random.default_rng(8)
+    groups = np.repeat(np.arange(30), 5)
+    covered = {"rows": 0, "groups": 0}
+    for seed in range(200):
+        x = random.normal(size=30)[groups] + random.normal(size=150)
+        for name, own in (("rows", None), ("groups", groups)):
+            low, high = bootstrap(mean, [x], seed=seed, groups=own, resamples=300)
+            covered[name] += low <= 0 <= high
+    assert covered["groups"] >= 178  # 94 % expected, three standard deviations below
+    assert covered["rows"] <= 160
+
+
+def test_one_group_has_no_interval():
+    assert bootstrap(mean, [np.arange(4.0)], seed=0, groups=np.zeros(4)) is None
+
+
+def test_groups_of_another_length_are_refused():
+    with pytest.raises(InvalidArgument, match=r"must be one or more of equal length\. Got \[3, 2\]"):
+        bootstrap(mean, [np.zeros(3)], seed=0, groups=np.zeros(2))

@@ -158,3 +158,37 @@ def test_quick_metrics_of_values(shape):
     targets, outputs = np.array([1.0, 2.0, 4.0]).reshape(shape), np.array([[1.0], [3.0], [2.0]])
     expected = {"mae": 1.0, "rmse": math.sqrt(5 / 3), "r2": sk.r2_score(targets.ravel(), outputs[:, 0])}
     assert m.quick_metrics("regression", outputs, targets) == pytest.approx(expected)
+
+
+def test_quick_metrics_of_several_values_are_the_mean_over_them():
+    random = np.random.default_rng(0)
+    targets = random.normal((0, 100), (1, 20), size=(30, 2))
+    outputs = targets + random.normal(size=(30, 2))
+    rmses = sk.root_mean_squared_error(targets, outputs, multioutput="raw_values")
+    expected = {
+        "mae": sk.mean_absolute_error(targets, outputs),
+        "rmse": rmses.mean(),
+        "r2": sk.r2_score(targets, outputs),
+    }
+    assert m.quick_metrics("regression", outputs, targets) == pytest.approx(expected)
+
+
+@settings(deadline=None, derandomize=True)
+@given(answers())
+def test_brier_equals_scikit_learn(data):
+    targets, outputs, num_classes = data
+    expected = sk.brier_score_loss(targets, outputs, labels=range(num_classes), scale_by_half=False)
+    assert m.row_brier(targets, outputs).mean() == pytest.approx(expected)
+
+
+def test_limits_of_agreement_and_median_by_hand():
+    targets, predicted = np.array([10.0, 10, 10, 10]), np.array([9.0, 11, 13, 15])  # errors −1, 1, 3, 5
+    spread = math.sqrt((9 + 1 + 1 + 9) / 3)
+    assert m.loa_low(targets, predicted) == pytest.approx(2 - 1.96 * spread)
+    assert m.loa_high(targets, predicted) == pytest.approx(2 + 1.96 * spread)
+    assert m.median_ae(targets, predicted) == 2.0
+    assert math.isnan(m.loa_low(targets[:1], predicted[:1]))
+    assert math.isnan(m.median_ae(targets[:0], predicted[:0]))
+    both = np.stack([targets, 2 * targets]), np.stack([predicted, 2 * predicted])
+    np.testing.assert_allclose(m.loa_high(*both), [2 + 1.96 * spread, 4 + 2 * 1.96 * spread])
+    np.testing.assert_allclose(m.median_ae(*both), [2, 4])

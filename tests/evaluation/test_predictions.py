@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirada.data.index import Excluded
+from mirada.data.index import Excluded, Index
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.predictions import Predictions
 
@@ -43,9 +43,28 @@ def measured(**changes):
     return Predictions(**fields | changes)
 
 
+BESIDE = {
+    "groups": ("a1", "a1", "b2", "c3"),
+    "covariates": np.array([[1.0, 0.1], [0, np.nan], [1, -3], [0, 2]]),
+    "covariate_names": ("male", "weight"),
+}
+
+
+def several(**changes):
+    fields = {
+        "targets": np.array([[10.0, 1], [np.nan, 2], [30, 3], [np.nan, np.nan]]),
+        "outputs": np.array([[12.5, 1.5], [1, 2], [27.5, 4], [7, 7]]),
+        "target_names": ("width", "height"),
+    }
+    return measured(**fields | BESIDE | changes)
+
+
 def assert_same(found, expected):
-    for name in ("task", "paths", "splits", "classes", "unit", "failed"):
+    for name in (
+        "task", "paths", "splits", "classes", "unit", "failed", "target_names", "groups", "covariate_names",
+    ):  # fmt: skip
         assert getattr(found, name) == getattr(expected, name)
+    np.testing.assert_array_equal(found.covariates, expected.covariates)
     np.testing.assert_array_equal(found.outputs, expected.outputs)
     if expected.targets is None:
         assert found.targets is None
@@ -163,6 +182,12 @@ def test_json_has_the_columns_of_the_csv_and_no_nan():
         measured(),
         measured(targets=None),
         measured().take([]),
+        measured(**BESIDE),
+        several(),
+        several(targets=None),
+        several().take([]),
+        several().take([2, 0]),
+        classified(groups=tuple("aabbc"), covariates=np.arange(5.0)[:, None], covariate_names=("age",)),
     ],
 )
 def test_csv_round_trip(table, tmp_path):
@@ -308,3 +333,66 @@ def test_files_that_are_no_predictions_are_refused(text, message, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"none.csv: no such file. Expected predictions"):
         Predictions.from_csv(tmp_path / "none.csv")
+
+
+def test_several_values():
+    table = several()
+    assert table.known.tolist() == [True, False, True, False]
+    np.testing.assert_array_equal(table.predicted, table.outputs)
+    np.testing.assert_array_equal(table.error[:, 1], [0.5, 0, 1, np.nan])
+    # |errors| 2.5, 0.5 against 2.5, 1.0, in shares of their means 2.5 and 0.75
+    assert table.most_wrong(4).tolist() == [2, 0]
+
+
+def test_csv_of_several_values_by_hand(tmp_path):
+    several().take([0, 3]).to_csv(tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_text().splitlines() == [
+        "path,split,target:width,predicted:width,error:width,target:height,predicted:height,error:height,"
+        "group,c:male,c:weight,problem",
+        "a.png,test,10.0,12.5,2.5,1.0,1.5,0.5,a1,1.0,0.1,",
+        "d.png,test,,7.0,,,7.0,,c3,0.0,2.0,",
+    ]
+
+
+def test_of_an_index_takes_all_that_is_known_and_hides_who_a_patient_is(tmp_path):
+    index = Index(
+        root=tmp_path,
+        paths=("a.png", "b.png", "c.png"),
+        targets=np.array([1.0, 2, 3]),
+        splits=np.array(["val", "test", "test"]),
+        task="regression",
+        unit="months",
+        groups=("Smith, John", "Smith, John", "Doe, Jane"),
+        covariates=np.array([[1.0], [1], [0]]),
+        covariate_names=("male",),
+    )
+    table = Predictions.of(index, np.array([[1.5], [2.5], [3.5]]))
+    assert table.groups[0] == table.groups[1] != table.groups[2]
+    table.to_csv(tmp_path / "p.csv")
+    text = (tmp_path / "p.csv").read_text()
+    assert "Smith" not in text and "Doe" not in text
+    assert table.splits == ("val", "test", "test") and table.unit == "months"
+    np.testing.assert_array_equal(table.covariates, index.covariates)
+    assert_same(Predictions.from_csv(tmp_path / "p.csv", unit="months"), table)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"groups": ("a",)}, r"need no groups or 4, and covariates \(4, 2\). Got 1 groups and"),
+        ({"covariates": np.ones((4, 1))}, r"covariates \(4, 2\). Got 4 groups and covariates \(4, 1\)"),
+        ({"covariate_names": ("male", "male")}, r"Every covariate needs a name of its own"),
+        ({"target_names": ("", "b")}, r"Every target needs a name of its own"),
+        ({"targets": np.ones(4)}, r"targets \(4, 2\) and outputs \(4, 2\). Got 4 splits, targets \(4,\)"),
+        ({"targets": np.full((4, 2), np.inf)}, r"a.png: the target must be a finite number"),
+    ],
+)
+def test_what_does_not_fit_beside_is_refused(changes, message):
+    with pytest.raises(DataError, match=message):
+        several(**changes)
+
+
+def test_a_covariate_that_is_no_number_is_refused(tmp_path):
+    (tmp_path / "p.csv").write_text("path,split,target,predicted,error,c:male,problem\nx,val,1,1,0,yes,\n")
+    with pytest.raises(DataError, match=r"p.csv: a covariate must be a number .*'yes'"):
+        Predictions.from_csv(tmp_path / "p.csv")

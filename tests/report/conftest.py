@@ -108,7 +108,14 @@ def class_results(classes: Sequence[str], split: str, n: int) -> tuple[dict[str,
         ),
         metric("log_loss", 0.548, 0.49, 0.607, "bootstrap 95 %, 2,000 draws"),
     ]
-    return {"n": n, "metrics": metrics, "per_class": per_class, "confusion": confusion}, predictions
+    calibration = {"temperature": 1.74, "before": reliability(0.11), "after": reliability(0.03)}
+    return {
+        "n": n,
+        "metrics": metrics,
+        "per_class": per_class,
+        "confusion": confusion,
+        "calibration": calibration,
+    }, predictions
 
 
 def metric(name: str, value: float | None, *rest: Any) -> dict[str, Any]:
@@ -136,8 +143,45 @@ def value_results(split: str, n: int) -> tuple[dict[str, Any], list[dict[str, An
         metric("mae", 9.412, 8.871, 9.987, method, "months"),
         metric("rmse", 11.83, 11.2, 12.51, method, "months"),
         metric("r2", 0.912, 0.897, 0.925, method, ""),
+        metric("bias", -1.2, -2.3, -0.1, method, "months"),
+        metric("loa_low", -24.1, -26.0, -22.2, method, "months"),
+        metric("loa_high", 21.7, 19.8, 23.6, method, "months"),
     ]
-    return {"n": n, "metrics": metrics}, predictions
+    held = {"covered": 0.8875, "low": 0.853, "high": 0.915, "method": "Wilson 95 %"}
+    return {
+        "n": n,
+        "metrics": metrics,
+        "parts": [
+            part("", "under 80", 0.2 * n, 11.3),
+            part("", "80 and over", 0.8 * n, 8.9),
+            part("male", "male = 0", 0.5 * n, 9.9),
+            part("male", "male = 1", 0.5 * n, None),
+        ],
+        "coverage": [
+            {"target": "", "level": 0.9, "half_width": 17.25, "learnt_from": 200, "n": n} | held,
+        ],
+    }, predictions
+
+
+def part(covariate: str, name: str, n: float, mae: float | None) -> dict[str, Any]:
+    """The error of some of the images; without a number where none is given."""
+    low, high = (None, None) if mae is None else (mae - 1.5, mae + 1.5)
+    return {
+        "target": "", "covariate": covariate, "name": name, "n": int(n), "mae": mae, "low": low, "high": high,
+        "method": "bootstrap 95 %, 2,000 draws",
+    }  # fmt: skip
+
+
+def reliability(ece: float) -> dict[str, Any]:
+    """Three bins whose share of right answers lies ``ece`` below their confidence."""
+    bins = [
+        {
+            "low": low / 15, "high": (low + 1) / 15, "n": n, "confidence": (low + 0.6) / 15,
+            "share": (low + 0.6) / 15 - ece, "share_low": max(0.0, low / 15 - ece - 0.1), "share_high": low / 15,
+        }
+        for low, n in ((8, 60), (11, 140), (14, 400))
+    ]  # fmt: skip
+    return {"log_loss": 0.5 + ece, "brier": 0.3 + ece, "ece": ece, "ece_by_chance": 0.021, "bins": bins}
 
 
 def write_maps(run: Path, predictions: Sequence[dict[str, Any]], unit: str) -> None:

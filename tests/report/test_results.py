@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mirada.report import results
+from mirada.report import numbers, results
 from mirada.report.folder import read_run
 
 NB = "\u00a0"
@@ -27,11 +27,11 @@ def test_class_baseline() -> None:
 
 def test_regression_baseline_is_the_median() -> None:
     truths = np.random.default_rng(3).uniform(4, 228, 41)
-    text = results.regression_baseline([(truth, 0.0, "") for truth in truths], "months")
+    text = numbers.baseline([(truth, 0.0, "") for truth in truths], "months")
     error = np.abs(truths - np.median(truths)).mean()
     assert f"always answering {np.median(truths):.0f}{NB}months" in text
     assert f"mean absolute error of {error:.1f}{NB}months." in text
-    assert results.regression_baseline([], "") == ""
+    assert numbers.baseline([], "") == ""
 
 
 def test_residual_summary_agrees_with_numpy() -> None:
@@ -40,7 +40,7 @@ def test_residual_summary_agrees_with_numpy() -> None:
     error = guess - true
     low, high = np.quantile(error, (0.025, 0.975))
     points = [(a, b, "") for a, b in zip(true.tolist(), guess.tolist(), strict=True)]
-    assert dict(results.residual_summary(points, "mm")) == {
+    assert dict(numbers.residual_summary(points, "mm")) == {
         "Mean error (systematic)": f"{error.mean():.1f}{NB}mm".replace("-", "−"),
         "Standard deviation of the errors": f"{error.std(ddof=1):.1f}{NB}mm",
         "Middle 95 % of the errors": f"{low:.1f} to {high:.1f}{NB}mm".replace("-", "−"),
@@ -51,7 +51,7 @@ def test_residual_summary_agrees_with_numpy() -> None:
 
 
 def test_residual_summary_of_one_image() -> None:
-    rows = results.residual_summary([(1.0, 1.5, "")], "")
+    rows = numbers.residual_summary([(1.0, 1.5, "")], "")
     assert [value for _, value in rows] == ["0.500", "0.500", "0.500"]
 
 
@@ -102,7 +102,7 @@ def test_curves_without_a_metric_show_the_loss(task: str, request: pytest.Fixtur
 
 def test_many_points_are_drawn_in_part_and_told() -> None:
     points = [(float(k), float(k + k % 3), "") for k in range(3001)]
-    assert "1,001 of 3,001 images are drawn." in results.regression_figures(points, "")[0].caption
+    assert "1,001 of 3,001 images are drawn." in numbers.clouds(points, "")[0].caption
 
 
 def test_map_groups_keep_their_order(classification: Path) -> None:

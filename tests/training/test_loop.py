@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from mirada.data.preprocessing import Preprocessing
 from mirada.errors import TrainingError
 from mirada.layers.network import Network
 from mirada.training import loop
+from mirada.training.freezing import freeze
 from mirada.training.loop import Outcome, Training, fit, training_batch, validate
 from mirada.training.recipe import Recipe
 from mirada.training.run_folder import LAST, MODEL, RESULTS, RunFolder
+from mirada.training.scaling import target_scale
 
 SIDE, TRAIN, VAL = 16, 21, 9
 MEAN, STD = 0.4, 0.25
@@ -86,8 +89,8 @@ def make(make_cache: Callable[..., Cache], tmp_path: Path) -> Callable[..., Trai
             task=cache.index.task,
             classes=cache.index.classes,
             unit=cache.index.unit,
-            target_mean=float(values.mean()) if numeric else 0.0,
-            target_std=float(values.std()) if numeric else 1.0,
+            target_mean=(float(values.mean()) if numeric else 0.0,),
+            target_std=(float(values.std()) if numeric else 1.0,),
             preprocessing=Preprocessing(mode="L", size=(SIDE, SIDE), mean=(MEAN,), std=(STD,)),
             recipe=recipe.to_dict(),
         )
@@ -229,7 +232,7 @@ def test_validation_of_numbers_is_in_their_unit(
     training, rows = make("regression"), np.arange(TRAIN, TRAIN + VAL)
     found, card = validate(training), training.card
     means = pixels.mean(axis=(1, 2))
-    assert card.target_mean == pytest.approx(means[:TRAIN].mean())
+    assert card.target_mean == pytest.approx((means[:TRAIN].mean(),))
     with torch.no_grad():
         raw = training.network.eval()(plain_batch(pixels, rows))[:, 0].numpy()
     error = raw * means[:TRAIN].std() + means[:TRAIN].mean() - means[rows]
@@ -505,3 +508,108 @@ def test_trains_in_another_thread(make: Callable[..., Training]) -> None:
     thread.join()
     assert outcomes == [fit(here)]
     assert_same_bits(weights(here.network), weights(there.network))
+
+
+# Weighted, balanced, frozen, several numbers, covariates ------------------------------------------------------
+
+
+def test_balanced_epochs_and_weights(make: Callable[..., Training]) -> None:
+    """Ten dark and eleven bright: 22 visits, eleven of each; the weights are n / (K n_k)."""
+    training = make(sampling="balanced", class_weights="balanced")
+    assert training.visits == 22 and training.steps == 3
+    order = training.order(1)
+    assert np.bincount(order % 2).tolist() == [11, 11]
+    assert not np.array_equal(order, training.order(2))
+    raw, labels = torch.tensor([[2.0, -1.0], [0.5, 0.0]]), torch.tensor([0, 1])
+    weights = 21 / (2 * np.array([11, 10]))  # rows 0, 2, … are dark
+    rows = F.cross_entropy(raw, labels, reduction="none").numpy()
+    assert training.loss(raw, labels).item() == pytest.approx((weights * rows).mean(), rel=1e-6)
+    fit(training)
+    assert rows_of(training)[-1]["val_accuracy"] >= 0.5
+
+
+def test_frozen_parts_stay_through_a_run(make: Callable[..., Training]) -> None:
+    training = make(epochs=2)
+    frozen = freeze(training.network, ("stem",))
+    again = Training(
+        network=training.network, card=training.card, cache=training.cache, recipe=training.recipe,
+        augmentation=training.augmentation, compute=CPU, folder=training.folder, watch=training.watch, frozen=frozen,
+    )  # fmt: skip
+    before = weights(training.network)
+    fit(again)
+    after = weights(load_network(training.folder.path / LAST)[0])
+    for name, value in after.items():
+        assert torch.equal(value, before[name]) == name.startswith("stem."), name
+
+
+@pytest.fixture
+def make_numbers(make: Callable[..., Training], tmp_path: Path) -> Callable[..., Training]:
+    """Two numbers, of which every third image lacks the second, and one covariate."""
+
+    def training(**settings: Any) -> Training:
+        plain = make("regression", **settings)
+        index = plain.cache.index
+        targets = np.stack((index.targets, 1e4 - 30.0 * index.targets), axis=1)
+        targets[::3, 1] = np.nan
+        covariates = np.arange(len(index), dtype=np.float64)[:, None] % 2
+        index = replace(
+            index,
+            targets=targets,
+            target_names=("light", "dark"),
+            covariates=covariates,
+            covariate_names=("odd",),
+        )
+        (light, dark), (one, other) = target_scale(index)
+        card = replace(
+            plain.card, num_classes=2, target_names=index.target_names, target_mean=(light, dark),
+            target_std=(one, other), covariate_names=("odd",), covariate_mean=(0.5,), covariate_std=(0.25,),
+        )  # fmt: skip
+        torch.manual_seed(0)
+        return Training(
+            network=card.build(), card=card, cache=replace(plain.cache, index=index), recipe=plain.recipe,
+            augmentation=plain.augmentation, compute=CPU, folder=plain.folder, watch=plain.watch,
+        )  # fmt: skip
+
+    return training
+
+
+def test_a_step_with_covariates_and_missing_targets_is_the_formula(
+    make_numbers: Callable[..., Training], pixels: NDArray[np.uint8]
+) -> None:
+    """In slices, too: mean over all N · T, what is unknown counting as met."""
+    training = make_numbers(epochs=1, batch_size=TRAIN, micro_batch=4, optimizer="sgd", lr=0.1, momentum=0.0)
+    rows, card = np.arange(TRAIN), training.card
+    before = weights(training.network)
+    twin = training.card.build()
+    twin.load_state_dict(before)
+    beside = torch.from_numpy((rows % 2 - 0.5) / 0.25).float()[:, None]
+    true = (training.cache.index.targets[rows] - np.array(card.target_mean)) / np.array(card.target_std)
+    known = torch.from_numpy(~np.isnan(true))
+    error = twin(plain_batch(pixels, rows), beside) - torch.from_numpy(np.nan_to_num(true)).float()
+    loss = (error.square() * known).sum() / (2 * TRAIN)
+    loss.backward()
+    fit(training)
+    for name, parameter in twin.named_parameters():
+        assert parameter.grad is not None
+        expected = before[name] - 0.1 * parameter.grad
+        torch.testing.assert_close(training.network.state_dict()[name], expected, rtol=1e-4, atol=1e-6)
+    assert rows_of(training)[0]["train_loss"] == pytest.approx(loss.item(), abs=1e-5)
+    joint = training.network.head.joint.weight  # type: ignore[union-attr]
+    assert (joint[:, -1] != 0).any()
+
+
+def test_validation_of_several_numbers(
+    make_numbers: Callable[..., Training], pixels: NDArray[np.uint8]
+) -> None:
+    """Each over the images for which it is known, then their mean; the best epoch has the lowest loss."""
+    training = make_numbers(epochs=3)
+    rows, card = np.arange(TRAIN, TRAIN + VAL), training.card
+    found = validate(training)
+    beside = torch.from_numpy((rows % 2 - 0.5) / 0.25).float()[:, None]
+    with torch.no_grad():
+        raw = training.network.eval()(plain_batch(pixels, rows), beside).numpy()
+    errors = raw * np.array(card.target_std) + np.array(card.target_mean) - training.cache.index.targets[rows]
+    assert found["mae"] == pytest.approx(np.nanmean(np.abs(errors), axis=0).mean(), rel=1e-4)
+    outcome = fit(training)
+    losses = [row["val_loss"] for row in rows_of(training)]
+    assert outcome.best_epoch == 1 + losses.index(min(losses))

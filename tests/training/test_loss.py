@@ -13,7 +13,7 @@ from mirada.data.preprocessing import Preprocessing
 from mirada.errors import RecipeError
 from mirada.models import CATALOGUE, create_model
 from mirada.models.lenet import RadialBasis
-from mirada.training.loss import CODED, RUBBISH, make_loss, map_loss, outputs_for
+from mirada.training.loss import CODED, RUBBISH, balanced_weights, make_loss, map_loss, outputs_for
 from mirada.training.recipe import Recipe
 
 Array = NDArray[np.float64]
@@ -153,7 +153,7 @@ def test_distances_of_probabilities(raw: Array, loss: str, power: int) -> None:
 @pytest.mark.parametrize(("loss", "power"), [("auto", 2), ("mse", 2), ("mae", 1)])
 def test_a_number_in_units_of_its_standard_deviation(raw: Array, loss: str, power: int) -> None:
     months = np.array([10.0, 120.0, 228.0, 60.0, 90.0, 91.5])
-    card = card_of(1, task="regression", classes=(), unit="months", target_mean=100.0, target_std=40.0)
+    card = card_of(1, task="regression", classes=(), unit="months", target_mean=(100.0,), target_std=(40.0,))
 
     def formula(z: Array) -> float:
         return float(np.mean(np.abs(z[:, 0] - (months - 100.0) / 40.0) ** power))
@@ -204,7 +204,7 @@ def test_outputs(model: str, loss: Any, task: str, classes: int, outputs: int) -
 @pytest.mark.parametrize("loss", [BINARY, CROSS, "map"])
 def test_a_number_has_no_cross_entropy(loss: Any) -> None:
     with pytest.raises(
-        RecipeError, match=rf'^The loss "{loss}" is for classes; for a number choose mae or mse\.$'
+        RecipeError, match=rf'^The loss "{loss}" is for classes; for a number choose mae, mse or huber\.$'
     ):
         outputs_for(Recipe(model="lenet5_1998", loss=loss), "regression", 0)
 
@@ -240,3 +240,97 @@ def test_binary_cross_entropy_is_for_two_classes(classes: int) -> None:
     text = rf'^The loss "{BINARY}" is for two classes; there are {classes}\. Choose cross_entropy\.$'
     with pytest.raises(RecipeError, match=text):
         outputs_for(Recipe(loss=BINARY), "classification", classes)
+
+
+# Numbers with few large errors, several numbers, rare classes ----------------------------------------------
+
+
+def huber(error: Array) -> Array:
+    """Huber 1964, eq. 2.1, with k = 1."""
+    size = np.abs(error)
+    return np.where(size <= 1, error**2 / 2, size - 0.5)
+
+
+def test_huber_is_in_standard_deviations(raw: Array) -> None:
+    months = np.array([10.0, 120.0, 228.0, 60.0, 90.0, 91.5])
+    card = card_of(1, task="regression", classes=(), target_mean=(100.0,), target_std=(40.0,))
+    found = value_and_gradient("huber", card, raw[:, :1], months)
+    assert (np.abs(raw[:, 0] - (months - 100) / 40) > 1).any() and (
+        np.abs(raw[:, 0] - (months - 100) / 40) < 1
+    ).any()
+    assert_same(found, lambda z: float(np.mean(huber(z[:, 0] - (months - 100) / 40))), raw[:, :1])
+
+
+@pytest.mark.parametrize(("loss", "formula"), [("auto", np.square), ("mae", np.abs), ("huber", huber)])
+def test_several_numbers_each_in_its_own_deviation(raw: Array, loss: str, formula: Any) -> None:
+    """An unknown one costs nothing and pulls at nothing; the mean is over all of them."""
+    means, stds = np.array([100.0, 1.5, -3.0]), np.array([40.0, 0.25, 7.0])
+    true = means + stds * np.random.default_rng(1).normal(size=(6, 3))
+    card = card_of(
+        3, task="regression", classes=(), target_names=("age", "height", "depth"), target_mean=tuple(means),
+        target_std=tuple(stds),
+    )  # fmt: skip
+
+    def expected(z: Array) -> float:
+        return float(np.nansum(formula(z - (true - means) / stds)) / 18)
+
+    assert_same(value_and_gradient(loss, card, raw[:, :3], true), expected, raw[:, :3])
+    true[[0, 0, 4], [0, 2, 1]] = np.nan
+    found = value_and_gradient(loss, card, raw[:, :3], true)
+    assert_same(found, expected, raw[:, :3])
+    assert (found[1][np.isnan(true)] == 0).all() and (found[1][~np.isnan(true)] != 0).all()
+
+
+WEIGHTS = np.array([0.5, 2.0, 1.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("loss", "smoothing"), [("auto", 0.0), ("cross_entropy", 0.1), ("mse", 0.0), ("mae", 0.0)]
+)
+def test_class_weights(raw: Array, loss: str, smoothing: float) -> None:
+    """Σ w_t · loss / N: so that the slices of a batch add up to the whole."""
+    recipe, card = Recipe(model="lenet5", loss=loss, label_smoothing=smoothing), card_of(4)
+    outputs, labels = torch.from_numpy(raw), torch.from_numpy(LABELS)
+    plain, weighted = make_loss(recipe, card), make_loss(recipe, card, torch.from_numpy(WEIGHTS))
+    rows = [plain(outputs[n : n + 1], labels[n : n + 1]).item() for n in range(6)]
+    assert weighted(outputs, labels).item() == pytest.approx(np.mean(WEIGHTS[LABELS] * rows), rel=1e-12)
+    halves = weighted(outputs[:2], labels[:2]) * 2 / 6 + weighted(outputs[2:], labels[2:]) * 4 / 6
+    assert halves.item() == pytest.approx(weighted(outputs, labels).item(), rel=1e-12)
+
+
+def test_class_weights_of_one_output_and_of_distances(raw: Array) -> None:
+    weights = torch.tensor([0.25, 4.0], dtype=torch.float64)
+    logits, labels = torch.from_numpy(raw[:, :1]), torch.from_numpy(YES_NO)
+    found = make_loss(Recipe(model="simplecnn"), card_of(1), weights)(logits, labels).item()
+    p = sigmoid(raw[:, 0])
+    rows = -np.where(YES_NO == 1, np.log(p), np.log(1 - p))
+    assert found == pytest.approx(np.mean(np.where(YES_NO == 1, 4.0, 0.25) * rows), rel=1e-12)
+    outputs, labels = torch.from_numpy(raw), torch.from_numpy(LABELS)
+    card = card_of(4, model="lenet5_1998")
+    found = make_loss(Recipe(model="lenet5_1998"), card, torch.from_numpy(WEIGHTS))(outputs, labels).item()
+    expected = np.mean(WEIGHTS[LABELS] * map_loss(outputs, labels, "none").numpy())
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_balanced_weights_are_scikit_learns() -> None:
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = np.random.default_rng(0).choice(4, size=200, p=[0.6, 0.25, 0.1, 0.05])
+    found = balanced_weights(labels, 4).numpy()
+    np.testing.assert_allclose(
+        found, compute_class_weight("balanced", classes=np.arange(4), y=labels), rtol=1e-6
+    )
+    assert found[labels].mean() == pytest.approx(1.0)
+
+
+def test_what_goes_with_classes_and_what_with_numbers() -> None:
+    assert outputs_for(Recipe(loss="huber"), "regression", 0, 3) == 3
+    with pytest.raises(
+        RecipeError, match=r'^The loss "huber" is for numbers; for classes choose cross_entropy\.$'
+    ):
+        outputs_for(Recipe(loss="huber"), "classification", 3)
+    for setting in ("class_weights", "sampling"):
+        with pytest.raises(
+            RecipeError, match=rf'^`{setting}` = "balanced" is for classes, and the target is a number'
+        ):
+            outputs_for(Recipe().with_settings({setting: "balanced"}), "regression", 0)

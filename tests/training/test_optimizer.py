@@ -202,3 +202,15 @@ def test_the_rate_is_a_function_of_the_step_alone() -> None:
     there = [learning_rate(recipe, step, 8) for step in range(40)]
     back = [learning_rate(recipe, step, 8) for step in reversed(range(40))]
     assert there == back[::-1]
+
+
+def test_time_is_keras() -> None:
+    """lr / (1 + decay · t), the first step being number 0; with the notes' numbers over 150 epochs of 15 steps."""
+    ours = rates(recipe_of(lr=0.002, epochs=150, schedule="time", decay=2e-4), 15)
+    np.testing.assert_allclose(ours, 0.002 * (1.0 / (1.0 + 2e-4 * np.arange(150 * 15))), rtol=1e-12)
+    assert ours[0] == 0.002 and ours[-1] == pytest.approx(0.002 / 1.4498)
+
+
+def test_time_begins_where_the_warmup_ends() -> None:
+    ours = rates(recipe_of(lr=1.0, epochs=3, schedule="time", decay=1.0, warmup=1), 2)
+    np.testing.assert_allclose(ours, [0.5, 1.0, 1.0, 1 / 2, 1 / 3, 1 / 4], rtol=1e-12)

@@ -39,7 +39,9 @@ def test_every_network_has_a_recipe_that_can_be_used(model: str) -> None:
     assert recipe.model == model
     assert recipe.image_size == (height, width)
     assert recipe.mode == ("L" if channels == 1 else "RGB")
-    assert Augmentation(**recipe.augment).warps
+    assert Augmentation(**recipe.augment).warps == (
+        CATALOGUE[model].family != "bonet"
+    )  # whose source says nothing
 
 
 @pytest.mark.parametrize("model", CATALOGUE)
@@ -158,7 +160,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("image_size", True, "`image_size` must be a side in pixels or [height, width]. Got True."),
     ("optimizer", "sdg", '`optimizer` cannot be "sdg". Did you mean "sgd"? Known: adam, rmsprop, sgd.'),
     ("optimizer", ["sgd"], "`optimizer` cannot be \"['sgd']\". "),
-    ("schedule", "cosin", '`schedule` cannot be "cosin". Did you mean "cosine"? Known: constant, cosine.'),
+    (
+        "schedule",
+        "cosin",
+        '`schedule` cannot be "cosin". Did you mean "cosine"? Known: constant, cosine, time.',
+    ),
     ("mode", "rgb", '`mode` cannot be "rgb". Known: L, RGB.'),
     ("precision", "float16", '`precision` cannot be "float16". Did you mean "bfloat16"? '),
     (
@@ -191,6 +197,7 @@ RANGES: list[tuple[str, Any, str]] = [
         for name in (
             "momentum",
             "weight_decay",
+            "decay",
             "warmup",
             "patience",
             "seed",
@@ -297,6 +304,11 @@ VALUES = {
     "micro_batch": st.integers(min_value=0),
     "lr": POSITIVE,
     "weights": WORD,
+    "first_layer": WORD,
+    "freeze": st.lists(st.sampled_from(["stem", "stage1", "head"])).map(tuple),
+    "decay": NOT_NEGATIVE,
+    "window": WORD,
+    "clahe": NOT_NEGATIVE,
     "label_smoothing": SHARE,
     "momentum": SHARE,
     "weight_decay": NOT_NEGATIVE,
@@ -358,3 +370,37 @@ def test_a_file_that_is_no_toml(tmp_path: Path) -> None:
     file.write_bytes(b'model = "\xff"\n')
     with pytest.raises(RecipeError, match=r"bad\.toml: no valid TOML \(.*invalid start byte\)\.$"):
         read_settings(file)
+
+
+# The lecture notes' bone ages, §5.2 and §5.3 -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["bonet_simple", "bonet"])
+def test_bonet_is_trained_as_the_notes_say(model: str) -> None:
+    recipe = recipe_for(model)
+    assert recipe.image_size == (220, 220) and recipe.epochs == 150 and recipe.loss == "mae"
+    assert (recipe.optimizer, recipe.lr, recipe.momentum) == ("sgd", 0.002, 0.9)
+    assert (recipe.schedule, recipe.decay, recipe.warmup, recipe.weight_decay) == ("time", 2e-4, 0.0, 0.0)
+    assert recipe.freeze == ("stem",) and recipe.first_layer == "" and recipe.augment == {}
+    assert recipe.with_settings({"freeze": []}).freeze == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [([], ()), ("", ()), (["stem"], ("stem",)), ("stem, stage1", ("stem", "stage1")), (("head",), ("head",))],
+)
+def test_names_as_a_list_or_as_words(value: Any, names: tuple[str, ...]) -> None:
+    assert Recipe().with_settings({"freeze": value}).freeze == names
+
+
+@pytest.mark.parametrize("value", [True, 3, [1], {"stem": 1}])
+def test_names_that_are_none(value: Any) -> None:
+    with pytest.raises(RecipeError) as error:
+        Recipe().with_settings({"freeze": value}, origin="--set")
+    assert str(error.value) == f'--set: `freeze` must be a list of names, such as ["stem"]. Got {value!r}.'
+
+
+@pytest.mark.parametrize("value", [12, "16", True, 16.0])
+def test_a_depth_that_is_none(value: Any) -> None:
+    with pytest.raises(RecipeError, match=rf'^settings: `depth` cannot be "{value}"\. .*Known: 16, 8\.$'):
+        Recipe().with_settings({"depth": value})

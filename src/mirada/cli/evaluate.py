@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mirada.cli.console import Progress, figure, metric_lines, table
+from mirada.cli.data_options import Columns, data_options
 from mirada.cli.files import in_a_folder, unused
 from mirada.errors import DataError
 
@@ -22,8 +24,10 @@ MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
 @click.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @click.argument("data", type=click.Path(exists=True))
+@data_options(split="--split-column")
 @click.option(
     "--split",
+    "part",
     type=click.Choice(["train", "val", "test", "all"]),
     help="[default: test, else val, else all]",
 )
@@ -35,36 +39,45 @@ MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
     help="[default: predictions.csv, numbered if it exists]",
 )
 @click.option("--device", default="auto", show_default=True)
-def command(model: str, data: str, split: str | None, csv_file: str | None, device: str) -> int:
-    """Measure a model on labelled images: metrics with 95 % intervals, per class, confusion matrix.
+def command(
+    columns: Columns, model: str, data: str, part: str | None, csv_file: str | None, device: str
+) -> int:
+    """Measure a model on labelled images: metrics with 95 % intervals, and where it errs.
+
+    Of classes: per class, the confusion matrix, and whether the probabilities can be trusted. Of numbers: limits of
+    agreement, and the error by range of the target and by what else is known of the images.
 
     Classes are matched by name. In the data set that the model was trained on, the test images are those that
     were set aside then.
     """
-    from mirada.data.sources import load_data
     from mirada.evaluation.evaluate import evaluate
     from mirada.model import load_model
 
     loaded = load_model(model, device=device)
-    index, note = _with_training_splits(load_data(data, classes=loaded.card.classes or None), loaded.card)
+    card = loaded.card
+    asked = replace(columns, covariates=columns.covariates or card.covariate_names)
+    index, note = _with_training_splits(asked.load(data, classes=card.classes or None), card)
     if note:
         click.echo(note, err=True)
     held_out = (name for name in ("test", "val") if len(index.rows(name)))
-    chosen = split or next(held_out, "all")
+    chosen = part or next(held_out, "all")
     if chosen != "all":
         index = index.take(index.rows(chosen))
     if not len(index):
         raise DataError(f"{data}: there are no images in the split {chosen}.")
     with Progress() as progress:
         predictions = loaded.predict(index, watch=progress.watch)
-    result = evaluate(predictions)
+    learnt = loaded.conformal if chosen == "test" else None  # on the validation images, to hold on others
+    result = evaluate(predictions, temperature=card.temperature, conformal=learnt)
     for file in predictions.failed:
         click.echo(f"left out: {file.path}: {file.reason}")
     missing = [score.name for score in result.per_class if score.n == 0]
     if missing:
         click.echo(f"without images here: {', '.join(missing)}")
     click.echo(f"{result.n:,} images ({'all splits' if chosen == 'all' else chosen})\n")
-    click.echo("\n".join(metric_lines(result.metrics)))
+    _metrics(result)
+    _parts(result, card.unit)
+    _calibration(result)
     _classes(result)
     target = Path(csv_file) if csv_file else unused(Path("predictions.csv"))
     predictions.to_csv(target)
@@ -76,7 +89,7 @@ def _with_training_splits(index: Index, card: Card) -> tuple[Index, str]:
     """Sets aside what training set aside, if this is the folder that it saw; and a note if that has changed."""
     from mirada.data.splits import complete_splits
 
-    if card.provenance.get("data") != str(index.root.resolve()) or not len(index.rows("train")):
+    if card.provenance.get("data") != str(index.origin.resolve()) or not len(index.rows("train")):
         return index, ""
     settings = {name: card.recipe[name] for name in ("val_fraction", "test_fraction", "seed")}
     before = sum(sum(counts.values()) for counts in card.provenance["counts"].values())
@@ -89,6 +102,54 @@ def _with_training_splits(index: Index, card: Card) -> tuple[Index, str]:
         completed,
         f"Note: training saw {before:,} files here, now there are {now:,}; other ones may be set aside.",
     )
+
+
+def _metrics(result: Evaluation) -> None:
+    """A block for each target, where there are several."""
+    for number, target in enumerate(dict.fromkeys(metric.target for metric in result.metrics)):
+        if target:
+            click.echo(("\n" if number else "") + f"target: {target}")
+        click.echo("\n".join(metric_lines([each for each in result.metrics if each.target == target])))
+
+
+def _parts(result: Evaluation, unit: str) -> None:
+    """The error by range and covariate, and how often the intervals held."""
+    if result.parts:
+        several = len({part.target for part in result.parts}) > 1
+        rows = [
+            [
+                f"{part.target}: {part.name}" if several else part.name,
+                f"{part.n:,}",
+                figure("mae", part.mae, unit),
+                "" if part.low is None else f"{figure('mae', part.low)} … {figure('mae', part.high)}",
+            ]
+            for part in result.parts
+        ]
+        click.echo("\n" + table(["mean absolute error in", "images", "value", "interval"], rows))
+    for held in result.coverage:
+        who = f"{held.target} " if held.target else "value "
+        span = "" if held.low is None or held.high is None else f" ({held.low:.1%} … {held.high:.1%})"
+        share = "–" if held.covered is None else f"{held.covered:.1%}"
+        click.echo(
+            f"\n{who}± {figure('mae', held.half_width, unit)}: to hold for {held.level:.0%}, by "
+            f"{held.learnt_from:,} validation images; holds here for {share}{span}"
+        )
+
+
+def _calibration(result: Evaluation) -> None:
+    """The numbers of the probabilities, before and after scaling where there was any."""
+    found = result.calibration
+    if found is None or found.before is None:
+        return
+    names = {"log_loss": "log loss", "brier": "Brier score", "ece": "calibration error"}
+    rows = [
+        [name, figure("", getattr(found.before, key)), figure("", getattr(found.after, key))]
+        for key, name in names.items()
+    ]
+    click.echo(
+        f"\nprobabilities scaled by the temperature {found.temperature:.3g}, fitted on validation images"
+    )
+    click.echo(table(["", "before", "after"], rows))
 
 
 def _classes(result: Evaluation) -> None:

@@ -9,6 +9,7 @@ import click
 
 from mirada.cli.console import Progress
 from mirada.cli.files import image_files, unused
+from mirada.cli.known import known_option
 
 if TYPE_CHECKING:
     from mirada.model import Explained
@@ -24,9 +25,16 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False),
     help="Folder for the pictures.",
 )
-@click.option("--class", "target", help="Show the evidence for this class. [default: the predicted one]")
+@click.option(
+    "--class",
+    "target",
+    help="Show the evidence for this class, or number. [default: the predicted, or first, one]",
+)
+@known_option
 @click.option("--device", default="auto", show_default=True)
-def command(model: str, images: tuple[str, ...], output: str, target: str | None, device: str) -> int:
+def command(
+    model: str, images: tuple[str, ...], output: str, target: str | None, known: dict[str, str], device: str
+) -> int:
     """Show where a model looks in images (files or folders).
 
     Writes each photo at its own size with a map over it: red speaks for the class, blue against it. Existing
@@ -43,7 +51,7 @@ def command(model: str, images: tuple[str, ...], output: str, target: str | None
     with Progress() as progress:
         for number, file in enumerate(files, start=1):
             try:
-                (seen,) = loaded.explain([file], target=target)
+                (seen,) = loaded.explain([file], target=target, known=known)
                 progress.line(_save(seen, Path(output)))
             except DecodeError as error:
                 failed += 1

@@ -10,8 +10,10 @@ import click
 
 from mirada.cli.console import Progress, table
 from mirada.cli.files import image_files, in_a_folder
+from mirada.cli.known import known_option
 
 if TYPE_CHECKING:
+    from mirada.evaluation.conformal import Conformal
     from mirada.evaluation.predictions import Predictions
 
 
@@ -33,9 +35,16 @@ if TYPE_CHECKING:
     callback=in_a_folder,
     help="The same as JSON; - prints it.",
 )
+@known_option
 @click.option("--device", default="auto", show_default=True)
 def command(
-    model: str, images: tuple[str, ...], top: int, csv_file: str | None, json_file: str | None, device: str
+    model: str,
+    images: tuple[str, ...],
+    top: int,
+    csv_file: str | None,
+    json_file: str | None,
+    known: dict[str, str],
+    device: str,
 ) -> int:
     """Say what a model sees in images (files or folders).
 
@@ -47,22 +56,27 @@ def command(
     from mirada.model import load_model
 
     with Progress() as progress:
-        predictions = load_model(model, device=device).predict(files, watch=progress.watch)
+        loaded = load_model(model, device=device)
+        predictions = loaded.predict(files, known=known, watch=progress.watch)
     if csv_file:
         predictions.to_csv(csv_file)
     text = json.dumps(predictions.to_json(), indent=1, ensure_ascii=False)
     if json_file and json_file != "-":
         Path(json_file).write_text(text + "\n", encoding="utf-8")
-    click.echo(text if json_file == "-" else _table(predictions, top))
+    click.echo(text if json_file == "-" else _table(predictions, top, loaded.conformal))
     return 1 if predictions.failed else 0
 
 
-def _table(predictions: Predictions, top: int) -> str:
+def _table(predictions: Predictions, top: int, conformal: Conformal | None) -> str:
     problems = [[file.path, f"cannot be read: {file.reason}"] for file in predictions.failed]
     if predictions.task == "regression":
-        values = [f"{value:.4g} {predictions.unit}".rstrip() for value in predictions.predicted]
-        rows = [[path, value] for path, value in zip(predictions.paths, values, strict=True)]
-        return table(["file", "predicted"], rows + problems, left=2)
+        header, values = _values(predictions, conformal)
+        rows = [[path, *cells] for path, cells in zip(predictions.paths, values, strict=True)]
+        return table(
+            ["file", *header],
+            rows + [[*p, *[""] * (len(header) - 1)] for p in problems],
+            left=1 + len(header),
+        )
     rows = [
         [path, "  ".join(f"{predictions.classes[number]} {outputs[number]:.1%}" for number in numbers)]
         for path, outputs, numbers in zip(
@@ -70,3 +84,22 @@ def _table(predictions: Predictions, top: int) -> str:
         )
     ]
     return table(["file", "classes, most probable first"], rows + problems, left=2)
+
+
+def _values(predictions: Predictions, conformal: Conformal | None) -> tuple[list[str], list[list[str]]]:
+    """A column per target, with the half width of its interval where the model has one."""
+    widths = (
+        [f" ± {width:.4g}" for width in conformal.half_widths]
+        if conformal
+        else [""] * predictions.outputs.shape[1]
+    )
+    level = f" (± for {conformal.level:.0%})" if conformal else ""
+    header = [f"{name}{level}" for name in predictions.target_names or ("predicted",)]
+    rows = [
+        [
+            f"{value:.4g}{width} {predictions.unit}".rstrip()
+            for value, width in zip(outputs, widths, strict=True)
+        ]
+        for outputs in predictions.outputs.tolist()
+    ]
+    return header, rows

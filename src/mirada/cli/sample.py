@@ -6,13 +6,14 @@ from mirada.cli.console import Progress
 from mirada.errors import nearest
 
 KINDS = {
+    "ages": "drawn hands whose fingers tell an age in months, with sex and patient in ages.csv",
     "digits": "1,797 real handwritten digits, 8 × 8 pixels, 10 classes",
     "shapes": "drawn shapes on textured ground, with their true boxes in boxes.csv",
 }
 
 
 @click.command(epilog="  ".join(f"{kind}: {text}." for kind, text in KINDS.items()))
-@click.argument("kind", metavar="digits|shapes")
+@click.argument("kind", metavar="ages|digits|shapes")
 @click.argument("folder", type=click.Path(file_okay=False))
 def command(kind: str, folder: str) -> int:
     """Write a small data set into FOLDER, which must be new or empty."""

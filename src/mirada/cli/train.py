@@ -5,11 +5,13 @@ from typing import Any
 import click
 
 from mirada.cli.console import Progress, counts_table, figure
+from mirada.cli.data_options import Columns, data_options
 
 TRIVIAL = 5  # classes, up to which the top-5 accuracy is 100 % whatever the network does
 
 
 @click.command()
+@data_options()
 @click.argument("data", type=click.Path(exists=True))
 @click.option("--model", help="A network of `mirada models`. [default: resnet18]")
 @click.option(
@@ -28,25 +30,30 @@ TRIVIAL = 5  # classes, up to which the top-5 accuracy is 100 % whatever the net
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of a recipe.")
 @click.option("--output", type=click.Path(), help="The run folder. [default: runs/<data>-<model>]")
 def command(
-    data: str, recipe: str | None, settings: tuple[str, ...], output: str | None, **flags: Any
+    columns: Columns,
+    data: str,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    output: str | None,
+    **flags: Any,
 ) -> int:
-    """Train a network on a folder of images.
+    """Train a network on images, for their classes or for numbers.
 
-    DATA holds a folder per class, or train, val and test folders with a folder per class in each. What is
-    missing of validation and test is set aside, and the test images are used once, at the end. Leaves a run
-    folder with the model, predictions and report.html.
+    DATA holds a folder per class, or train, val and test folders with a folder per class in each; or it is a table
+    (CSV, TSV) with a row per image, or a file of arrays (IDX, NPZ). What is missing of validation and test is set
+    aside, no group divided, and the test images are used once, at the end. Leaves a run folder with the model,
+    predictions and report.html.
 
     --weights takes what torchvision and timm publish for the network, or a model that was trained before. A head
     of another size is drawn anew, which is said, and pixels are normalized as the weights expect.
     """
     chosen = _recipe(recipe, {key: value for key, value in flags.items() if value is not None}, settings)
-    from mirada.data.sources import load_data
-
-    index = load_data(data)  # said before torch is loaded
-    from mirada.compute import flush_denormals
+    index = columns.load(data)  # said before torch is loaded
+    from mirada.compute import flush_denormals, keep_freed_memory
     from mirada.job import train
 
     flush_denormals()
+    keep_freed_memory()
     with Progress() as progress:
         run = train(index, recipe=chosen, output=output, watch=_Lines(progress).hear)
     if run.outcome.reason == "interrupted":
@@ -113,12 +120,20 @@ class _Lines:
 
     def _start(self, event: dict[str, Any]) -> None:
         self.classes = max(len(names) for names in event["counts"].values())
+        for note in event["notes"]:
+            self.progress.line(note)
         self.progress.line(counts_table(event["counts"]))
         self.progress.line(f"{event['split_note']}")
         decoded = f"{event['decoded']:,} images decoded" if event["decoded"] else "all images in the cache"
         self.progress.line(f"{event['parameters']:,} parameters, {decoded}, training on {event['compute']}.")
 
     def _weights(self, event: dict[str, Any]) -> None:
+        self.progress.line(event["text"])
+
+    def _first_layer(self, event: dict[str, Any]) -> None:
+        self.progress.line(event["text"])
+
+    def _frozen(self, event: dict[str, Any]) -> None:
         self.progress.line(event["text"])
 
     def _excluded(self, event: dict[str, Any]) -> None:
@@ -151,5 +166,8 @@ class _Lines:
     def _evaluation(self, event: dict[str, Any]) -> None:
         names = {"val": "validation", "test": "test"}
         skip = ("event", "split", "n")
-        shown = [f"{key} {figure(key, value)}" for key, value in event.items() if key not in skip]
+        told = {key: value for key, value in event.items() if key not in skip}
+        if any(":" in key for key in told):  # of several targets, the two that say most
+            told = {key: value for key, value in told.items() if key.startswith(("mae:", "r2:"))}
+        shown = [f"{key} {figure(key, value)}" for key, value in told.items()]
         self.progress.line(f"{names[event['split']]}, {event['n']:,} images: {', '.join(shown)}")

@@ -40,12 +40,15 @@ def batch_rows(rows: Rows, *, batch_size: int, step: int) -> Rows:
 
 
 def read(cache: Cache, rows: Rows) -> Tensor:
-    """Images of the cache as (N, C, H, W) uint8 in channels-last memory order, as they lie on disk."""
+    """Images of the cache as (N, C, H, W), uint8 or uint16, in channels-last memory order, as they lie on disk.
+
+    ``Compute.put`` makes both real numbers from 0 to 255.
+    """
     return torch.from_numpy(cache.pixels[cache.rows[rows]]).permute(0, 3, 1, 2)
 
 
 def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """(value / 255 − mean) / std per channel; ``images`` float in 0 … 255."""
+    """(value / 255 − mean) / std per channel; ``images`` float in 0 … 255, whatever depth they were read at."""
     numbers = list(zip(preprocessing.mean, preprocessing.std, strict=True))
     scale = torch.tensor([1 / (255 * std) for _, std in numbers], device=images.device)
     offset = torch.tensor([-mean / std for mean, std in numbers], device=images.device)
@@ -63,14 +66,15 @@ def channel_statistics(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel over (at most ``limit``, evenly spread) images, for values 0 … 1.
 
-    From a histogram of the byte values: exact, and small in memory. A standard deviation is at least 0.001.
+    From a histogram of the levels, 256 or 65,536: exact, and small in memory. A standard deviation is at least 0.001.
     """
     channels = cache.pixels.shape[-1]
-    values = np.arange(256) / 255
-    histogram = np.zeros((channels, 256), dtype=np.int64)
+    levels = np.iinfo(cache.pixels.dtype).max + 1
+    values = np.arange(levels) / (levels - 1)
+    histogram = np.zeros((channels, levels), dtype=np.int64)
     for part in in_order(rows[:: max(1, -(-len(rows) // limit))], 32):
         pixels = cache.pixels[cache.rows[part]].reshape(-1, channels)
-        histogram += np.stack([np.bincount(pixels[:, c], minlength=256) for c in range(channels)])
+        histogram += np.stack([np.bincount(pixels[:, c], minlength=levels) for c in range(channels)])
     share = histogram / histogram.sum(axis=1, keepdims=True)
     mean = share @ values
     std = np.sqrt(np.maximum((share * (values - mean[:, None]) ** 2).sum(axis=1), 1e-6))

@@ -1,28 +1,30 @@
-"""Decode once: a uint8 memory map of every image of a data set, keyed by content and decode options.
+"""Decode once: a memory map of every image of a data set, keyed by content and decode options.
 
-A cache is a folder with two files: ``pixels-*.u8``, rows of (H, W, C) bytes, and ``files.json``, which says for
-each image file its size, times, content hash and row (or the reason why it cannot be decoded). ``files.json`` is
-replaced last and in one step, so a build that is killed, or meets a full disk, leaves the previous cache or none.
-What a killed build leaves besides, the next one removes. A file whose size and times are unchanged is trusted;
-otherwise it is read, and decoded only if its content differs.
+A cache is a folder with two files: ``pixels-*.u8`` (``.u16`` for a depth of 16 bits), rows of (H, W, C), and
+``files.json``, which says for each image its file's size and times, its content hash and row (or the reason why it
+cannot be decoded). ``files.json`` is replaced last and in one step, so a build that is killed, or meets a full disk,
+leaves the previous cache or none. What a killed build leaves besides, the next one removes. An image whose file's size
+and times are unchanged is trusted; otherwise it is read, and decoded only if its content differs.
 """
 
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from itertools import accumulate, chain, groupby
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.decode import DecodeError, decode, read_file
+from mirada.data.arrays import container, decode_image, digest, read_image
+from mirada.data.decode import DecodeError
 from mirada.data.index import Excluded, Index
 from mirada.data.parallel import Watch, each
 from mirada.data.preprocessing import Preprocessing
@@ -33,13 +35,18 @@ try:
 except ImportError:  # Windows, where a file in use cannot be removed anyway
     fcntl = None  # type: ignore[assignment]
 
+Pixels = NDArray[Any]  # uint8 or uint16
+
 FILES = "files.json"
+ROWS = 256  # of an array, that a thread takes at once
 CHUNK = 16 * 2**20  # bytes copied at a time
 UNKNOWN = (0, 0, 0)  # size and times of a file that is not to be trusted next time
 
 
 class Entry(NamedTuple):
-    """What the cache knows of one file. ``row`` is −1 for a file that cannot be decoded for ``reason``."""
+    """What the cache knows of one image; of a row of an array, with its file's size and times.
+
+    ``row`` is −1 for what cannot be decoded for ``reason``."""
 
     size: int
     modified_ns: int
@@ -53,19 +60,19 @@ class Fresh(NamedTuple):
     """A file just looked at; ``pixels`` is None if its content is known already or cannot be decoded."""
 
     entry: Entry
-    pixels: NDArray[np.uint8] | None
+    pixels: Pixels | None
 
 
 @dataclass(frozen=True)
 class Cache:
     """Decoded pixels of an index: sample i of ``index`` is ``pixels[rows[i]]``.
 
-    ``pixels`` is a read-only memory map, (files, H, W, C) uint8. ``index`` lacks the files that cannot be
-    decoded; they are in its ``excluded``. ``decoded`` counts the images decoded by this call.
+    ``pixels`` is a read-only memory map, (images, H, W, C), of ``preprocessing.dtype``. ``index`` lacks the images that
+    cannot be decoded; they are in its ``excluded``. ``decoded`` counts the images decoded by this call.
     """
 
     index: Index
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     rows: NDArray[np.int64]
     preprocessing: Preprocessing
     decoded: int
@@ -112,28 +119,28 @@ class _Store:
         self.preprocessing = preprocessing
         self.folder = directory / f"{key}-{preprocessing.decode_key}"
         self.shape = (*preprocessing.size, preprocessing.channels)
-        self.row_bytes = int(np.prod(self.shape))
+        self.dtype = preprocessing.dtype
+        self.row_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
         self.pixel_file = ""
-        self.pixels: NDArray[np.uint8] = np.empty((0, *self.shape), dtype=np.uint8)
+        self.pixels: Pixels = np.empty((0, *self.shape), dtype=self.dtype)
 
     def refresh(self, index: Index, watch: Watch | None) -> tuple[dict[str, Entry], int]:
         """Entries for every file of the index, and how many images were decoded for it."""
         known = self._load()
         wanted = dict.fromkeys(index.paths)  # a table may name a file twice
-        stale = {
-            path: None for path in wanted if path not in known or _stamp(self.root / path) != known[path][:3]
-        }
+        stamps = _Stamps(self.root)
+        stale = {path: None for path in wanted if path not in known or stamps.of(path) != known[path][:3]}
         if not stale:
             return known, 0
         kept = {
             path: entry
             for path, entry in known.items()
-            if path not in stale and (path in wanted or (self.root / path).exists())
+            if path not in stale and (path in wanted or stamps.of(path) != UNKNOWN)
         }
         added: dict[str, Entry] = {}
         by_digest = {entry.digest: entry for entry in known.values()}
-        look = partial(_look, root=self.root, preprocessing=self.preprocessing, known=by_digest)
-        looks = each(look, list(stale), what="decoding", watch=watch)
+        look = partial(_look, stamps=_Stamps(self.root), preprocessing=self.preprocessing, known=by_digest)
+        looks = _in_chunks(look, list(stale), watch)
         self._prepare(new=len(stale.keys() - known.keys()))
         with _temporary(self.folder) as stream:
             for path, (entry, pixels) in zip(stale, looks, strict=True):
@@ -160,8 +167,8 @@ class _Store:
         self.pixel_file = saved["pixels"]
         return entries
 
-    def _map(self, file: Path, count: int) -> NDArray[np.uint8]:
-        return np.memmap(file, dtype=np.uint8, mode="r", shape=(count, *self.shape))
+    def _map(self, file: Path, count: int) -> Pixels:
+        return np.memmap(file, dtype=self.dtype, mode="r", shape=(count, *self.shape))
 
     def _prepare(self, *, new: int) -> None:
         """Makes the folder, clears what killed builds have left, and makes sure of the space for ``new`` rows."""
@@ -189,7 +196,7 @@ class _Store:
         self._append(stream, old)
         moved = {row: number for number, row in enumerate(old, start=len(added))}
         entries = {path: entry._replace(row=moved.get(entry.row, -1)) for path, entry in kept.items()} | added
-        name, count = f"pixels-{os.urandom(6).hex()}.u8", len(added) + len(old)
+        name, count = f"pixels-{os.urandom(6).hex()}.u{8 * self.dtype.itemsize}", len(added) + len(old)
         file, superseded = self.folder / name, self.folder / self.pixel_file
         self._list(name, count, entries, building=Path(stream.name))
         if self.pixel_file:
@@ -259,8 +266,46 @@ def _remove_abandoned(file: Path) -> None:
         file.unlink()
 
 
+def _in_chunks(look: Callable[[str], Fresh], paths: list[str], watch: Watch | None) -> Iterator[Fresh]:
+    """What ``look`` says of every path, by all cores; the rows of an array many at a time, for each takes no time."""
+    alike = (list(part) for _, part in groupby(paths, key=_before_mark))
+    chunks = [part[start : start + ROWS] for part in alike for start in range(0, len(part), ROWS)]
+    done = list(accumulate(map(len, chunks), initial=0))
+
+    def look_at(chunk: list[str]) -> list[Fresh]:
+        return [look(path) for path in chunk]
+
+    def tell(event: dict[str, Any]) -> None:
+        if watch:
+            watch({**event, "done": done[event["done"]], "total": len(paths)})
+
+    return chain.from_iterable(each(look_at, chunks, what="decoding", watch=tell))
+
+
+def _before_mark(path: str) -> str:
+    """What the addresses of one file of arrays have in common; of any other path, all of it."""
+    return path.rpartition("#")[0] or path
+
+
+class _Stamps:
+    """Size and times of the files that hold images; a file of many is asked once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.shared: dict[str, tuple[int, int, int]] = {}
+
+    def of(self, path: str) -> tuple[int, int, int]:
+        """Zeros if there is no such file."""
+        common = _before_mark(path)
+        if common not in self.shared:
+            file = self.root / path
+            if (whole := container(file)) == file:
+                return _stamp(file)
+            self.shared[common] = _stamp(whole)
+        return self.shared[common]
+
+
 def _stamp(file: Path) -> tuple[int, int, int]:
-    """Size and times; zeros if there is no such file."""
     try:
         info = file.stat()
     except OSError:
@@ -268,20 +313,20 @@ def _stamp(file: Path) -> tuple[int, int, int]:
     return info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
-def _look(path: str, *, root: Path, preprocessing: Preprocessing, known: dict[str, Entry]) -> Fresh:
-    """Reads a file and, if its content is new, decodes it."""
-    stamp = _stamp(root / path)  # before reading: a change in between then shows next time
-    digest = ""
+def _look(path: str, *, stamps: _Stamps, preprocessing: Preprocessing, known: dict[str, Entry]) -> Fresh:
+    """Reads an image and, if its content is new, decodes it."""
+    stamp = stamps.of(path)  # before reading: a change in between then shows next time
+    content = ""
     try:
-        data = read_file(root / path)
-        digest = blake2b(data, digest_size=16).hexdigest()
-        if same := known.get(digest):
-            return Fresh(Entry(*stamp, digest, same.row, same.reason), None)
-        return Fresh(Entry(*stamp, digest, -1, ""), decode(data, preprocessing))
+        image = read_image(stamps.root / path)
+        content = digest(image)
+        if same := known.get(content):
+            return Fresh(Entry(*stamp, content, same.row, same.reason), None)
+        return Fresh(Entry(*stamp, content, -1, ""), decode_image(image, preprocessing))
     except DecodeError as error:
-        if not digest:
+        if not content:
             stamp = UNKNOWN  # it was not read, perhaps only this time
-        return Fresh(Entry(*stamp, digest, -1, str(error)), None)
+        return Fresh(Entry(*stamp, content, -1, str(error)), None)
 
 
 def _first(reasons: dict[str, str]) -> str:

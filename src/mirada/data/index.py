@@ -13,6 +13,11 @@ from mirada.errors import DataError
 
 Task = Literal["classification", "regression"]
 SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "training_set": "train",
+    "val": "val", "valid": "val", "validation": "val", "validation_set": "val",
+    "test": "test", "testing": "test", "test_set": "test",
+}  # fmt: skip  # what folders and columns call them, in small letters
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,9 @@ class Index:
     ``covariates`` (N, K) are numbers that are known beside the image, such as the sex; ``covariate_names`` has K.
     ``boxes`` are rectangles by path.
 
+    ``source`` is what was loaded where that is not the root: the table, the file of arrays. ``options`` are the words
+    of the command line that go with it. ``notes`` are the sentences on what was inferred, to be shown.
+
     Raises ``DataError`` if the columns do not have the same length.
     """
 
@@ -67,6 +75,9 @@ class Index:
     covariate_names: tuple[str, ...] = ()
     boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
     excluded: tuple[Excluded, ...] = field(default=())
+    source: Path | None = None
+    options: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.covariate_names:
@@ -95,6 +106,11 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def origin(self) -> Path:
+        """What to load to have this index again: its source, or else its root."""
+        return self.source or self.root
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """The row numbers of one split, in order."""

@@ -1,22 +1,19 @@
-"""Sample data sets to start with: real handwritten digits, and drawn shapes with their boxes.
+"""Sample data sets to start with: real handwritten digits, drawn shapes with their boxes, drawn hands with an age.
 
-Both are written whole or not at all: they are built in a temporary folder beside the wanted one, which is
-renamed at the end. ``SAMPLES`` names them; every writer returns the number of images written.
+``SAMPLES`` names them; every writer returns the number of images written.
 """
 
 import csv
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from mirada.data.hands import write_ages
 from mirada.data.parallel import Watch
-from mirada.errors import DataError, InvalidArgument
+from mirada.data.staging import all_or_nothing, require_at_least, save, tell
 
 Floats = NDArray[np.float64]
 Box = tuple[int, int, int, int]  # x_min, y_min, x_max, y_max
@@ -59,11 +56,11 @@ def write_digits(folder: str | Path, *, watch: Watch | None = None) -> int:
     rows = np.arange(len(pixels))
     _, held_out = train_test_split(rows, test_size=0.2, stratify=digits.target, random_state=0)
     in_test = np.isin(rows, held_out)
-    with _all_or_nothing(folder) as staging:
+    with all_or_nothing(folder) as staging:
         for row in range(len(rows)):
             split = "test" if in_test[row] else "train"
-            _save(Image.fromarray(pixels[row]), staging / split / str(digits.target[row]) / f"{row:04}.png")
-            _tell(watch, row + 1, len(rows))
+            save(Image.fromarray(pixels[row]), staging / split / str(digits.target[row]) / f"{row:04}.png")
+            tell(watch, row + 1, len(rows))
         (staging / "README.txt").write_text(DIGITS_README, encoding="utf-8")
     return len(rows)
 
@@ -94,24 +91,18 @@ def write_shapes(
     or a negative seed, ``DataError`` if the folder is not empty or cannot be written.
     """
     names = tuple(OUTLINES)
-    for argument, value, least in (
-        ("count", count, 5 * len(names)),
-        ("size", size, SMALLEST),
-        ("seed", seed, 0),
-    ):
-        if value < least:
-            raise InvalidArgument(
-                f"`{argument}` of write_shapes must be an integer ≥ {least}. Got {value!r}."
-            )
-    with _all_or_nothing(folder) as staging:
+    require_at_least(
+        {"count": (count, 5 * len(names)), "size": (size, SMALLEST), "seed": (seed, 0)}, owner="write_shapes"
+    )
+    with all_or_nothing(folder) as staging:
         table: list[tuple[str | int, ...]] = [("filename", "class", "x_min", "y_min", "x_max", "y_max")]
         for number in range(count):
             turn, kind = divmod(number, len(names))
             image, box = draw_shape(names[kind], number, size=size, seed=seed)
             name = f"{'test' if turn % 5 == 4 else 'train'}/{names[kind]}/{number:04}.png"
-            _save(image, staging / name)
+            save(image, staging / name)
             table.append((name, names[kind], *box))
-            _tell(watch, number + 1, count)
+            tell(watch, number + 1, count)
         with (staging / "boxes.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(table)
         readme = SHAPES_README.format(size=size, seed=seed, classes=len(names), names=", ".join(names))
@@ -223,39 +214,4 @@ def _blend(first: Floats, second: Floats, share: Floats) -> Floats:
     return first * (1 - share) + second * share
 
 
-# --- both ---------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _all_or_nothing(folder: str | Path) -> Iterator[Path]:
-    """A folder to fill, which takes the wanted name at the end, and vanishes if anything goes wrong."""
-    target = Path(folder).resolve()
-    try:
-        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-            raise DataError(f"{folder} exists and is not an empty folder. Choose another folder.")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
-            staging = Path(temporary) / target.name
-            staging.mkdir()  # with the usual access rights: the temporary folder is closed to others
-            yield staging
-            if target.exists():  # it may be somebody's current folder: fill it, do not replace it
-                for part in staging.iterdir():
-                    part.rename(target / part.name)
-            else:
-                staging.rename(target)
-    except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
-        raise DataError(f"{folder} cannot be written ({reason}). Choose another folder.") from error
-
-
-def _save(image: Image.Image, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
-
-
-def _tell(watch: Watch | None, done: int, total: int) -> None:
-    if watch and (done % 100 == 0 or done == total):
-        watch({"event": "progress", "what": "writing", "done": done, "total": total})
-
-
-SAMPLES: dict[str, Writer] = {"digits": write_digits, "shapes": write_shapes}
+SAMPLES: dict[str, Writer] = {"ages": write_ages, "digits": write_digits, "shapes": write_shapes}

@@ -1,68 +1,147 @@
-"""Folders → ``Index``: ``root/<class>/*`` or ``root/<split>/<class>/*``. Nothing is decoded here."""
+"""Whatever images come in → ``Index``: folders, tables, data frames, IDX and NPZ. Nothing is decoded here."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mirada.data.decode import EXTENSIONS
-from mirada.data.index import SPLITS, Excluded, Index
-from mirada.errors import DataError, nearest
+from mirada.data.arrays import is_idx, is_npz
+from mirada.data.boxes import box_columns, load_box_table, load_voc, voc_files
+from mirada.data.columns import index_of
+from mirada.data.folders import listed, load_folder
+from mirada.data.index import SPLIT_NAMES as SPLIT_NAMES
+from mirada.data.index import Index, Task
+from mirada.data.lists import pixels_folder
+from mirada.data.packed import idx_files, load_idx, load_npz
+from mirada.data.patients import with_patients
+from mirada.data.roles import Wanted
+from mirada.data.tables import TABLES, is_frame, read_table, table_of_frame
+from mirada.data.values import NUMBER
+from mirada.errors import DataError, InvalidArgument
 
-SPLIT_NAMES = {
-    "train": "train", "training": "train", "training_set": "train",
-    "val": "val", "valid": "val", "validation": "val", "validation_set": "val",
-    "test": "test", "testing": "test", "test_set": "test",
-}  # fmt: skip
-JUNK = frozenset(("thumbs.db", "desktop.ini", "__macosx", "readme", "readme.txt", "readme.md", "boxes.csv"))
+if TYPE_CHECKING:
+    from pandas import DataFrame  # type: ignore[import-untyped]  # nothing of it is needed to run
 
 
-def load_data(root: str | Path, *, classes: Sequence[str] | None = None) -> Index:
-    """Lists a folder of images, one sub-folder per class, with or without split folders above them.
+def load_data(
+    root: "str | Path | DataFrame",
+    *,
+    classes: Sequence[str] | None = None,
+    target: str | Sequence[str] | None = None,
+    image: str | None = None,
+    group: str | None = None,
+    split: str | Path | None = None,
+    covariates: str | Sequence[str] = (),
+    task: Task | None = None,
+) -> Index:
+    """Lists the images of a folder, a table, a pandas data frame, IDX files or an NPZ file.
 
-    Classes are the folder names, sorted; or ``classes``, those of a model, in its order, which the folders must
-    then be among. In a folder without splits every row is ``train``; training sets a validation and a test
-    part aside. Hidden files are passed over; files that are no images by their extension, and images outside of
-    the class folders, are named in ``excluded``.
+    A folder has one sub-folder per class, with or without split folders above them; or MNIST's IDX files; or VOC's
+    XML files with their images; or a single table. Without splits every row is ``train``; training sets a validation
+    and a test part aside. Hidden files are passed over; what else cannot be used is named in ``excluded``.
 
-    Raises ``DataError`` for a missing or empty folder, a single class, a class folder without an image, a
-    split with a class that the training split does not have.
+    A table has a row for each image; paths are relative to its folder. ``image``, ``target``, ``group``, ``split``
+    and ``covariates`` are its columns; image and target are found if they are not named. Several targets are numbers,
+    ``target="x,y"`` as well as ``("x", "y")``; ``age (months)`` says the unit of the column ``age``. A numeric target
+    makes a regression, a text classes, unless ``task`` says otherwise. ``notes`` say what was inferred.
+
+    ``classes`` are those of a model, in its order, which the data's must then be among. ``split`` may also be a CSV
+    file of splits that training has saved.
+
+    Raises ``DataError`` for what cannot be used: nothing there, no images, a single class without boxes, a class
+    without an image, a column or class that is not there. ``InvalidArgument`` for columns where there is no table.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        found = "a file" if folder.exists() else "nothing"
-        raise DataError(f"{folder}: expected a folder of images, found {found} there.")
-    splits = _split_folders(folder, need_train=classes is None)
-    listed = {split: _class_folders(path) for split, path in splits.items()}
-    names = _class_names(folder, listed) if classes is None else tuple(classes)
-    _require_known(splits, listed, names, "the training split" if classes is None else "the model")
-    rows: list[tuple[str, int, str]] = []
-    excluded = [
-        Excluded(_printable(_relative(file, folder)), "lies beside the class folders, not in one of them")
-        for file in _stray_images(folder, *splits.values())
-    ]
-    for split in (split for split in SPLITS if split in listed):
-        for name, class_folder in listed[split].items():
-            for path in (_relative(file, folder) for file in _files(class_folder)):
-                if reason := _unusable(path):
-                    excluded.append(Excluded(_printable(path), reason))
-                else:
-                    rows.append((path, names.index(name), split))
-    if not rows:
-        raise DataError(f"{folder}: no images found in its class folders ({_listed(list(names))}).")
-    paths, targets, row_splits = zip(*rows, strict=True)
-    index = Index(
-        root=folder,
-        paths=paths,
-        targets=np.array(targets, dtype=np.int64),
-        splits=np.array(row_splits, dtype="<U5"),
-        classes=names,
-        excluded=tuple(excluded),
+    saved = Path(split) if split is not None and Path(split).suffix.lower() == ".csv" else None
+    wanted = Wanted(
+        target=_names(target),
+        image=image,
+        group=group,
+        split=None if saved or split is None else str(split),
+        covariates=_names(covariates),
+        task=task,
     )
-    if classes is None:
+    try:
+        index = with_patients(_load(root, wanted, classes))
+    except OSError as error:
+        raise DataError(
+            f"{root}: cannot be read ({(error.strerror or 'unknown reason').lower()})."
+        ) from error
+    if task == "regression" and index.task == "classification":
+        index = _as_numbers(index)
+    if saved:
+        from mirada.data.splits import read_splits
+
+        index = replace(read_splits(saved, index), options=(*index.options, "--split", str(saved)))
+    if classes is None and not index.boxes:
         require_images(index)
     return index
+
+
+def _load(root: Any, wanted: Wanted, known: Sequence[str] | None) -> Index:
+    if is_frame(root):
+        return index_of(table_of_frame(root), wanted, Path.cwd(), known)
+    path = Path(root)
+    if path.is_dir() and (table := _only_table(path)):
+        return _load_table(table, wanted, known)
+    if path.is_file() and path.suffix.lower() in TABLES:
+        return _load_table(path, wanted, known)
+    columns = replace(wanted, task=None).words()
+    if columns:
+        raise InvalidArgument(f"{path}: `{columns[0][2:]}` names a column, and there is no table here.")
+    if path.is_dir():
+        return replace(_load_folder(path, wanted.task, known), options=wanted.words())
+    if path.is_file() and (is_npz(path) or is_idx(path)):
+        load = load_npz(path, wanted.task, known) if is_npz(path) else load_idx([path], wanted.task, known)
+        return replace(load, source=path, options=wanted.words())
+    found = f"a {path.suffix or 'nameless'} file" if path.is_file() else "nothing"
+    raise DataError(
+        f"{path}: expected a folder of images, a table (.csv, .tsv, .txt), or an IDX or .npz file; found {found} there."
+    )
+
+
+def _load_folder(folder: Path, task: Task | None, known: Sequence[str] | None) -> Index:
+    if packed := idx_files(folder):
+        return load_idx(packed, task, known)
+    if xml := voc_files(folder):
+        return load_voc(folder, xml, known)
+    return load_folder(folder, known)
+
+
+def _load_table(file: Path, wanted: Wanted, known: Sequence[str] | None) -> Index:
+    table = read_table(file)
+    columns = box_columns(table) if wanted == Wanted() else None
+    if columns:
+        index = load_box_table(table, columns, file.parent, known)
+    else:
+        index = index_of(table, wanted, file.parent, known)
+    return replace(index, source=file)
+
+
+def _only_table(folder: Path) -> Path | None:
+    """The table of a folder that holds nothing else to go by: at most one sub-folder, and a single CSV file."""
+    children = [child for child in folder.iterdir() if not child.name.startswith(".")]
+    tables = [child for child in children if child.suffix.lower() in (".csv", ".tsv") and child.is_file()]
+    folders = [child for child in children if child.is_dir()]
+    if len(tables) != 1 or len(folders) > 1 or pixels_folder(folder) != folder:
+        return None
+    return None if any(child.name.lower() in SPLIT_NAMES for child in folders) else tables[0]
+
+
+def _as_numbers(index: Index) -> Index:
+    """Classes whose names are numbers as those numbers. Raises ``DataError`` if one is not."""
+    odd = [name for name in index.classes if not NUMBER.fullmatch(name)]
+    if odd:
+        raise DataError(f'{index.root}: for regression every class must be a number, and one is "{odd[0]}".')
+    values = np.array([float(name) for name in index.classes])
+    return replace(index, task="regression", classes=(), targets=values[index.targets.astype(np.int64)])
+
+
+def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
+    if columns is None:
+        return ()
+    return (columns,) if isinstance(columns, str) else tuple(columns)
 
 
 def require_images(index: Index) -> None:
@@ -72,141 +151,14 @@ def require_images(index: Index) -> None:
         if len(train) < 2:
             raise DataError(f"{index.root}: at least 2 training images are needed; {len(train)} can be used.")
         return
+    if len(index.classes) == 1:
+        raise DataError(
+            f'{index.root}: only one class ("{index.classes[0]}"). Classification needs at least two.'
+        )
     counts = np.bincount(index.targets[train].astype(np.int64), minlength=len(index.classes))
     empty = [name for name, count in zip(index.classes, counts, strict=True) if count == 0]
     if empty:
         raise DataError(
-            f"{index.root}: no readable image to train on in the class {_listed(empty)}. Add images or remove "
+            f"{index.root}: no readable image to train on in the class {listed(empty)}. Add images or remove "
             f'the folder; "mirada check" names every file that cannot be read.'
         )
-
-
-def _split_folders(folder: Path, *, need_train: bool) -> dict[str, Path]:
-    """The folder of each split; a folder without splits is all ``train``."""
-    children = _visible_folders(folder)
-    known = {name: path for name, path in children.items() if name.lower() in SPLIT_NAMES}
-    others = sorted(children.keys() - known.keys())
-    if not known or (others and not any(_visible_folders(path) for path in known.values())):
-        return {"train": folder}  # among other classes, one may be called "train"
-    if others:
-        raise DataError(
-            f"{folder}: holds split folders ({_listed(sorted(known))}) beside others ({_listed(others)}). "
-            f"Keep either <split>/<class>/ folders or <class>/ folders, not both."
-        )
-    splits: dict[str, Path] = {}
-    for name, path in known.items():
-        split = SPLIT_NAMES[name.lower()]
-        if split in splits:
-            raise DataError(
-                f"{folder}: {splits[split].name} and {name} both name the {split} split. Keep one."
-            )
-        splits[split] = path
-    if "train" not in splits and need_train:
-        raise DataError(
-            f"{folder}: has {_listed(sorted(known))} but no training split. "
-            f"Expected a folder called train, training or training_set."
-        )
-    return splits
-
-
-def _class_folders(folder: Path) -> dict[str, Path]:
-    """The class folders of one split, sorted by name."""
-    return dict(sorted(_visible_folders(folder).items()))
-
-
-def _class_names(root: Path, listed: dict[str, dict[str, Path]]) -> tuple[str, ...]:
-    """The classes of the training split, which every other split must keep to."""
-    classes = tuple(listed["train"])
-    if not classes:
-        raise DataError(
-            f"{root}: no class folders found. Expected one folder per class with images in it: "
-            f"{root.name}/<class>/*.jpg, or {root.name}/train/<class>/*.jpg."
-        )
-    if len(classes) < 2:
-        raise DataError(f'{root}: only one class ("{classes[0]}"). Classification needs at least two.')
-    return classes
-
-
-def _require_known(
-    splits: dict[str, Path], listed: dict[str, dict[str, Path]], classes: tuple[str, ...], owner: str
-) -> None:
-    """Raises ``DataError``, listing both sides, if a split has a class that is not among ``classes``."""
-    for split, folders in listed.items():
-        unknown = sorted(set(folders) - set(classes))
-        if unknown:
-            raise DataError(
-                f"{splits[split]}: has the class {_listed(unknown)}, which {owner} does not have. "
-                f"{nearest(unknown[0], classes)}"
-            )
-
-
-def _stray_images(*folders: Path) -> Iterator[Path]:
-    """Images that lie directly in the root or in a split folder, where they have no class."""
-    for folder in dict.fromkeys(folders):
-        for entry in _entries(folder):
-            path = Path(entry.path)
-            if path.suffix.lower() in EXTENSIONS and not _hidden(entry.name) and not _is_folder(entry):
-                yield path
-
-
-def _unusable(path: str) -> str:
-    """Why a file in a class folder is left out unopened, or nothing. A file without extension may be an image."""
-    extension = Path(path).suffix
-    if extension and extension.lower() not in EXTENSIONS:
-        return f"not an image by its extension ({_printable(extension)})"
-    return "" if path == _printable(path) else "its name is not valid UTF-8"
-
-
-def _printable(path: str) -> str:
-    """The path with bytes that are no UTF-8 written out, so that every table and page can name it."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _visible_folders(folder: Path) -> dict[str, Path]:
-    """The folders, and links to folders, directly below."""
-    return {
-        entry.name: Path(entry.path)
-        for entry in _entries(folder)
-        if not _hidden(entry.name) and _is_folder(entry)
-    }
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _entries(folder: Path) -> list["os.DirEntry[str]"]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be listed ({(error.strerror or 'unknown reason').lower()})."
-        ) from error
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below a class folder, sorted, without hidden ones; links to folders are not followed."""
-    for entry in _entries(folder):
-        if _hidden(entry.name):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(Path(entry.path))
-        else:
-            yield Path(entry.path)
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name.lower() in JUNK
-
-
-def _relative(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(f'"{name}"' for name in names[:8])
-    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

@@ -1,18 +1,42 @@
-"""Parts set aside for validation and test: stratified, seeded, saved as a CSV."""
+"""Parts set aside for validation and test: stratified, no group divided, seeded, saved as a CSV.
+
+What is drawn is a *unit*: all images of one group (a patient), or a single image where there are no groups. A unit's
+lot is a hash of the seed, the split and its name, so a split does not depend on the order of the files, and files that
+come later move few others; with a numeric target, whose slices they shift, about one in seven.
+"""
 
 import csv
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.index import Index
+from mirada.data.index import SPLITS, Excluded, Index
+from mirada.errors import DataError, InvalidArgument
 
 Rows = NDArray[np.int64]
-Lots = NDArray[np.uint64]
+NONE = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class _Units:
+    """What is never divided, (U,) each: its number of rows, its lot, its class or number."""
+
+    of_row: Rows  # (N,) the unit of each row
+    sizes: Rows
+    lots: NDArray[np.uint64]
+    targets: NDArray[np.float64]
+    numeric: bool
+
+    def strata(self) -> list[Rows]:
+        """The units of each class; those of a number are all in one."""
+        if self.numeric:
+            return [np.arange(len(self.sizes))]
+        return [np.flatnonzero(self.targets == target) for target in np.unique(self.targets)]
 
 
 def set_aside(index: Index, *, split: str, fraction: float, seed: int, keep: int = 1) -> Index:
@@ -20,43 +44,104 @@ def set_aside(index: Index, *, split: str, fraction: float, seed: int, keep: int
 
     Every class gives ``fraction`` of its images, rounded: at least one, so that a small class is not lost, as
     long as ``keep`` remain. For a numeric target the rows, sorted by it, are cut into as many equal slices as
-    there are to set aside, and each slice gives one: all of the range is covered.
+    there are to set aside, and each slice gives one: all of the range is covered. Of several targets the first
+    decides.
 
-    A file's lot is a hash of the seed, the split and its path, so files that come later move few others.
+    Where the index has ``groups``, whole groups are drawn, each standing for its most frequent class or its mean
+    target, and the share of images is as near to ``fraction`` as they allow. An empty group is a row of its own.
     """
     rows = index.rows("train")
-    lots = np.array([_lot(seed, split, index.paths[row]) for row in rows], dtype=np.uint64)
-    choose = _of_each_class if index.task == "classification" else _of_each_quantile
+    units = _units(index, rows, f"{seed} {split}")
+    drawn = [_draw(units, stratum, fraction, keep) for stratum in units.strata()]
+    return _moved(index, rows[np.isin(units.of_row, np.concatenate([NONE, *drawn]))], split)
+
+
+def k_fold(index: Index, *, k: int, fold: int, seed: int, split: str = "test") -> Index:
+    """Moves fold ``fold`` of the training rows to ``split``: over the folds 0 … k − 1 each row is in it once.
+
+    Every fold is drawn like ``set_aside``'s share, from what the folds before it left. As ``test``, the default,
+    it judges a network that had no part in it, and ``complete_splits`` sets a validation part aside from the rest;
+    ``val`` keeps a test split that the data set has.
+
+    Raises ``InvalidArgument`` for a fold that is not there, ``DataError`` if the index has such a split already.
+    """
+    if k < 2 or not 0 <= fold < k:
+        raise InvalidArgument(
+            f"k_fold: expected k of at least 2 and a fold from 0 to k − 1. Got {k} and {fold}."
+        )
+    if own := len(index.rows(split)):
+        raise DataError(
+            f"{index.root}: has a {split} split of {own:,} images. Make the folds another split, or let these "
+            f"images be train."
+        )
+    rows = index.rows("train")
+    units = _units(index, rows, f"{seed} fold")
+    folds = np.zeros(len(units.sizes), dtype=np.int64)
+    for number, rest in enumerate(units.strata()):
+        for left in range(k, 0, -1):
+            drawn = _draw(units, rest, 1 / left, left - 1)
+            folds[drawn] = (k - left + number) % k  # another fold for each class that does not go into k
+            rest = np.setdiff1d(rest, drawn)
+    return _moved(index, rows[folds[units.of_row] == fold], split)
+
+
+def _moved(index: Index, rows: Rows, split: str) -> Index:
     splits = index.splits.copy()
-    splits[rows[choose(lots, index.targets[rows], fraction, keep)]] = split
+    splits[rows] = split
     return replace(index, splits=splits)
 
 
-def _lot(seed: int, split: str, path: str) -> int:
-    text = f"{seed} {split} {path}".encode(errors="surrogateescape")
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
+def _units(index: Index, rows: Rows, draw: str) -> _Units:
+    """The units of these rows, with their lots for a draw: ``0 val``."""
+    numbers: dict[str, int] = {}  # a file that is named twice is one unit, too
+    names = ((index.groups[row] if index.groups else "") or index.paths[row] for row in rows)
+    of_row = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
+    sizes = np.bincount(of_row, minlength=len(numbers))
+    numeric = index.task == "regression"
+    targets = (index.targets[:, 0] if index.targets.ndim > 1 else index.targets)[rows].astype(np.float64)
+    if (sizes > 1).any():
+        members = np.split(targets[np.argsort(of_row, kind="stable")], np.cumsum(sizes)[:-1])
+        targets = np.array([_mean(part) if numeric else _most_frequent(part) for part in members])
+    lots = np.array([_lot(f"{draw} {name}") for name in numbers], dtype=np.uint64)
+    return _Units(of_row, sizes, lots, targets, numeric)
 
 
-def _of_each_class(lots: Lots, targets: NDArray[np.generic], fraction: float, keep: int) -> Rows:
-    chosen = []
-    for target in np.unique(targets):
-        members = np.flatnonzero(targets == target)
-        drawn = members[np.argsort(lots[members], kind="stable")]
-        chosen.append(drawn[: _share(len(members), fraction, keep)])
-    return np.concatenate([np.empty(0, dtype=np.int64), *chosen])
+def _lot(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest(), "little")
 
 
-def _of_each_quantile(lots: Lots, targets: NDArray[np.generic], fraction: float, keep: int) -> Rows:
-    ordered = np.argsort(targets, kind="stable")
-    edges = np.linspace(0, len(lots), _share(len(lots), fraction, keep) + 1).astype(np.int64)
-    slices = [ordered[start:end] for start, end in pairwise(edges)]
-    return np.array([part[np.argmin(lots[part])] for part in slices], dtype=np.int64)
+def _mean(values: NDArray[np.float64]) -> float:
+    known = np.sort(values[np.isfinite(values)])  # sorted: the sum must not depend on the order of the rows
+    return float(known.mean()) if len(known) else float("nan")
 
 
-def _share(count: int, fraction: float, keep: int) -> int:
-    """``fraction`` of ``count``, rounded; at least 1 unless it is 0, and ``keep`` remain."""
-    wanted = max(1 if fraction > 0 else 0, round(fraction * count))
-    return max(0, min(wanted, count - keep))
+def _most_frequent(classes: NDArray[np.float64]) -> float:
+    counts: Counter[float] = Counter(classes.tolist())
+    return min(counts, key=lambda number: (-counts[number], number))
+
+
+def _draw(units: _Units, stratum: Rows, fraction: float, keep: int) -> Rows:
+    """A share of the units of a stratum; ``keep`` units remain, and one is drawn if that leaves enough."""
+    images, room = int(units.sizes[stratum].sum()), len(stratum) - keep
+    if fraction <= 0 or room <= 0:
+        return NONE
+    goal = min(max(1, round(fraction * images)), images - keep)
+    slices = min(max(1, round(fraction * len(stratum))), room) if units.numeric else 1
+    ordered = stratum[np.lexsort((units.lots[stratum], units.targets[stratum]))]
+    edges = np.linspace(0, len(stratum), slices + 1).astype(np.int64)
+    drawn: list[int] = []
+    taken = 0
+    for number in range(slices):
+        part = ordered[edges[number] : edges[number + 1]]
+        for unit in part[np.argsort(units.lots[part], kind="stable")].tolist():
+            wanted = goal * (number + 1) / slices - taken
+            if wanted <= 0.5 or len(drawn) == room:
+                break
+            if units.sizes[unit] < 2 * wanted:  # nearer to the goal with it than without
+                drawn.append(unit)
+                taken += int(units.sizes[unit])
+    smallest = stratum[np.lexsort((units.lots[stratum], units.sizes[stratum]))[:1]]
+    return np.array(drawn, dtype=np.int64) if drawn else smallest
 
 
 def complete_splits(
@@ -64,7 +149,8 @@ def complete_splits(
 ) -> tuple[Index, str]:
     """The index with a validation split, and a sentence on where the splits come from.
 
-    Splits that are there stay as they are. In a data set without any, a test part is set aside first.
+    Splits that are there stay as they are, and the sentence says if they divide a group. In a data set without
+    any, a test part is set aside first.
     """
     has_val, has_test = (len(index.rows(split)) > 0 for split in ("val", "test"))
     made = []
@@ -75,16 +161,107 @@ def complete_splits(
         index = set_aside(index, split="val", fraction=val_fraction, seed=seed)
         made.append(f"{val_fraction:.0%} of the training images for validation")
     if not made:
-        return index, "The splits are the data set's own."
-    return index, f"Set aside, stratified, with seed {seed}: {' and '.join(made)}. splits.csv names them."
+        return index, f"The splits are the data set's own.{_division(index)}"
+    how = "stratified, no group divided" if index.groups else "stratified"
+    said = f"Set aside, {how}, with seed {seed}: {' and '.join(made)}. splits.csv names them."
+    return index, said + _division(index)
+
+
+def _division(index: Index) -> str:
+    """What is said of groups that the data set's own splits divide."""
+    count = len(divided_groups(index))
+    if not count:
+        return ""
+    subject = f"{count:,} groups have" if count > 1 else "One group has"
+    return (
+        f' {subject} images in several of its own splits, so results are too good; "mirada check" names them.'
+    )
+
+
+def divided_groups(index: Index) -> dict[str, Rows]:
+    """The groups that are in more than one split, sorted, with their rows."""
+    seen: dict[str, set[str]] = {}
+    for group, split in zip(index.groups, index.splits.tolist(), strict=False):  # there may be no groups
+        seen.setdefault(group, set()).add(split)
+    divided = sorted(group for group, splits in seen.items() if group and len(splits) > 1)
+    rows: dict[str, list[int]] = {group: [] for group in divided}
+    for row, group in enumerate(index.groups if divided else ()):
+        if group in rows:
+            rows[group].append(row)
+    return {group: np.array(found, dtype=np.int64) for group, found in rows.items()}
+
+
+def group_code(group: str) -> str:
+    """What stands for a group in all that is written: 12 hexadecimal digits; nothing for an empty one.
+
+    It keeps names off reports and tables. It is no secret: whoever has a list of the names can hash them, too.
+    """
+    return blake2b(group.encode(errors="surrogateescape"), digest_size=6).hexdigest() if group else ""
 
 
 def save_splits(index: Index, file: Path) -> None:
-    """Writes ``path, split, target`` for every sample; the target is empty where there is none."""
+    """Writes ``path, split``, the target, the group's code if there are groups, and the covariates of every sample.
+
+    One target is called ``target``, several have their own names; it is empty where there is none.
+    """
+    several = index.target_names if index.targets.ndim > 1 else ()
+    grouped = ("group",) if index.groups else ()
     with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
         writer = csv.writer(stream)
-        writer.writerow(("path", "split", "target"))
-        for path, split, target in zip(index.paths, index.splits, index.targets, strict=True):
-            if index.task == "classification":
-                target = index.classes[target] if target >= 0 else ""
-            writer.writerow((path, split, target))
+        writer.writerow(("path", "split", *(several or ("target",)), *grouped, *index.covariate_names))
+        for row, (path, split) in enumerate(zip(index.paths, index.splits.tolist(), strict=True)):
+            code = (group_code(index.groups[row]),) if grouped else ()
+            writer.writerow((path, split, *_targets(index, row), *code, *index.covariates[row].tolist()))
+
+
+def _targets(index: Index, row: int) -> Sequence[str | float]:
+    """The targets of a row as they stand in a table."""
+    target = index.targets[row]
+    if index.task == "classification":
+        return [index.classes[int(target)] if target >= 0 else ""]
+    return ["" if np.isnan(value) else value for value in np.atleast_1d(target).tolist()]
+
+
+def read_splits(file: Path, index: Index) -> Index:
+    """The index with the splits of a table by ``save_splits``, or of any CSV with the columns path and split.
+
+    Images of the index that the table does not name join ``excluded``.
+
+    Raises ``DataError`` for a file that is no such table, and for paths in it that the index does not have.
+    """
+    named = _read(file)
+    unknown = sorted(named.keys() - set(index.paths) - {item.path for item in index.excluded})
+    if unknown:
+        raise DataError(
+            f"{file}: names {len(unknown):,} files that are not in {index.origin}, {unknown[0]} first. "
+            f"Use the table with the data that it was made from."
+        )
+    unnamed = [Excluded(path, f"{file.name} does not name it") for path in index.paths if path not in named]
+    index = index.without(unnamed)
+    return replace(index, splits=np.array([named[path] for path in index.paths], dtype="<U5"))
+
+
+def _read(file: Path) -> dict[str, str]:
+    """Path → split."""
+    named: dict[str, str] = {}
+    try:
+        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
+            table = csv.DictReader(stream)
+            if not {"path", "split"} <= set(table.fieldnames or ()):
+                found = ", ".join(table.fieldnames or ()) or "nothing"
+                raise DataError(
+                    f"{file}: expected a CSV with the columns path and split; its first line has {found}."
+                )
+            for row in table:
+                path, split = row["path"] or "", row["split"]
+                if split not in SPLITS:
+                    raise DataError(
+                        f'{file}, line {table.line_num}: a split is train, val or test. Got "{split}".'
+                    )
+                if named.setdefault(path, split) != split:
+                    raise DataError(
+                        f"{file}, line {table.line_num}: {path} is in {named[path]} and in {split}."
+                    )
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{file}: cannot be read as a CSV ({error}).") from error
+    return named

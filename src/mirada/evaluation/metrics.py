@@ -17,6 +17,7 @@ Scores = np.float64 | Floats  # one number per row of the leading axes; a scalar
 
 SMALLEST_PROBABILITY = 1e-12  # what log_loss takes for anything less: one row costs 27.6 nats at most
 TOP = 5
+AGREEMENT = 1.96  # standard deviations on either side, between which 95 % of normal errors lie
 
 
 def accuracy(targets: Integers, predicted: Integers) -> float:
@@ -52,6 +53,15 @@ def row_losses(targets: Integers, outputs: Floats) -> Floats:
 def log_loss(targets: Integers, outputs: Floats) -> float:
     """Mean cross-entropy in nats; probabilities below 1e-12 count as 1e-12."""
     return float(mean(row_losses(targets, outputs)))
+
+
+def row_brier(targets: Integers, outputs: Floats) -> Floats:
+    """Brier score of each row, Σₖ (pₖ − [k = target])², from 0 to 2. (n,)  Source: Brier 1950, MWR 78:1.
+
+    The mean is Brier's own definition; for two classes some authors, and scikit-learn, give half of it.
+    """
+    own = np.take_along_axis(outputs, targets[:, None], axis=1)[:, 0]
+    return np.asarray(np.square(outputs).sum(axis=1) - 2 * own + 1)
 
 
 def confusion(targets: Integers, predicted: Integers, num_classes: int) -> Integers:
@@ -106,6 +116,26 @@ def bias(targets: Floats, predicted: Floats) -> Scores:
     return mean(predicted - targets)
 
 
+def median_ae(targets: Floats, predicted: Floats) -> Scores:
+    """Median absolute error, in the unit of the target: half of the rows are off by less. (..., n) → (...)"""
+    if targets.shape[-1] == 0:
+        return np.float64(np.nan)
+    return np.asarray(np.median(np.abs(predicted - targets), axis=-1))
+
+
+def loa_low(targets: Floats, predicted: Floats) -> Scores:
+    """Lower 95 % limit of agreement, bias − 1.96 s, s the standard deviation (n − 1) of the errors; NaN for n < 2.
+
+    (..., n) → (...)  Source: Bland & Altman 1986, Lancet 327:307 (who round 1.96 to 2).
+    """
+    return bias(targets, predicted) - AGREEMENT * _spread(predicted - targets)
+
+
+def loa_high(targets: Floats, predicted: Floats) -> Scores:
+    """Upper 95 % limit of agreement, bias + 1.96 s; see ``loa_low``. (..., n) → (...)"""
+    return bias(targets, predicted) + AGREEMENT * _spread(predicted - targets)
+
+
 def r2(targets: Floats, predicted: Floats) -> Scores:
     """Coefficient of determination, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; NaN for constant targets. (..., n) → (...)"""
     if targets.shape[-1] == 0:
@@ -122,14 +152,15 @@ def quick_metrics(task: Task, outputs: Floats, targets: NDArray[Any]) -> dict[st
     """The metrics shown after every epoch, without intervals; all targets known, NaN where undefined.
 
     Classification, outputs (n, K): ``accuracy`` and ``top5`` with k = min(5, K). Logits do as well as
-    probabilities. Regression, outputs (n, 1): ``mae``, ``rmse``, ``r2``. Targets (n,) or (n, 1).
+    probabilities. Regression, outputs (n, T): ``mae``, ``rmse``, ``r2``, of several targets the mean over them.
+    Targets (n,) or (n, 1), for several numbers (n, T).
     """
-    targets = targets.reshape(len(outputs))  # (n, 1) against (n,) would broadcast to (n, n)
     if task == "classification":
         top = {"accuracy": 1, "top5": TOP}
+        targets = targets.reshape(len(outputs))
         return {name: top_k_accuracy(targets, outputs, k) for name, k in top.items()}
-    values = outputs[:, 0]
-    return {metric.__name__: float(metric(targets, values)) for metric in (mae, rmse, r2)}
+    targets = targets.reshape(outputs.shape)  # (n,) against (n, 1) would broadcast to (n, n)
+    return {metric.__name__: float(np.mean(metric(targets.T, outputs.T))) for metric in (mae, rmse, r2)}
 
 
 def mean(values: NDArray[Any]) -> Scores:
@@ -139,3 +170,8 @@ def mean(values: NDArray[Any]) -> Scores:
 
 def _ratio(part: Integers, whole: Integers) -> Floats:
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def _spread(values: Floats) -> Scores:
+    """Standard deviation with n − 1; NaN, without a warning, for fewer than two values."""
+    return np.asarray(values.std(axis=-1, ddof=1)) if values.shape[-1] > 1 else np.float64(np.nan)

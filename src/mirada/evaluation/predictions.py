@@ -1,21 +1,17 @@
 """The table of a network's outputs with file names, which every metric, plot and report reads."""
 
-import csv
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.index import Excluded, Task
+from mirada.data.index import Excluded, Index, Task
+from mirada.data.splits import group_code
 from mirada.errors import DataError, InvalidArgument
-
-CLASSIFICATION = ("path", "split", "target", "predicted", "probability", "correct")  # then p:<class>, problem
-REGRESSION = ("path", "split", "target", "predicted", "error", "problem")
-UNKNOWN_CLASS = -1
+from mirada.evaluation.predictions_csv import columns_of, read_csv, records_of, write_csv
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,12 +19,15 @@ class Predictions:
     """What a network says about each file, next to what is true.
 
     ``outputs`` (N, K): class probabilities, K = number of classes ≥ 2 also for networks with one sigmoid
-    unit; for regression the predicted values (N, 1) in ``unit``. ``targets`` (N,): class numbers or values; a
-    negative class number or NaN marks a row without target, None a table without any. ``splits`` says
-    ``train``, ``val``, ``test`` or nothing per row. ``failed`` are the files that could not be read; they
-    have no row. Outputs are kept as float64, targets as int64 or float64.
+    unit; for regression the predicted values (N, T) in ``unit``, T = 1 but for several numbers at once.
+    ``targets``: class numbers or values (N,), or (N, T) for the T ``target_names``; a negative class number or NaN
+    marks a row without target, None a table without any. ``splits`` says ``train``, ``val``, ``test`` or nothing
+    per row. ``groups`` (none, or one per row, empty for a row of its own) marks rows that belong together, such as
+    images of one patient. ``covariates`` (N, K) are the numbers of K ``covariate_names`` known beside
+    the image. ``failed`` are the files that could not be read; they have no row. Outputs are kept as float64,
+    targets as int64 or float64.
 
-    Raises ``DataError`` for columns that do not fit each other, class names that are empty or occur twice,
+    Raises ``DataError`` for columns that do not fit each other, names that are empty or occur twice,
     outputs that are not finite or no probabilities, and targets that are no class number or infinite.
     """
 
@@ -39,9 +38,15 @@ class Predictions:
     targets: NDArray[np.int64] | NDArray[np.float64] | None = None
     classes: tuple[str, ...] = ()
     unit: str = ""
+    target_names: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    covariates: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    covariate_names: tuple[str, ...] = ()
     failed: tuple[Excluded, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.covariate_names:
+            object.__setattr__(self, "covariates", np.empty((len(self.paths), 0)))
         _check_columns(self)
         object.__setattr__(self, "outputs", self.outputs.astype(np.float64))
         _check_outputs(self)
@@ -50,20 +55,61 @@ class Predictions:
             kind = np.int64 if self.task == "classification" else np.float64
             object.__setattr__(self, "targets", self.targets.astype(kind))
 
+    @classmethod
+    def of(cls, index: Index, outputs: NDArray[np.float64], *, failed: Sequence[Excluded] = ()) -> Self:
+        """What a network says (N, K) about every sample of an index, with all that the index knows beside.
+
+        Groups, whose names may tell who a patient is, are kept as the codes that stand in ``splits.csv``.
+        """
+        return cls(
+            task=index.task,
+            paths=index.paths,
+            splits=tuple(index.splits.tolist()),
+            outputs=outputs,
+            targets=index.targets,
+            classes=index.classes,
+            unit=index.unit,
+            target_names=index.target_names,
+            groups=tuple(map(group_code, index.groups)),
+            covariates=index.covariates,
+            covariate_names=index.covariate_names,
+            failed=tuple(failed),
+        )
+
     def __len__(self) -> int:
         return len(self.paths)
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Whether the target of a row is known. (N,)"""
+        """Whether the target of a row is known, and all of them where there are several. (N,)"""
         if self.targets is None:
             return np.zeros(len(self), dtype=np.bool_)
-        return self.targets >= 0 if self.task == "classification" else ~np.isnan(self.targets)
+        if self.task == "classification":
+            return np.asarray(self.targets >= 0)
+        return np.asarray(~np.isnan(self.values).any(axis=1))
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The targets as (N, T), NaN where unknown. Raises ``InvalidArgument`` for classification."""
+        self._only("regression", "values")
+        missing = np.full(self.outputs.shape, np.nan)
+        return (
+            missing if self.targets is None else self.targets.reshape(self.outputs.shape).astype(np.float64)
+        )
+
+    @property
+    def class_numbers(self) -> NDArray[np.int64]:
+        """The targets (N,), negative where unknown. Raises ``InvalidArgument`` for regression."""
+        self._only("classification", "class_numbers")
+        missing = np.full(len(self), -1)
+        return missing if self.targets is None else self.targets.astype(np.int64)
 
     @property
     def predicted(self) -> NDArray[np.int64] | NDArray[np.float64]:
-        """The most probable class number (the lowest of equals), or the value. (N,)"""
-        return self.outputs.argmax(axis=1) if self.task == "classification" else self.outputs[:, 0]
+        """The most probable class number (the lowest of equals), or the value: (N,), of several targets (N, T)."""
+        if self.task == "classification":
+            return np.asarray(self.outputs.argmax(axis=1))
+        return self.outputs if len(self.target_names) > 1 else self.outputs[:, 0]
 
     @property
     def probability(self) -> NDArray[np.float64]:
@@ -73,10 +119,13 @@ class Predictions:
 
     @property
     def error(self) -> NDArray[np.float64]:
-        """Predicted − target, NaN without a target (N,). Raises ``InvalidArgument`` for classification."""
+        """Predicted − target, NaN without a target: (N,), of several targets (N, T).
+
+        Raises ``InvalidArgument`` for classification.
+        """
         self._only("regression", "error")
-        missing = np.full(len(self), np.nan)
-        return self.outputs[:, 0] - (missing if self.targets is None else self.targets)
+        errors = self.outputs - self.values
+        return errors if len(self.target_names) > 1 else errors[:, 0]
 
     def top(self, k: int) -> NDArray[np.int64]:
         """The k most probable class numbers, best first, equals by number: (N, min(k, K)).
@@ -91,7 +140,8 @@ class Predictions:
         """Row numbers of the n worst mistakes, worst first, equals in order of the rows.
 
         Classification: misclassified rows only, by the probability given to the true class, lowest first.
-        Regression: by |error|, largest first. Rows without a target are left out.
+        Regression: by |error|, largest first; of several targets, each |error| counts in shares of its mean.
+        Rows without a target are left out.
         Raises ``InvalidArgument`` for n < 0.
         """
         _check_count("n", "most_wrong", n, least=0)
@@ -99,7 +149,9 @@ class Predictions:
             return np.empty(0, dtype=np.int64)
         if self.task == "regression":
             rows = np.flatnonzero(self.known)
-            order = -np.abs(self.error[rows])
+            sizes = np.abs(self.outputs[rows] - self.values[rows])
+            usual = sizes.mean(axis=0) if sizes.shape[1] > 1 and len(rows) else np.ones(sizes.shape[1])
+            order = -(sizes / np.where(usual > 0, usual, 1)).sum(axis=1)
         else:
             rows = np.flatnonzero(self.known & (self.predicted != self.targets))
             order = self.outputs[rows, self.targets[rows].astype(np.int64)]
@@ -124,6 +176,8 @@ class Predictions:
             splits=tuple(self.splits[row] for row in chosen),
             outputs=self.outputs[chosen],
             targets=None if self.targets is None else self.targets[chosen],
+            groups=tuple(self.groups[row] for row in chosen) if self.groups else (),
+            covariates=self.covariates[chosen],
         )
 
     def of_split(self, split: str) -> Self:
@@ -133,9 +187,7 @@ class Predictions:
     @property
     def columns(self) -> tuple[str, ...]:
         """The header of ``to_csv`` and the keys of ``to_json``."""
-        if self.task == "regression":
-            return REGRESSION
-        return (*CLASSIFICATION, *(f"p:{name}" for name in self.classes), "problem")
+        return columns_of(self)
 
     def to_json(self) -> list[dict[str, Any]]:
         """One dict per file, keyed by ``columns``: names for classes, None for what is unknown.
@@ -144,27 +196,15 @@ class Predictions:
         None.
         """
         columns = self.columns
-        return [dict(zip(columns, record, strict=True)) for record in self._records()]
+        return [dict(zip(columns, record, strict=True)) for record in records_of(self)]
 
     def to_csv(self, path: str | Path) -> None:
         """Write the table of ``to_json`` as CSV (UTF-8, RFC 4180), whole or not at all.
 
         Numbers are written so that they read back to the same bits; ``correct`` is 1 or 0; what is unknown is
-        empty.
+        empty. Several targets have a column ``target:<name>`` each, covariates ``c:<name>``, groups ``group``.
         """
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            # File names that are not valid Unicode must survive too.
-            with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(self.columns)
-                writer.writerows(map(_csv_cells, self._records()))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_csv(Path(path), self)
 
     @classmethod
     def from_csv(cls, path: str | Path, *, unit: str = "") -> Self:
@@ -172,40 +212,7 @@ class Predictions:
 
         Raises ``DataError`` for a file that is missing or was not written by ``to_csv``.
         """
-        try:
-            with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-                reader = csv.reader(file)
-                header = tuple(next(reader, ()))
-                records = [(reader.line_num, record) for record in reader]
-        except FileNotFoundError as error:
-            raise DataError(f"{path}: no such file. Expected predictions written by Mirada.") from error
-        except csv.Error as error:
-            raise DataError(f"{path}: not a CSV file ({error}).") from error
-        return cls(**_parsed(str(path), header, records), unit=unit)
-
-    def _records(self) -> Iterator[list[Any]]:
-        """The cells of each file, in the order of ``columns``."""
-        rows = zip(self.paths, self.splits, self._named_targets(), self.outputs, strict=True)
-        for path, split, target, output in rows:
-            start, values = [path, split or None, target], output.tolist()
-            if self.task == "regression":
-                error = None if target is None else values[0] - target
-                yield [*start, values[0], error, None]
-            else:
-                best = int(output.argmax())
-                called = self.classes[best]
-                correct = None if target is None else called == target
-                yield [*start, called, values[best], correct, *values, None]
-        for item in self.failed:
-            yield [item.path, *[None] * (len(self.columns) - 2), item.reason]
-
-    def _named_targets(self) -> list[Any]:
-        """Class names or values, None where unknown."""
-        if self.targets is None:
-            return [None] * len(self)
-        name = self.classes.__getitem__ if self.task == "classification" else float
-        pairs = zip(self.known, self.targets.tolist(), strict=True)
-        return [name(target) if known else None for known, target in pairs]
+        return cls(**read_csv(str(path)), unit=unit)
 
     def _only(self, task: Task, name: str) -> None:
         if self.task != task:
@@ -219,18 +226,31 @@ def _check_count(argument: str, owner: str, value: int, *, least: int) -> None:
 
 def _check_columns(table: Predictions) -> None:
     """Raise ``DataError`` unless the columns fit each other and the classes have names of their own."""
-    names, n = list(table.classes), len(table.paths)
-    width = 1 if table.task == "regression" else len(names)
-    if table.task == "classification" and width < 2:
-        raise DataError(f"Predictions of classes need two class names or more. Got {names}.")
-    if len(set(names)) < len(names) or "" in names:
-        raise DataError(f"Every class needs a name of its own. Got {names}.")
-    targets = (n,) if table.targets is None else table.targets.shape
-    if len(table.splits) != n or targets != (n,) or table.outputs.shape != (n, width):
+    n = len(table.paths)
+    if table.task == "classification" and len(table.classes) < 2:
+        raise DataError(f"Predictions of classes need two class names or more. Got {list(table.classes)}.")
+    _check_names("class", table.classes)
+    _check_names("target", table.target_names)
+    _check_names("covariate", table.covariate_names)
+    width = len(table.classes) if table.task == "classification" else max(1, len(table.target_names))
+    expected = (n, width) if table.task == "regression" and width > 1 else (n,)
+    targets = expected if table.targets is None else table.targets.shape
+    if len(table.splits) != n or targets != expected or table.outputs.shape != (n, width):
         raise DataError(
-            f"Predictions for {n} paths need {n} splits, targets ({n},) and outputs ({n}, {width}). "
+            f"Predictions for {n} paths need {n} splits, targets {expected} and outputs ({n}, {width}). "
             f"Got {len(table.splits)} splits, targets {targets} and outputs {table.outputs.shape}."
         )
+    beside = (n, len(table.covariate_names))
+    if len(table.groups) not in (0, n) or table.covariates.shape != beside:
+        raise DataError(
+            f"Predictions for {n} paths need no groups or {n}, and covariates {beside}. "
+            f"Got {len(table.groups)} groups and covariates {table.covariates.shape}."
+        )
+
+
+def _check_names(what: str, names: Sequence[str]) -> None:
+    if len(set(names)) < len(names) or "" in names:
+        raise DataError(f"Every {what} needs a name of its own. Got {list(names)}.")
 
 
 def _check_outputs(table: Predictions) -> None:
@@ -251,7 +271,7 @@ def _check_outputs(table: Predictions) -> None:
 def _check_targets(table: Predictions, targets: NDArray[Any]) -> None:
     """Raise ``DataError`` at the first file whose target cannot be one."""
     if table.task == "regression":
-        bad, rule = np.isinf(targets), "a finite number"
+        bad, rule = np.isinf(table.values).any(axis=1), "a finite number"
     elif targets.dtype.kind not in "iu":
         raise DataError(f"The targets of a classifier must be class numbers (int64). Got {targets.dtype}.")
     else:
@@ -259,62 +279,3 @@ def _check_targets(table: Predictions, targets: NDArray[Any]) -> None:
     if bad.any():
         row = int(bad.argmax())
         raise DataError(f"{table.paths[row]}: the target must be {rule}. Got {targets[row]}.")
-
-
-def _csv_cells(record: list[Any]) -> list[Any]:
-    """Truth as 1 or 0; the csv module does the rest: None is empty, floats keep every bit."""
-    return [int(cell) if isinstance(cell, bool) else cell for cell in record]
-
-
-def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[str]]]) -> dict[str, Any]:
-    """The fields of Predictions, without the unit, from the header and the (line, cells) of a CSV file."""
-    classes = _header_classes(path, header)
-    numbers = {name: number for number, name in enumerate(classes)}
-    good: list[list[str]] = []
-    failed, targets, outputs = [], [], []
-    for line, record in records:
-        if len(record) != len(header):
-            raise DataError(f"{path}, line {line}: expected {len(header)} cells. Got {len(record)}.")
-        if record[3] == "":  # nothing was predicted
-            failed.append(Excluded(record[0], record[-1]))
-            continue
-        try:
-            targets.append(_target(record[2], numbers))
-            outputs.append([float(cell) for cell in (record[6:-1] if classes else record[3:4])])
-        except ValueError as error:
-            raise DataError(f"{path}, line {line}: {error}.") from error
-        good.append(record)
-    kind = np.int64 if classes else np.float64
-    missing = good and all(record[2] == "" for record in good)
-    return {
-        "task": "classification" if classes else "regression",
-        "paths": tuple(record[0] for record in good),
-        "splits": tuple(record[1] for record in good),
-        "outputs": np.asarray(outputs, dtype=np.float64).reshape(len(good), len(classes) or 1),
-        "targets": None if missing else np.asarray(targets, dtype=kind),
-        "classes": classes,
-        "failed": tuple(failed),
-    }
-
-
-def _header_classes(path: str, header: tuple[str, ...]) -> tuple[str, ...]:
-    """The class names in order; none for regression."""
-    if header == REGRESSION:
-        return ()
-    names = header[len(CLASSIFICATION) : -1]
-    whole = (*CLASSIFICATION, *names, "problem")
-    if header != whole or not names or not all(name.startswith("p:") for name in names):
-        raise DataError(
-            f"{path}: not a table of predictions. Expected the columns {', '.join(CLASSIFICATION)}, "
-            f"p:<class> …, problem, or {', '.join(REGRESSION)}. Got {', '.join(header) or 'an empty file'}."
-        )
-    return tuple(name.removeprefix("p:") for name in names)
-
-
-def _target(cell: str, numbers: dict[str, int]) -> float:
-    """A class number or a value; −1 or NaN where the cell is empty."""
-    if cell == "":
-        return UNKNOWN_CLASS if numbers else np.nan
-    if numbers and cell not in numbers:
-        raise ValueError(f"unknown class {cell!r}, expected one of {', '.join(sorted(numbers))}")
-    return numbers[cell] if numbers else float(cell)

@@ -57,19 +57,25 @@ class Network(nn.Module):
             maps = put_out
         return maps
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, in_channels, H, W) → outputs (N, num_classes), before any softmax or sigmoid."""
-        outputs: Tensor = self.head(self.features(images))
-        return outputs
+    def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
+        """(N, in_channels, H, W) → outputs (N, num_classes), before any softmax or sigmoid.
 
-    def training_outputs(self, images: Tensor) -> list[Tensor]:
-        """The outputs of the head, then of every auxiliary head; each (N, num_classes)."""
+        ``covariates`` (N, K) are for a network that ``join_covariates`` has widened.
+        """
+        return self._answer(self.features(images), covariates)
+
+    def training_outputs(self, images: Tensor, covariates: Tensor | None = None) -> list[Tensor]:
+        """The outputs of the head, then of every auxiliary head, which sees the images alone; each (N, num_classes)."""
         heads = dict(self.auxiliary.items()) if hasattr(self, "auxiliary") else {}
         extra = []
         for name, maps in self._walk(images):
             if name in heads:
                 extra.append(heads[name](maps))
-        return [self.head(maps), *extra]
+        return [self._answer(maps, covariates), *extra]
+
+    def _answer(self, maps: Tensor, covariates: Tensor | None) -> Tensor:
+        outputs: Tensor = self.head(maps) if covariates is None else self.head(maps, covariates)
+        return outputs
 
     def _walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
         """The maps after the stem and after every stage, with its name."""

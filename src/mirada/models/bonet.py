@@ -5,6 +5,9 @@ OverFeat's does, nothing is padded, the activation is ReLU, and ``bonet_simple``
 flattening them; taken literally (``stride=1, head="flatten"``) it has 5 to 6 thousand million weights. The
 deformation layer of the paper, whose size and place the notes do not give, is an option: an affine spatial
 transformer on the maps of the first layer, where there are still many pixels to move. No dropout.
+The notes train with their first layer frozen, also where its weights are random (``bonet_simple``): so does the
+recipe, which ``freeze=[]`` changes. ``first_layer`` takes a file of OverFeat's, whose layer fits at any stride; the
+pooling stays the notes' 2 × 2, not OverFeat's 3 × 3. The age may be in months or years: the target is scaled.
 Shapes: images (N, 3, 220, 220) → outputs (N, 1); ``bonet_simple`` takes grey images (N, 1, 220, 220).
 ``stem`` is the first convolution, of OverFeat's size and so 3-channelled in ``bonet``, with its pooling: the part
 to freeze. Initialisation as Keras, which the notes use, has it: Glorot uniform, zero bias.

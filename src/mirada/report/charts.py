@@ -50,6 +50,15 @@ class Series:
     values: Sequence[float]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A drawing, its title and the sentence that tells how to read it."""
+
+    title: str
+    svg: Markup
+    caption: str
+
+
 def drawable(value: float) -> bool:
     """Whether a value has a place on an axis; NaN and a loss that left all bounds do not."""
     return isfinite(value) and abs(value) < 1e100

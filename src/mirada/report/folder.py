@@ -38,9 +38,37 @@ MODEL = {
     "preprocessing": str,
     "summary": str,
 }
-METRIC = {"name": str, "value": MAYBE, "low": MAYBE, "high": MAYBE, "method": str, "unit": str}
+INTERVAL = {"low": MAYBE, "high": MAYBE, "method": str}
+METRIC = {"name": str, "value": MAYBE, "unit": str, "target?": str} | INTERVAL
 PER_CLASS = {"name": str, "n": int, "precision": MAYBE, "recall": MAYBE, "f1": MAYBE}
-SPLIT = {"n": int, "metrics": [METRIC], "per_class?": [PER_CLASS], "confusion?": [[int]]}
+PART = {"target": str, "covariate": str, "name": str, "n": int, "mae": MAYBE} | INTERVAL
+COVERAGE = {
+    "target": str,
+    "level": NUMBER,
+    "half_width": NUMBER,
+    "learnt_from": int,
+    "n": int,
+    "covered": MAYBE,
+} | INTERVAL
+BIN = {
+    "low": NUMBER,
+    "high": NUMBER,
+    "n": int,
+    "confidence": NUMBER,
+    "share": NUMBER,
+    "share_low": NUMBER,
+    "share_high": NUMBER,
+}
+RELIABILITY = {"log_loss": MAYBE, "brier": MAYBE, "ece": MAYBE, "ece_by_chance": MAYBE, "bins": [BIN]}
+SPLIT = {
+    "n": int,
+    "metrics": [METRIC],
+    "per_class?": [PER_CLASS],
+    "confusion?": [[int]],
+    "calibration?": {"temperature": NUMBER, "before?": RELIABILITY, "after": RELIABILITY},
+    "parts?": [PART],
+    "coverage?": [COVERAGE],
+}
 EVALUATION = {"val?": SPLIT, "test?": SPLIT}
 EVENT = {"event": str}
 MAPS = [
@@ -75,16 +103,18 @@ SECTIONS = ("typical", "uncertain", "wrong")
 SIGNATURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Prediction:
     """One row of ``predictions.csv``. ``wrong`` is how far off it is: the probability given to a wrong class (0 if
-    right) for classification, predicted − target in the target's unit for regression."""
+    right) for classification, predicted − target in the target's unit for regression. Of several targets each has
+    one, named by ``column``."""
 
     path: str
     split: str
     target: str
     predicted: str
     wrong: float
+    column: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,20 +323,32 @@ def read_evaluation(file: Path, data: dict[str, Any]) -> dict[str, Any]:
 
 def read_predictions(file: Path, regression: bool) -> list[Prediction]:
     """The predictions; rows without a target cannot be right or wrong and are left out."""
-    rows, cut = read_table(file, PREDICTIONS if regression else (*PREDICTIONS, "probability", "correct"))
+    columns = target_columns(file) if regression else [""]
+    needed = [f"{name}:{column}" if column else name for column in columns for name in PREDICTIONS[2:]]
+    rows, cut = read_table(
+        file, [*PREDICTIONS[:2], *needed, *([] if regression else ("probability", "correct"))]
+    )
     if cut:
         raise damaged(file, "its last line is not complete.")
     found = []
     for position, row in enumerate(rows, start=1):
-        if not row["target"]:
-            continue
-        if regression:
-            wrong = to_float(row["predicted"], file, position) - to_float(row["target"], file, position)
-        else:
-            probability = to_float(row["probability"], file, position)
-            wrong = 0.0 if to_float(row["correct"], file, position) == 1 else probability
-        found.append(Prediction(wrong=wrong, **{name: row[name] for name in PREDICTIONS}))
+        for column in columns:
+            target, predicted = (row[f"{name}:{column}" if column else name] for name in PREDICTIONS[2:])
+            if not target:
+                continue
+            if regression:
+                wrong = to_float(predicted, file, position) - to_float(target, file, position)
+            else:
+                probability = to_float(row["probability"], file, position)
+                wrong = 0.0 if to_float(row["correct"], file, position) == 1 else probability
+            found.append(Prediction(row["path"], row["split"], target, predicted, wrong, column))
     return found
+
+
+def target_columns(file: Path) -> list[str]:
+    """The names behind ``target:`` in the first line of predictions of several numbers; else one that is empty."""
+    header = next(csv.reader(io.StringIO(read_text(file, str), newline="")), [])
+    return [name.removeprefix("target:") for name in header if name.startswith("target:")] or [""]
 
 
 def read_maps(file: Path) -> list[dict[str, Any]]:

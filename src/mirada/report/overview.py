@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import PurePath
 from statistics import median
+from typing import Any
 
 from mirada.report.folder import RunFolder
 from mirada.report.words import (
@@ -58,7 +59,9 @@ def headline(run: RunFolder) -> Headline:
         trained = f"trained for {integer(count)} epoch{'s' if count != 1 else ''}"
         answer = f"{trained if count else 'no epoch finished'}, not evaluated"
         return Headline(subject=subject, answer=answer, interval="", split="")
-    metrics = {metric["name"].lower(): metric for metric in evaluation[split]["metrics"]}
+    metrics: dict[str, Any] = {}
+    for metric in evaluation[split]["metrics"]:
+        metrics.setdefault(metric["name"].lower(), metric)  # of several targets, the first
     first = shown(next(metrics[name] for name in (*LEADING, *metrics) if name in metrics))
     said = f"{first.value} {first.label}" if first.share else f"{first.label} {first.value}"
     images = f"{integer(evaluation[split]['n'])} {SPLITS[split]} images"

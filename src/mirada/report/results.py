@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median, quantiles, stdev
 from typing import Any
 
 from markupsafe import Markup
 
 from mirada.report import charts
-from mirada.report.charts import Series
+from mirada.report.agreement import reliability_diagram
+from mirada.report.charts import Figure, Series
 from mirada.report.folder import Prediction, RunFolder
-from mirada.report.words import Shown, integer, known, label, number, percent, shown, with_unit
+from mirada.report.numbers import Numbers, Point, baseline, numbers
+from mirada.report.words import Shown, known, label, number, percent, shown
 
 MATRIX_AS_TABLE = 20  # up to so many classes the confusion matrix is a table with numbers
 MATRIX_AT_ALL = 100  # beyond so many classes only the most confused pairs are shown
@@ -38,20 +39,10 @@ CAPTIONS = {
     "top5": " Top-5: the true class is among the five most probable.",
     "error": "How far off the predictions are on images that the weights were not fitted to; lower is better. The "
     "root mean square counts large errors more.",
-    "parity": "One dot per image. A dot on the diagonal is a perfect answer; above it the network answers too high, "
-    "below it too low.",
-    "errors": "Error = predicted − true. Bars to the right of the dashed line are answers that are too high. A hump "
-    "that is not centred on the line is a systematic error.",
+    "reliability": "One dot per range of probability: how often the network was right there, over how sure it was, "
+    "with 95 % intervals. Dots below the dashed diagonal: surer than it should be; above: less sure. The bars below "
+    "count the images.",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A drawing, its title and the sentence that tells how to read it."""
-
-    title: str
-    svg: Markup
-    caption: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +56,16 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """How far the probabilities can be trusted. ``rows``: name, after scaling, before it (empty if nothing was)."""
+
+    temperature: float
+    figure: Figure
+    rows: list[tuple[str, str, str]]
+    chance: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """How well the network does on one split."""
 
@@ -75,8 +76,8 @@ class Result:
     confusion: list[list[int]]
     matrix: Markup | None
     pairs: list[Pair]
-    figures: list[Figure]
-    residuals: list[tuple[str, str]]
+    reliability: Reliability | None
+    numbers: list[Numbers]
     worst: list[Prediction]
     baseline: str
 
@@ -146,8 +147,10 @@ def result(run: RunFolder, split: str, evaluation: dict[str, Any]) -> Result:
     confusion = evaluation.get("confusion") or []
     classes = run.data["classes"]
     drawn = MATRIX_AS_TABLE < len(confusion) <= MATRIX_AT_ALL
-    points = [(float(row.target), float(row.predicted), row.path) for row in rows] if run.regression else []
-    points = [point for point in points if known(point[0]) and known(point[1])]
+    targets = (
+        dict.fromkeys(metric.get("target", "") for metric in evaluation["metrics"]) if run.regression else {}
+    )
+    points = {name: points_of(rows, name) for name in targets}
     return Result(
         split=split,
         n=evaluation["n"],
@@ -156,12 +159,41 @@ def result(run: RunFolder, split: str, evaluation: dict[str, Any]) -> Result:
         confusion=confusion,
         matrix=charts.confusion_map(confusion, classes) if drawn else None,
         pairs=confused_pairs(confusion, classes) if len(confusion) > MATRIX_AS_TABLE else [],
-        figures=regression_figures(points, run.unit) if points else [],
-        residuals=residual_summary(points, run.unit) if points else [],
+        reliability=reliability(evaluation["calibration"]) if "calibration" in evaluation else None,
+        numbers=[numbers(name, points[name], evaluation, run.unit) for name in targets],
         worst=sorted((row for row in rows if row.wrong), key=lambda row: -abs(row.wrong))[:WORST],
-        baseline=regression_baseline(points, run.unit)
+        baseline=baseline(points.get("", []), run.unit)
         if run.regression
         else class_baseline(confusion, classes),
+    )
+
+
+def points_of(rows: Sequence[Prediction], name: str) -> list[Point]:
+    """True and predicted values of one target with the file's name; rows without numbers are left out."""
+    points = [(float(row.target), float(row.predicted), row.path) for row in rows if row.column == name]
+    return [point for point in points if known(point[0]) and known(point[1])]
+
+
+def reliability(calibration: dict[str, Any]) -> Reliability | None:
+    """The reliability diagram and the numbers that go with it, before and after the scaling."""
+    after, before = calibration["after"], calibration.get("before")
+    if not after["bins"]:
+        return None
+    names = {
+        "ece": "Expected calibration error",
+        "brier": "Brier score (0 to 2)",
+        "log_loss": "Log loss (nats)",
+    }
+    rows = []
+    for key, name in names.items():
+        write = percent if key == "ece" else number
+        rows.append((name, write(after[key]), write(before[key]) if before else ""))
+    drawing = reliability_diagram(after["bins"], before["bins"] if before else [])
+    return Reliability(
+        temperature=calibration["temperature"],
+        figure=Figure(title="Reliability", svg=drawing, caption=CAPTIONS["reliability"]),
+        rows=rows,
+        chance=percent(after["ece_by_chance"]),
     )
 
 
@@ -184,65 +216,6 @@ def class_baseline(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
     name = classes[sums.index(max(sums))]
     share = percent(max(sums) / sum(sums))
     return f"For comparison: always answering “{name}” would be right for {share} of these images."
-
-
-def regression_baseline(points: Sequence[tuple[float, float, str]], unit: str) -> str:
-    """What the best constant alone would reach."""
-    if not points:
-        return ""
-    truths = [point[0] for point in points]
-    middle = median(truths)
-    error = with_unit(number(fmean(abs(truth - middle) for truth in truths)), unit)
-    answer = with_unit(number(middle), unit)
-    return (
-        f"For comparison: always answering {answer}, the median of these images, "
-        f"would have a mean absolute error of {error}."
-    )
-
-
-def regression_figures(points: Sequence[tuple[float, float, str]], unit: str) -> list[Figure]:
-    """Predicted over true values, and the distribution of the errors."""
-    step = -(-len(points) // charts.POINTS)
-    part = f" {integer(len(points[::step]))} of {integer(len(points))} images are drawn." if step > 1 else ""
-    return [
-        Figure(
-            title="Predicted and true values",
-            svg=charts.parity(points, unit),
-            caption=CAPTIONS["parity"] + part,
-        ),
-        Figure(
-            title="Distribution of the errors",
-            svg=charts.histogram([guess - true for true, guess, _ in points], unit),
-            caption=CAPTIONS["errors"],
-        ),
-    ]
-
-
-def residual_summary(points: Sequence[tuple[float, float, str]], unit: str) -> list[tuple[str, str]]:
-    """The errors in numbers."""
-    errors = [guess - true for true, guess, _ in points]
-    sizes = sorted(abs(error) for error in errors)
-    decimals = 1 if sizes[-1] >= 10 else 3
-
-    def quantity(value: float) -> str:
-        return with_unit(number(value, decimals), unit)
-
-    rows = [("Mean error (systematic)", quantity(fmean(errors)))]
-    if len(errors) > 1:
-        parts = quantiles(errors, n=40, method="inclusive")
-        rows += [
-            ("Standard deviation of the errors", quantity(stdev(errors))),
-            ("Middle 95 % of the errors", f"{number(parts[0], decimals)} to {quantity(parts[-1])}"),
-            (
-                "90 % of the images are off by at most",
-                quantity(quantiles(sizes, n=10, method="inclusive")[-1]),
-            ),
-        ]
-    return [
-        *rows,
-        ("Half of the images are off by at most", quantity(median(sizes))),
-        ("Largest error", quantity(sizes[-1])),
-    ]
 
 
 def map_groups(run: RunFolder) -> list[tuple[str, str, list[dict[str, Any]]]]:

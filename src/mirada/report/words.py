@@ -22,8 +22,13 @@ LABELS = {
     "rmse": "root mean square error",
     "r2": "R²",
     "bias": "mean error (bias)",
+    "median_ae": "median absolute error",
+    "loa_low": "lower limit of agreement",
+    "loa_high": "upper limit of agreement",
+    "brier": "Brier score",
+    "ece": "expected calibration error",
 }
-SHARES = re.compile(r"accuracy|top.?\d|precision|recall|f1|sensitivity|specificity", re.IGNORECASE)
+SHARES = re.compile(r"accuracy|top.?\d|precision|recall|f1|sensitivity|specificity|^ece$", re.IGNORECASE)
 LEVEL = re.compile(r"(\d+(?:\.\d+)?)\s*%")  # "Wilson 95 %" → 95
 
 
@@ -124,7 +129,7 @@ def shown(metric: Mapping[str, Any]) -> Shown:
     found = LEVEL.search(metric["method"])
     level = f"{found[1]}{NBSP}% interval" if found else "interval"
     return Shown(
-        label=label(metric["name"]),
+        label=label(metric["name"]) + (f" of {metric['target']}" if metric.get("target") else ""),
         value=with_unit(number(value, decimals), unit),
         interval=interval,
         level=level if interval else "",

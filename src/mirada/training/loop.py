@@ -23,11 +23,14 @@ from mirada.data.parallel import TICK, Watch
 from mirada.errors import TrainingError
 from mirada.evaluation.infer import infer
 from mirada.evaluation.metrics import quick_metrics
+from mirada.layers.covariates import given
 from mirada.layers.network import Network
-from mirada.training.loss import Loss, make_loss
+from mirada.training.freezing import NOTHING, Frozen
+from mirada.training.loss import Loss, balanced_weights, make_loss
 from mirada.training.optimizer import Optimizer, learning_rate
 from mirada.training.recipe import Recipe
 from mirada.training.run_folder import LAST, MODEL, RunFolder
+from mirada.training.sampling import balanced, visits
 
 EVALUATION_BATCH = 64  # larger ones are slower: their activations leave the processor's cache
 
@@ -43,7 +46,11 @@ class Outcome:
 
 @dataclass(kw_only=True)
 class Training:
-    """One training run: what is trained, on what, how, and where the results go."""
+    """One training run: what is trained, on what, how, and where the results go.
+
+    ``targets`` (N,) or (N, T) and ``covariates`` (N, K), as the network reads them, are of all samples, on the device.
+    ``visits`` is the number of images that an epoch shows.
+    """
 
     network: Network
     card: Card
@@ -53,9 +60,12 @@ class Training:
     compute: Compute
     folder: RunFolder
     watch: Watch
+    frozen: Frozen = NOTHING
     targets: Tensor = field(init=False)
+    covariates: Tensor | None = field(init=False)
     train_rows: NDArray[np.int64] = field(init=False)
     val_rows: NDArray[np.int64] = field(init=False)
+    visits: int = field(init=False)
     loss: Loss = field(init=False)
     optimizer: Optimizer = field(init=False)
 
@@ -63,15 +73,37 @@ class Training:
         index = self.cache.index
         kind = torch.float32 if index.task == "regression" else torch.int64
         self.targets = torch.from_numpy(index.targets).to(self.compute.device, kind)
+        covariates = self.card.scale_covariates(index.covariates)
+        self.covariates = None if covariates is None else covariates.to(self.compute.device)
         self.train_rows, self.val_rows = index.rows("train"), index.rows("val")
+        drawn_evenly = self.recipe.sampling == "balanced"
+        self.visits = visits(self.labels) if drawn_evenly else len(self.train_rows)
         self.compute.place(self.network)
-        self.loss = make_loss(self.recipe, self.card)
+        weighted = self.recipe.class_weights == "balanced"
+        weights = balanced_weights(self.labels, len(self.card.classes)) if weighted else None
+        self.loss = make_loss(self.recipe, self.card, weights)
         self.optimizer = Optimizer(self.network, self.recipe)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The class numbers of the training images."""
+        return self.cache.index.targets[self.train_rows].astype(np.int64)
 
     @property
     def steps(self) -> int:
         """Optimizer steps per epoch."""
-        return steps_per_epoch(len(self.train_rows), self.recipe.batch_size)
+        return steps_per_epoch(self.visits, self.recipe.batch_size)
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The rows in the order in which an epoch visits them; epochs count from 1."""
+        seed = self.recipe.seed
+        if self.recipe.sampling == "balanced":
+            return balanced(self.train_rows, self.labels, seed=seed, epoch=epoch)
+        return shuffled(self.train_rows, seed=seed, epoch=epoch)
+
+    def beside(self, rows: NDArray[np.int64]) -> Tensor | None:
+        """The covariates (n, K) of some rows; None for a network that reads images alone."""
+        return None if self.covariates is None else self.covariates[torch.from_numpy(rows)]
 
     def rate(self, epoch: int, step: int) -> float:
         """The learning rate at a step of an epoch; epochs count from 1, steps from 0."""
@@ -81,7 +113,8 @@ class Training:
 def fit(training: Training) -> Outcome:
     """Trains to the end of the recipe; keeps the best model by validation and the last one.
 
-    The best model has the highest validation accuracy (ties: the lower loss), or the lowest validation MAE.
+    The best model has the highest validation accuracy (ties: the lower loss), or the lowest validation MAE; of several
+    numbers, whose units may differ, the lowest loss.
     Raises ``TrainingError`` when the loss is no longer a finite number.
     """
     best, best_epoch, epoch = (-math.inf, -math.inf), 0, 0
@@ -93,7 +126,7 @@ def fit(training: Training) -> Outcome:
                 reason, epoch = "interrupted", epoch - 1
                 break
             training.folder.result(row)
-            score = _score(row)
+            score = _score(row, training.card)
             if score > best:
                 best, best_epoch = score, epoch
                 save_model(training.folder.path / MODEL, training.network, training.card)
@@ -119,7 +152,7 @@ def _epoch(training: Training, epoch: int, interrupted: Callable[[], bool]) -> d
     return {
         "epoch": epoch,
         "seconds": round(time.monotonic() - started, 4),
-        "images_per_second": round(len(training.train_rows) / trained, 1),
+        "images_per_second": round(training.visits / trained, 1),
         "lr": rate,
         "train_loss": round(train_loss, 6),
         **{f"val_{name}": round(value, 6) for name, value in validation.items()},
@@ -128,9 +161,9 @@ def _epoch(training: Training, epoch: int, interrupted: Callable[[], bool]) -> d
 
 def _train(training: Training, epoch: int, interrupted: Callable[[], bool]) -> float | None:
     """One pass over the training images: the mean loss, or None if it was interrupted."""
-    training.network.train()
+    training.frozen.train(training.network)
     recipe, steps = training.recipe, training.steps
-    order = shuffled(training.train_rows, seed=recipe.seed, epoch=epoch)
+    order = training.order(epoch)
     total = torch.zeros((), device=training.compute.device)
     told = 0.0
     for step in range(steps):
@@ -156,14 +189,16 @@ def _step(training: Training, rows: NDArray[np.int64], epoch: int, step: int) ->
     """
     seed = training.recipe.seed
     images, targets = training_batch(training, rows, epoch, step)
-    torch.manual_seed(int(generator(seed, epoch, step, 1).integers(2**63)))  # for dropout
+    covariates = training.beside(rows)
+    training.compute.seed(int(generator(seed, epoch, step, 1).integers(2**63)))  # for dropout
     training.optimizer.zero_grad()
     total = torch.zeros((), device=training.compute.device)
     size = training.recipe.micro_batch or len(rows)
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
         with training.compute.autocast():
-            outputs, *auxiliary = training.network.training_outputs(images[part])
+            known = None if covariates is None else covariates[part]
+            outputs, *auxiliary = training.network.training_outputs(images[part], known)
         loss = training.loss(outputs.float(), targets[part])
         for extra in auxiliary:
             loss = loss + training.network.auxiliary_weight * training.loss(extra.float(), targets[part])
@@ -177,7 +212,7 @@ def _step(training: Training, rows: NDArray[np.int64], epoch: int, step: int) ->
 def training_batch(
     training: Training, rows: NDArray[np.int64], epoch: int, step: int
 ) -> tuple[Tensor, Tensor]:
-    """What the network sees at a step: augmented, normalized images (n, C, H, W) and their targets (n,)."""
+    """What the network sees at a step: augmented, normalized images (n, C, H, W); and the targets (n,) or (n, T)."""
     images = training.compute.put(read(training.cache, rows))
     random = generator(training.recipe.seed, epoch, step)
     images = training.augmentation.apply(images, training.augmentation.draw(len(rows), random))
@@ -187,19 +222,41 @@ def training_batch(
 
 def validate(training: Training) -> dict[str, float]:
     """Loss and metrics on the validation split, at the precision of training."""
-    rows, card = training.val_rows, training.card
-    batches = (read(training.cache, part) for part in in_order(rows, EVALUATION_BATCH))
-    raw = infer(training.network, batches, card.preprocessing, training.compute)
+    rows, card, compute = training.val_rows, training.card, training.compute
+    outputs = [
+        infer(
+            given(training.network, training.beside(part)),
+            [read(training.cache, part)],
+            card.preprocessing,
+            compute,
+        )
+        for part in in_order(rows, EVALUATION_BATCH)
+    ]
+    raw = torch.cat(outputs)
     loss = float(training.loss(raw, training.targets.cpu()[torch.from_numpy(rows)]))
-    metrics = quick_metrics(card.task, card.read_outputs(raw).numpy(), training.cache.index.targets[rows])
-    return {"loss": loss, **metrics}
+    return {
+        "loss": loss,
+        **_metrics(card, card.read_outputs(raw).numpy(), training.cache.index.targets[rows]),
+    }
 
 
-def _score(row: dict[str, Any]) -> tuple[float, float]:
+def _metrics(card: Card, outputs: NDArray[np.float64], targets: NDArray[Any]) -> dict[str, float]:
+    """The quick metrics; of several numbers the mean over them, each of the images for which it is known."""
+    if targets.ndim == 1:
+        return quick_metrics(card.task, outputs, targets)
+    found = []
+    for predicted, true in zip(outputs.T, targets.T, strict=True):
+        known = np.isfinite(true)
+        if known.any():
+            found.append(quick_metrics(card.task, predicted[known, None], true[known]))
+    return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+
+
+def _score(row: dict[str, Any], card: Card) -> tuple[float, float]:
     """Higher is better."""
     if "val_accuracy" in row:
         return row["val_accuracy"], -row["val_loss"]
-    return -row["val_mae"], -row["val_loss"]
+    return -row["val_loss" if card.target_names else "val_mae"], -row["val_loss"]
 
 
 def _require_finite(loss: float, epoch: int, rate: float) -> None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mirada.checkpoint import Card
@@ -13,59 +15,103 @@ from mirada.training.recipe import Recipe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss}
+HUBER_DELTA = 1.0  # where the square becomes a line, in standard deviations of the target
+DISTANCES: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
 CODED = ("lenet5_1998",)  # the networks whose outputs are minus a squared distance to the code of each class
 # j, the squared distance of the rubbish class from every image. The paper gives no number. The codes of the digits
 # differ in at least 11 of their 84 places: half-way between two of those, an image is at 11 from both.
 RUBBISH = 11.0
 
 
-def outputs_for(recipe: Recipe, task: str, classes: int) -> int:
-    """1 for a number, K for K classes; 1 for two classes where the network or the loss is a yes/no one.
+def outputs_for(recipe: Recipe, task: str, classes: int, targets: int = 1) -> int:
+    """One per number to predict, K for K classes; 1 for two classes where the network or the loss is a yes/no one.
 
-    Raises ``RecipeError`` if the loss does not go with the task, the network or the label smoothing.
+    Raises ``RecipeError`` if the loss, the weighting or the sampling does not go with the task or the network.
     """
     _require_fitting(recipe, task, classes)
     if task == "regression":
-        return 1
+        return targets
     binary = recipe.loss != "cross_entropy" and find(recipe.model).num_classes == 1
     return 1 if classes == 2 and (binary or recipe.loss == "binary_cross_entropy") else classes
 
 
-def make_loss(recipe: Recipe, card: Card) -> Loss:
+def make_loss(recipe: Recipe, card: Card, class_weights: Tensor | None = None) -> Loss:
     """The loss (raw outputs (N, K), targets (N,)) → mean over the batch; training and validation use the same.
 
     - classes: cross-entropy of the softmax (K > 1) or of the sigmoid (K = 1), with the recipe's label smoothing,
       in validation too; ``map`` for a network whose outputs are distances, whose ``auto`` it is; ``mse`` and
-      ``mae`` compare the probabilities with 0 and 1;
-    - numbers: ``mse`` (the default) or ``mae`` in units of the training targets' standard deviation.
+      ``mae`` compare the probabilities with 0 and 1. With ``class_weights`` w (K,) it is Σ w_t · loss / N;
+    - numbers, targets (N,) or (N, T): ``mse`` (the default), ``mae`` or ``huber`` in units of the training targets'
+      standard deviation; of several, the mean over all N · T, where an unknown one (NaN) counts as met.
+
+    Huber 1964, Ann. Math. Statist. 35:73, eq. 2.1: e²/2 up to |e| = δ, then δ·(|e| − δ/2), with δ = 1.
     """
-    loss, smoothing = _named(recipe, card.task), recipe.label_smoothing
-    distance = DISTANCES.get(loss, F.mse_loss)
     if card.task == "regression":
-        return lambda raw, targets: distance(raw[:, 0], (targets - card.target_mean) / card.target_std)
+        return _number_loss(_named(recipe, card.task), card)
+    if class_weights is None:
+        return _class_loss(recipe, card, "mean")
+    rows, weights = _class_loss(recipe, card, "none"), class_weights
+
+    def weighted(raw: Tensor, targets: Tensor) -> Tensor:
+        per_row = rows(raw, targets).reshape(len(raw), -1).mean(dim=1)
+        return (weights.to(raw.device)[targets] * per_row).mean()
+
+    return weighted
+
+
+def balanced_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
+    """n / (K · n_k) for the class numbers (n,) of the training images: every class weighs the same in all. (K,)
+
+    It is scikit-learn's "balanced"; King & Zeng 2001, Political Analysis 9:137. The mean over the images is 1.
+    """
+    return torch.from_numpy(len(labels) / (classes * np.bincount(labels, minlength=classes))).float()
+
+
+def _number_loss(loss: str, card: Card) -> Loss:
+    distance = DISTANCES[loss]
     if card.num_classes == 1:
-        if loss in DISTANCES:
-            return lambda raw, targets: distance(raw[:, 0].sigmoid(), targets.to(raw.dtype))
-        return lambda raw, targets: F.binary_cross_entropy_with_logits(
-            raw[:, 0], (1 - smoothing) * targets.to(raw.dtype) + smoothing / 2
-        )
+        (mean,), (std,) = card.target_mean, card.target_std
+        return lambda raw, targets: distance(raw[:, 0], (targets - mean) / std)
+    means, stds = torch.tensor(card.target_mean), torch.tensor(card.target_std)
+
+    def of_several(raw: Tensor, targets: Tensor) -> Tensor:
+        wanted = (targets - means.to(raw)) / stds.to(raw)
+        return distance(raw, torch.where(wanted.isnan(), raw.detach(), wanted))
+
+    return of_several
+
+
+def _class_loss(recipe: Recipe, card: Card, reduction: str) -> Loss:
+    """The mean, or with ``reduction`` none the losses of the rows, (N,) or (N, K)."""
+    loss, smoothing = _named(recipe, card.task), recipe.label_smoothing
     if loss in DISTANCES:
-        return lambda raw, targets: distance(raw.softmax(1), F.one_hot(targets, raw.shape[1]).to(raw.dtype))
+        distance = DISTANCES[loss]
+        if card.num_classes == 1:
+            return lambda raw, targets: distance(
+                raw[:, 0].sigmoid(), targets.to(raw.dtype), reduction=reduction
+            )
+        return lambda raw, targets: distance(
+            raw.softmax(1), F.one_hot(targets, raw.shape[1]).to(raw.dtype), reduction=reduction
+        )
+    if card.num_classes == 1:
+        return lambda raw, targets: F.binary_cross_entropy_with_logits(
+            raw[:, 0], (1 - smoothing) * targets.to(raw.dtype) + smoothing / 2, reduction=reduction
+        )
     if loss == "map":
-        return map_loss
-    return lambda raw, targets: F.cross_entropy(raw, targets, label_smoothing=smoothing)
+        return lambda raw, targets: map_loss(raw, targets, reduction)
+    return lambda raw, targets: F.cross_entropy(raw, targets, label_smoothing=smoothing, reduction=reduction)
 
 
-def map_loss(raw: Tensor, targets: Tensor) -> Tensor:
+def map_loss(raw: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
     """mean(y_t + log(e^−j + Σₖ e^−yₖ)) for the distances y = −raw (N, K) and the right classes t (N,).
 
     It is the cross-entropy with one class more, "rubbish", at the distance j = ``RUBBISH`` from every image: an
     image is drawn to its code until it is much nearer than j, and pushed off the codes that are nearer than j.
+    ``reduction`` "none" gives the terms (N,).
     Source: LeCun et al. 1998, Proc. IEEE 86(11), §II-C, eq. 9 (maximum a posteriori).
     """
     rubbish = raw.new_full((len(raw), 1), -RUBBISH)
-    return F.cross_entropy(torch.cat((raw, rubbish), dim=1), targets)
+    return F.cross_entropy(torch.cat((raw, rubbish), dim=1), targets, reduction=reduction)
 
 
 def _named(recipe: Recipe, task: str) -> str:
@@ -81,8 +127,15 @@ def _require_fitting(recipe: Recipe, task: str, classes: int) -> None:
     loss = _named(recipe, task)
     if task == "regression":
         if loss not in DISTANCES:
-            raise RecipeError(f'The loss "{loss}" is for classes; for a number choose mae or mse.')
+            raise RecipeError(f'The loss "{loss}" is for classes; for a number choose mae, mse or huber.')
+        if recipe.class_weights != "none" or recipe.sampling == "balanced":
+            setting = "class_weights" if recipe.class_weights != "none" else "sampling"
+            raise RecipeError(
+                f'`{setting}` = "balanced" is for classes, and the target is a number. Leave it out.'
+            )
         return
+    if loss == "huber":
+        raise RecipeError('The loss "huber" is for numbers; for classes choose cross_entropy.')
     if loss == "binary_cross_entropy" and classes != 2:
         raise RecipeError(
             f'The loss "binary_cross_entropy" is for two classes; there are {classes}. Choose cross_entropy.'

@@ -90,13 +90,16 @@ class Optimizer:
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """The rate at a step of the whole run, counted from 0.
 
-    A linear warm-up over ``warmup`` epochs, then the rate itself (``constant``) or half a cosine that would reach
-    zero one step after the last (``cosine``; Loshchilov & Hutter 2016, arXiv:1608.03983, eq. 5, no restarts).
+    A linear warm-up over ``warmup`` epochs, then the rate itself (``constant``), half a cosine that would reach
+    zero one step after the last (``cosine``; Loshchilov & Hutter 2016, arXiv:1608.03983, eq. 5, no restarts), or
+    lr / (1 + decay · t) at step t after the warm-up (``time``; what Keras 2's optimizers did with ``decay``).
     """
     warmup = round(recipe.warmup * steps_per_epoch)
     if step < warmup:
         return recipe.lr * (step + 1) / warmup
     if recipe.schedule == "constant":
         return recipe.lr
+    if recipe.schedule == "time":
+        return recipe.lr / (1 + recipe.decay * (step - warmup))
     rest = max(1, recipe.epochs * steps_per_epoch - warmup)
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / rest))

@@ -12,6 +12,7 @@ from mirada.errors import RecipeError, nearest
 from mirada.models import find
 
 TABLES = ("options", "augment")  # fields that hold settings of their own, checked where they are used
+FILES = ("weights", "first_layer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,8 @@ class Recipe:
     """All that decides a training run, the data aside.
 
     Durations: ``epochs`` and ``warmup`` in epochs, ``patience`` in epochs without improvement (0: never stop
-    early). ``lr`` is per optimizer step, at ``batch_size`` images. ``image_size`` is (height, width) in pixels.
+    early). ``lr`` is per optimizer step, at ``batch_size`` images; ``decay``, which only the
+    schedule ``time`` reads, is per step.
     A batch goes through the network in slices of ``micro_batch`` images (0: whole), which needs less memory and
     gives the same gradient, but for batch normalization, whose statistics are then a slice's.
     ``val_fraction`` and ``test_fraction`` apply where the data set has no such split.
@@ -27,9 +29,16 @@ class Recipe:
     ``loss`` ``auto`` follows the task and the network; ``training.loss`` says what each is. ``label_smoothing`` ε,
     from 0 to below 1, goes with cross-entropy: it takes ε from the right class and gives ε/K to each of the K
     (Szegedy et al. 2015, arXiv:1512.00567, §7). Numbers have no labels: for them it has no effect.
+    ``class_weights`` ``balanced`` lets every class weigh the same in the loss; ``sampling`` ``balanced`` shows every
+    class equally often. Both at once count a rare class twice.
+
+    ``image_size`` is (height, width) in pixels; ``mode``, ``policy``, ``depth``, ``window`` and ``clahe`` are those of
+    ``Preprocessing``.
 
     ``weights`` is a file of public weights, or a model file, to start from instead of random weights; what does
-    not fit of its heads is drawn anew. ``normalize``: ``data`` (mean and std of the training images), ``imagenet``
+    not fit of its heads is drawn anew. ``first_layer`` is a file whose first convolution, alone, takes the place of the
+    network's. ``freeze`` names the parts, such as ``stem`` and ``stage1``, that keep the weights they start with.
+    ``normalize``: ``data`` (mean and std of the training images), ``imagenet``
     (those of its colours), ``half`` (values −1 … 1) or ``unit`` (values 0 … 1); ``auto`` is what ``weights``
     expects, and ``data`` without any.
 
@@ -41,6 +50,8 @@ class Recipe:
 
     model: str = "resnet18"
     weights: str = ""
+    first_layer: str = ""
+    freeze: tuple[str, ...] = ()
     epochs: int = 30
     batch_size: int = 32
     micro_batch: int = 0
@@ -48,10 +59,13 @@ class Recipe:
     optimizer: Literal["sgd", "adam", "rmsprop"] = "adam"
     momentum: float = 0.9
     weight_decay: float = 0.0
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "time"] = "constant"
+    decay: float = 0.0
     warmup: float = 0.0
-    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "map", "mse", "mae"] = "auto"
+    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "map", "mse", "mae", "huber"] = "auto"
     label_smoothing: float = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    sampling: Literal["shuffle", "balanced"] = "shuffle"
     patience: int = 0
     seed: int = 0
     val_fraction: float = 0.2
@@ -59,6 +73,9 @@ class Recipe:
     image_size: tuple[int, int] = (224, 224)
     mode: Literal["RGB", "L"] = "RGB"
     policy: Literal["stretch", "pad", "crop"] = "stretch"
+    depth: Literal[8, 16] = 8
+    window: str = "auto"
+    clahe: float = 0.0
     normalize: Literal["auto", "data", "imagenet", "half", "unit"] = "auto"
     device: str = "auto"
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
@@ -76,6 +93,7 @@ class Recipe:
             "micro_batch",
             "momentum",
             "weight_decay",
+            "decay",
             "warmup",
             "patience",
             "seed",
@@ -166,12 +184,17 @@ FAMILY_RECIPES: dict[str, dict[str, Any]] = {
     },
     "simplecnn": {  # the notes': Adam at 1e-3, batches of 32, pixel values 0 … 1; not theirs: schedule, augment
         "epochs": 25, "normalize": "unit", "schedule": "cosine", "augment": PHOTO_AUGMENT,
-        "micro_batch": 16,  # whose activations stay within reach of the processor: a third faster than the whole
     },
     "alexnet": GENTLE_SGD,
     "overfeat": GENTLE_SGD,
     "vgg": GENTLE_SGD,
-    "bonet": {**GENTLE_SGD, "lr": 0.002},
+    # The notes', §5.2 and §5.3: MAE, the rate, its decay, momentum, the frozen first layer, 150 passes. They may mean
+    # iterations by the passes, or weight decay by the decay; these are the defaults of Keras, which they use. Of batch
+    # size, augmentation, warm-up and weight decay they say nothing: 32 as in their §5.1, and none.
+    "bonet": {
+        "epochs": 150, "optimizer": "sgd", "lr": 0.002, "momentum": 0.9, "schedule": "time", "decay": 2e-4,
+        "loss": "mae", "freeze": ["stem"],
+    },
     "googlenet": {**SGD, "options": {"auxiliary": True}},
     "inception_v4": {**SGD, "label_smoothing": 0.1},
 }  # fmt: skip
@@ -205,9 +228,13 @@ def augment_preset(name: Any, origin: str = "settings") -> dict[str, Any]:
 def _typed(name: str, value: Any, hint: Any, origin: str) -> Any:
     """``value`` as the field's type. Raises ``RecipeError`` if it is of another."""
     if get_origin(hint) is Literal:
-        if isinstance(value, str) and value in get_args(hint):
+        if any(value == known and type(value) is type(known) for known in get_args(hint)):
             return value
-        raise RecipeError(f'{origin}: `{name}` cannot be "{value}". {nearest(str(value), get_args(hint))}')
+        raise RecipeError(
+            f'{origin}: `{name}` cannot be "{value}". {nearest(str(value), map(str, get_args(hint)))}'
+        )
+    if name == "freeze":
+        return _names(name, value, origin)
     if name == "image_size":
         size = (value, value) if isinstance(value, int) else value
         if isinstance(size, list | tuple) and len(size) == 2 and all(type(side) is int for side in size):
@@ -217,10 +244,18 @@ def _typed(name: str, value: Any, hint: Any, origin: str) -> Any:
         )
     if hint is float and type(value) is int:
         return float(value)
-    if name == "weights" and isinstance(value, Path):
+    if name in FILES and isinstance(value, Path):
         return str(value)
     if type(value) is not hint:
         raise RecipeError(f"{origin}: `{name}` must be of type {hint.__name__}. Got {value!r}.")
     if hint is float and not math.isfinite(value):
         raise RecipeError(f"{origin}: `{name}` must be a finite number. Got {value!r}.")
     return value
+
+
+def _names(name: str, value: Any, origin: str) -> tuple[str, ...]:
+    """A list of words, or one text of words with commas between."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise RecipeError(f'{origin}: `{name}` must be a list of names, such as ["stem"]. Got {value!r}.')
+    return tuple(word.strip() for word in words if word.strip())

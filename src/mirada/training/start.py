@@ -6,6 +6,7 @@ import torch
 
 from mirada.checkpoint import Card, load_card
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
+from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.models import load_weights
 from mirada.models.weights import OWN, Report
@@ -31,24 +32,29 @@ def starting_network(recipe: Recipe, card: Card) -> tuple[Network, Report | None
     Raises ``InvalidArgument`` for images too small, ``RecipeError`` if only the auxiliary heads cannot be built, and
     ``CheckpointError`` for weights that cannot be read or are another network's.
     """
-    network = _built(card)
     if not recipe.weights:
-        return network, None
-    return network, load_weights(network, recipe.model, recipe.weights, replace_head=True)
+        return _built(card), None
+    if not card.covariate_names or _has_covariates(recipe.weights, card):
+        network = _built(card)
+        return network, load_weights(network, recipe.model, recipe.weights, replace_head=True)
+    network = _built(replace(card, covariate_names=(), covariate_mean=(), covariate_std=()))
+    report = load_weights(network, recipe.model, recipe.weights, replace_head=True)
+    return join_covariates(network, len(card.covariate_names)), report
 
 
 def starting_scale(recipe: Recipe, weights: Report | None, channels: int) -> Scale | None:
     """The mean and deviation that the recipe names, or that its weights expect; None: those of the images.
 
     A model file says what it expects, public weights expect what ``HALF`` says, and about other weights under
-    Mirada's names nobody knows. For grey images a colour's three values are averaged.
+    Mirada's names nobody knows. A first layer from a model file counts like weights where there are no others.
+    For grey images a colour's three values are averaged.
     """
     scale = SCALES.get(recipe.normalize)
-    if recipe.normalize == "auto" and weights:
-        if weights.convention == OWN:
-            scale = _scale_in(recipe.weights)
-        else:
-            scale = SCALES["half" if recipe.model in HALF else "imagenet"]
+    if recipe.normalize == "auto" and weights and weights.convention != OWN:
+        scale = SCALES["half" if recipe.model in HALF else "imagenet"]
+    elif recipe.normalize == "auto" and (weights or recipe.first_layer):
+        before = _card_in(recipe.weights or recipe.first_layer)
+        scale = (before.preprocessing.mean, before.preprocessing.std) if before else None
     if scale is None:
         return None
     mean, std = (
@@ -70,9 +76,15 @@ def _built(card: Card) -> Network:
         ) from error
 
 
-def _scale_in(file: str) -> Scale | None:
+def _has_covariates(file: str, card: Card) -> bool:
+    """Whether a file has the weights of the covariates, too."""
+    before = _card_in(file)
+    return before is not None and before.covariate_names == card.covariate_names
+
+
+def _card_in(file: str) -> Card | None:
+    """What a model file says; nothing if it has weights alone, with nothing said about their use."""
     try:
-        before = load_card(file).preprocessing
-    except CheckpointError:  # weights alone, with nothing said about their use
+        return load_card(file)
+    except CheckpointError:
         return None
-    return before.mean, before.std

@@ -1,0 +1,89 @@
+"""The options by which ``train``, ``evaluate`` and ``check`` are told which column of a table is what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.decorators import pass_meta_key
+
+if TYPE_CHECKING:
+    from mirada.data.index import Index
+
+KEY = "mirada.columns"  # where a command line's context keeps them
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the command line says of a table's columns."""
+
+    target: str | None = None
+    image: str | None = None
+    group: str | None = None
+    split: str | None = None
+    covariates: tuple[str, ...] = ()
+    task: str | None = None
+
+    def load(self, path: str, *, classes: Sequence[str] | None = None) -> Index:
+        """The data at ``path``; ``classes`` are a model's. Raises as ``mirada.load_data``."""
+        from mirada.data.sources import load_data
+
+        return load_data(path, classes=classes, **asdict(self))
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """An option's callback: keeps its value with those of the others."""
+    known = context.meta.setdefault(KEY, Columns())
+    context.meta[KEY] = replace(known, **{str(parameter.name): value})
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
+    """The same for one that may be given several times, or once with commas."""
+    _keep(
+        context, parameter, tuple(name.strip() for text in value for name in text.split(",") if name.strip())
+    )
+
+
+OPTIONS = (
+    click.option(
+        "--target", metavar="COLUMN", expose_value=False, callback=_keep,
+        help="Of a table: what to learn; x,y for several numbers, 'age (months)' to say the unit.",
+    ),
+    click.option("--image", metavar="COLUMN", expose_value=False, callback=_keep, help="The images' file names."),
+    click.option(
+        "--group", metavar="COLUMN", expose_value=False, callback=_keep,
+        help="What must not be divided between splits, such as the patient.",
+    ),
+    click.option(
+        "--covariates", metavar="COLUMNS", multiple=True, expose_value=False, callback=_names,
+        help="What is known beside the image, such as male,weight.",
+    ),
+    click.option(
+        "--task", type=click.Choice(["classification", "regression"]), expose_value=False, callback=_keep,
+        help="Take the target as classes, or as numbers. [default: by what it holds]",
+    ),
+)  # fmt: skip
+
+
+def data_options(split: str = "--split") -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Gives a verb the options above, and their values, a ``Columns``, as its first argument.
+
+    ``split`` is how the verb calls the option of that name, if it has another meaning there.
+    """
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        with_columns: Callable[..., int] = pass_meta_key(KEY)(command)
+        for option in reversed((*OPTIONS, _split_option(split))):
+            with_columns = option(with_columns)
+        return with_columns
+
+    return decorate
+
+
+def _split_option(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    return click.option(
+        name, "split", metavar="COLUMN|CSV", expose_value=False, callback=_keep,
+        help="Which rows are train, val and test; or the splits.csv of a run.",
+    )  # fmt: skip

@@ -1,0 +1,254 @@
+"""Labelled rectangles beside images: VOC's XML files, and tables with a row for each box.
+
+Sources: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challenge", development kit: corners count
+from 1 and belong to the box. A table's corners count from 0, the right and lower ones lie behind the box.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+
+from mirada.data.decode import EXTENSIONS
+from mirada.data.index import SPLIT_NAMES, SPLITS, Box, Excluded, Index
+from mirada.data.roles import Files, Wanted, find_roles
+from mirada.data.tables import Table, read_table
+from mirada.data.values import classes, number
+from mirada.errors import DataError
+
+SIDES = (
+    frozenset(("left", "x1", "xmin")), frozenset(("top", "y1", "ymin")),
+    frozenset(("right", "x2", "xmax")), frozenset(("bottom", "y2", "ymax")),
+)  # fmt: skip
+LABELS = ("class", "label", "name", "category")
+ANNOTATIONS = frozenset(("annotations", "annots", "labels", "xml", "xmls"))
+BOX_TABLE = "boxes.csv"
+MAX_BYTES = 10 * 2**20
+
+Boxes = dict[str, tuple[Box, ...]]
+
+
+class Annotation(NamedTuple):
+    """What an XML file of VOC's says: the image's file name and its boxes."""
+
+    filename: str
+    boxes: tuple[Box, ...]
+
+
+class Columns(NamedTuple):
+    """The columns of a table of boxes."""
+
+    sides: tuple[int, int, int, int]
+    label: int
+
+
+class _NoDoctype(ElementTree.TreeBuilder):
+    """Refuses a document type, without which there are no entities to expand."""
+
+    def doctype(self, name: str, public: str, system: str) -> None:
+        raise DataError("declares a document type, which VOC's files do not")
+
+
+def read_voc(file: Path) -> Annotation:
+    """Reads an XML file of VOC's. Raises ``DataError``, without the file's name, if it is none."""
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise DataError("is larger than 10 MiB")
+        root = ElementTree.parse(file, ElementTree.XMLParser(target=_NoDoctype())).getroot()  # noqa: S314
+    except (OSError, ElementTree.ParseError) as error:
+        raise DataError(f"cannot be read as XML ({error})") from error
+    if root.tag != "annotation":
+        raise DataError(f"is not VOC's XML: its outermost element is <{root.tag}>, not <annotation>")
+    boxes = [_voc_box(part) for part in root.iter("object")]
+    return Annotation((root.findtext("filename") or "").strip(), tuple(boxes))
+
+
+def _voc_box(part: ElementTree.Element) -> Box:
+    name = (part.findtext("name") or "").strip()
+    corners = [
+        number((part.findtext(f"bndbox/{side}") or "").strip()) for side in ("xmin", "ymin", "xmax", "ymax")
+    ]
+    box = Box(name, max(0.0, corners[0] - 1), max(0.0, corners[1] - 1), corners[2], corners[3])
+    if not name or not (box.left < box.right and box.top < box.bottom):
+        raise DataError(f'holds the object "{name}" with the corners {corners}, which is no labelled box')
+    return box
+
+
+def box_columns(table: Table) -> Columns | None:
+    """The columns of a table of boxes, ``filename, label, left, top, right, bottom`` by any usual names, or None."""
+    plain = [column.lower().replace("_", "").replace(" ", "") for column in table.columns]
+    sides = [next((place for place, name in enumerate(plain) if name in names), -1) for names in SIDES]
+    label = next((plain.index(name) for name in LABELS if name in plain), -1)
+    if min(*sides, label) < 0:
+        return None
+    return Columns((sides[0], sides[1], sides[2], sides[3]), label)
+
+
+def table_boxes(table: Table, columns: Columns, image: int) -> tuple[Boxes, list[Excluded]]:
+    """The boxes of each image named in the column ``image``, and the rows that hold none."""
+    found: dict[str, list[Box]] = {}
+    excluded = []
+    for row in table.rows:
+        corners = [number(row.cells[side], decimal_comma=table.decimal_comma) for side in columns.sides]
+        box = Box(row.cells[columns.label], *corners)
+        if box.label and box.left < box.right and box.top < box.bottom:
+            found.setdefault(row.cells[image], []).append(box)
+        else:
+            cells = ", ".join(row.cells[place] for place in (columns.label, *columns.sides))
+            excluded.append(Excluded(row.cells[image], f"row {row.number}: {cells} is no labelled box"))
+    return {name: tuple(boxes) for name, boxes in found.items()}, excluded
+
+
+def voc_files(folder: Path) -> list[Path]:
+    """The XML files of a folder of VOC's kind: in it, in its splits, or in a folder called ``annotations``."""
+    folders = [folder]
+    for child in sorted(part for part in folder.iterdir() if part.is_dir()):
+        if child.name.lower() in SPLIT_NAMES:
+            folders.append(child)
+        elif child.name.lower() in ANNOTATIONS:
+            folders += [child, child / "xmls"]
+    return [
+        file for place in folders for file in sorted(place.glob("*.xml")) if not file.name.startswith(".")
+    ]
+
+
+def load_voc(folder: Path, xml: Sequence[Path], known: Sequence[str] | None) -> Index:
+    """Images with their boxes from VOC's XML files; an image's class is the label of its largest box.
+
+    Splits are those of ``ImageSets/Main`` or of the folders, if there are any. What cannot be read, and an image
+    without a box, is in ``excluded``.
+
+    Raises ``DataError`` if nothing is left, or for a label that is not ``known``.
+    """
+    files, lists = Files(folder), _image_sets(folder)
+    boxes: Boxes = {}
+    splits: dict[str, str] = {}
+    excluded = []
+    for file in xml:
+        name = file.relative_to(folder).as_posix()
+        try:
+            annotation = read_voc(file)
+        except DataError as error:
+            excluded.append(Excluded(name, str(error)))
+            continue
+        path = _image_of(file, annotation.filename, files)
+        if path is None:
+            excluded.append(Excluded(name, f'its image "{annotation.filename or file.stem}" is not there'))
+        elif not annotation.boxes:
+            excluded.append(Excluded(path, "has no box"))
+        elif lists and file.stem not in lists:
+            excluded.append(Excluded(path, "is in no list of ImageSets/Main"))
+        else:
+            boxes[path] = annotation.boxes
+            splits[path] = lists.get(file.stem) or SPLIT_NAMES.get(path.partition("/")[0].lower(), "train")
+    named = {item.path for item in excluded}
+    alone = [path for path in files.images if path not in boxes and path not in named]
+    excluded += [Excluded(path, "no XML file describes it") for path in alone]
+    return _index(folder, boxes, splits, excluded, known)
+
+
+def load_box_table(table: Table, columns: Columns, folder: Path, known: Sequence[str] | None) -> Index:
+    """The same from a table with a row for each box; ``split`` may be a column of it.
+
+    Raises ``DataError`` as ``load_voc``, and if no column names images.
+    """
+    files = Files(folder)
+    roles = find_roles(table, Wanted(target=(table.columns[columns.label],)), files)
+    named, excluded = table_boxes(table, columns, roles.image.column)
+    boxes: Boxes = {}
+    for name, found in named.items():
+        path = files.find(name)
+        if path is None:
+            excluded.append(Excluded(name, "there is no such file"))
+        else:
+            boxes[path] = (*boxes.get(path, ()), *found)
+    splits = dict.fromkeys(boxes, "train")
+    if roles.split:
+        said = {row.cells[roles.image.column]: row.cells[roles.split.column].lower() for row in table.rows}
+        words = {files.find(name): word for name, word in said.items()}
+        splits |= {path: SPLIT_NAMES.get(words[path], "train") for path in boxes}
+    return _index(folder, boxes, splits, excluded, known)
+
+
+def _index(
+    folder: Path,
+    boxes: Boxes,
+    splits: Mapping[str, str],
+    excluded: list[Excluded],
+    known: Sequence[str] | None,
+) -> Index:
+    if not boxes:
+        first = f"; the first: {excluded[0].path}: {excluded[0].reason}" if excluded else ""
+        raise DataError(f"{folder}: no image with a box that can be used{first}.")
+    paths = tuple(boxes)
+    labels = [max(boxes[path], key=_area).label for path in paths]
+    numbers, _, names = classes(f"{folder}: a box", labels, known)
+    several = sum(len({box.label for box in found}) > 1 for found in boxes.values())
+    notes = [
+        f"boxes: {sum(map(len, boxes.values())):,} in {len(boxes):,} images, labelled {', '.join(names[:6])}"
+    ]
+    if several:
+        notes.append(f"class: {several:,} images have boxes of several labels; the largest box's was taken")
+    return Index(
+        root=folder,
+        paths=paths,
+        targets=numbers,
+        splits=np.array([splits[path] for path in paths], dtype="<U5"),
+        classes=names,
+        boxes=boxes,
+        excluded=tuple(excluded),
+        notes=tuple(notes),
+    )
+
+
+def _area(box: Box) -> float:
+    return (box.right - box.left) * (box.bottom - box.top)
+
+
+def _image_of(file: Path, named: str, files: Files) -> str | None:
+    """The image of an XML file: beside it, or anywhere by its stem, or by the name that the XML says."""
+    beside = file.parent.relative_to(files.folder)
+    for extension in EXTENSIONS:
+        if file.with_suffix(extension).is_file():
+            return (beside / f"{file.stem}{extension}").as_posix()
+    return files.find(file.stem) or files.find(named)
+
+
+def _image_sets(folder: Path) -> dict[str, str]:
+    """The split of every image that the lists of VOC's ``ImageSets/Main`` name, by its stem."""
+    found: dict[str, str] = {}
+    for split in SPLITS:
+        file = folder / "ImageSets" / "Main" / f"{split}.txt"
+        if file.is_file():
+            found |= dict.fromkeys(file.read_text(encoding="utf-8").split(), split)
+    return found
+
+
+def boxes_beside(folder: Path, paths: Sequence[str], xml: Sequence[str]) -> tuple[Boxes, list[Excluded]]:
+    """The boxes of a folder of classes: from its ``boxes.csv`` and the XML files beside the images; what is bad."""
+    known, by_stem = set(paths), {path.rpartition(".")[0]: path for path in paths}
+    boxes: Boxes = {}
+    excluded: list[Excluded] = []
+    if (folder / BOX_TABLE).is_file():
+        try:
+            table = read_table(folder / BOX_TABLE)
+            columns = box_columns(table)
+            if columns:
+                image = find_roles(table, Wanted(target=(table.columns[columns.label],)), Files(folder)).image
+                boxes, excluded = table_boxes(table, columns, image.column)
+        except DataError as error:
+            excluded.append(Excluded(BOX_TABLE, str(error)))
+    for name in xml:
+        try:
+            found = read_voc(folder / name).boxes
+        except DataError as error:
+            excluded.append(Excluded(name, str(error)))
+            continue
+        path = by_stem.get(name.rpartition(".")[0])
+        if path is None:
+            excluded.append(Excluded(name, "there is no image beside it"))
+        elif found:
+            boxes[path] = found
+    return {path: found for path, found in boxes.items() if path in known}, excluded

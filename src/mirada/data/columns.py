@@ -1,0 +1,236 @@
+"""A ``Table`` of texts → ``Index``: reads the columns, and says of every row that cannot be used why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirada.data.index import SPLIT_NAMES, Excluded, Index, Task
+from mirada.data.roles import Files, Place, Wanted, find_roles
+from mirada.data.tables import Table
+from mirada.data.values import (
+    NUMBER,
+    Column,
+    classes,
+    covariate,
+    few_whole,
+    indicator,
+    is_missing,
+    numbers,
+    task_of,
+)
+from mirada.errors import DataError, nearest
+
+GROUP_HEADERS = frozenset(("patient", "patient_id", "patientid", "subject", "subject_id"))
+MANY = 20  # classes, above which a column of mostly different values cannot be meant
+NO_FILE = "there is no such file"
+SHOWN = 6  # class names in a note
+
+Bad = Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The target column, or columns, of the rows whose file is there."""
+
+    values: NDArray[np.int64] | NDArray[np.float64]
+    bad: Bad
+    note: str
+    task: Task
+    classes: tuple[str, ...] = ()
+    unit: str = ""
+    names: tuple[str, ...] = ()
+
+
+class Texts(NamedTuple):
+    """A column of words, such as splits or groups; empty if there is none."""
+
+    values: tuple[str, ...]
+    bad: Bad
+    notes: tuple[str, ...]
+
+
+def index_of(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] | None) -> Index:
+    """The index of a table whose paths are relative to ``folder``; ``known`` are the classes of a model.
+
+    Rows without a file, a target, a split or a covariate are in ``excluded``, by their number.
+
+    Raises ``DataError`` for a column that is not there or cannot be what it is to be, an unknown split or class, or
+    if no row can be used.
+    """
+    files = Files(folder)
+    roles = find_roles(table, wanted, files)
+    table, paths, missing = _with_files(table, roles.image, files)
+    if not paths:
+        raise DataError(_nothing_usable(table.name, folder, missing))
+    targets = _targets(table, roles.targets, wanted.task, known)
+    splits, groups = _splits(table, roles.split), _groups(table, roles.group, paths)
+    covariates, names = _covariates(table, roles.covariates)
+    bad = {**covariates.bad, **splits.bad, **targets.bad}
+    excluded = [*missing, *(_excluded(paths[row], table, row, reason) for row, reason in sorted(bad.items()))]
+    usable = [row for row in range(len(paths)) if row not in bad]
+    if not usable:
+        raise DataError(_nothing_usable(table.name, folder, excluded))
+    index = Index(
+        root=folder,
+        paths=paths,
+        targets=targets.values,
+        splits=np.array(splits.values, dtype="<U5"),
+        task=targets.task,
+        classes=targets.classes,
+        unit=targets.unit,
+        target_names=targets.names,
+        groups=groups.values,
+        covariates=covariates.values,
+        covariate_names=tuple(names),
+        excluded=tuple(excluded),
+        options=wanted.words(),
+        notes=(
+            *table.notes, f"image: {roles.image.name}", targets.note, *splits.notes, *groups.notes,
+            *(f"covariate: {name} ({meaning})" for name, meaning in names.items()),
+        ),
+    )  # fmt: skip
+    return index.take(usable)
+
+
+def _nothing_usable(name: str, folder: Path, excluded: Sequence[Excluded]) -> str:
+    first = excluded[0]
+    hint = ""
+    if first.reason.endswith(NO_FILE):
+        hint = (
+            f" Paths are relative to {folder}; if this is the splits.csv of a run, load the data that it was made "
+            f"from, with this file as `split`."
+        )
+    return f"{name}: none of its {len(excluded):,} rows can be used; the first: {first.path}: {first.reason}.{hint}"
+
+
+def _excluded(path: str, table: Table, row: int, reason: str) -> Excluded:
+    return Excluded(path, f"row {table.rows[row].number}: {reason}")
+
+
+def _with_files(table: Table, image: Place, files: Files) -> tuple[Table, tuple[str, ...], list[Excluded]]:
+    """The rows whose file is there, its path, and the rest."""
+    kept, paths, excluded = [], [], []
+    for number, cell in enumerate(table.cells(image.column)):
+        path = None if is_missing(cell) else files.find(cell)
+        if path is not None:
+            kept.append(table.rows[number])
+            paths.append(path)
+        else:
+            reason = f"no {image.name}" if is_missing(cell) else NO_FILE
+            excluded.append(_excluded(cell or table.name, table, number, reason))
+    return replace(table, rows=tuple(kept)), tuple(paths), excluded
+
+
+def _targets(
+    table: Table, places: tuple[Place, ...], task: Task | None, known: Sequence[str] | None
+) -> Targets:
+    if len(places) > 1:
+        return _several_numbers(table, places, task)
+    place, cells = places[0], table.cells(places[0].column)
+    stated = task or ("classification" if known is not None else None)
+    if (stated or task_of(cells, decimal_comma=table.decimal_comma)) == "regression":
+        return _numbers(table, place, inferred=stated is None)
+    return _classes(table, place, known, inferred=stated is None)
+
+
+def _numbers(table: Table, place: Place, *, inferred: bool) -> Targets:
+    column = numbers(place.name, table.cells(place.column), decimal_comma=table.decimal_comma)
+    values = column.values[~np.isnan(column.values)]
+    if not len(values):
+        raise DataError(
+            f"{table.name}: the column {place.name} holds no number. Name another column as the target."
+        )
+    reach = f"from {values.min():g} to {values.max():g} {place.unit}".rstrip()
+    note = f"target: {place.name}, {len(values):,} numbers {reach} → regression"
+    if inferred and (whole := few_whole(values)):
+        note += f" (only {len(whole)} different ones; task=classification makes classes of them)"
+    return Targets(column.values, column.bad, note, "regression", unit=place.unit)
+
+
+def _several_numbers(table: Table, places: tuple[Place, ...], task: Task | None) -> Targets:
+    """(N, T) numbers; the unit is said if all have the same."""
+    if task == "classification":
+        named = ", ".join(place.name for place in places)
+        raise DataError(
+            f"{table.name}: {named} are several targets, and there can be only one for classification."
+        )
+    columns = [numbers(p.name, table.cells(p.column), decimal_comma=table.decimal_comma) for p in places]
+    units = {place.unit for place in places}
+    same = units.pop() if len(units) == 1 else ""
+    names = tuple(
+        place.name if same or not place.unit else f"{place.name} ({place.unit})" for place in places
+    )
+    return Targets(
+        values=np.column_stack([column.values for column in columns]),
+        bad={row: reason for column in columns for row, reason in column.bad.items()},
+        note=f"targets: {', '.join(names)} → regression of {len(names)} numbers",
+        task="regression",
+        unit=same,
+        names=names,
+    )
+
+
+def _classes(table: Table, place: Place, known: Sequence[str] | None, *, inferred: bool) -> Targets:
+    cells = table.cells(place.column)
+    numbers_of, bad, names = classes(f"{table.name}: the column {place.name}", cells, known)
+    if inferred and len(names) > max(MANY, len(cells) / 2):
+        raise DataError(
+            f"{table.name}: the column {place.name} has {len(names):,} different values in {len(cells):,} rows, which "
+            f"cannot be classes. Name the target: {', '.join(table.columns)}."
+        )
+    shown = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+    note = f"target: {place.name}, {len(names):,} classes ({shown}) → classification"
+    if inferred and all(NUMBER.fullmatch(name) for name in names):
+        note += " (task=regression takes them as numbers)"
+    reasons = dict.fromkeys(bad, f"no {place.name}")
+    return Targets(numbers_of, reasons, note, "classification", classes=names)
+
+
+def _splits(table: Table, place: Place | None) -> Texts:
+    """``train``, ``val`` or ``test`` per row; all ``train`` without a column."""
+    if place is None:
+        return Texts(("train",) * len(table.rows), {}, ())
+    cells = [cell.lower() for cell in table.cells(place.column)]
+    bad = {row: f"no {place.name}" for row, cell in enumerate(cells) if is_missing(cell)}
+    for row, cell in enumerate(cells):
+        if cell not in SPLIT_NAMES and row not in bad:
+            raise DataError(
+                f'{table.name}: row {table.rows[row].number} has "{cell}" in the column {place.name}, which is no '
+                f"split. {nearest(cell, SPLIT_NAMES)}"
+            )
+    return Texts(tuple(SPLIT_NAMES.get(cell, "train") for cell in cells), bad, (f"split: {place.name}",))
+
+
+def _groups(table: Table, place: Place | None, paths: Sequence[str]) -> Texts:
+    """The group of every row; a row that names none is a group of its own."""
+    if place is None:
+        known = [column for column in table.columns if column.lower() in GROUP_HEADERS]
+        hints = [f"not used: {column} (as the group, it would keep each in one split)" for column in known]
+        return Texts((), {}, tuple(hints[:1]))
+    cells = table.cells(place.column)
+    lonely = sum(map(is_missing, cells))
+    groups = tuple(path if is_missing(cell) else cell for path, cell in zip(paths, cells, strict=True))
+    note = f"group: {place.name}, {len(set(groups)):,} groups"
+    return Texts(groups, {}, (note + (f", of which {lonely:,} rows that name none" if lonely else ""),))
+
+
+def _covariates(table: Table, places: tuple[Place, ...]) -> tuple[Column, dict[str, str]]:
+    """(N, K) numbers, and the K names with what the values mean."""
+    columns, names = [], {}
+    for place in places:
+        cells = table.cells(place.column)
+        if place.value:
+            column, name = indicator(place.name, cells, place.value), f"{place.name}={place.value}"
+            meaning = f"{place.value} is 1, all else 0"
+        else:
+            column, name, meaning = covariate(place.name, cells, decimal_comma=table.decimal_comma)
+        columns.append(column)
+        names[name] = meaning
+    if len(names) < len(columns):
+        raise DataError(f"{table.name}: a column is named twice among the covariates {', '.join(names)}.")
+    values = np.column_stack([np.empty((len(table.rows), 0)), *(column.values for column in columns)])
+    return Column(values, {row: why for column in columns for row, why in column.bad.items()}), names

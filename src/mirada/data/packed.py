@@ -1,0 +1,173 @@
+"""IDX and NPZ files → ``Index``: one row per image of their arrays, addressed as ``arrays`` reads them."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mirada.data.arrays import Array, images_of, is_idx, npz_names, read_idx, read_npz
+from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index, Task
+from mirada.errors import DataError, nearest
+
+IMAGES = frozenset(("data", "image", "images", "imgs", "x"))
+LABELS = frozenset(("label", "labels", "target", "targets", "y"))
+WORDS = re.compile(r"[^a-z0-9]+|(?<=[a-z])(?=\d)")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The images of one split: the addresses' common part, how many, of which shape, and their labels."""
+
+    prefix: str
+    split: str
+    shape: tuple[int, ...]
+    labels: Array
+
+    @property
+    def name(self) -> str:
+        """The file, with the array in it."""
+        return self.prefix.rstrip("#-")
+
+
+def idx_files(folder: Path) -> list[Path]:
+    """The IDX files of images directly in a folder, sorted."""
+    return sorted(file for file in folder.iterdir() if is_idx(file) and _labels_file(file) != file)
+
+
+def load_idx(files: Sequence[Path], task: Task | None, known: Sequence[str] | None) -> Index:
+    """MNIST's four files and their like: images and labels are matched by name, splits told by it.
+
+    ``train-images-idx3-ubyte.gz`` goes with ``train-labels-idx1-ubyte.gz``; ``t10k`` is the test. A file alone is
+    all ``train``. Raises ``DataError`` for a file without its labels, or one that is damaged.
+    """
+    parts = []
+    for file in files:
+        beside = _labels_file(file)
+        if beside == file or not beside.is_file():
+            raise DataError(
+                f"{file}: expected a file of images with {beside.name} beside it, which is not there."
+            )
+        words = WORDS.split(file.name.lower().replace("t10k", "test"))
+        split = _split(words) if len(files) > 1 else "train"
+        parts.append(_Part(f"{file.name}#", split, images_of(file).shape, read_idx(beside)))
+    return _index(files[0].parent, parts, task, known)
+
+
+def load_npz(file: Path, task: Task | None, known: Sequence[str] | None) -> Index:
+    """Arrays of images and labels, paired by name: ``train_images`` and ``train_labels``, ``x_test`` and ``y_test``.
+
+    Raises ``DataError`` if there is no such pair, or an array is of another kind.
+    """
+    words = {name: set(WORDS.split(name.lower())) for name in npz_names(file)}
+    pairs = [
+        (images, labels)
+        for images in words
+        for labels in words
+        if words[images] & IMAGES
+        and words[labels] & LABELS
+        and words[images] - IMAGES == words[labels] - LABELS
+    ]
+    if not pairs:
+        raise DataError(
+            f"{file}: expected arrays such as train_images and train_labels, or x and y; found "
+            f"{', '.join(words) or 'none'}."
+        )
+    parts = [
+        _Part(
+            f"{file.name}#{images}-",
+            _split(words[images]),
+            images_of(file, images).shape,
+            read_npz(file, labels),
+        )
+        for images, labels in pairs
+    ]
+    return _index(file.parent, parts, task, known)
+
+
+def _labels_file(images: Path) -> Path:
+    """``train-images-idx3-ubyte.gz`` → ``train-labels-idx1-ubyte.gz``."""
+    name = re.sub(r"idx\d", "idx1", images.name, flags=re.IGNORECASE)
+    return images.with_name(re.sub("images?", "labels", name, flags=re.IGNORECASE))
+
+
+def _split(words: Iterable[str]) -> str:
+    return next((SPLIT_NAMES[word] for word in sorted(words) if word in SPLIT_NAMES), "train")
+
+
+def _index(root: Path, parts: Sequence[_Part], task: Task | None, known: Sequence[str] | None) -> Index:
+    parts = sorted(parts, key=lambda part: SPLITS.index(part.split))
+    for part in parts:
+        if len(part.labels) != part.shape[0]:
+            raise DataError(
+                f"{root}: {part.name} has {part.shape[0]:,} images and {len(part.labels):,} labels."
+            )
+    widths = {part.labels.shape[1:] for part in parts}
+    if len(widths) > 1:
+        raise DataError(
+            f"{root}: the labels of {', '.join(part.name for part in parts)} have different shapes."
+        )
+    labels = np.concatenate([part.labels for part in parts])
+    if labels.shape[1:] == (1,):
+        labels = labels[:, 0]
+    index = Index(
+        root=root,
+        paths=tuple(f"{part.prefix}{row}" for part in parts for row in range(len(part.labels))),
+        targets=np.zeros(len(labels)),
+        splits=np.repeat(
+            np.array([part.split for part in parts], dtype="<U5"), [len(p.labels) for p in parts]
+        ),
+        task="regression",
+        notes=tuple(
+            f"{part.split}: {part.name}, {part.shape[0]:,} images of {_size(part.shape)}" for part in parts
+        ),
+    )
+    if labels.dtype.kind == "f" and known is None and task != "classification":
+        return _with_numbers(index, labels)
+    return _with_classes(index, labels, known)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    """``28 × 28, grey``: height and width of (N, H, W) or (N, H, W, C)."""
+    return f"{shape[1]} × {shape[2]}, {'grey' if len(shape) == 3 else f'{shape[3]} channels'}"
+
+
+def _with_numbers(index: Index, labels: Array) -> Index:
+    bad = np.flatnonzero(~np.isfinite(labels).reshape(len(labels), -1).all(axis=1)).tolist()
+    index = replace(
+        index,
+        targets=labels.astype(np.float64),
+        target_names=tuple(f"target {number + 1}" for number in range(labels.shape[1]))
+        if labels.ndim > 1
+        else (),
+        notes=(*index.notes, "target: numbers → regression (task=classification makes classes of them)"),
+    )
+    return index.without([Excluded(index.paths[row], "its target is no number") for row in bad])
+
+
+def _with_classes(index: Index, labels: Array, known: Sequence[str] | None) -> Index:
+    if labels.ndim > 1:
+        if labels.ndim != 2 or not np.isin(labels, (0, 1)).all() or not (labels.sum(axis=1) == 1).all():
+            raise DataError(
+                f"{index.root}: the labels are an array of {labels.shape}. Expected one class for each image, or "
+                f"one-hot rows: of several classes for an image, nothing can be learned here."
+            )
+        labels = labels.argmax(axis=1)
+    values, numbers = np.unique(labels, return_inverse=True)
+    found = [
+        str(int(value)) if labels.dtype.kind == "f" and value == int(value) else str(value)
+        for value in values
+    ]
+    names = tuple(found) if known is None else tuple(known)
+    unknown = [name for name in found if name not in names]
+    if unknown:
+        raise DataError(
+            f'{index.root}: has the class "{unknown[0]}", which the model does not have. {nearest(unknown[0], names)}'
+        )
+    return replace(
+        index,
+        targets=np.array([names.index(name) for name in found], dtype=np.int64)[numbers],
+        task="classification",
+        classes=names,
+    )

@@ -1,0 +1,51 @@
+"""Pixels as a file stores them, in its own unit, before anything has decided what is black and what is white."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirada.errors import DataError
+
+Values = NDArray[Any]  # (H, W) or (H, W, 3), of any kind of number
+Shades = NDArray[np.float32]  # the same shape, 0 (black) … 1 (white)
+
+MAX_MEMORY = 500 * 10**6  # bytes that decoding one image may take
+DEEP_COST = (
+    12.5  # bytes per pixel: the stored values, their shades as float32, and the same while they are sorted
+)
+
+
+class DecodeError(DataError):
+    """An image file cannot be decoded; the message is the reason alone, without the file's name."""
+
+
+class Raw(NamedTuple):
+    """An image in the unit of its file: stored levels, or what DICOM's rescaling makes of them.
+
+    ``values`` (H, W) are grey, (H, W, 3) RGB; ``bits`` says how deep they are stored, 32 for real numbers.
+    ``full`` is the lowest and the highest value that this kind of file can hold. ``voi``, if the file has one, is
+    its own rule from values to shades 0 … 1. ``inverted``: the lowest value is white.
+    """
+
+    values: Values
+    bits: int
+    full: tuple[float, float]
+    voi: Callable[[Values], Shades] | None = None
+    inverted: bool = False
+
+
+def require_size(height: int, width: int, cost: float = DEEP_COST) -> None:
+    """Raises ``DecodeError`` for an image that takes too much memory, at ``cost`` bytes per pixel."""
+    if height * width * cost > MAX_MEMORY:
+        raise DecodeError(
+            f"{width:,} × {height:,} pixels are more than the limit of {MAX_MEMORY / cost / 10**6:.0f} million for "
+            f"this kind of image"
+        )
+
+
+def as_real(values: Values) -> NDArray[np.float32] | NDArray[np.float64]:
+    """A copy as real numbers; as float64 where float32 has too few digits for the integers or loses some."""
+    enough = values.dtype.itemsize <= 2 or values.dtype == np.float32
+    return values.astype(np.float32) if enough else values.astype(np.float64)

@@ -1,0 +1,193 @@
+"""Predictions as a table of cells: its columns, its records, and the CSV file that it is written to and read from."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mirada.data.index import Excluded
+from mirada.errors import DataError
+
+if TYPE_CHECKING:
+    from mirada.evaluation.predictions import Predictions
+
+CLASSIFICATION = ("path", "split", "target", "predicted", "probability", "correct")  # then p:<class> …
+REGRESSION = ("path", "split", "target", "predicted", "error")
+PREDICTED = CLASSIFICATION.index("predicted")  # empty for a file that could not be read
+CLASS, TARGET, COVARIATE, GROUP = "p:", "target:", "c:", "group"
+UNKNOWN_CLASS = -1
+
+
+def columns_of(table: Predictions) -> tuple[str, ...]:
+    """The header of the table: what is known of each file, then ``problem``."""
+    if table.task == "classification":
+        return _columns(table.classes, (), bool(table.groups), table.covariate_names)
+    return _columns((), table.target_names, bool(table.groups), table.covariate_names)
+
+
+def records_of(table: Predictions) -> Iterator[list[Any]]:
+    """The cells of each file, in the order of the columns; None for what is unknown, and last those that failed."""
+    cells = _class_cells if table.task == "classification" else _value_cells
+    for row, path in enumerate(table.paths):
+        group = [table.groups[row]] if table.groups else []
+        covariates = map(_number, table.covariates[row].tolist())
+        yield [path, table.splits[row] or None, *cells(table, row), *group, *covariates, None]
+    empty = [None] * (len(columns_of(table)) - 2)
+    for item in table.failed:
+        yield [item.path, *empty, item.reason]
+
+
+def write_csv(target: Path, table: Predictions) -> None:
+    """Write the table as CSV (UTF-8, RFC 4180), whole or not at all."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        # File names that are not valid Unicode must survive too.
+        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns_of(table))
+            writer.writerows(map(_csv_cells, records_of(table)))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_csv(path: str) -> dict[str, Any]:
+    """The fields of Predictions, without the unit, from a file of ``write_csv``.
+
+    Raises ``DataError`` for a file that is missing or was not written by ``write_csv``.
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.reader(file)
+            header = tuple(next(reader, ()))
+            records = [(reader.line_num, record) for record in reader]
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file. Expected predictions written by Mirada.") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: not a CSV file ({error}).") from error
+    return _parsed(path, header, records)
+
+
+def _columns(
+    classes: Sequence[str], target_names: Sequence[str], grouped: bool, covariates: Sequence[str]
+) -> tuple[str, ...]:
+    beside = (*([GROUP] if grouped else []), *(f"{COVARIATE}{name}" for name in covariates), "problem")
+    if classes:
+        return (*CLASSIFICATION, *(f"{CLASS}{name}" for name in classes), *beside)
+    if len(target_names) < 2:
+        return (*REGRESSION, *beside)
+    start, three = REGRESSION[:2], REGRESSION[2:]
+    return (*start, *(f"{column}:{name}" for name in target_names for column in three), *beside)
+
+
+def _class_cells(table: Predictions, row: int) -> list[Any]:
+    values = table.outputs[row].tolist()
+    best = int(table.outputs[row].argmax())
+    target = None
+    if table.targets is not None and table.targets[row] >= 0:
+        target = table.classes[int(table.targets[row])]
+    called = table.classes[best]
+    return [target, called, values[best], None if target is None else called == target, *values]
+
+
+def _value_cells(table: Predictions, row: int) -> list[Any]:
+    cells: list[Any] = []
+    for target, output in zip(table.values[row].tolist(), table.outputs[row].tolist(), strict=True):
+        known = _number(target)
+        cells += [known, output, None if known is None else output - known]
+    return cells
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _csv_cells(record: list[Any]) -> list[Any]:
+    """Truth as 1 or 0; the csv module does the rest: None is empty, floats keep every bit."""
+    return [int(cell) if isinstance(cell, bool) else cell for cell in record]
+
+
+def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[str]]]) -> dict[str, Any]:
+    """The fields of Predictions, without the unit, from the header and the (line, cells) of a CSV file."""
+    classes, names = _named(header, CLASS), _named(header, TARGET)
+    grouped, covariates = GROUP in header, _named(header, COVARIATE)
+    _check_header(path, header, _columns(classes, names, grouped, covariates))
+    good: list[list[str]] = []
+    failed, targets, outputs = [], [], []
+    numbers = {name: number for number, name in enumerate(classes)}
+    own, given = (slice(2, 3), slice(6, 6 + len(classes))) if classes else _value_places(len(names))
+    for line, record in records:
+        if len(record) != len(header):
+            raise DataError(f"{path}, line {line}: expected {len(header)} cells. Got {len(record)}.")
+        if record[PREDICTED] == "":
+            failed.append(Excluded(record[0], record[-1]))
+            continue
+        try:
+            targets.append([_target(cell, numbers) for cell in record[own]])
+            outputs.append([float(cell) for cell in record[given]])
+        except ValueError as error:
+            raise DataError(f"{path}, line {line}: {error}.") from error
+        good.append(record)
+    width = max(1, len(names))
+    known = np.asarray(targets, dtype=np.int64 if classes else np.float64).reshape(len(good), width)
+    missing = good and all(cell == "" for record in good for cell in record[own])
+    return {
+        "task": "classification" if classes else "regression",
+        "paths": tuple(record[0] for record in good),
+        "splits": tuple(record[1] for record in good),
+        "outputs": np.asarray(outputs, dtype=np.float64).reshape(len(good), len(classes) or width),
+        "targets": None if missing else known[:, 0] if width == 1 else known,
+        "classes": classes,
+        "target_names": names,
+        "groups": tuple(record[header.index(GROUP)] for record in good) if grouped else (),
+        "covariates": _covariates(path, good, len(covariates)),
+        "covariate_names": covariates,
+        "failed": tuple(failed),
+    }
+
+
+def _value_places(targets: int) -> tuple[slice, slice]:
+    """The columns of the targets and of what was predicted: every third one."""
+    end = 2 + 3 * max(1, targets)
+    return slice(2, end, 3), slice(3, end, 3)
+
+
+def _covariates(path: str, records: list[list[str]], count: int) -> np.ndarray:
+    """The numbers before the last column, NaN for empty cells. (N, count)"""
+    try:
+        cells = [
+            [float(cell or "nan") for cell in record[len(record) - 1 - count : -1]] for record in records
+        ]
+    except ValueError as error:
+        raise DataError(f"{path}: a covariate must be a number ({error}).") from error
+    return np.asarray(cells, dtype=np.float64).reshape(len(records), count)
+
+
+def _named(header: tuple[str, ...], prefix: str) -> tuple[str, ...]:
+    """The names behind a prefix, in order."""
+    return tuple(name.removeprefix(prefix) for name in header if name.startswith(prefix))
+
+
+def _check_header(path: str, header: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    if header != expected:
+        raise DataError(
+            f"{path}: not a table of predictions. Expected the columns {', '.join(CLASSIFICATION)}, "
+            f"p:<class> …, problem, or {', '.join(REGRESSION)}, problem. "
+            f"Got {', '.join(header) or 'an empty file'}."
+        )
+
+
+def _target(cell: str, numbers: dict[str, int]) -> float:
+    """A class number or a value; −1 or NaN where the cell is empty."""
+    if cell == "":
+        return UNKNOWN_CLASS if numbers else np.nan
+    if numbers and cell not in numbers:
+        raise ValueError(f"unknown class {cell!r}, expected one of {', '.join(sorted(numbers))}")
+    return numbers[cell] if numbers else float(cell)

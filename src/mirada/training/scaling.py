@@ -1,0 +1,55 @@
+"""Mean and standard deviation of what is no image, from the training images alone: the targets and the covariates."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirada.data.index import Index
+from mirada.errors import DataError
+
+Columns = NDArray[np.float64]
+
+
+class Scale(NamedTuple):
+    """One mean and standard deviation per column; 1 where a column does not vary."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def target_scale(index: Index) -> Scale:
+    """That of every numeric target, over the images for which it is known.
+
+    Raises ``DataError`` for one that no training image has.
+    """
+    columns = index.targets[index.rows("train")].astype(np.float64).reshape(len(index.rows("train")), -1)
+    unknown = np.flatnonzero(np.isnan(columns).all(axis=0)).tolist()
+    if unknown:
+        raise DataError(
+            f'{index.root}: no training image has a value of "{index.target_names[unknown[0]]}". Leave that target out.'
+        )
+    return _scale(columns)
+
+
+def covariate_scale(index: Index) -> Scale:
+    """That of every covariate. Raises ``DataError`` for an image without a finite value of one."""
+    bad = np.argwhere(~np.isfinite(index.covariates))
+    if len(bad):
+        row, column = bad[0].tolist()
+        raise DataError(
+            f"{index.path(row)}: its covariate {index.covariate_names[column]} is {index.covariates[row, column]}. "
+            f"Leave the image or the covariate out."
+        )
+    return _scale(index.covariates[index.rows("train")])
+
+
+def _scale(columns: Columns) -> Scale:
+    means, stds = [], []
+    for column in columns.T:
+        known = column[~np.isnan(column)]
+        mean, std = float(known.mean()), float(known.std())
+        same = std <= 1e-9 * np.abs(known).max()  # but for rounding
+        means.append(mean)
+        stds.append(1.0 if same else std)
+    return Scale(tuple(means), tuple(stds))
