@@ -53,9 +53,15 @@ def command(
     from mirada.job import train
 
     flush_denormals()
-    keep_freed_memory()
     with Progress() as progress:
-        run = train(index, recipe=chosen, output=output, watch=_Lines(progress).hear)
+        lines = _Lines(progress)
+
+        def hear(event: dict[str, Any]) -> None:
+            if event["event"] == "start":  # what decoding has freed goes back
+                keep_freed_memory()
+            lines.hear(event)
+
+        run = train(index, recipe=chosen, output=output, watch=hear)
     if run.outcome.reason == "interrupted":
         click.echo(f"Interrupted. What there is: {run.folder}", err=True)
         click.echo(run.report_path)

@@ -83,7 +83,9 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The block and the shortcut, added, then rectified."""
-        y: Tensor = self.act(self.block(x) + self.shortcut(x))
+        y: Tensor = self.act(
+            self.block(x).add_(self.shortcut(x))
+        )  # no backward pass needs the block's output
         return y
 
 
