@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mirada.errors import InvalidArgument
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 Precision = Literal["auto", "bfloat16", "float32"]
 
@@ -131,8 +131,10 @@ def keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
-        mallopt(M_MMAP_MAX, 0)  # large blocks come from the heap, too
-        mallopt(M_TRIM_THRESHOLD, -1)  # which never shrinks
+        mallopt(
+            M_MMAP_THRESHOLD, 32 * 2**20
+        )  # glibc's limit; larger blocks in the heap would leave it full of gaps
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 @contextmanager
