@@ -149,18 +149,20 @@ def r2(targets: Floats, predicted: Floats) -> Scores:
 
 
 def quick_metrics(task: Task, outputs: Floats, targets: NDArray[Any]) -> dict[str, float]:
-    """The metrics shown after every epoch, without intervals; all targets known, NaN where undefined.
+    """The metrics shown after every epoch, without intervals; NaN where undefined.
 
     Classification, outputs (n, K): ``accuracy`` and ``top5`` with k = min(5, K). Logits do as well as
-    probabilities. Regression, outputs (n, T): ``mae``, ``rmse``, ``r2``, of several targets the mean over them.
-    Targets (n,) or (n, 1), for several numbers (n, T).
+    probabilities. Regression, outputs (n, T): ``mae``, ``rmse``, ``r2``, of several targets the mean over them, each
+    over the rows where it is known. Targets (n,) or (n, 1), for several numbers (n, T); NaN is unknown.
     """
     if task == "classification":
         top = {"accuracy": 1, "top5": TOP}
         targets = targets.reshape(len(outputs))
         return {name: top_k_accuracy(targets, outputs, k) for name, k in top.items()}
     targets = targets.reshape(outputs.shape)  # (n,) against (n, 1) would broadcast to (n, n)
-    return {metric.__name__: float(np.mean(metric(targets.T, outputs.T))) for metric in (mae, rmse, r2)}
+    known = ~np.isnan(targets)
+    columns = [(t[k], p[k]) for t, p, k in zip(targets.T, outputs.T, known.T, strict=True) if k.any()]
+    return {each.__name__: float(mean(np.array([each(*c) for c in columns]))) for each in (mae, rmse, r2)}
 
 
 def mean(values: NDArray[Any]) -> Scores:

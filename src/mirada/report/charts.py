@@ -1,7 +1,7 @@
 """The figures of the report as inline SVG: no library and no script; colours come from the page's style sheet."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor, isfinite, log10
@@ -220,27 +220,30 @@ def histogram(values: Sequence[float], unit: str) -> Markup:
     marks = [mark for mark in ticks(0, max(counts)) if mark.is_integer()]
     x = Scale(edges[0], edges[-1], LEFT, WIDTH - RIGHT)
     y = Scale(0, marks[-1], WIDTH - BOTTOM, TOP)
-    bars = (
-        RECT.format(
-            "bar",
-            round(x(low) + 0.5, 1),
-            y(count),
-            round(max(0.5, x(high) - x(low) - 1), 1),
-            round(y(0) - y(count), 1),
-            TITLE.format(f"{low:g} to {high:g}{NBSP}{unit}\n{integer(count)} images"),
-        )
+    said = [
+        f"{low:g} to {high:g}{NBSP}{unit}\n{integer(count)} images"
         for (low, high), count in zip(pairwise(edges), counts, strict=True)
-        if count
-    )
+    ]
     parts = [
         value_axis(y, marks, tick_labels(marks)),
-        *bars,
+        *bars(x, y, edges, counts, said),
         LINE.format("identity", x(0), TOP, x(0), WIDTH - BOTTOM),
         bottom_axis(x, [mark for mark in ticks(edges[0], edges[-1]) if edges[0] <= mark <= edges[-1]], WIDTH),
         TEXT.format("axis", 6, TOP - 16, "images"),
         TEXT.format("axis end", WIDTH - RIGHT, WIDTH - 6, with_unit("error", f"({unit})" if unit else "")),
     ]
     return SVG.format(WIDTH, WIDTH, "Distribution of the errors", NONE.join(parts))
+
+
+def bars(
+    x: Scale, y: Scale, edges: Sequence[float], counts: Sequence[int], said: Sequence[str]
+) -> Iterator[Markup]:
+    """A bar for every interval that holds something; ``said`` is what each shows under the pointer."""
+    for (low, high), count, text in zip(pairwise(edges), counts, said, strict=True):
+        if count:
+            width = round(max(0.5, x(high) - x(low) - 1), 1)
+            height = round(y(0) - y(count), 1)
+            yield RECT.format("bar", round(x(low) + 0.5, 1), y(count), width, height, TITLE.format(text))
 
 
 def confusion_map(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:

@@ -1,6 +1,5 @@
 """Draws what a check of a data set has found as one HTML page, with pictures, that needs no other file."""
 
-import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mirada.report.charts import (
@@ -16,20 +14,19 @@ from mirada.report.charts import (
     HEIGHT,
     LEFT,
     NONE,
-    RECT,
     RIGHT,
     SVG,
     TEXT,
-    TITLE,
     TOP,
     WIDTH,
     Scale,
+    bars,
     bottom_axis,
     tick_labels,
     ticks,
     value_axis,
 )
-from mirada.report.page import TEMPLATES, cell, clean
+from mirada.report.page import publish, template
 from mirada.report.words import NBSP, SPLITS, integer, number
 
 SHOWN = 24  # findings of one kind
@@ -107,26 +104,12 @@ class Check:
 
 def write_findings(check: Check, file: Path) -> Path:
     """Writes the page and returns its path; it appears whole or not at all."""
-    draft = file.with_name(f".{file.name}-{os.getpid()}")
-    try:
-        draft.write_bytes(clean(render_findings(check)))
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
-    return file
+    return publish(render_findings(check), file)
 
 
 def render_findings(check: Check) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,  # file names and class names come from strangers
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(cell=cell, integer=integer)
-    return environment.get_template("findings.html").render(
+    return template("findings.html").render(
         check=check,
         title=title(check),
         tiles=tiles(check),
@@ -236,22 +219,14 @@ def distribution(values: Sequence[tuple[float, int]], unit: str) -> Markup:
     marks = [mark for mark in ticks(0, max(counts)) if mark.is_integer()]
     x = Scale(edges[0], edges[-1], LEFT, WIDTH - RIGHT)
     y = Scale(0, marks[-1], HEIGHT - BOTTOM, TOP)
-    bars = (
-        RECT.format(
-            "bar",
-            round(x(low) + 0.5, 1),
-            y(count),
-            round(max(0.5, x(high) - x(low) - 1), 1),
-            round(y(0) - y(count), 1),
-            TITLE.format(f"{number(low)} to {number(high)} {unit}\n{plural(count, 'image')}"),
-        )
+    said = [
+        f"{number(low)} to {number(high)} {unit}\n{plural(count, 'image')}"
         for (low, high), count in zip(pairwise(edges), counts, strict=True)
-        if count
-    )
+    ]
     across = [mark for mark in ticks(edges[0], edges[-1]) if edges[0] <= mark <= edges[-1]]
     parts = [
         value_axis(y, marks, tick_labels(marks)),
-        *bars,
+        *bars(x, y, edges, counts, said),
         bottom_axis(x, across, HEIGHT),
         TEXT.format("axis", 6, TOP - 16, "images"),
         TEXT.format("axis end", WIDTH - RIGHT, HEIGHT - 6, unit.replace(" ", NBSP)),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from mirada.report import overview, results
 from mirada.report.folder import RunFolder, read_run
@@ -33,9 +33,12 @@ def write_report(run: Path) -> Path:
 
     Raises ``DataError``, naming the file, if a required file is missing or any file is damaged.
     """
-    html = render(read_run(run))
-    target = run / "report.html"
-    draft = run / f".report-{os.getpid()}.html"
+    return publish(render(read_run(run)), run / "report.html")
+
+
+def publish(html: str, target: Path) -> Path:
+    """Write a page and return its path; it appears whole or not at all."""
+    draft = target.with_name(f".{target.name}-{os.getpid()}")
     try:
         draft.write_bytes(clean(html))
         draft.replace(target)
@@ -46,19 +49,9 @@ def write_report(run: Path) -> Path:
 
 def render(run: RunFolder) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,  # file names and class names come from strangers
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        cell=cell, integer=integer, number=number, percent=percent, shorten=shorten, with_unit=with_unit
-    )
     head = overview.headline(run)
     splits, counts = overview.count_table(run)
-    return environment.get_template("report.html").render(
+    return template("report.html").render(
         run=run,
         head=head,
         progress=overview.progress(run),
@@ -72,6 +65,21 @@ def render(run: RunFolder) -> str:
         recipe=list(flat(run.recipe)),
         absent=ABSENT,
     )
+
+
+def template(name: str) -> Template:
+    """A page of the templates' folder, with the filters that they use."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,  # file names and class names come from strangers
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        cell=cell, integer=integer, number=number, percent=percent, shorten=shorten, with_unit=with_unit
+    )
+    return environment.get_template(name)
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -234,22 +234,8 @@ def validate(training: Training) -> dict[str, float]:
     ]
     raw = torch.cat(outputs)
     loss = float(training.loss(raw, training.targets.cpu()[torch.from_numpy(rows)]))
-    return {
-        "loss": loss,
-        **_metrics(card, card.read_outputs(raw).numpy(), training.cache.index.targets[rows]),
-    }
-
-
-def _metrics(card: Card, outputs: NDArray[np.float64], targets: NDArray[Any]) -> dict[str, float]:
-    """The quick metrics; of several numbers the mean over them, each of the images for which it is known."""
-    if targets.ndim == 1:
-        return quick_metrics(card.task, outputs, targets)
-    found = []
-    for predicted, true in zip(outputs.T, targets.T, strict=True):
-        known = np.isfinite(true)
-        if known.any():
-            found.append(quick_metrics(card.task, predicted[known, None], true[known]))
-    return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+    metrics = quick_metrics(card.task, card.read_outputs(raw).numpy(), training.cache.index.targets[rows])
+    return {"loss": loss, **metrics}
 
 
 def _score(row: dict[str, Any], card: Card) -> tuple[float, float]:
