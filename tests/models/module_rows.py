@@ -1,11 +1,13 @@
 """What the tests of the inception families share: a network's modules as the papers' tables list them."""
 
 import torch
+from layer_rows import Row, parameters
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from mirada.layers.network import Network
 
-Row = tuple[tuple[int, ...], int, int]  # output shape, parameters, MACs
+__all__ = ["Row", "images", "module_rows"]
 
 
 def module_rows(network: Network) -> dict[str, Row]:
@@ -18,7 +20,12 @@ def module_rows(network: Network) -> dict[str, Row]:
         for name, module in part.named_children():
             with FlopCounterMode(display=False) as counter:  # which counts a multiply-add as two
                 maps = module(maps)
-            weights = sum(p.numel() for p in module.parameters())
+            weights = parameters(module)
             if weights:
                 rows[name] = (tuple(maps.shape[1:]), weights, counter.get_total_flops() // 2)
     return rows
+
+
+def images(*shape: int) -> Tensor:
+    """Normal random values, in double precision, the same every time."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

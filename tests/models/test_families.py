@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from layer_rows import parameters
 from torch import Tensor, nn
 
 from mirada import reference as ref
@@ -37,10 +38,6 @@ RESNET_STAGES = {
 def on_meta(name: str) -> Network:
     with torch.device("meta"):
         return create_model(name)
-
-
-def parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 def weighted_layers(network: nn.Module) -> list[int]:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from module_rows import Row, module_rows
+from layer_rows import parameters
+from module_rows import Row, images, module_rows
 from torch import Tensor, nn
 
 from mirada.errors import InvalidArgument
@@ -78,14 +79,6 @@ def on_meta(name: str, **options: Any) -> Network:
     """Built once; tests leave it as it is."""
     with torch.device("meta"):
         return build(name, **options)
-
-
-def parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
-
-
-def images(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def test_modules() -> None:

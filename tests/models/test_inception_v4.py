@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from layer_rows import parameters
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -82,10 +83,6 @@ def build(name: str, **options: Any) -> Network:
 def on_meta(name: str) -> Network:
     with torch.device("meta"):
         return build(name).eval()
-
-
-def parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_every_row_is_tested() -> None:
