@@ -236,6 +236,18 @@ def test_empty_maps(classification: Path) -> None:
     assert "No image was chosen to be explained" in page_of(classification).text
 
 
+def test_what_was_inferred_and_what_it_began_with(classification: Path) -> None:
+    data = json.loads((classification / "data.json").read_text())
+    data["notes"] = ["target: age <years>, 40 numbers"]
+    (classification / "data.json").write_text(json.dumps(data))
+    with (classification / "events.jsonl").open("a") as stream:
+        for event, text in (("weights", "a.pth: 5 tensors loaded.\n  newly drawn: head"), ("frozen", "stem stays")):
+            stream.write(json.dumps({"event": event, "text": text}) + "\n")
+    text = page_of(classification).text
+    for line in ("target: age <years>, 40 numbers", "a.pth: 5 tensors loaded.", "newly drawn: head", "stem stays"):
+        assert line in text
+
+
 def test_unknown_macs_target_and_environment(classification: Path) -> None:
     for name, keys in {
         "model.json": {"macs": None},

@@ -29,6 +29,7 @@ DATA = {
     "counts": {"*": {"*": int}},
     "excluded": [{"path": str, "reason": str}],
     "split_note": str,
+    "notes?": [str],
 }
 MODEL = {
     "name": str,
@@ -99,6 +100,7 @@ KINDS = {
 RESULTS = ("epoch", "seconds", "images_per_second", "lr", "train_loss", "val_loss")
 PREDICTIONS = ("path", "split", "target", "predicted")
 TASKS = ("classification", "regression")
+BEGINNINGS = ("weights", "first_layer", "frozen")  # events that tell what the network started with
 SECTIONS = ("typical", "uncertain", "wrong")
 SIGNATURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 
@@ -148,6 +150,12 @@ class RunFolder:
         """The epoch whose weights were kept."""
         named = [event.get("epoch") for event in self.events if event["event"] == "best"]
         return next((int(row["epoch"]) for row in self.epochs if row["epoch"] in named[-1:]), None)
+
+    @property
+    def beginnings(self) -> list[str]:
+        """What the network started with besides random weights, and what of it was kept, a line each."""
+        told = (event.get("text", "") for event in self.events if event["event"] in BEGINNINGS)
+        return [line.strip() for text in told for line in str(text).splitlines()]
 
     @property
     def stopped(self) -> str:
