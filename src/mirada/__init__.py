@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mirada.evaluation.predictions import Predictions as Predictions
     from mirada.explain.class_maps import ClassMaps as ClassMaps
     from mirada.explain.class_maps import class_maps as class_maps
+    from mirada.folds import Folds as Folds
+    from mirada.folds import cross_validate as cross_validate
     from mirada.job import Run as Run
     from mirada.job import train as train
     from mirada.layers.network import Network as Network
@@ -37,6 +39,7 @@ _HOMES = {
     "CheckpointError": "mirada.errors",
     "ClassMaps": "mirada.explain.class_maps",
     "DataError": "mirada.errors",
+    "Folds": "mirada.folds",
     "Index": "mirada.data.index",
     "InvalidArgument": "mirada.errors",
     "MiradaError": "mirada.errors",
@@ -51,6 +54,7 @@ _HOMES = {
     "check": "mirada.data.check",
     "class_maps": "mirada.explain.class_maps",
     "create_model": "mirada.models",
+    "cross_validate": "mirada.folds",
     "evaluate": "mirada.evaluation.evaluate",
     "list_models": "mirada.models",
     "load_data": "mirada.data.sources",

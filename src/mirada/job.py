@@ -87,12 +87,27 @@ def train(
     Raises ``DataError``, ``RecipeError``, ``InvalidArgument``, ``CheckpointError`` for what cannot be used,
     ``TrainingError`` when the loss is no longer a number.
     """
-    named = {} if model is None else {"model": model}
-    chosen = (recipe or recipe_for(model or Recipe.model)).with_settings(named | settings)
-    find(chosen.model)
+    chosen = chosen_recipe(model, recipe, settings)
     index = with_plain_target(data if isinstance(data, Index) else load_data(data))
     with torch.random.fork_rng(), deterministic():
         return _Job(chosen, index, watch or (lambda event: None)).run(output)
+
+
+def chosen_recipe(model: str | None, recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
+    """The recipe with the model and the settings that were named. Raises as ``train`` does."""
+    named = {} if model is None else {"model": model}
+    chosen = (recipe or recipe_for(model or Recipe.model)).with_settings(named | settings)
+    find(chosen.model)
+    return chosen
+
+
+def run_path(index: Index, recipe: Recipe, output: str | Path | None, *, ending: str = "") -> Path:
+    """``output``, or a free name in ``runs`` that tells data and network."""
+    if output:
+        return Path(output)
+    origin = index.origin.resolve()
+    name = origin.stem if index.source else origin.name
+    return free_name(Path("runs"), f"{name}-{recipe.model}{ending}")
 
 
 def augmentation_of(recipe: Recipe) -> Augmentation:
@@ -134,9 +149,7 @@ class _Job:
         cache = open_cache(self.index, _unit_scale(self.recipe), watch=self.watch)
         require_splits(cache.index)
         card = self._card(cache.index, self._preprocessing(cache))
-        origin = self.index.origin.resolve()
-        name = origin.stem if self.index.source else origin.name
-        folder = RunFolder(Path(output) if output else free_name(Path("runs"), f"{name}-{self.recipe.model}"))
+        folder = RunFolder(run_path(self.index, self.recipe, output))
         started = datetime.now(UTC)
         with _all_or_nothing(folder.path):
             training = self._prepare(folder, cache, card)

@@ -401,3 +401,20 @@ def test_what_does_not_go_with_a_number(cli: Cli, xrays: Path, tmp_path: Path) -
         "",
     ) and err == "Error: none.pth: the checkpoint cannot be read (no such file or directory).\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_folds(cli: Cli, shapes: Path, tmp_path: Path) -> None:
+    """Cross-validation: a folder of runs, one report; a data set with a test split is told what to do."""
+    code, out, err = cli(
+        "train", shapes / "train", "--model", "lenet5", *TINY, "--folds", "2", "--output", "run"
+    )
+    assert code == 0 and err == ""
+    lines = out.splitlines()
+    assert "fold 1 of 2" in lines and "fold 2 of 2" in lines
+    assert lines[-2].startswith("test, 48 images: accuracy ") and lines[-1] == str(
+        Path("run") / "report.html"
+    )
+    assert {path.name for path in (tmp_path / "run").iterdir() if path.is_dir()} == {"fold-1", "fold-2"}
+    code, out, err = cli("train", shapes, *TINY, "--folds", "2", "--output", "other")
+    assert code != 0 and "has a test split of 12 images" in err and not (tmp_path / "other").exists()
+    assert cli("train", shapes, *TINY, "--folds", "1").code == 2

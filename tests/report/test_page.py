@@ -241,10 +241,18 @@ def test_what_was_inferred_and_what_it_began_with(classification: Path) -> None:
     data["notes"] = ["target: age <years>, 40 numbers"]
     (classification / "data.json").write_text(json.dumps(data))
     with (classification / "events.jsonl").open("a") as stream:
-        for event, text in (("weights", "a.pth: 5 tensors loaded.\n  newly drawn: head"), ("frozen", "stem stays")):
+        for event, text in (
+            ("weights", "a.pth: 5 tensors loaded.\n  newly drawn: head"),
+            ("frozen", "stem stays"),
+        ):
             stream.write(json.dumps({"event": event, "text": text}) + "\n")
     text = page_of(classification).text
-    for line in ("target: age <years>, 40 numbers", "a.pth: 5 tensors loaded.", "newly drawn: head", "stem stays"):
+    for line in (
+        "target: age <years>, 40 numbers",
+        "a.pth: 5 tensors loaded.",
+        "newly drawn: head",
+        "stem stays",
+    ):
         assert line in text
 
 

@@ -28,12 +28,18 @@ TRIVIAL = 5  # classes, up to which the top-5 accuracy is 100 % whatever the net
 @click.option("--seed", type=int, help="Same seed, same machine: same weights. [default: 0]")
 @click.option("--recipe", type=click.Path(exists=True, dir_okay=False), help="A TOML file of settings.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of a recipe.")
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    help="Train so many networks, each tested on another part of the images.",
+)
 @click.option("--output", type=click.Path(), help="The run folder. [default: runs/<data>-<model>]")
 def command(
     columns: Columns,
     data: str,
     recipe: str | None,
     settings: tuple[str, ...],
+    folds: int | None,
     output: str | None,
     **flags: Any,
 ) -> int:
@@ -46,10 +52,14 @@ def command(
 
     --weights takes what torchvision and timm publish for the network, or a model that was trained before. A head
     of another size is drawn anew, which is said, and pixels are normalized as the weights expect.
+
+    --folds is for few images: every image is tested once, by a network that has not seen it, and the report judges
+    them all together (cross-validation).
     """
     chosen = _recipe(recipe, {key: value for key, value in flags.items() if value is not None}, settings)
     index = columns.load(data)  # said before torch is loaded
     from mirada.compute import flush_denormals, keep_freed_memory
+    from mirada.folds import cross_validate
     from mirada.job import train
 
     flush_denormals()
@@ -61,13 +71,17 @@ def command(
                 keep_freed_memory()
             lines.hear(event)
 
-        run = train(index, recipe=chosen, output=output, watch=hear)
-    if run.outcome.reason == "interrupted":
+        if folds:
+            done = cross_validate(index, recipe=chosen, folds=folds, output=output, watch=hear)
+            run, report, complete = done.runs[-1], done.report_path, done.evaluation is not None
+        else:
+            run = train(index, recipe=chosen, output=output, watch=hear)
+            report, complete = run.report_path, run.outcome.reason != "interrupted"
+    if not complete:
         click.echo(f"Interrupted. What there is: {run.folder}", err=True)
-        click.echo(run.report_path)
-        return 130
-    click.echo(run.report_path)
-    return 0
+        report = run.report_path
+    click.echo(report)
+    return 0 if complete else 130
 
 
 def _recipe(file: str | None, flags: dict[str, Any], settings: tuple[str, ...]) -> Any:
@@ -123,6 +137,9 @@ class _Lines:
             speed = f", {rate:,.0f} images/s" if rate else ""
             event = {**event, "note": f"epoch {event['epoch']}{speed}"}
         self.progress.watch(event)
+
+    def _fold(self, event: dict[str, Any]) -> None:
+        self.progress.line(f"fold {event['fold']} of {event['folds']}")
 
     def _start(self, event: dict[str, Any]) -> None:
         self.classes = max(len(names) for names in event["counts"].values())

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -178,6 +179,22 @@ class Predictions:
             targets=None if self.targets is None else self.targets[chosen],
             groups=tuple(self.groups[row] for row in chosen) if self.groups else (),
             covariates=self.covariates[chosen],
+        )
+
+    @classmethod
+    def joined(cls, tables: Sequence[Self]) -> Self:
+        """The rows of several tables of the same columns, one table after the other."""
+        first = tables[0]
+        known: list[NDArray[Any]] = [table.targets for table in tables if table.targets is not None]
+        return replace(
+            first,
+            paths=tuple(chain.from_iterable(table.paths for table in tables)),
+            splits=tuple(chain.from_iterable(table.splits for table in tables)),
+            outputs=np.concatenate([table.outputs for table in tables]),
+            targets=np.concatenate(known) if known else None,
+            groups=tuple(chain.from_iterable(table.groups for table in tables)),
+            covariates=np.concatenate([table.covariates for table in tables]),
+            failed=tuple(dict.fromkeys(chain.from_iterable(table.failed for table in tables))),
         )
 
     def of_split(self, split: str) -> Self:

@@ -20,6 +20,8 @@ MAYBE = (int, float, NoneType)
 
 # A schema is a type or a tuple of types, [schema of every item], or {key: schema}, where "*" stands for any key
 # and a key that ends in "?" may be absent.
+INTERVAL = {"low": MAYBE, "high": MAYBE, "method": str}
+METRIC = {"name": str, "value": MAYBE, "unit": str, "target?": str} | INTERVAL
 ENVIRONMENT = {"*": (str, int, float, NoneType), "command": str, "seconds?": NUMBER}
 DATA = {
     "root": str,
@@ -30,6 +32,7 @@ DATA = {
     "excluded": [{"path": str, "reason": str}],
     "split_note": str,
     "notes?": [str],
+    "folds?": [{"folder": str, "n": int, "epoch": int, "metrics": [METRIC]}],
 }
 MODEL = {
     "name": str,
@@ -39,8 +42,6 @@ MODEL = {
     "preprocessing": str,
     "summary": str,
 }
-INTERVAL = {"low": MAYBE, "high": MAYBE, "method": str}
-METRIC = {"name": str, "value": MAYBE, "unit": str, "target?": str} | INTERVAL
 PER_CLASS = {"name": str, "n": int, "precision": MAYBE, "recall": MAYBE, "f1": MAYBE}
 PART = {"target": str, "covariate": str, "name": str, "n": int, "mae": MAYBE} | INTERVAL
 COVERAGE = {

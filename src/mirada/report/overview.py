@@ -1,14 +1,16 @@
 """The top of the page, computed from a run folder: the answer, the key numbers, the images per class."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from statistics import median
+from statistics import fmean, median, stdev
 from typing import Any
 
 from mirada.report.folder import RunFolder
 from mirada.report.words import (
     NBSP,
     SPLITS,
+    Shown,
     compact,
     duration,
     integer,
@@ -59,14 +61,52 @@ def headline(run: RunFolder) -> Headline:
         trained = f"trained for {integer(count)} epoch{'s' if count != 1 else ''}"
         answer = f"{trained if count else 'no epoch finished'}, not evaluated"
         return Headline(subject=subject, answer=answer, interval="", split="")
-    metrics: dict[str, Any] = {}
-    for metric in evaluation[split]["metrics"]:
-        metrics.setdefault(metric["name"].lower(), metric)  # of several targets, the first
-    first = shown(next(metrics[name] for name in (*LEADING, *metrics) if name in metrics))
+    first = shown(leading(evaluation[split]["metrics"]))
     said = f"{first.value} {first.label}" if first.share else f"{first.label} {first.value}"
     images = f"{integer(evaluation[split]['n'])} {SPLITS[split]} images"
+    if run.data.get("folds"):
+        images += f" of {len(run.data['folds'])} folds"
     interval = f"{first.level} {first.interval}" if first.interval else ""
     return Headline(subject=subject, answer=f"{said} on {images}", interval=interval, split=split)
+
+
+def leading(metrics: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The metric that answers the question; of several targets, the first one's."""
+    named: dict[str, Mapping[str, Any]] = {}
+    for metric in metrics:
+        named.setdefault(metric["name"].lower(), metric)
+    return next(named[name] for name in (*LEADING, *named) if name in named)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One network of a cross-validation: its folder, how many images tested it, the epoch kept, how well it did."""
+
+    folder: str
+    n: int
+    epoch: int
+    metric: Shown
+
+
+def folds(run: RunFolder) -> tuple[list[Fold], str]:
+    """The networks of a cross-validation, none for a single run, and a sentence on how much they differ."""
+    rows = run.data.get("folds", [])
+    if not rows:
+        return [], ""
+    measured = [leading(row["metrics"]) for row in rows]
+    found = [
+        Fold(folder=row["folder"], n=row["n"], epoch=row["epoch"], metric=shown(metric))
+        for row, metric in zip(rows, measured, strict=True)
+    ]
+    values = [metric["value"] for metric in measured if known(metric["value"])]
+    if len(values) < 2:
+        return found, ""
+    mean, spread = (shown({**measured[0], "value": value}).value for value in (fmean(values), stdev(values)))
+    name = found[0].metric.label
+    return (
+        found,
+        f"The folds’ {name} is {mean} on average, with a standard deviation of {spread} between folds.",
+    )
 
 
 def progress(run: RunFolder) -> str:

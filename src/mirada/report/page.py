@@ -51,6 +51,7 @@ def render(run: RunFolder) -> str:
     """The page as text."""
     head = overview.headline(run)
     splits, counts = overview.count_table(run)
+    folds, spread = overview.folds(run)
     return template("report.html").render(
         run=run,
         head=head,
@@ -59,6 +60,8 @@ def render(run: RunFolder) -> str:
         split_names=SPLITS,
         splits=splits,
         counts=counts,
+        folds=folds,
+        spread=spread,
         curves=results.curves(run),
         results=results.results(run),
         map_groups=results.map_groups(run),

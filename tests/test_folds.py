@@ -1,0 +1,157 @@
+"""Cross-validation on tiny data: every image tested once, by a network that had not seen it, and judged together."""
+
+import csv
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, mean_absolute_error
+
+from mirada import Folds, cross_validate, load_data, train
+from mirada.data.hands import write_ages
+from mirada.data.samples import write_shapes
+from mirada.errors import DataError, InvalidArgument
+from mirada.evaluation.predictions import Predictions
+from mirada.training import loop
+
+QUICK: dict[str, Any] = {
+    "model": "lenet5",
+    "epochs": 1,
+    "image_size": 32,
+    "batch_size": 16,
+    "device": "cpu",
+    "precision": "float32",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The runs that tests share are made before ``private_cache`` is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIRADA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def ages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_ages(root, count=30, size=48)
+    return root / "ages.csv"
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of its images cannot be read."""
+    root = tmp_path_factory.mktemp("data")
+    write_shapes(root, count=40, size=32)
+    next((root / "train").rglob("*.png")).write_bytes(b"not an image")
+    return root / "train"
+
+
+@pytest.fixture(scope="module")
+def of_ages(ages: Path, tmp_path_factory: pytest.TempPathFactory) -> Folds:
+    index = load_data(ages, target="age (months)", group="patient", covariates="male")
+    return cross_validate(index, folds=3, output=tmp_path_factory.mktemp("runs") / "folds", **QUICK)
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_image_is_tested_once_and_by_a_network_that_had_not_seen_it(of_ages: Folds) -> None:
+    tested: Counter[str] = Counter()
+    for run in of_ages.runs:
+        rows = table(run.folder / "splits.csv")
+        groups = {
+            split: {row["group"] for row in rows if row["split"] == split}
+            for split in ("train", "val", "test")
+        }
+        assert not groups["test"] & (groups["train"] | groups["val"]) and groups["val"]
+        tested.update(row["path"] for row in rows if row["split"] == "test")
+    assert len(tested) == 30 and set(tested.values()) == {1}
+
+
+def test_all_are_judged_together(of_ages: Folds) -> None:
+    pooled = Predictions.from_csv(of_ages.folder / "predictions.csv", unit="months")
+    own = [Predictions.from_csv(run.folder / "predictions.csv").of_split("test") for run in of_ages.runs]
+    assert pooled.paths == tuple(path for each in own for path in each.paths)
+    np.testing.assert_array_equal(pooled.outputs, np.concatenate([each.outputs for each in own]))
+    np.testing.assert_array_equal(pooled.covariates, np.concatenate([each.covariates for each in own]))
+    assert pooled.groups == tuple(group for each in own for group in each.groups)
+    assert of_ages.evaluation and of_ages.evaluation.n == 30
+    mae = next(metric for metric in of_ages.evaluation.metrics if metric.key == "mae")
+    assert mae.value == pytest.approx(mean_absolute_error(pooled.targets, pooled.outputs[:, 0]))
+    assert mae.unit == "months" and mae.low is not None and mae.low < mae.value
+
+
+def test_the_report_has_every_fold(of_ages: Folds) -> None:
+    page = of_ages.report_path.read_text(encoding="utf-8")
+    assert "on 30 test images of 3 folds" in page and "Cross-validation" in page
+    for run in of_ages.runs:
+        assert f'href="{run.folder.name}/report.html"' in page and run.report_path.exists()
+    command = json.loads((of_ages.folder / "environment.json").read_text())["command"]
+    assert command.endswith("--folds 3") and "--group patient" in command
+
+
+def test_a_fold_can_be_made_again(of_ages: Folds, ages: Path, tmp_path: Path) -> None:
+    first = of_ages.runs[1]
+    options = {"target": "age (months)", "group": "patient", "covariates": "male"}
+    index = load_data(ages, **options, split=first.folder / "splits.csv")  # type: ignore[arg-type]
+    again = train(index, output=tmp_path / "again", **QUICK)
+    assert (again.folder / "predictions.csv").read_bytes() == (first.folder / "predictions.csv").read_bytes()
+    command = json.loads((first.folder / "environment.json").read_text())["command"]
+    assert f"--split {first.folder / 'splits.csv'}" in command
+
+
+def test_classes_and_a_file_that_cannot_be_read(shapes: Path, tmp_path: Path) -> None:
+    heard: list[dict[str, Any]] = []
+    done = cross_validate(shapes, folds=2, output=tmp_path / "folds", watch=heard.append, **QUICK)
+    rows = table(done.folder / "predictions.csv")
+    images = len(list(shapes.rglob("*.png")))
+    assert len(rows) == images - 1 and done.evaluation and done.evaluation.n == images - 1
+    truth, said = ([row[key] for row in rows] for key in ("target", "predicted"))
+    assert done.evaluation.metrics[0].value == pytest.approx(accuracy_score(truth, said))
+    assert [event["fold"] for event in heard if event["event"] == "fold"] == [1, 2]
+    assert heard[-1]["event"] == "evaluation" and heard[-1]["n"] == images - 1
+    data = json.loads((done.folder / "data.json").read_text())
+    assert sum(data["counts"]["test"].values()) == images - 1 and len(data["excluded"]) == 1
+    assert "accuracy" in done.report_path.read_text(encoding="utf-8")
+
+
+def test_interrupted_in_the_second_fold(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validate = loop.validate
+    heard: list[dict[str, Any]] = []
+
+    def press(*arguments: Any) -> Any:
+        if any(event["event"] == "fold" and event["fold"] == 2 for event in heard):
+            signal.raise_signal(signal.SIGINT)
+        return validate(*arguments)
+
+    monkeypatch.setattr(loop, "validate", press)
+    done = cross_validate(
+        shapes, folds=3, output=tmp_path / "folds", watch=heard.append, **QUICK | {"epochs": 2}
+    )
+    assert done.evaluation is None and len(done.runs) == 2 and not done.report_path.exists()
+    assert done.runs[0].evaluations and done.runs[1].outcome.reason == "interrupted"
+
+
+@pytest.mark.parametrize("folds", [1, 0, -2, 1000])
+def test_folds_that_cannot_be(shapes: Path, tmp_path: Path, folds: int) -> None:
+    with pytest.raises(InvalidArgument, match=rf"between 2 and the number of images, \d+. Got {folds}"):
+        cross_validate(shapes, folds=folds, output=tmp_path / "folds", **QUICK)
+    assert not (tmp_path / "folds").exists()
+
+
+def test_a_test_split_of_its_own_and_a_folder_that_exists(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="has a test split of 8 images"):
+        cross_validate(shapes.parent, folds=2, output=tmp_path / "folds", **QUICK)
+    assert not (tmp_path / "folds").exists()
+    with pytest.raises(DataError, match="exists already"):
+        cross_validate(shapes, folds=2, output=tmp_path, **QUICK)
