@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from mirada.checkpoint import Card, load_card, load_network, save_model, write_atomically
-from mirada.data.preprocessing import Preprocessing
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument
 
 GREY = Preprocessing(mode="L", size=(16, 16), mean=(0.3,), std=(0.2,))

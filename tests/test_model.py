@@ -17,9 +17,9 @@ from mirada import model as model_module
 from mirada.checkpoint import Card, load_network, save_model
 from mirada.data.batches import normalize
 from mirada.data.cache import open_cache
-from mirada.data.decode import DecodeError
+from mirada.data.decoding.decode import DecodeError
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
-from mirada.data.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, DataError, InvalidArgument
 from mirada.evaluation.calibration import fit_temperature, scaled
 from mirada.evaluation.conformal import fit_conformal

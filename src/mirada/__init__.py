@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mirada.data.augment import Augmentation as Augmentation
-    from mirada.data.check import check as check
+    from mirada.data.checks.check import check as check
+    from mirada.data.decoding.preprocessing import Preprocessing as Preprocessing
     from mirada.data.index import Index as Index
-    from mirada.data.preprocessing import Preprocessing as Preprocessing
     from mirada.data.sources import load_data as load_data
     from mirada.errors import CheckpointError as CheckpointError
     from mirada.errors import DataError as DataError
@@ -46,12 +46,12 @@ _HOMES = {
     "Model": "mirada.model",
     "Network": "mirada.layers.network",
     "Predictions": "mirada.evaluation.predictions",
-    "Preprocessing": "mirada.data.preprocessing",
+    "Preprocessing": "mirada.data.decoding.preprocessing",
     "Recipe": "mirada.training.recipe",
     "RecipeError": "mirada.errors",
     "Run": "mirada.job",
     "TrainingError": "mirada.errors",
-    "check": "mirada.data.check",
+    "check": "mirada.data.checks.check",
     "class_maps": "mirada.explain.class_maps",
     "create_model": "mirada.models",
     "cross_validate": "mirada.folds",

@@ -22,8 +22,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Task
-from mirada.data.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, MiradaError
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network

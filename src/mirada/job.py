@@ -20,9 +20,9 @@ from mirada.compute import Compute, choose, deterministic, processor_name
 from mirada.data.augment import Augmentation
 from mirada.data.batches import channel_statistics
 from mirada.data.cache import Cache, open_cache
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
 from mirada.data.parallel import Watch
-from mirada.data.preprocessing import Preprocessing
 from mirada.data.sources import load_data
 from mirada.data.splits import complete_splits, save_splits
 from mirada.errors import InvalidArgument, RecipeError, TrainingError, nearest

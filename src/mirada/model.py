@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from mirada.checkpoint import Card, load_network
 from mirada.compute import Compute, choose
-from mirada.data.arrays import decode_image, read_image, show_image
 from mirada.data.batches import in_order, normalize, read
 from mirada.data.cache import Cache
-from mirada.data.decode import DecodeError
+from mirada.data.decoding.arrays import decode_image, read_image, show_image
+from mirada.data.decoding.decode import DecodeError
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Excluded, Index
 from mirada.data.parallel import Watch, each
-from mirada.data.preprocessing import Preprocessing
 from mirada.errors import DataError, InvalidArgument, nearest
 from mirada.evaluation.calibration import fit_temperature
 from mirada.evaluation.conformal import Conformal, fit_conformal

@@ -40,16 +40,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": EVERY_ROOM | {"gallery", "folds"},
     "__main__": {"cli"},
 }
+TORCHLESS = (
+    "report/", "reference/", "evaluation/", "data/sources/", "data/decoding/", "data/checks/", "data/samples/",
+)  # fmt: skip
 NO_TORCH = [
     name
     for name in TREES
-    if name.startswith(("report/", "reference/"))
-    or (name.startswith("evaluation/") and name != "evaluation/infer.py")
-    or name in {f"data/{file}.py" for file in (
-        "arrays", "boxes", "check", "clahe", "columns", "decode", "dicom", "findings", "fit", "folders", "hands",
-        "index", "lists", "looks", "near", "packed", "parallel", "patients", "preprocessing", "raw", "roles",
-        "samples", "sources", "splits", "staging", "tables", "values", "window",
-    )}
+    if (name.startswith(TORCHLESS) and name != "evaluation/infer.py")
+    or name in {f"data/{file}.py" for file in ("index", "parallel", "splits")}
     or name in {
         "training/__init__.py", "training/recipe.py", "training/run_folder.py", "models/catalogue.py",
         "models/published.py", "models/__init__.py", "errors.py", "__init__.py",

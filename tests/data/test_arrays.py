@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mirada.data import arrays
-from mirada.data.arrays import (
+from mirada.data.cache import open_cache
+from mirada.data.decoding import arrays
+from mirada.data.decoding.arrays import (
     as_images,
     container,
     decode_image,
@@ -26,9 +27,8 @@ from mirada.data.arrays import (
     read_npz,
     show_image,
 )
-from mirada.data.cache import open_cache
-from mirada.data.decode import DecodeError
-from mirada.data.preprocessing import Preprocessing
+from mirada.data.decoding.decode import DecodeError
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.sources import load_data
 from mirada.errors import DataError
 

@@ -8,10 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mirada.data.boxes import read_voc
 from mirada.data.index import Box, Excluded
 from mirada.data.samples import write_shapes
 from mirada.data.sources import load_data, require_images
+from mirada.data.sources.boxes import read_voc
 from mirada.errors import DataError
 
 

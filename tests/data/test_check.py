@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mirada.data.check import CheckReport, Sizes, check
-from mirada.data.decode import EXTENSIONS, FORMATS
-from mirada.data.findings import FORMAT_EXTENSIONS, KINDS, Finding, target_findings
+from mirada.data.checks.check import CheckReport, Sizes, check
+from mirada.data.checks.findings import FORMAT_EXTENSIONS, KINDS, Finding, target_findings
+from mirada.data.decoding.decode import EXTENSIONS, FORMATS
 from mirada.data.index import Excluded, Index
 from mirada.data.sources import load_data
 

@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from mirada.data import decode as module
-from mirada.data.clahe import clahe
-from mirada.data.decode import (
+from mirada.data.decoding import decode as module
+from mirada.data.decoding.clahe import clahe
+from mirada.data.decoding.decode import (
     EXTENSIONS,
     FORMATS,
     DecodeError,
@@ -26,7 +26,7 @@ from mirada.data.decode import (
     read_file,
     read_header,
 )
-from mirada.data.preprocessing import Preprocessing
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.explain.overlay import _geometry
 
 Pixels = NDArray[np.uint8]
@@ -697,7 +697,7 @@ def test_nothing_is_written_to_the_terminal(shared_data: Path) -> None:
     code = """
 import sys, warnings
 from pathlib import Path
-from mirada.data.decode import DecodeError, open_upright
+from mirada.data.decoding.decode import DecodeError, open_upright
 warnings.simplefilter("ignore")
 for file in sorted(Path(sys.argv[1]).glob("*.tif*")):
     try:

@@ -13,8 +13,8 @@ from PIL import Image
 
 import mirada
 from mirada.data.cache import open_cache
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
-from mirada.data.preprocessing import Preprocessing
 
 SECONDS, MEGABYTES = 2.0, 512
 
@@ -23,8 +23,8 @@ SECONDS, MEGABYTES = 2.0, 512
 DECODE_EACH = """
 import json, os, resource, sys, time, warnings
 from pathlib import Path
-from mirada.data.decode import DecodeError, decode, open_upright, read_file, read_header
-from mirada.data.preprocessing import Preprocessing
+from mirada.data.decoding.decode import DecodeError, decode, open_upright, read_file, read_header
+from mirada.data.decoding.preprocessing import Preprocessing
 
 def reason(way, file):
     try:

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mirada.data import folders
 from mirada.data.index import Excluded
-from mirada.data.sources import load_data, require_images
+from mirada.data.sources import folders, load_data, require_images
 from mirada.errors import DataError
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mirada.data.index import Excluded, Index
 from mirada.data.sources import load_data
-from mirada.data.tables import read_table
-from mirada.data.values import name_and_unit, number
+from mirada.data.sources.tables import read_table
+from mirada.data.sources.values import name_and_unit, number
 from mirada.errors import DataError, InvalidArgument
 
 DELIMITERS = [",", ";", "\t", "|"]

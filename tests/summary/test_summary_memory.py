@@ -8,7 +8,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mirada.checkpoint import Card, save_model
-from mirada.data.preprocessing import Preprocessing
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.models import create_model
 from mirada.summary import summarize, trace
 from mirada.summary.memory import Living, Memory, file_bytes

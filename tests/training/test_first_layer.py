@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mirada.checkpoint import Card, save_model
-from mirada.data.preprocessing import Preprocessing
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, RecipeError
 from mirada.layers.network import Network
 from mirada.models import create_model

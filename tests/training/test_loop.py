@@ -23,8 +23,8 @@ from mirada.compute import Compute
 from mirada.data.augment import Augmentation
 from mirada.data.batches import shuffled
 from mirada.data.cache import Cache, open_cache
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
-from mirada.data.preprocessing import Preprocessing
 from mirada.errors import TrainingError
 from mirada.layers.network import Network
 from mirada.training import loop

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mirada import reference as ref
 from mirada.checkpoint import Card
-from mirada.data.preprocessing import Preprocessing
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.errors import RecipeError
 from mirada.models import CATALOGUE, create_model
 from mirada.models.lenet import RadialBasis

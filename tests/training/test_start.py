@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mirada.checkpoint import Card, save_model
-from mirada.data.preprocessing import Preprocessing
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.models import CATALOGUE
 from mirada.models.weights import OWN, Report

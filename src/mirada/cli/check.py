@@ -16,8 +16,8 @@ from mirada.cli.data_options import Columns, data_options
 from mirada.cli.files import in_a_folder, unused
 
 if TYPE_CHECKING:
-    from mirada.data.check import CheckReport, Sizes
-    from mirada.data.findings import Finding
+    from mirada.data.checks.check import CheckReport, Sizes
+    from mirada.data.checks.findings import Finding
     from mirada.data.index import Index
     from mirada.report.findings import Kind, Picture
 
@@ -44,7 +44,7 @@ def command(columns: Columns, data: str, as_json: bool, html: str | None, no_htm
     """
     if html and no_html:
         raise click.UsageError("--html and --no-html contradict each other.")
-    from mirada.data.check import check
+    from mirada.data.checks.check import check
 
     index = columns.load(data)
     if html and _within(index, Path(html)):
@@ -140,7 +140,7 @@ def _write_page(index: Index, report: CheckReport, page: Path) -> Path:
 
 def _page_kinds(index: Index, report: CheckReport) -> list[Kind]:
     """The findings as the page shows them, with thumbnails of those that fit on it."""
-    from mirada.data.findings import KINDS
+    from mirada.data.checks.findings import KINDS
     from mirada.report.findings import PICTURES, SHOWN, Item, Kind
 
     kinds = [(severity, kind, kind[:SHOWN]) for severity, kind in _kinds(report)]
@@ -176,8 +176,8 @@ def _pictures(index: Index, paths: Iterable[str]) -> dict[str, Picture]:
     """Thumbnails by path, with the split and the target of each: ``train, cat``."""
     from functools import partial
 
-    from mirada.data.findings import label
-    from mirada.data.looks import preview
+    from mirada.data.checks.findings import label
+    from mirada.data.checks.looks import preview
     from mirada.data.parallel import each
     from mirada.report.findings import Picture
 

@@ -43,7 +43,7 @@ def command(
     files = image_files(images)
     if not files:
         raise click.UsageError(f"No image files in {', '.join(images)}.")
-    from mirada.data.decode import DecodeError
+    from mirada.data.decoding.decode import DecodeError
     from mirada.model import load_model
 
     loaded = load_model(model, device=device)

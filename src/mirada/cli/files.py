@@ -12,7 +12,7 @@ def image_files(names: Sequence[str]) -> list[str]:
 
 
 def _expand(path: Path) -> Iterator[str]:
-    from mirada.data.decode import EXTENSIONS
+    from mirada.data.decoding.decode import EXTENSIONS
 
     if not path.is_dir():
         yield str(path)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mirada.compute import Compute
 from mirada.data.batches import normalize
-from mirada.data.preprocessing import Preprocessing
+from mirada.data.decoding.preprocessing import Preprocessing
 
 
 def infer(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirada.data.arrays import Array, images_of, is_idx, npz_names, read_idx, read_npz
+from mirada.data.decoding.arrays import Array, images_of, is_idx, npz_names, read_idx, read_npz
 from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index, Task
 from mirada.errors import DataError, nearest
 

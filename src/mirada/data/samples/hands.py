@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mirada.data.parallel import Watch
-from mirada.data.staging import all_or_nothing, require_at_least, save, tell
+from mirada.data.samples.staging import all_or_nothing, require_at_least, save, tell
 
 Floats = NDArray[np.float64]
 Capsules = list[tuple[float, float, float, float, float]]

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mirada.data.hands import write_ages
 from mirada.data.parallel import Watch
-from mirada.data.staging import all_or_nothing, require_at_least, save, tell
+from mirada.data.samples.hands import write_ages
+from mirada.data.samples.staging import all_or_nothing, require_at_least, save, tell
 
 Floats = NDArray[np.float64]
 Box = tuple[int, int, int, int]  # x_min, y_min, x_max, y_max

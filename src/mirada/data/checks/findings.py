@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.decode import EXTENSIONS
+from mirada.data.checks.looks import Look
+from mirada.data.checks.near import THUMB, near_groups
+from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import Index
-from mirada.data.looks import Look
-from mirada.data.near import THUMB, near_groups
 from mirada.data.splits import divided_groups, group_code
 
 Severity = Literal["error", "warning", "info"]

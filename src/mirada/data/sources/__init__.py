@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mirada.data.arrays import is_idx, is_npz
-from mirada.data.boxes import box_columns, load_box_table, load_voc, voc_files
-from mirada.data.columns import index_of
-from mirada.data.folders import listed, load_folder
+from mirada.data.decoding.arrays import is_idx, is_npz
 from mirada.data.index import SPLIT_NAMES as SPLIT_NAMES
 from mirada.data.index import Index, Task
-from mirada.data.lists import pixels_folder
-from mirada.data.packed import idx_files, load_idx, load_npz
-from mirada.data.patients import with_patients
-from mirada.data.roles import Wanted
-from mirada.data.tables import TABLES, is_frame, read_table, table_of_frame
-from mirada.data.values import NUMBER
+from mirada.data.sources.boxes import box_columns, load_box_table, load_voc, voc_files
+from mirada.data.sources.columns import index_of
+from mirada.data.sources.folders import listed, load_folder
+from mirada.data.sources.lists import pixels_folder
+from mirada.data.sources.packed import idx_files, load_idx, load_npz
+from mirada.data.sources.patients import with_patients
+from mirada.data.sources.roles import Wanted
+from mirada.data.sources.tables import TABLES, is_frame, read_table, table_of_frame
+from mirada.data.sources.values import NUMBER
 from mirada.errors import DataError, InvalidArgument
 
 if TYPE_CHECKING:

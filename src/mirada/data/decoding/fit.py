@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mirada.data.clahe import clahe
-from mirada.data.preprocessing import Preprocessing
-from mirada.data.raw import Raw, Shades
-from mirada.data.window import shades
+from mirada.data.decoding.clahe import clahe
+from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.decoding.raw import Raw, Shades
+from mirada.data.decoding.window import shades
 
 Size = tuple[int, int]  # width, height
 Box = tuple[float, float, float, float]  # left, top, right, bottom

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.raw import Shades
+from mirada.data.decoding.raw import Shades
 
 TILES = 8  # per side, as in Zuiderveld's example
 SMALLEST_TILE = 16  # pixels on a side; a smaller one holds too few for a histogram

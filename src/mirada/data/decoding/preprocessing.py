@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from mirada.data.window import parse
+from mirada.data.decoding.window import parse
 from mirada.errors import InvalidArgument
 
 Mode = Literal["RGB", "L"]
@@ -29,8 +29,9 @@ class Preprocessing:
     ``size`` is (height, width) in pixels. ``policy``: ``stretch`` ignores the aspect ratio, ``pad`` keeps it and
     fills the rest with black, ``crop`` keeps it and cuts what hangs over, centred.
 
-    ``window`` says which values become black and white, as ``mirada.data.window`` describes, and ``depth`` how many
-    bits the shades between them keep. ``clahe`` is the limit of an adaptive histogram equalization, 0 for none.
+    ``window`` says which values become black and white, as ``mirada.data.decoding.window`` describes, and ``depth``
+    how many bits the shades between them keep. ``clahe`` is the limit of an adaptive histogram equalization, 0 for
+    none.
     Pixels become (value / 255 − mean) / std per channel, or value / 65,535 at 16 bits.
 
     Raises ``InvalidArgument`` for an unknown mode, policy, depth or window, a size below one pixel, a ``clahe``

@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from mirada.data.decode import EXTENSIONS
+from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, SPLITS, Box, Excluded, Index
-from mirada.data.roles import Files, Wanted, find_roles
-from mirada.data.tables import Table, read_table
-from mirada.data.values import classes, number
+from mirada.data.sources.roles import Files, Wanted, find_roles
+from mirada.data.sources.tables import Table, read_table
+from mirada.data.sources.values import classes, number
 from mirada.errors import DataError
 
 SIDES = (

@@ -4,12 +4,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from mirada.data.arrays import container
-from mirada.data.decode import read_file
-from mirada.data.dicom import DicomFacts, dicom_facts
+from mirada.data.decoding.arrays import container
+from mirada.data.decoding.decode import read_file
+from mirada.data.decoding.dicom import DicomFacts, dicom_facts
+from mirada.data.decoding.raw import DecodeError
 from mirada.data.index import Index
 from mirada.data.parallel import each
-from mirada.data.raw import DecodeError
 
 DICOM = frozenset((".dcm", ".dicom"))
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.raw import DecodeError, Raw, Shades, Values, as_real, require_size
+from mirada.data.decoding.raw import DecodeError, Raw, Shades, Values, as_real, require_size
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

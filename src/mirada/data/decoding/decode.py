@@ -24,12 +24,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError, _imaging
 from PIL.Image import Transpose
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
-from mirada.data.dicom import dicom_facts, is_dicom, read_dicom
-from mirada.data.fit import Box, Opened, Pixels, Size, fit, raw_of, to_depth
-from mirada.data.preprocessing import Preprocessing
-from mirada.data.raw import DEEP_COST, Raw, Values, require_size
-from mirada.data.raw import DecodeError as DecodeError  # raised here, and by what this module calls
-from mirada.data.window import shades
+from mirada.data.decoding.dicom import dicom_facts, is_dicom, read_dicom
+from mirada.data.decoding.fit import Box, Opened, Pixels, Size, fit, raw_of, to_depth
+from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.decoding.raw import DEEP_COST, Raw, Values, require_size
+from mirada.data.decoding.raw import DecodeError as DecodeError  # raised here, and by what this module calls
+from mirada.data.decoding.window import shades
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # Pillow's; DICOM is read without it
 EXTENSIONS = frozenset((

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mirada.data.boxes import boxes_beside
-from mirada.data.decode import EXTENSIONS
+from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index
-from mirada.data.lists import Labels, labels_of, pixels_folder
+from mirada.data.sources.boxes import boxes_beside
+from mirada.data.sources.lists import Labels, labels_of, pixels_folder
 from mirada.errors import DataError, nearest
 
 JUNK = frozenset(("thumbs.db", "desktop.ini", "__macosx", "readme", "readme.txt", "readme.md", "boxes.csv"))

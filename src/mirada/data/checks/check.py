@@ -7,7 +7,7 @@ from functools import partial
 from statistics import median_low
 from typing import Any
 
-from mirada.data.findings import (
+from mirada.data.checks.findings import (
     KINDS,
     SEVERITIES,
     Finding,
@@ -19,8 +19,8 @@ from mirada.data.findings import (
     split_findings,
     target_findings,
 )
+from mirada.data.checks.looks import look
 from mirada.data.index import Excluded, Index
-from mirada.data.looks import look
 from mirada.data.parallel import Watch, each
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirada.data.index import SPLIT_NAMES, Excluded, Index, Task
-from mirada.data.roles import Files, Place, Wanted, find_roles
-from mirada.data.tables import Table
-from mirada.data.values import (
+from mirada.data.sources.roles import Files, Place, Wanted, find_roles
+from mirada.data.sources.tables import Table
+from mirada.data.sources.values import (
     NUMBER,
     Column,
     classes,

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.raw import DecodeError, Raw, Shades, Values, as_real
+from mirada.data.decoding.raw import DecodeError, Raw, Shades, Values, as_real
 from mirada.errors import InvalidArgument
 
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mirada.data.decode import EXTENSIONS, DecodeError, decode, decode_array, open_upright, read_file
-from mirada.data.preprocessing import Preprocessing
+from mirada.data.decoding.decode import EXTENSIONS, DecodeError, decode, decode_array, open_upright, read_file
+from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.errors import DataError
 
 Array = NDArray[Any]

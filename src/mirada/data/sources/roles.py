@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from mirada.data.arrays import container
-from mirada.data.decode import EXTENSIONS
+from mirada.data.decoding.arrays import container
+from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, Task
-from mirada.data.tables import Table
-from mirada.data.values import is_missing, name_and_unit
+from mirada.data.sources.tables import Table
+from mirada.data.sources.values import is_missing, name_and_unit
 from mirada.errors import DataError, nearest
 
 SAMPLED = 200  # rows that decide which column holds the images
