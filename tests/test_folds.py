@@ -4,6 +4,7 @@ import csv
 import json
 import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,16 +143,38 @@ def test_interrupted_in_the_second_fold(
     assert done.runs[0].evaluations and done.runs[1].outcome.reason == "interrupted"
 
 
-@pytest.mark.parametrize("folds", [1, 0, -2, 1000])
-def test_folds_that_cannot_be(shapes: Path, tmp_path: Path, folds: int) -> None:
-    with pytest.raises(InvalidArgument, match=rf"between 2 and the number of images, \d+. Got {folds}"):
+@pytest.mark.parametrize("folds", [1, 0, -2])
+def test_fewer_than_two_folds(shapes: Path, tmp_path: Path, folds: int) -> None:
+    with pytest.raises(InvalidArgument, match=f"at least 2. Got {folds}"):
         cross_validate(shapes, folds=folds, output=tmp_path / "folds", **QUICK)
     assert not (tmp_path / "folds").exists()
 
 
-def test_a_test_split_of_its_own_and_a_folder_that_exists(shapes: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has a test split of 8 images"):
-        cross_validate(shapes.parent, folds=2, output=tmp_path / "folds", **QUICK)
+def test_too_few_for_so_many_folds(shapes: Path, ages: Path, tmp_path: Path) -> None:
+    """Before anything is trained."""
+    with pytest.raises(DataError, match="32 images are too few for 1000 folds; one would be empty"):
+        cross_validate(shapes, folds=1000, output=tmp_path / "folds", **QUICK)
+    index = load_data(ages, target="age (months)")
+    sites = replace(index, groups=tuple("ABC"[row % 3] for row in range(len(index))))
+    with pytest.raises(DataError, match="3 groups are too few for 4 folds"):
+        cross_validate(sites, folds=4, output=tmp_path / "folds", **QUICK)
+    two = sites.take(np.flatnonzero(np.array(sites.groups) != "C"))
+    with pytest.raises(DataError, match=r"Fold 1 of 2 leaves too little to train on\..* 0 for validation"):
+        cross_validate(two, folds=2, output=tmp_path / "folds", **QUICK)
     assert not (tmp_path / "folds").exists()
+
+
+def test_splits_of_its_own(shapes: Path, tmp_path: Path) -> None:
+    """A validation split is drawn anew for each fold, so that its images are tested, too; a test split is refused."""
+    with pytest.raises(DataError, match="has 8 test images of its own"):
+        cross_validate(shapes.parent, folds=2, output=tmp_path / "folds", **QUICK)
+    index = load_data(shapes)
+    splits = index.splits.copy()
+    splits[::3] = "val"
+    done = cross_validate(replace(index, splits=splits), folds=2, output=tmp_path / "folds", **QUICK)
+    assert done.evaluation and done.evaluation.n == len(index) - 1  # one cannot be read
+
+
+def test_a_folder_that_exists(shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="exists already"):
         cross_validate(shapes, folds=2, output=tmp_path, **QUICK)

@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mirada.data.index import Index
 from mirada.data.parallel import Watch
 from mirada.data.sources import load_data
-from mirada.data.splits import k_fold
+from mirada.data.splits import complete_splits, k_fold
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
 from mirada.job import Run, chosen_recipe, run_path, train
 from mirada.report import write_report
-from mirada.training.demands import with_plain_target
+from mirada.training.demands import require_splits, with_plain_target
 from mirada.training.recipe import Recipe
 
 COPIED = ("recipe.toml", "model.json", "samples.jpg")  # what all folds share; the picture is the first one's
@@ -50,22 +52,19 @@ def cross_validate(
     """Trains ``folds`` networks, each tested on its own part of the images, and reports on all of them together.
 
     The parts are stratified, no group divided, and drawn by the recipe's seed. Each run trains as ``train`` does, with
-    a validation part of its own, and leaves its folder, ``fold-1`` and so on, in ``output``; beside them are the
-    predictions of every image by the one network that had not seen it, their metrics, and a report. The intervals
-    hold images to be independent, which the networks of the folds are not quite: they share training images.
-    The other arguments are those of ``train``. ``watch`` hears each run's events, and ``fold`` before them.
+    a validation part of its own, also where the data set has one, and leaves its folder, ``fold-1`` and so on, in
+    ``output``; beside them are the predictions of every image by the one network that had not seen it, their metrics,
+    and a report. The intervals hold images to be independent, which the networks of the folds are not quite: they
+    share training images. The other arguments are those of ``train``. ``watch`` hears each run's events, and ``fold``
+    before them.
 
-    Raises ``InvalidArgument`` for fewer than 2 folds or more than there are images, ``DataError`` if the data set has a
-    test split of its own or ``output`` exists, and what ``train`` raises.
+    Raises ``InvalidArgument`` for fewer than 2 folds, ``DataError`` if the data set has a test split of its own, if a
+    fold would be empty or leave too little to train on, or if ``output`` exists; and what ``train`` raises.
     """
     chosen = chosen_recipe(model, recipe, settings)
     index = with_plain_target(data if isinstance(data, Index) else load_data(data))
-    if not 2 <= folds <= max(2, len(index.rows("train"))):
-        raise InvalidArgument(
-            f"`folds` must lie between 2 and the number of images, {len(index.rows('train')):,}. Got {folds}."
-        )
     tell = watch or (lambda event: None)
-    parts = [k_fold(index, k=folds, fold=fold, seed=chosen.seed) for fold in range(folds)]
+    parts = _parts(index, folds, chosen)
     folder = run_path(index, chosen, output, ending="-folds")
     if folder.exists():
         raise DataError(f"{folder}: exists already; a run is never overwritten. Choose another --output.")
@@ -78,6 +77,30 @@ def cross_validate(
         if runs[-1].outcome.reason == "interrupted":
             return Folds(folder, tuple(runs), None)
     return Folds(folder, tuple(runs), _conclude(folder, runs, index, tell))
+
+
+def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
+    """The index of every fold, its test part drawn, after a look at whether each can be trained."""
+    if folds < 2:
+        raise InvalidArgument(f"`folds` must be at least 2. Got {folds}.")
+    if own := len(index.rows("test")):
+        raise DataError(
+            f"{index.origin}: has {own:,} test images of its own, while folds take turns as the test. Give the images "
+            f"to train on alone, or data without splits."
+        )
+    whole = replace(
+        index, splits=np.full(len(index), "train", dtype=index.splits.dtype)
+    )  # val is drawn per fold
+    parts = [k_fold(whole, k=folds, fold=fold, seed=recipe.seed) for fold in range(folds)]
+    for number, part in enumerate(parts, start=1):
+        complete, _ = complete_splits(
+            part, val_fraction=recipe.val_fraction, test_fraction=0, seed=recipe.seed
+        )
+        try:
+            require_splits(complete)
+        except DataError as error:
+            raise DataError(f"Fold {number} of {folds} leaves too little to train on. {error}") from error
+    return parts
 
 
 def _conclude(folder: Path, runs: Sequence[Run], index: Index, tell: Watch) -> Evaluation:

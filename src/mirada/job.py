@@ -23,7 +23,7 @@ from mirada.data.cache import Cache, open_cache
 from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
 from mirada.data.parallel import Watch
-from mirada.data.sources import load_data
+from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits, save_splits
 from mirada.errors import InvalidArgument, RecipeError, TrainingError, nearest
 from mirada.evaluation.calibration import scaled
@@ -130,6 +130,7 @@ class _Job:
         self.watch = watch
         self.compute = choose(recipe.device, recipe.precision)
         self.augmentation = augmentation_of(recipe)
+        require_images(index)
         require_targets(index)
         targets = max(1, len(index.target_names))
         self.num_classes = outputs_for(recipe, index.task, len(index.classes), targets)

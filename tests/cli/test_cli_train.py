@@ -416,5 +416,5 @@ def test_folds(cli: Cli, shapes: Path, tmp_path: Path) -> None:
     )
     assert {path.name for path in (tmp_path / "run").iterdir() if path.is_dir()} == {"fold-1", "fold-2"}
     code, out, err = cli("train", shapes, *TINY, "--folds", "2", "--output", "other")
-    assert code != 0 and "has a test split of 12 images" in err and not (tmp_path / "other").exists()
+    assert code != 0 and "has 12 test images of its own" in err and not (tmp_path / "other").exists()
     assert cli("train", shapes, *TINY, "--folds", "1").code == 2

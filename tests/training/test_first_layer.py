@@ -85,11 +85,13 @@ def test_a_model_file_says_its_scale_too(overfeat: Network, tmp_path: Path) -> N
 
 
 def test_what_cannot_be_taken(tmp_path: Path) -> None:
-    fast, two, none = (tmp_path / name for name in ("fast.pth", "two.pth", "none.pth"))
+    fast, two, none, bias = (tmp_path / name for name in ("fast.pth", "two.pth", "none.pth", "bias.pth"))
     torch.save({"stem.weight": torch.zeros(96, 3, 11, 11), "b": torch.zeros(96, 256, 7, 7)}, fast)
     torch.save({"one": torch.zeros(96, 3, 7, 7), "other": torch.zeros(96, 3, 7, 7)}, two)
     torch.save({"linear.weight": torch.zeros(4, 4)}, none)
+    torch.save({"a.weight": torch.ones(96, 3, 7, 7), "a.bias": torch.ones(64)}, bias)
     said = {
+        bias: "the bias of a.weight is (64,), and its 96 maps need as many numbers.",
         fast: "has no first layer of (96, 3, 7, 7), which the network needs; stem.weight is (96, 3, 11, 11).",
         two: "one and other could both be the first layer. Save one alone.",
         none: "has no first layer of (96, 3, 7, 7), which the network needs; no convolution of images is in it.",

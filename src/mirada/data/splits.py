@@ -63,7 +63,8 @@ def k_fold(index: Index, *, k: int, fold: int, seed: int, split: str = "test") -
     it judges a network that had no part in it, and ``complete_splits`` sets a validation part aside from the rest;
     ``val`` keeps a test split that the data set has.
 
-    Raises ``InvalidArgument`` for a fold that is not there, ``DataError`` if the index has such a split already.
+    Raises ``InvalidArgument`` for a fold that is not there, ``DataError`` if the index has such a split already or too
+    few images, or groups, for every fold to have one.
     """
     if k < 2 or not 0 <= fold < k:
         raise InvalidArgument(
@@ -82,6 +83,11 @@ def k_fold(index: Index, *, k: int, fold: int, seed: int, split: str = "test") -
             drawn = _draw(units, rest, 1 / left, left - 1)
             folds[drawn] = (k - left + number) % k  # another fold for each class that does not go into k
             rest = np.setdiff1d(rest, drawn)
+    if len(np.unique(folds)) < k:
+        kind = "groups" if index.groups else "images"
+        raise DataError(
+            f"{index.origin}: {len(units.sizes):,} {kind} are too few for {k} folds; one would be empty."
+        )
     return _moved(index, rows[folds[units.of_row] == fold], split)
 
 

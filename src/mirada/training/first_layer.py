@@ -44,6 +44,10 @@ def load_first_layer(network: Network, path: str | Path) -> FirstLayer:
         raise RecipeError("first_layer: this network does not begin with a convolution. Leave it out.")
     name = _only_one(file, tensors, tuple(layer.weight.shape))
     weight, bias = tensors[name], tensors.get(f"{name.removesuffix('weight')}bias")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise CheckpointError(
+            f"{file}: the bias of {name} is {tuple(bias.shape)}, and its {len(weight)} maps need as many numbers."
+        )
     summed = weight.shape[1] != layer.in_channels
     with torch.no_grad():
         layer.weight.copy_(weight.sum(dim=1, keepdim=True) if summed else weight)
