@@ -47,7 +47,7 @@ NO_TORCH = [
     name
     for name in TREES
     if (name.startswith(TORCHLESS) and name != "evaluation/infer.py")
-    or name in {f"data/{file}.py" for file in ("index", "parallel", "splits")}
+    or name in {f"data/{file}.py" for file in ("covariates", "index", "parallel", "splits")}
     or name in {
         "training/__init__.py", "training/recipe.py", "training/run_folder.py", "models/catalogue.py",
         "models/published.py", "models/__init__.py", "errors.py", "__init__.py",

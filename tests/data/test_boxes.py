@@ -66,7 +66,7 @@ def test_images_and_annotations_in_two_folders(tmp_path: Path) -> None:
         "annotations/odd.xml": 'holds the object "dog" with the corners [9.0, 1.0, 8.0, 2.0], which is no labelled box',
         "images/4.jpg": "no XML file describes it",
     }
-    assert index.notes[1] == "class: 1 images have boxes of several labels; the largest box's was taken"
+    assert index.notes[1] == "class: 1 image with boxes of several labels; the largest box's was taken"
 
 
 def test_vocs_own_layout_with_its_lists(tmp_path: Path) -> None:
@@ -170,6 +170,38 @@ def test_a_table_of_boxes_that_names_no_file_that_is_there(tmp_path: Path) -> No
     assert refusal(file).replace(str(tmp_path), "ROOT") == (
         "ROOT: no image with a box that can be used; the first: 1.jpg: there is no such file."
     )
+
+
+SPLIT_BOXES = "filename,label,left,top,right,bottom,split\n"
+
+
+def test_splits_in_a_table_of_boxes(tmp_path: Path) -> None:
+    rows = (
+        "1.jpg,dog,0,1,10,20,training", "1.jpg,dog,0,1,10,20,Train", "1.jpg,cat,0,1,2,2,train",
+        "2.jpg,cat,1,1,2,2,test", "3.jpg,cat,1,1,2,2,test", "./3.jpg,dog,1,1,4,4,train", "1.jpg,cat,3,3,4,4,",
+        "4.jpg,cat,3,3,4,4,",
+    )  # fmt: skip
+    files = {f"{number}.jpg": "" for number in range(1, 5)}
+    file = write(tmp_path, {**files, "t.csv": SPLIT_BOXES + "\n".join(rows)}) / "t.csv"
+    index = load_data(file)
+    assert (index.paths, index.splits.tolist()) == (("1.jpg", "2.jpg"), ["train", "test"])
+    assert index.boxes["1.jpg"] == (Box("dog", 0, 1, 10, 20), Box("cat", 0, 1, 2, 2))  # the same one once
+    assert index.excluded == (
+        Excluded("1.jpg", "row 8: no split"),
+        Excluded("4.jpg", "row 9: no split"),
+        Excluded("3.jpg", "its rows put it into train and test"),
+    )
+    assert index.notes[-1] == "split: split"
+
+
+def test_a_table_of_boxes_refuses_an_unknown_split_and_says_that_one_is_not_used(tmp_path: Path) -> None:
+    rows = "1.jpg,dog,0,1,10,20,train\n2.jpg,cat,1,1,2,2,tset\n"
+    file = write(tmp_path, {"1.jpg": "", "2.jpg": "", "t.csv": SPLIT_BOXES + rows}) / "t.csv"
+    assert 'ROOT: row 3 has "tset" in the column split, which is no split. Did you mean "test"?' in refusal(
+        file
+    )
+    file.write_text(SPLIT_BOXES + rows.replace("train", "a"))
+    assert load_data(file).notes[-1] == "not used: split, which has no split words (train, val, test)"
 
 
 def test_the_boxes_of_the_shapes(tmp_path: Path) -> None:

@@ -481,6 +481,35 @@ def test_what_makes_no_sense_says_so(elements: dict[str, Any], expected: str) ->
     assert reason(dicom(ramp(12), bits=12, elements=elements)) == expected
 
 
+def short_table() -> Any:
+    """Of which its descriptor says more than there is."""
+    lut = item(LUTDescriptor=[600, 200, 12], LUTData=[1, 2, 3])
+    lut["LUTDescriptor"].VR = lut["LUTData"].VR = "US"
+    return lut
+
+
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        ({"WindowCenter": 1, "WindowWidth": 0}, "its window makes no sense (DICOM's LINEAR of width 0)"),
+        ({"VOILUTSequence": [short_table()]}, "a lookup table of 600 entries of 12 bits holds 3"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_matters_only_where_it_is_used(
+    elements: dict[str, Any], expected: str
+) -> None:
+    values = ramp(12)
+    plain, odd = dicom(values, bits=12), dicom(values, bits=12, elements=elements)
+    for window in ("full", "1%..99%", "100..900"):
+        np.testing.assert_array_equal(
+            decode(odd, to(values.shape, window=window)), decode(plain, to(values.shape, window=window))
+        )
+    for window in ("auto", "file"):
+        with pytest.raises(DecodeError) as caught:
+            decode(odd, to(values.shape, window=window))
+        assert str(caught.value) == expected
+
+
 def test_a_file_without_an_image_says_so() -> None:
     dataset = dcmread(io.BytesIO(dicom(ramp(8))))
     del dataset.PixelData

@@ -114,6 +114,15 @@ def test_images_that_the_list_does_not_name_are_left_out(tmp_path: Path) -> None
     assert load_data(root).excluded == (Excluded("val/stray.JPEG", "is not in val.txt"),)
 
 
+def test_names_of_a_list_without_an_image_are_said(tmp_path: Path) -> None:
+    root = imagenet(tmp_path)
+    (root / "val.txt").write_text(lines(TRUE))
+    (root / "val" / f"{NAMES[1]}.JPEG").unlink()
+    index = load_data(root)
+    assert index.excluded == (Excluded(f"val/{NAMES[1]}", "val.txt names it, and there is no such image"),)
+    assert len(validation(index)) == 3
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

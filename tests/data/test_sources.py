@@ -256,24 +256,49 @@ def test_a_folder_with_one_table_and_one_folder_is_that_table(tmp_path: Path) ->
     assert load_data(tmp_path).classes == ("images", "other")
 
 
-def test_the_patients_of_dicom_files_are_the_groups(tmp_path: Path) -> None:
+def scan(file: Path, patient: str, frames: int) -> None:
+    """A DICOM file of black frames."""
     pydicom = pytest.importorskip("pydicom")
-    from pydicom.uid import ExplicitVRLittleEndian
+    data = pydicom.Dataset()
+    data.file_meta = pydicom.dataset.FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    data.SOPClassUID = data.SOPInstanceUID = "1.2.3"
+    data.PatientID, data.Rows, data.Columns, data.NumberOfFrames = patient, 2, 2, frames
+    data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 0
+    data.BitsAllocated = data.BitsStored = 8
+    data.PixelData = bytes(4 * frames)
+    file.parent.mkdir(exist_ok=True)
+    data.save_as(file, enforce_file_format=True)
 
-    def scan(name: str, patient: str, frames: int) -> None:
-        data = pydicom.Dataset()
-        data.file_meta = pydicom.dataset.FileMetaDataset()
-        data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        data.SOPClassUID = data.SOPInstanceUID = "1.2.3"
-        data.PatientID, data.Rows, data.Columns, data.NumberOfFrames = patient, 2, 2, frames
-        data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 0
-        data.BitsAllocated = data.BitsStored = 8
-        data.PixelData = bytes(4 * frames)
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        data.save_as(tmp_path / name, enforce_file_format=True)
 
+def frames_at(folder: Path, *names: str) -> Path:
+    """A table with a row for each of these addresses."""
+    rows = (f"{name},{number % 2}" for number, name in enumerate(names))
+    (folder / "table.csv").write_text("\n".join(("file,kind", *rows)))
+    return folder / "table.csv"
+
+
+def test_the_frames_of_a_file_share_a_group_with_or_without_a_patient(tmp_path: Path) -> None:
+    scan(tmp_path / "a.dcm", "", 3)
+    scan(tmp_path / "b.dcm", "", 2)
+    scan(tmp_path / "c.dcm", "Meier", 2)
+    rows = [f"{name}.dcm#{frame}" for name in "ab" for frame in (0, 1)]
+    index = load_data(frames_at(tmp_path, *rows))
+    assert index.groups == ("a.dcm", "a.dcm", "b.dcm", "b.dcm")
+    assert index.notes[-1] == "group: the DICOM file, with all its frames"
+    assert not any(note.startswith("frames:") for note in index.notes)  # every row says which
+    *groups, first, second = load_data(frames_at(tmp_path, *rows, "c.dcm#0", "c.dcm#1")).groups
+    assert groups == ["a.dcm", "a.dcm", "b.dcm", "b.dcm"] and first == second not in groups
+    one = load_data(frames_at(tmp_path, "c.dcm#0", "a.dcm#0", "b.dcm#1"))
+    assert one.notes[-1] == "group: the patient of the DICOM files, 1 patient"
+    alone = load_data(frames_at(tmp_path, "a.dcm", "b.dcm#1"))
+    assert alone.groups == ()
+    assert "frames: 1 file has several; of a.dcm, frame 1 of 3 is used" in alone.notes[-1]
+
+
+def test_the_patients_of_dicom_files_are_the_groups(tmp_path: Path) -> None:
     for name, patient, frames in (("a/1.dcm", "Meier", 1), ("a/2.dcm", "Huber", 3), ("b/1.dcm", "Meier", 1)):
-        scan(name, patient, frames)
+        scan(tmp_path / name, patient, frames)
     touch(tmp_path, "b/2.png", "b/3.dcm")
     index = load_data(tmp_path)
     first, other, again, *alone = index.groups
@@ -281,6 +306,6 @@ def test_the_patients_of_dicom_files_are_the_groups(tmp_path: Path) -> None:
     assert alone == ["b/2.png", "b/3.dcm"]
     assert not any(name in f"{index.groups}{index.notes}" for name in ("Meier", "Huber"))
     assert index.notes == (
-        "frames: 1 files have several; of a/2.dcm, frame 1 of 3 is used (counted from 0; a/2.dcm#0 names another)",
+        "frames: 1 file has several; of a/2.dcm, frame 1 of 3 is used (counted from 0; a/2.dcm#0 names another)",
         "group: the patient of the DICOM files, 2 patients",
     )

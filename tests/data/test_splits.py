@@ -21,6 +21,7 @@ from mirada.data.splits import (
     read_splits,
     save_splits,
     set_aside,
+    splits_digest,
 )
 from mirada.errors import DataError, InvalidArgument
 
@@ -430,6 +431,42 @@ def test_tables_that_do_not_fit(text: str, said: str, tmp_path: Path) -> None:
     assert str(caught.value).startswith(str(tmp_path / "splits.csv")) and said in str(caught.value)
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_tables_by_others(delimiter: str, mark: str, tmp_path: Path) -> None:
+    rows = (("path", "split"), ("0/0.png", "Training"), ("0/1.png", "valid"), ("0/2.png", " TEST"))
+    text = "".join(delimiter.join(row) + "\n" for row in rows)
+    (tmp_path / "splits.csv").write_text(mark + text, encoding="utf-8")
+    read = read_splits(tmp_path / "splits.csv", classes_of(3))
+    assert read.splits.tolist() == ["train", "val", "test"]
+
+
 def test_a_table_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read as a CSV"):
+    with pytest.raises(
+        DataError, match=r"splits\.csv: cannot be read as a CSV \(no such file or directory\)\.$"
+    ):
         read_splits(tmp_path / "splits.csv", classes_of(3))
+
+
+def test_the_digest_of_splits_knows_rows_but_not_their_order() -> None:
+    index = set_aside(classes_of(6, 4), split="val", fraction=0.3, seed=0)
+    digest = splits_digest(index)
+    text = "\n".join(
+        sorted(f"{path}\t{split}" for path, split in zip(index.paths, index.splits, strict=True))
+    )
+    assert digest == blake2b(text.encode(), digest_size=8).hexdigest()
+    assert splits_digest(index.take(np.arange(len(index))[::-1])) == digest
+    moved = index.splits.copy()
+    moved[index.rows("val")[0]] = "test"
+    assert splits_digest(replace(index, splits=moved)) != digest
+    assert splits_digest(index.take(range(9))) != digest
+
+
+def test_names_that_are_gone_may_be_passed_over(tmp_path: Path) -> None:
+    index = set_aside(classes_of(6, 4), split="val", fraction=0.3, seed=0)
+    save_splits(index, tmp_path / "splits.csv")
+    plain = classes_of(6, 4).take(range(1, 10))
+    with pytest.raises(DataError, match=r"names 1 files that are not in data, 0/0\.png first"):
+        read_splits(tmp_path / "splits.csv", plain)
+    found = read_splits(tmp_path / "splits.csv", plain, missing_ok=True)
+    assert found.splits.tolist() == index.splits.tolist()[1:] and found.excluded == ()

@@ -279,6 +279,33 @@ def test_splits_by_a_column_named_or_found(tmp_path: Path) -> None:
     )
 
 
+def test_an_unknown_word_in_a_column_of_splits_is_refused_however_it_was_found(tmp_path: Path) -> None:
+    rows = ("a.png,train,x", "b.png,tset,y", "c.png,,x")
+    file = table_at(tmp_path, "\n".join(("file,split,kind", *rows)), images=["a.png", "b.png", "c.png"])
+    known = "test, test_set, testing, train, training, training_set, val, valid, validation, validation_set"
+    for options in ({}, {"split": "split"}):
+        assert refusal(file, **options) == (
+            'TABLE: row 3 has "tset" in the column split, which is no split. Did you mean "test"? '
+            f"Known: {known}."
+        )
+
+
+def test_a_column_called_split_without_a_split_is_not_used_and_is_no_target(tmp_path: Path) -> None:
+    rows = ("a.png,1,x,train", "b.png,2,y,test", "c.png,3,x,train")
+    index = loaded(tmp_path, "file,set,kind,role", *rows, target="kind")
+    assert set(index.splits) == {"train"}
+    assert index.notes[-1] == "not used: set, which has no split words (train, val, test)"
+    rows = ("a.png,1,train,x", "b.png,2,Train,y", "c.png,3,test,x")
+    index = loaded(tmp_path, "file,set,split,kind", *rows)
+    assert (index.classes, index.splits.tolist()) == (("x", "y"), ["train", "train", "test"])
+    assert index.notes[-2:] == ("split: split", "not used: set, since split is")
+    file = table_at(tmp_path, "file,set\na.png,x\nb.png,y\n")
+    assert refusal(file).startswith(
+        "TABLE: has no column left for the target beside file, set. Name the target"
+    )
+    assert load_data(file, target="set").classes == ("x", "y")
+
+
 def test_a_saved_table_of_splits_can_be_fed_back(tmp_path: Path) -> None:
     from mirada.data.splits import complete_splits, save_splits
 
@@ -302,7 +329,7 @@ def test_groups(tmp_path: Path) -> None:
     rows = ("a.png,1,p1", "b.png,2,p1", "c.png,3,")
     index = loaded(tmp_path, "file,age,patient", *rows, group="Patient")
     assert index.groups == ("p1", "p1", "c.png")
-    assert index.notes[-1] == "group: patient, 2 groups, of which 1 rows that name none"
+    assert index.notes[-1] == "group: patient, 2 groups, of which 1 row without a name"
     assert loaded(tmp_path, "file,age,patient", *rows).notes[-1].startswith("not used: patient")
 
 
@@ -310,17 +337,31 @@ def test_covariates(tmp_path: Path) -> None:
     rows = ("a.png,1,True,F,70.5,x", "b.png,2,False,M,80,y", "c.png,3,True,M,,x", "d.png,4,False,F,65,z")
     header = "file,age,male,sex,weight,site"
     index = loaded(tmp_path, header, *rows, covariates="male, sex,weight,site=x")
-    assert index.covariate_names == ("male", "sex=M", "weight", "site=x")
+    assert index.covariate_names == ("male", "sex=M|F", "weight", "site=x")
     np.testing.assert_array_equal(index.covariates, [[1, 0, 70.5, 1], [0, 1, 80, 0], [0, 0, 65, 0]])
     assert index.excluded == (Excluded("c.png", "row 4: no weight"),)
     assert index.notes[-4:] == (
         "covariate: male (False is 0, True is 1)",
-        "covariate: sex=M (F is 0, M is 1)",
+        "covariate: sex=M|F (M is 1, F is 0)",
         "covariate: weight (numbers)",
         "covariate: site=x (x is 1, all else 0)",
     )
     only_men = loaded(tmp_path, header, rows[1], rows[2], covariates=index.covariate_names[:2])
     np.testing.assert_array_equal(only_men.covariates, [[0, 1], [1, 1]])  # the same meaning in other data
+    older = loaded(tmp_path, header, *rows[:2], covariates="sex=M")
+    np.testing.assert_array_equal(older.covariates, [[0], [1]])
+
+
+def test_a_third_word_is_neither_of_two(tmp_path: Path) -> None:
+    rows = ("a.png,1,F", "b.png,2,M", "c.png,3,male", "d.png,4,")
+    index = loaded(tmp_path, "file,age,sex", *rows, covariates="sex=M|F")
+    assert (index.paths, index.covariates.tolist()) == (("a.png", "b.png"), [[0.0], [1.0]])
+    assert index.excluded == (
+        Excluded("c.png", 'row 4: sex is "male", neither M nor F'),
+        Excluded("d.png", "row 5: no sex"),
+    )
+    turned = loaded(tmp_path, "file,age,sex", *rows[:2], covariates="sex=F|M")
+    assert (turned.covariate_names, turned.covariates.tolist()) == (("sex=F|M",), [[1.0], [0.0]])
 
 
 def test_a_covariate_of_three_words_is_refused(tmp_path: Path) -> None:
@@ -390,6 +431,27 @@ def test_bare_names_are_found_one_folder_below_and_without_extension(tmp_path: P
             {"target": "file", "image": "file"},
             'TABLE: the column "file" cannot be both the image and the target.',
         ),
+        ({"target": "file"}, 'TABLE: the column "file" cannot be both the image and the target.'),
+        ({"group": "file"}, 'TABLE: the column "file" cannot be both the image and the group.'),
+        ({"covariates": "file"}, 'TABLE: the column "file" cannot be both the image and a covariate.'),
+        (
+            {"target": "age", "covariates": "age"},
+            'TABLE: the column "age" cannot be both the target and a covariate.',
+        ),
+        (
+            {"target": "age", "covariates": "sex,age=1"},
+            'TABLE: the column "age" cannot be both the target and a covariate.',
+        ),
+        (
+            {"target": "age", "group": "Age"},
+            'TABLE: the column "age" cannot be both the target and the group.',
+        ),
+        (
+            {"target": "age", "split": "age"},
+            'TABLE: the column "age" cannot be both the target and the split.',
+        ),
+        ({"target": "age,age"}, 'TABLE: the column "age" is named twice among the targets.'),
+        ({"target": ("age", "age (months)")}, 'TABLE: the column "age" is named twice among the targets.'),
         (
             {"target": "age,sex", "task": "classification"},
             "TABLE: age, sex are several targets, and there can be only one for classification.",
@@ -398,13 +460,27 @@ def test_bare_names_are_found_one_folder_below_and_without_extension(tmp_path: P
             {"target": "sex", "task": "regression"},
             "TABLE: the column sex holds no number. Name another column as the target.",
         ),
-        ({"target": "sex"}, 'ROOT: only one class ("m"). Classification needs at least two.'),
+        ({"target": "sex"}, 'TABLE: only one class ("m"). Classification needs at least two.'),
         ({"covariates": ("age", "Age")}, "TABLE: a column is named twice among the covariates age."),
     ],
 )
 def test_columns_that_cannot_be_meant(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     loaded(tmp_path, "file,age,sex", "a.png,1,m", "b.png,2,m")
     assert refusal(tmp_path / "table.csv", **options).replace(str(tmp_path), "ROOT") == message
+
+
+def test_the_nearest_column_is_offered_whatever_its_unit_and_capitals(tmp_path: Path) -> None:
+    loaded(tmp_path, "file,Age (months),sex", "a.png,1,m", "b.png,2,m")
+    assert refusal(tmp_path / "table.csv", target="ageee") == (
+        'TABLE: has no column "ageee". Did you mean "Age (months)"? Known: Age (months), file, sex.'
+    )
+
+
+def test_one_row_is_not_several(tmp_path: Path) -> None:
+    file = table_at(tmp_path, "file,age\na.png,1\n")
+    assert "TABLE: of its 1 row none can be used; the first: a.png: row 2: there is no such file." in refusal(
+        file
+    )
 
 
 def test_a_column_of_names_cannot_be_classes(tmp_path: Path) -> None:
@@ -421,7 +497,7 @@ def test_a_column_of_names_cannot_be_classes(tmp_path: Path) -> None:
 def test_a_table_whose_files_are_elsewhere(tmp_path: Path) -> None:
     file = table_at(tmp_path, "path,split,target\na/1.png,train,x\nb/1.png,test,y\n")
     assert refusal(file).replace(str(tmp_path), "ROOT") == (
-        "TABLE: none of its 2 rows can be used; the first: a/1.png: row 2: there is no such file. Paths are relative "
+        "TABLE: of its 2 rows none can be used; the first: a/1.png: row 2: there is no such file. Paths are relative "
         "to ROOT; if this is the splits.csv of a run, load the data that it was made from, with this file as `split`."
     )
 
@@ -433,8 +509,8 @@ def test_a_table_without_images_or_without_a_target(tmp_path: Path) -> None:
     )
     file = table_at(tmp_path, "file,patient\na.png,p\nb.png,q\n", images=["a.png", "b.png"])
     assert refusal(file, group="patient") == (
-        "TABLE: has no column left for the target beside file, patient. Add one with a class or a number for each "
-        "image."
+        "TABLE: has no column left for the target beside file, patient. Name the target, or add a column with a class "
+        "or a number for each image."
     )
 
 

@@ -83,6 +83,21 @@ def test_a_covariate_of_few_values_has_a_part_for_each():
     assert sum(part.n for part in parts) == 59
 
 
+@pytest.mark.parametrize(
+    ("covariate", "names"),
+    [
+        ("sex=M|F", ["sex=F", "sex=M"]),
+        ("site=A", ["site≠A", "site=A"]),
+        ("male", ["male = 0", "male = 1"]),
+    ],
+)
+def test_parts_by_words_are_called_by_them(covariate, names):
+    values, errors = np.repeat([0.0, 1.0], 5), np.repeat([2.0, 7.0], 5)
+    parts = covariate_parts(values, (np.zeros(10), errors), names=("", covariate), groups=None, seed=0)
+    assert [part.name for part in parts] == names
+    assert [part.mae for part in parts] == [2.0, 7.0]
+
+
 def test_a_covariate_of_many_values_has_ranges_and_a_constant_one_nothing():
     targets = np.zeros(100)
     weight = np.arange(100.0)

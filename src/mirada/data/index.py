@@ -53,8 +53,8 @@ class Index:
     ``splits`` says ``train``, ``val`` or ``test`` per row. ``excluded`` are files found and left out.
 
     ``groups`` names what must not be divided between splits, such as the patient; empty, or one per row.
-    ``covariates`` (N, K) are numbers that are known beside the image, such as the sex; ``covariate_names`` has K.
-    ``boxes`` are rectangles by path.
+    ``covariates`` (N, K) are numbers that are known beside the image; ``covariate_names`` has K, of which ``sex=M|F``
+    is 1 for M and 0 for F, ``site=A`` 1 for A and 0 for all else. ``boxes`` are rectangles by path.
 
     ``source`` is what was loaded where that is not the root: the table, the file of arrays. ``options`` are the words
     of the command line that go with it. ``notes`` are the sentences on what was inferred, to be shown.

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.index import SPLITS, Excluded, Index
+from mirada.data.index import SPLIT_NAMES, Excluded, Index
 from mirada.errors import DataError, InvalidArgument
 
 Rows = NDArray[np.int64]
@@ -228,16 +228,23 @@ def _targets(index: Index, row: int) -> Sequence[str | float]:
     return ["" if np.isnan(value) else value for value in np.atleast_1d(target).tolist()]
 
 
-def read_splits(file: Path, index: Index) -> Index:
+def splits_digest(index: Index) -> str:
+    """Which image is in which split, as 16 hexadecimal digits; the order of the rows does not matter."""
+    lines = sorted(f"{path}\t{split}" for path, split in zip(index.paths, index.splits.tolist(), strict=True))
+    return blake2b("\n".join(lines).encode(errors="surrogateescape"), digest_size=8).hexdigest()
+
+
+def read_splits(file: Path, index: Index, *, missing_ok: bool = False) -> Index:
     """The index with the splits of a table by ``save_splits``, or of any CSV with the columns path and split.
 
     Images of the index that the table does not name join ``excluded``.
 
-    Raises ``DataError`` for a file that is no such table, and for paths in it that the index does not have.
+    Raises ``DataError`` for a file that is no such table, and, unless ``missing_ok``, for paths in it that the index
+    does not have.
     """
     named = _read(file)
     unknown = sorted(named.keys() - set(index.paths) - {item.path for item in index.excluded})
-    if unknown:
+    if unknown and not missing_ok:
         raise DataError(
             f"{file}: names {len(unknown):,} files that are not in {index.origin}, {unknown[0]} first. "
             f"Use the table with the data that it was made from."
@@ -252,22 +259,25 @@ def _read(file: Path) -> dict[str, str]:
     named: dict[str, str] = {}
     try:
         with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
-            table = csv.DictReader(stream)
+            first = stream.readline()
+            stream.seek(0)
+            table = csv.DictReader(stream, delimiter=max(",;\t", key=first.count))
             if not {"path", "split"} <= set(table.fieldnames or ()):
                 found = ", ".join(table.fieldnames or ()) or "nothing"
                 raise DataError(
                     f"{file}: expected a CSV with the columns path and split; its first line has {found}."
                 )
             for row in table:
-                path, split = row["path"] or "", row["split"]
-                if split not in SPLITS:
+                path, split = row["path"] or "", SPLIT_NAMES.get((row["split"] or "").strip().lower())
+                if split is None:
                     raise DataError(
-                        f'{file}, line {table.line_num}: a split is train, val or test. Got "{split}".'
+                        f'{file}, line {table.line_num}: a split is train, val or test. Got "{row["split"]}".'
                     )
                 if named.setdefault(path, split) != split:
                     raise DataError(
                         f"{file}, line {table.line_num}: {path} is in {named[path]} and in {split}."
                     )
     except (OSError, csv.Error) as error:
-        raise DataError(f"{file}: cannot be read as a CSV ({error}).") from error
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise DataError(f"{file}: cannot be read as a CSV ({reason}).") from error
     return named

@@ -8,6 +8,7 @@ from math import floor, inf, log10
 import numpy as np
 from numpy.typing import NDArray
 
+from mirada.data.covariates import two_words
 from mirada.evaluation import metrics as m
 from mirada.evaluation.estimate import Groups, resampled
 
@@ -58,10 +59,21 @@ def covariate_parts(
     if len(distinct) < 2:
         return ()
     if len(distinct) <= VALUES:
-        found = [(f"{covariate} = {value:g}", values == value) for value in distinct]
+        found = [(_named(covariate, value), values == value) for value in distinct.tolist()]
     else:
         found = list(_ranges(values))
     return tuple(_part(target, covariate, name, (*errors, members), groups, seed) for name, members in found)
+
+
+def _named(covariate: str, value: float) -> str:
+    """``male = 1``; of a covariate of words the word: ``sex=M`` and ``sex=F``, ``site=A`` and ``site≠A``."""
+    column, equals, words = covariate.partition("=")
+    if not equals or value not in (0, 1):
+        return f"{covariate} = {value:g}"
+    one, other = two_words(words)
+    if value:
+        return f"{column}={one}"
+    return f"{column}={other}" if other else f"{column}≠{one}"
 
 
 def round_edges(values: m.Floats, parts: int) -> list[float]:

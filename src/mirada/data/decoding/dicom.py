@@ -33,6 +33,8 @@ COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 COLOURS = ("Red", "Green", "Blue")
+ABOVE_ZERO = float(np.nextafter(0, 1))
+LOWEST_WIDTH = {"LINEAR": 1.0, "LINEAR_EXACT": ABOVE_ZERO, "SIGMOID": ABOVE_ZERO}
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def _grey(dataset: "Dataset", frame: int) -> Raw:
     full = np.array([0.0, 1.0] if stored.dtype.kind == "f" else [lowest, lowest + 2**bits - 1])
     rescaling = _module(dataset, frame, "PixelValueTransformationSequence")
     if dataset.get("ModalityLUTSequence"):
-        first, table, bits = _table(dataset, dataset.ModalityLUTSequence[0])
+        first, table, bits = _table(dataset.ModalityLUTSequence[0], _byte_order(dataset))
         values, full = _looked_up(stored, first, table), np.array([0, 2**bits - 1])
     else:
         values, full = (_rescaled(part, rescaling) for part in (stored, full))
@@ -221,20 +223,31 @@ def _palette(dataset: "Dataset", indices: Values) -> Raw:
 
 
 def _voi(dataset: "Dataset", frame: int) -> Callable[[Values], Shades] | None:
-    """The file's rule from values to shades, if it has one: a table, or else its first window."""
+    """The file's rule from values to shades, if it has one: a table, or else its first window.
+
+    Whether the rule makes sense is asked when it is used: an image shown by another window does not need it.
+    """
     module = _module(dataset, frame, "FrameVOILUTSequence")
     if module.get("VOILUTSequence"):
-        first, table, bits = _table(dataset, module.VOILUTSequence[0])
-        unit = (table / (2**bits - 1)).astype(np.float32)
-        return lambda values: _looked_up(values, first, unit)
-    if module.get("WindowCenter") is None or module.get("WindowWidth") is None:
+        entries, order = module.VOILUTSequence[0], _byte_order(dataset)
+        return lambda values: _reading(lambda: _by_table(values, entries, order))
+    centre, width = module.get("WindowCenter"), module.get("WindowWidth")
+    if centre is None or width is None:
         return None
-    centre, width = (float(np.atleast_1d(module[name].value)[0]) for name in ("WindowCenter", "WindowWidth"))
     function = str(module.get("VOILUTFunction") or "LINEAR").upper()
-    lowest_width = {"LINEAR": 1.0, "LINEAR_EXACT": np.nextafter(0, 1), "SIGMOID": np.nextafter(0, 1)}
-    if function not in lowest_width or width < lowest_width[function]:
+    return lambda values: _reading(lambda: _by_window(values, function, centre, width))
+
+
+def _by_table(values: Values, item: "Dataset", byte_order: str) -> Shades:
+    first, table, bits = _table(item, byte_order)
+    return _looked_up(values, first, (table / (2**bits - 1)).astype(np.float32))
+
+
+def _by_window(values: Values, function: str, centres: Any, widths: Any) -> Shades:
+    centre, width = (float(np.atleast_1d(several)[0]) for several in (centres, widths))
+    if function not in LOWEST_WIDTH or not width >= LOWEST_WIDTH[function]:
         raise DecodeError(f"its window makes no sense (DICOM's {function} of width {width:g})")
-    return lambda values: windowed(values, function, centre, width)
+    return windowed(values, function, centre, width)
 
 
 def windowed(values: Values, function: str, centre: float, width: float) -> Shades:
@@ -254,9 +267,9 @@ def windowed(values: Values, function: str, centre: float, width: float) -> Shad
     return np.asarray(shade, dtype=np.float32)
 
 
-def _table(dataset: "Dataset", item: "Dataset") -> tuple[int, NDArray[Any], int]:
+def _table(item: "Dataset", byte_order: str) -> tuple[int, NDArray[Any], int]:
     """A modality or VOI LUT: the value that its first entry is for, its entries, and their bits."""
-    return _entries(item.LUTDescriptor, item["LUTData"].value, _byte_order(dataset))
+    return _entries(item.LUTDescriptor, item["LUTData"].value, byte_order)
 
 
 def _entries(descriptor: Any, data: Any, byte_order: str) -> tuple[int, NDArray[Any], int]:

@@ -133,7 +133,9 @@ def _as_numbers(index: Index) -> Index:
     """Classes whose names are numbers as those numbers. Raises ``DataError`` if one is not."""
     odd = [name for name in index.classes if not NUMBER.fullmatch(name)]
     if odd:
-        raise DataError(f'{index.root}: for regression every class must be a number, and one is "{odd[0]}".')
+        raise DataError(
+            f'{index.origin}: for regression every class must be a number, and one is "{odd[0]}".'
+        )
     values = np.array([float(name) for name in index.classes])
     return replace(index, task="regression", classes=(), targets=values[index.targets.astype(np.int64)])
 
@@ -149,16 +151,18 @@ def require_images(index: Index) -> None:
     train = index.rows("train")
     if index.task == "regression":
         if len(train) < 2:
-            raise DataError(f"{index.root}: at least 2 training images are needed; {len(train)} can be used.")
+            raise DataError(
+                f"{index.origin}: at least 2 training images are needed; {len(train)} can be used."
+            )
         return
     if len(index.classes) == 1:
         raise DataError(
-            f'{index.root}: only one class ("{index.classes[0]}"). Classification needs at least two.'
+            f'{index.origin}: only one class ("{index.classes[0]}"). Classification needs at least two.'
         )
     counts = np.bincount(index.targets[train].astype(np.int64), minlength=len(index.classes))
     empty = [name for name, count in zip(index.classes, counts, strict=True) if count == 0]
     if empty:
         raise DataError(
-            f"{index.root}: no readable image to train on in the class {listed(empty)}. Add images or remove "
+            f"{index.origin}: no readable image to train on in the class {listed(empty)}. Add images or remove "
             f'the folder; "mirada check" names every file that cannot be read.'
         )

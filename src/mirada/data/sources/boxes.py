@@ -4,7 +4,8 @@ Sources: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challen
 from 1 and belong to the box. A table's corners count from 0, the right and lower ones lie behind the box.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -13,9 +14,10 @@ import numpy as np
 
 from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, SPLITS, Box, Excluded, Index
+from mirada.data.sources.columns import splits_of
 from mirada.data.sources.roles import Files, Wanted, find_roles
 from mirada.data.sources.tables import Table, read_table
-from mirada.data.sources.values import classes, number
+from mirada.data.sources.values import classes, counted, number
 from mirada.errors import DataError
 
 SIDES = (
@@ -87,7 +89,7 @@ def box_columns(table: Table) -> Columns | None:
 
 
 def table_boxes(table: Table, columns: Columns, image: int) -> tuple[Boxes, list[Excluded]]:
-    """The boxes of each image named in the column ``image``, and the rows that hold none."""
+    """The boxes of each image named in the column ``image``, the same one once, and the rows that hold none."""
     found: dict[str, list[Box]] = {}
     excluded = []
     for row in table.rows:
@@ -98,7 +100,11 @@ def table_boxes(table: Table, columns: Columns, image: int) -> tuple[Boxes, list
         else:
             cells = ", ".join(row.cells[place] for place in (columns.label, *columns.sides))
             excluded.append(Excluded(row.cells[image], f"row {row.number}: {cells} is no labelled box"))
-    return {name: tuple(boxes) for name, boxes in found.items()}, excluded
+    return {name: _once(boxes) for name, boxes in found.items()}, excluded
+
+
+def _once(boxes: Iterable[Box]) -> tuple[Box, ...]:
+    return tuple(dict.fromkeys(boxes))
 
 
 def voc_files(folder: Path) -> list[Path]:
@@ -146,34 +152,53 @@ def load_voc(folder: Path, xml: Sequence[Path], known: Sequence[str] | None) -> 
     named = {item.path for item in excluded}
     alone = [path for path in files.images if path not in boxes and path not in named]
     excluded += [Excluded(path, "no XML file describes it") for path in alone]
-    return _index(folder, boxes, splits, excluded, known)
+    return _index(folder, str(folder), boxes, splits, excluded, known)
 
 
 def load_box_table(table: Table, columns: Columns, folder: Path, known: Sequence[str] | None) -> Index:
     """The same from a table with a row for each box; ``split`` may be a column of it.
 
-    Raises ``DataError`` as ``load_voc``, and if no column names images.
+    A row without a split, where the table has splits, and an image that its rows put into several, are in
+    ``excluded``. Raises ``DataError`` as ``load_voc``, for a word that is no split, and if no column names images.
     """
     files = Files(folder)
     roles = find_roles(table, Wanted(target=(table.columns[columns.label],)), files)
-    named, excluded = table_boxes(table, columns, roles.image.column)
+    image, read = roles.image.column, splits_of(table, roles.split)
+    usable = [row for row in range(len(table.rows)) if row not in read.bad]
+    named, excluded = table_boxes(
+        replace(table, rows=tuple(table.rows[row] for row in usable)), columns, image
+    )
+    excluded += [
+        Excluded(table.rows[row].cells[image], f"row {table.rows[row].number}: {reason}")
+        for row, reason in read.bad.items()
+    ]
+    paths = {name: files.find(name) for name in dict.fromkeys(table.cells(image))}
+    excluded += [Excluded(name, "there is no such file") for name in named if paths[name] is None]
     boxes: Boxes = {}
     for name, found in named.items():
-        path = files.find(name)
-        if path is None:
-            excluded.append(Excluded(name, "there is no such file"))
-        else:
-            boxes[path] = (*boxes.get(path, ()), *found)
-    splits = dict.fromkeys(boxes, "train")
-    if roles.split:
-        said = {row.cells[roles.image.column]: row.cells[roles.split.column].lower() for row in table.rows}
-        words = {files.find(name): word for name, word in said.items()}
-        splits |= {path: SPLIT_NAMES.get(words[path], "train") for path in boxes}
-    return _index(folder, boxes, splits, excluded, known)
+        if path := paths[name]:
+            boxes[path] = _once((*boxes.get(path, ()), *found))
+    splits: dict[str | None, set[str]] = {}
+    for row in usable:
+        splits.setdefault(paths[table.rows[row].cells[image]], set()).add(read.values[row])
+    whole = {path: found for path, found in boxes.items() if len(splits[path]) == 1}
+    excluded += [
+        Excluded(path, f"its rows put it into {_several(splits[path])}")
+        for path in boxes
+        if path not in whole
+    ]
+    index = _index(folder, table.name, whole, {path: min(splits[path]) for path in whole}, excluded, known)
+    return replace(index, notes=(*index.notes, *read.notes, *roles.notes))
+
+
+def _several(splits: set[str]) -> str:
+    """``train and test``, in the order of their use."""
+    return " and ".join(split for split in SPLITS if split in splits)
 
 
 def _index(
     folder: Path,
+    where: str,
     boxes: Boxes,
     splits: Mapping[str, str],
     excluded: list[Excluded],
@@ -181,16 +206,17 @@ def _index(
 ) -> Index:
     if not boxes:
         first = f"; the first: {excluded[0].path}: {excluded[0].reason}" if excluded else ""
-        raise DataError(f"{folder}: no image with a box that can be used{first}.")
+        raise DataError(f"{where}: no image with a box that can be used{first}.")
     paths = tuple(boxes)
     labels = [max(boxes[path], key=_area).label for path in paths]
-    numbers, _, names = classes(f"{folder}: a box", labels, known)
+    numbers, _, names = classes(f"{where}: a box", labels, known)
     several = sum(len({box.label for box in found}) > 1 for found in boxes.values())
-    notes = [
-        f"boxes: {sum(map(len, boxes.values())):,} in {len(boxes):,} images, labelled {', '.join(names[:6])}"
-    ]
+    total, images = sum(map(len, boxes.values())), counted(len(boxes), "image")
+    notes = [f"boxes: {total:,} in {images}, labelled {', '.join(names[:6])}"]
     if several:
-        notes.append(f"class: {several:,} images have boxes of several labels; the largest box's was taken")
+        notes.append(
+            f"class: {counted(several, 'image')} with boxes of several labels; the largest box's was taken"
+        )
     return Index(
         root=folder,
         paths=paths,

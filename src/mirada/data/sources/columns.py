@@ -15,6 +15,7 @@ from mirada.data.sources.values import (
     NUMBER,
     Column,
     classes,
+    counted,
     covariate,
     few_whole,
     indicator,
@@ -67,7 +68,7 @@ def index_of(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] | 
     if not paths:
         raise DataError(_nothing_usable(table.name, folder, missing))
     targets = _targets(table, roles.targets, wanted.task, known)
-    splits, groups = _splits(table, roles.split), _groups(table, roles.group, paths)
+    splits, groups = splits_of(table, roles.split), _groups(table, roles.group, paths)
     covariates, names = _covariates(table, roles.covariates)
     bad = {**covariates.bad, **splits.bad, **targets.bad}
     excluded = [*missing, *(_excluded(paths[row], table, row, reason) for row, reason in sorted(bad.items()))]
@@ -89,7 +90,7 @@ def index_of(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] | 
         excluded=tuple(excluded),
         options=wanted.words(),
         notes=(
-            *table.notes, f"image: {roles.image.name}", targets.note, *splits.notes, *groups.notes,
+            *table.notes, f"image: {roles.image.name}", targets.note, *splits.notes, *roles.notes, *groups.notes,
             *(f"covariate: {name} ({meaning})" for name, meaning in names.items()),
         ),
     )  # fmt: skip
@@ -104,7 +105,8 @@ def _nothing_usable(name: str, folder: Path, excluded: Sequence[Excluded]) -> st
             f" Paths are relative to {folder}; if this is the splits.csv of a run, load the data that it was made "
             f"from, with this file as `split`."
         )
-    return f"{name}: none of its {len(excluded):,} rows can be used; the first: {first.path}: {first.reason}.{hint}"
+    rows = counted(len(excluded), "row")
+    return f"{name}: of its {rows} none can be used; the first: {first.path}: {first.reason}.{hint}"
 
 
 def _excluded(path: str, table: Table, row: int, reason: str) -> Excluded:
@@ -145,7 +147,7 @@ def _numbers(table: Table, place: Place, *, inferred: bool) -> Targets:
             f"{table.name}: the column {place.name} holds no number. Name another column as the target."
         )
     reach = f"from {values.min():g} to {values.max():g} {place.unit}".rstrip()
-    note = f"target: {place.name}, {len(values):,} numbers {reach} → regression"
+    note = f"target: {place.name}, {counted(len(values), 'number')} {reach} → regression"
     if inferred and (whole := few_whole(values)):
         note += f" (only {len(whole)} different ones; task=classification makes classes of them)"
     return Targets(column.values, column.bad, note, "regression", unit=place.unit)
@@ -183,15 +185,18 @@ def _classes(table: Table, place: Place, known: Sequence[str] | None, *, inferre
             f"cannot be classes. Name the target: {', '.join(table.columns)}."
         )
     shown = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
-    note = f"target: {place.name}, {len(names):,} classes ({shown}) → classification"
+    note = f"target: {place.name}, {len(names):,} class{'' if len(names) == 1 else 'es'} ({shown}) → classification"
     if inferred and all(NUMBER.fullmatch(name) for name in names):
         note += " (task=regression takes them as numbers)"
     reasons = dict.fromkeys(bad, f"no {place.name}")
     return Targets(numbers_of, reasons, note, "classification", classes=names)
 
 
-def _splits(table: Table, place: Place | None) -> Texts:
-    """``train``, ``val`` or ``test`` per row; all ``train`` without a column."""
+def splits_of(table: Table, place: Place | None) -> Texts:
+    """``train``, ``val`` or ``test`` per row; all ``train`` without a column.
+
+    Raises ``DataError`` for a word that is no split.
+    """
     if place is None:
         return Texts(("train",) * len(table.rows), {}, ())
     cells = [cell.lower() for cell in table.cells(place.column)]
@@ -214,8 +219,10 @@ def _groups(table: Table, place: Place | None, paths: Sequence[str]) -> Texts:
     cells = table.cells(place.column)
     lonely = sum(map(is_missing, cells))
     groups = tuple(path if is_missing(cell) else cell for path, cell in zip(paths, cells, strict=True))
-    note = f"group: {place.name}, {len(set(groups)):,} groups"
-    return Texts(groups, {}, (note + (f", of which {lonely:,} rows that name none" if lonely else ""),))
+    note = f"group: {place.name}, {counted(len(set(groups)), 'group')}"
+    return Texts(
+        groups, {}, (note + (f", of which {counted(lonely, 'row')} without a name" if lonely else ""),)
+    )
 
 
 def _covariates(table: Table, places: tuple[Place, ...]) -> tuple[Column, dict[str, str]]:
@@ -223,11 +230,11 @@ def _covariates(table: Table, places: tuple[Place, ...]) -> tuple[Column, dict[s
     columns, names = [], {}
     for place in places:
         cells = table.cells(place.column)
-        if place.value:
-            column, name = indicator(place.name, cells, place.value), f"{place.name}={place.value}"
-            meaning = f"{place.value} is 1, all else 0"
-        else:
-            column, name, meaning = covariate(place.name, cells, decimal_comma=table.decimal_comma)
+        column, name, meaning = (
+            indicator(place.name, cells, place.value)
+            if place.value
+            else covariate(place.name, cells, decimal_comma=table.decimal_comma)
+        )
         columns.append(column)
         names[name] = meaning
     if len(names) < len(columns):

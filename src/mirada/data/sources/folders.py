@@ -14,6 +14,7 @@ from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index
 from mirada.data.sources.boxes import boxes_beside
 from mirada.data.sources.lists import Labels, labels_of, pixels_folder
+from mirada.data.sources.values import counted
 from mirada.errors import DataError, nearest
 
 JUNK = frozenset(("thumbs.db", "desktop.ini", "__macosx", "readme", "readme.txt", "readme.md", "boxes.csv"))
@@ -73,14 +74,19 @@ class _Rows:
 
     def add_listed(self, labels: Labels, split: str) -> None:
         """The images of a flat folder that a list names."""
-        count = len(self.paths)
+        count, found = len(self.paths), set()
         for file in _stray_images(labels.folder):
             path = _relative(file, self.root)
+            found.add(file.stem)
             if file.stem in labels.classes:
                 self._add(path, labels.classes[file.stem], split)
             else:
                 self._leave_out(path, f"is not in {labels.list_name}")
-        self.notes.append(f"{split}: {len(self.paths) - count:,} images, classes by {labels.list_name}")
+        for stem in sorted(labels.classes.keys() - found):
+            path = _relative(labels.folder / stem, self.root)
+            self._leave_out(path, f"{labels.list_name} names it, and there is no such image")
+        images = counted(len(self.paths) - count, "image")
+        self.notes.append(f"{split}: {images}, classes by {labels.list_name}")
 
     def index(self) -> Index:
         """All rows, with the boxes that lie beside the images. Raises ``DataError`` if there is none."""
@@ -95,7 +101,7 @@ class _Rows:
             classes=self.names,
             boxes=boxes,
             excluded=(*self.excluded, *bad),
-            notes=(*self.notes, *([f"boxes: in {len(boxes):,} images"] if boxes else [])),
+            notes=(*self.notes, *([f"boxes: in {counted(len(boxes), 'image')}"] if boxes else [])),
         )
 
     def _add(self, path: str, name: str, split: str) -> None:

@@ -7,8 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from mirada.data.decoding.arrays import Array, images_of, is_idx, npz_names, read_idx, read_npz
+from mirada.data.decoding.arrays import (
+    Array,
+    images_of,
+    is_idx,
+    npz_names,
+    read_idx,
+    read_npz,
+    require_whole,
+)
 from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index, Task
+from mirada.data.sources.values import counted
 from mirada.errors import DataError, nearest
 
 IMAGES = frozenset(("data", "image", "images", "imgs", "x"))
@@ -45,14 +54,18 @@ def load_idx(files: Sequence[Path], task: Task | None, known: Sequence[str] | No
     parts = []
     for file in files:
         beside = _labels_file(file)
-        if beside == file or not beside.is_file():
+        if beside == file:
+            raise DataError(
+                f"{file}: is a file of labels by its name (idx1). Give the file of their images, or the folder of both."
+            )
+        if not beside.is_file():
             raise DataError(
                 f"{file}: expected a file of images with {beside.name} beside it, which is not there."
             )
         words = WORDS.split(file.name.lower().replace("t10k", "test"))
         split = _split(words) if len(files) > 1 else "train"
         parts.append(_Part(f"{file.name}#", split, images_of(file).shape, read_idx(beside)))
-    return _index(files[0].parent, parts, task, known)
+    return _index(files[0] if len(files) == 1 else files[0].parent, parts, task, known)
 
 
 def load_npz(file: Path, task: Task | None, known: Sequence[str] | None) -> Index:
@@ -74,6 +87,7 @@ def load_npz(file: Path, task: Task | None, known: Sequence[str] | None) -> Inde
             f"{file}: expected arrays such as train_images and train_labels, or x and y; found "
             f"{', '.join(words) or 'none'}."
         )
+    require_whole(file, sorted({name for pair in pairs for name in pair}))
     parts = [
         _Part(
             f"{file.name}#{images}-",
@@ -83,7 +97,7 @@ def load_npz(file: Path, task: Task | None, known: Sequence[str] | None) -> Inde
         )
         for images, labels in pairs
     ]
-    return _index(file.parent, parts, task, known)
+    return _index(file, parts, task, known)
 
 
 def _labels_file(images: Path) -> Path:
@@ -96,17 +110,19 @@ def _split(words: Iterable[str]) -> str:
     return next((SPLIT_NAMES[word] for word in sorted(words) if word in SPLIT_NAMES), "train")
 
 
-def _index(root: Path, parts: Sequence[_Part], task: Task | None, known: Sequence[str] | None) -> Index:
+def _index(source: Path, parts: Sequence[_Part], task: Task | None, known: Sequence[str] | None) -> Index:
+    """The rows of all parts; ``source``, for messages, is their file, or the folder of several."""
+    root = source if source.is_dir() else source.parent
     parts = sorted(parts, key=lambda part: SPLITS.index(part.split))
     for part in parts:
         if len(part.labels) != part.shape[0]:
             raise DataError(
-                f"{root}: {part.name} has {part.shape[0]:,} images and {len(part.labels):,} labels."
+                f"{root / part.name}: has {counted(part.shape[0], 'image')} and {counted(len(part.labels), 'label')}."
             )
     widths = {part.labels.shape[1:] for part in parts}
     if len(widths) > 1:
         raise DataError(
-            f"{root}: the labels of {', '.join(part.name for part in parts)} have different shapes."
+            f"{source}: the labels of {', '.join(part.name for part in parts)} have different shapes."
         )
     labels = np.concatenate([part.labels for part in parts])
     if labels.shape[1:] == (1,):
@@ -120,12 +136,13 @@ def _index(root: Path, parts: Sequence[_Part], task: Task | None, known: Sequenc
         ),
         task="regression",
         notes=tuple(
-            f"{part.split}: {part.name}, {part.shape[0]:,} images of {_size(part.shape)}" for part in parts
+            f"{part.split}: {part.name}, {counted(part.shape[0], 'image')} of {_size(part.shape)}"
+            for part in parts
         ),
     )
     if labels.dtype.kind == "f" and known is None and task != "classification":
         return _with_numbers(index, labels)
-    return _with_classes(index, labels, known)
+    return _with_classes(index, labels, known, source)
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -146,11 +163,11 @@ def _with_numbers(index: Index, labels: Array) -> Index:
     return index.without([Excluded(index.paths[row], "its target is no number") for row in bad])
 
 
-def _with_classes(index: Index, labels: Array, known: Sequence[str] | None) -> Index:
+def _with_classes(index: Index, labels: Array, known: Sequence[str] | None, source: Path) -> Index:
     if labels.ndim > 1:
         if labels.ndim != 2 or not np.isin(labels, (0, 1)).all() or not (labels.sum(axis=1) == 1).all():
             raise DataError(
-                f"{index.root}: the labels are an array of {labels.shape}. Expected one class for each image, or "
+                f"{source}: the labels are an array of {labels.shape}. Expected one class for each image, or "
                 f"one-hot rows: of several classes for an image, nothing can be learned here."
             )
         labels = labels.argmax(axis=1)
@@ -163,7 +180,7 @@ def _with_classes(index: Index, labels: Array, known: Sequence[str] | None) -> I
     unknown = [name for name in found if name not in names]
     if unknown:
         raise DataError(
-            f'{index.root}: has the class "{unknown[0]}", which the model does not have. {nearest(unknown[0], names)}'
+            f'{source}: has the class "{unknown[0]}", which the model does not have. {nearest(unknown[0], names)}'
         )
     return replace(
         index,

@@ -1,5 +1,6 @@
 """DICOM files say whose they are: the patient's hash becomes the group, so that nobody is in two splits."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from mirada.data.decoding.dicom import DicomFacts, dicom_facts
 from mirada.data.decoding.raw import DecodeError
 from mirada.data.index import Index
 from mirada.data.parallel import each
+from mirada.data.sources.values import counted
 
 DICOM = frozenset((".dcm", ".dicom"))
 
@@ -17,28 +19,45 @@ DICOM = frozenset((".dcm", ".dicom"))
 def with_patients(index: Index) -> Index:
     """The index grouped by the patients of its DICOM files, where it has some and no groups yet.
 
-    A file that says no patient, or is no DICOM, is a group of its own. Files of several frames are said in a note.
+    A DICOM file that says no patient is a group of its own, with all its frames; so is any other image. Files that
+    say none and give one frame each need no groups. Files of several frames of which none is named are in a note.
     """
     files = [str(container(Path(path))) for path in index.paths]
     dicom = sorted({file for file in files if Path(file).suffix.lower() in DICOM})
     if not dicom:
         return index
     read = each(partial(_facts, index.root), dicom, what="reading DICOM headers")
-    facts = {file: found for file, found in zip(dicom, read, strict=True) if found}
-    notes = list(index.notes)
-    several = [file for file in dicom if file in facts and facts[file].frames > 1]
-    if several:
-        first = several[0]
-        notes.append(
-            f"frames: {len(several):,} files have several; of {first}, frame {facts[first].frame} of "
-            f"{facts[first].frames} is used (counted from 0; {first}#0 names another)"
-        )
+    headers = dict(zip(dicom, read, strict=True))
+    facts = {file: found for file, found in headers.items() if found}
+    notes = (*index.notes, *_frame_note(facts, set(index.paths)))
     patients = {file: found.patient for file, found in facts.items() if found.patient}
-    if index.groups or not patients:
-        return replace(index, notes=tuple(notes))
-    notes.append(f"group: the patient of the DICOM files, {len(set(patients.values())):,} patients")
-    groups = tuple(patients.get(file, path) for file, path in zip(files, index.paths, strict=True))
-    return replace(index, groups=groups, notes=tuple(notes))
+    groups = tuple(
+        patients.get(file, file if file in headers else path)
+        for file, path in zip(files, index.paths, strict=True)
+    )
+    divided = len(set(groups)) < len(set(index.paths))
+    if index.groups or not (patients or divided):
+        return replace(index, notes=notes)
+    said = (
+        f"the patient of the DICOM files, {counted(len(set(patients.values())), 'patient')}"
+        if patients
+        else "the DICOM file, with all its frames"
+    )
+    return replace(index, groups=groups, notes=(*notes, f"group: {said}"))
+
+
+def _frame_note(facts: Mapping[str, DicomFacts], paths: set[str]) -> tuple[str, ...]:
+    """Which frame is used of files that have several, where no row says which."""
+    several = [file for file, found in facts.items() if found.frames > 1 and file in paths]
+    if not several:
+        return ()
+    first = several[0]
+    found = facts[first]
+    count = "1 file has" if len(several) == 1 else f"{len(several):,} files have"
+    return (
+        f"frames: {count} several; of {first}, frame {found.frame} of {found.frames} is used (counted from 0; "
+        f"{first}#0 names another)",
+    )
 
 
 def _facts(root: Path, file: str) -> DicomFacts | None:

@@ -1,7 +1,8 @@
 """Which column of a table is what: named by the caller, or found by what it holds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, Task
 from mirada.data.sources.tables import Table
 from mirada.data.sources.values import is_missing, name_and_unit
-from mirada.errors import DataError, nearest
+from mirada.errors import DataError
 
 SAMPLED = 200  # rows that decide which column holds the images
 SPLIT_HEADERS = frozenset(("partition", "set", "split", "subset"))
@@ -38,7 +39,7 @@ class Wanted:
 
 
 class Place(NamedTuple):
-    """A column of a table: its number, its name without unit, the unit, and the value that ``sex=M`` asks for."""
+    """A column of a table: its number, its name without unit, the unit, and the value that ``site=A`` asks for."""
 
     column: int
     name: str
@@ -48,13 +49,14 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Roles:
-    """Which columns are what."""
+    """Which columns are what; ``notes`` name those that look like splits and are not used."""
 
     image: Place
     targets: tuple[Place, ...]
     group: Place | None
     split: Place | None
     covariates: tuple[Place, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,23 +109,26 @@ class Files:
 def find_roles(table: Table, wanted: Wanted, files: Files) -> Roles:
     """Finds every column that is wanted, and infers those that are not named.
 
-    The image column is the first that names images; the split column one called so that holds nothing but names of
-    splits; the target the first free column after the image, or else before it.
+    The image column is the first that names images; the split column one called so that names a split anywhere; the
+    target the first free column after the image, or else before it, that is not called a split.
 
-    Raises ``DataError`` for a column that is not there or cannot be found.
+    Raises ``DataError`` for a column that is not there, cannot be found or is to be two things at once.
     """
     covariates = tuple(_covariate_place(table, name) for name in _one_or_several(table, wanted.covariates))
     group = find_column(table, wanted.group) if wanted.group else None
     targets = tuple(find_column(table, name) for name in _one_or_several(table, wanted.target))
     taken = {place.column for place in (*covariates, *targets, *((group,) if group else ()))}
     image = find_column(table, wanted.image) if wanted.image else _image_place(table, files, taken)
-    if image.column in {place.column for place in targets}:
-        raise DataError(f'{table.name}: the column "{image.name}" cannot be both the image and the target.')
     taken.add(image.column)
-    split = find_column(table, wanted.split) if wanted.split else _split_place(table, taken)
-    if split:
-        taken.add(split.column)
-    return Roles(image, targets or (_next_free(table, image, taken),), group, split, covariates)
+    called_split = () if wanted.split else _called_split(table, taken)
+    split = find_column(table, wanted.split) if wanted.split else _first_with_splits(table, called_split)
+    taken |= {place.column for place in (*called_split, *((split,) if split else ()))}
+    _require_apart(table, (
+        ("the image", image), *(("the target", place) for place in targets), ("the group", group), ("the split", split),
+        *(("a covariate", place) for place in covariates),
+    ))  # fmt: skip
+    notes = tuple(_unused(place, split) for place in called_split if place is not split)
+    return Roles(image, targets or (_next_free(table, image, taken),), group, split, covariates, notes)
 
 
 def find_column(table: Table, name: str) -> Place:
@@ -143,7 +148,22 @@ def find_column(table: Table, name: str) -> Place:
         if len(columns) == 1:
             own_name, own_unit = name_and_unit(table.columns[columns[0]])
             return Place(columns[0], own_name, unit or own_unit)
-    raise DataError(f'{table.name}: has no column "{name}". {nearest(name, table.columns)}')
+    by_base = {name_and_unit(column)[0].lower(): column for column in table.columns}
+    close = get_close_matches(base.lower(), by_base, n=1, cutoff=0.5)
+    hint = f'Did you mean "{by_base[close[0]]}"? ' if close else ""
+    raise DataError(f'{table.name}: has no column "{name}". {hint}Known: {", ".join(sorted(table.columns))}.')
+
+
+def _require_apart(table: Table, named: Iterable[tuple[str, Place | None]]) -> None:
+    """Raises ``DataError`` if the image or a target is something else as well, or a target is named twice."""
+    roles: dict[int, str] = {}
+    for role, place in ((role, place) for role, place in named if place):
+        column, before = table.columns[place.column], roles.get(place.column)
+        if before == role == "the target":
+            raise DataError(f'{table.name}: the column "{column}" is named twice among the targets.')
+        if before in ("the image", "the target"):
+            raise DataError(f'{table.name}: the column "{column}" cannot be both {before} and {role}.')
+        roles[place.column] = role
 
 
 def _one_or_several(table: Table, names: tuple[str, ...]) -> Iterator[str]:
@@ -163,29 +183,44 @@ def _covariate_place(table: Table, name: str) -> Place:
 
 
 def _image_place(table: Table, files: Files, taken: set[int]) -> Place:
-    """The first column of image files; or else of their names, which may lie one folder below or lack the extension."""
+    """The first column of image files; or else of their names, which may lie one folder below or lack the extension.
+
+    One that is ``taken`` comes last: it is found so that the caller can be told that it cannot be both.
+    """
 
     def named(cell: str) -> bool:
         return Path(cell).suffix.lower() in EXTENSIONS or files.exactly(cell) is not None
 
-    for is_image, share in ((named, 0.5), (lambda cell: files.find(cell) is not None, 0.9)):
-        for column in (column for column in range(len(table.columns)) if column not in taken):
-            cells = [cell for cell in table.cells(column)[:SAMPLED] if not is_missing(cell)]
-            if cells and sum(map(is_image, cells)) >= share * len(cells):
-                return Place(column, table.columns[column])
+    free = [column for column in range(len(table.columns)) if column not in taken]
+    for columns in (free, sorted(taken)):
+        for is_image, share in ((named, 0.5), (lambda cell: files.find(cell) is not None, 0.9)):
+            for column in columns:
+                cells = [cell for cell in table.cells(column)[:SAMPLED] if not is_missing(cell)]
+                if cells and sum(map(is_image, cells)) >= share * len(cells):
+                    return Place(column, table.columns[column])
     raise DataError(
         f"{table.name}: no column names image files. Name it with `image`, if the files are there: paths are relative "
         f"to {files.folder}. Columns: {', '.join(table.columns)}."
     )
 
 
-def _split_place(table: Table, taken: set[int]) -> Place | None:
-    for column, name in enumerate(table.columns):
-        if column not in taken and name.lower() in SPLIT_HEADERS:
-            values = {cell.lower() for cell in table.cells(column) if not is_missing(cell)}
-            if values and values <= SPLIT_NAMES.keys():
-                return Place(column, name)
-    return None
+def _called_split(table: Table, taken: set[int]) -> tuple[Place, ...]:
+    """The free columns that are called split, or the like."""
+    return tuple(
+        Place(column, name)
+        for column, name in enumerate(table.columns)
+        if column not in taken and name.lower() in SPLIT_HEADERS
+    )
+
+
+def _first_with_splits(table: Table, places: tuple[Place, ...]) -> Place | None:
+    """The first that names a split; a word in it that names none is then a slip, and is refused when it is read."""
+    return next((p for p in places if any(c.lower() in SPLIT_NAMES for c in table.cells(p.column))), None)
+
+
+def _unused(place: Place, split: Place | None) -> str:
+    why = f"since {split.name} is" if split else "which has no split words (train, val, test)"
+    return f"not used: {place.name}, {why}"
 
 
 def _next_free(table: Table, image: Place, taken: set[int]) -> Place:
@@ -193,6 +228,6 @@ def _next_free(table: Table, image: Place, taken: set[int]) -> Place:
     for column in (column for column in after if column not in taken):
         return Place(column, *name_and_unit(table.columns[column]))
     raise DataError(
-        f"{table.name}: has no column left for the target beside {', '.join(table.columns)}. Add one with a class or "
-        f"a number for each image."
+        f"{table.name}: has no column left for the target beside {', '.join(table.columns)}. Name the target, or add "
+        f"a column with a class or a number for each image."
     )

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mirada.data.covariates import BAR, TRUTH, indicated, two_words
 from mirada.data.index import Task
 from mirada.errors import DataError, nearest
 
 MISSING = frozenset(
     ("", "#n/a", "<na>", "n/a", "na", "nan", "null")
 )  # in small letters; "none" may be a class
-TRUTH = {"false": 0.0, "no": 0.0, "n": 0.0, "true": 1.0, "yes": 1.0, "y": 1.0}
 NUMERIC = 0.9  # the share of a column's values from which on the rest are taken for slips
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 CODE = re.compile(r"[+-]?0\d+", re.ASCII)  # 007: what counts does not begin with a zero
@@ -111,7 +111,7 @@ def covariate(name: str, cells: Sequence[str], *, decimal_comma: bool) -> tuple[
     """A column of numbers, or of two words as 0 and 1; what the covariate is to be called, and what its values mean.
 
     ``False`` and ``no`` are 0, ``True`` and ``yes`` 1. Of two other words, ``F`` and ``M`` in the column ``sex``, the
-    later in the alphabet is 1, and the covariate is called ``sex=M``, by which name it is found again in data that
+    later in the alphabet is 1, and the covariate is called ``sex=M|F``, by which name it is found again in data that
     has only one of the two.
 
     Raises ``DataError`` for a column of other texts.
@@ -122,9 +122,8 @@ def covariate(name: str, cells: Sequence[str], *, decimal_comma: bool) -> tuple[
         return _binary(name, cells, [TRUTH.get(cell.lower(), 0.0) for cell in cells]), name, meaning
     if is_numeric(cells, decimal_comma=decimal_comma):
         return numbers(name, cells, decimal_comma=decimal_comma), name, "numbers"
-    if len(found) == 2:
-        meaning = f"{found[0]} is 0, {found[1]} is 1"
-        return indicator(name, cells, found[1]), f"{name}={found[1]}", meaning
+    if len(found) == 2 and BAR not in "".join(found):
+        return indicator(name, cells, BAR.join(reversed(found)))
     shown = ", ".join(f'"{value}"' for value in found[:SHOWN])
     raise DataError(
         f"{name}: a covariate is a column of numbers or of two different words; found {len(found)} "
@@ -132,9 +131,17 @@ def covariate(name: str, cells: Sequence[str], *, decimal_comma: bool) -> tuple[
     )
 
 
-def indicator(name: str, cells: Sequence[str], value: str) -> Column:
-    """1 where a cell says ``value``, 0 where it says something else."""
-    return _binary(name, cells, [float(cell == value) for cell in cells])
+def indicator(name: str, cells: Sequence[str], value: str) -> tuple[Column, str, str]:
+    """The same for a value that is named: ``A``, or two words, ``M|F``, beside which there is no other."""
+    one, other = two_words(value)
+    meaning = f"{one} is 1, {f'{other} is' if other else 'all else'} 0"
+    column = _binary(name, cells, [indicated(cell, value) for cell in cells])
+    odd = {
+        row: f'{name} is "{cells[row]}", neither {one} nor {other}'
+        for row in np.flatnonzero(np.isnan(column.values)).tolist()
+        if row not in column.bad
+    }
+    return Column(column.values, {**column.bad, **odd}), f"{name}={value}", meaning
 
 
 def _binary(name: str, cells: Sequence[str], values: Sequence[float]) -> Column:
@@ -142,6 +149,15 @@ def _binary(name: str, cells: Sequence[str], values: Sequence[float]) -> Column:
     column = np.array(values)
     column[missing] = np.nan
     return Column(column, dict.fromkeys(missing, f"no {name}"))
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "patient"), counted(2000, "row")
+    ('1 patient', '2,000 rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def name_and_unit(header: str) -> tuple[str, str]:
