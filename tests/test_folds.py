@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
-from mirada import Folds, cross_validate, load_data, train
+from mirada import cross_validate, load_data, train
 from mirada.data.samples import write_shapes
 from mirada.data.samples.hands import write_ages
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.predictions import Predictions
+from mirada.folds import Folds
 from mirada.training import loop
 
 QUICK: dict[str, Any] = {

@@ -138,6 +138,15 @@ def test_nothing_left_to_predict(folder: Path, opened: Callable[[Card], Model]) 
         assert found.outputs.shape == (0, width) and len(found.failed) == 1
 
 
+def test_a_single_name_is_no_list(folder: Path, opened: Callable[[Card], Model]) -> None:
+    for images in (str(folder / "0.png"), folder / "0.png"):
+        for call in (opened(card()).predict, lambda images: list(opened(card()).explain(images))):
+            with pytest.raises(
+                InvalidArgument, match=r"^Expected a list of image files\. Got the .*/0\.png\""
+            ):
+                call(images)  # type: ignore[operator]
+
+
 def test_predicting_an_index(folder: Path, opened: Callable[[Card], Model]) -> None:
     index = an_index(folder, [*PNGS, "cut.png"], splits=np.array(["val", "test"] * 3))
     heard: list[dict[str, Any]] = []
@@ -169,6 +178,9 @@ def test_data_that_do_not_go_with_the_model(folder: Path, opened: Callable[[Card
     numbers = an_index(folder, PNGS, task="regression", classes=(), targets=np.arange(5.0), unit="years")
     with pytest.raises(DataError, match=r"data for regression; the model was trained for classification\.$"):
         opened(card()).predict(numbers)
+    of_a_table = replace(numbers, root=Path(), source=Path("ages.csv"))
+    with pytest.raises(DataError, match=r"^ages\.csv: data for regression; the model"):
+        opened(card()).predict(of_a_table)
     with pytest.raises(DataError, match=r": is in years; the model was trained in months\.$"):
         opened(NUMBER).predict(numbers)
     assert opened(NUMBER).predict(replace(numbers, unit="")).unit == "months"
@@ -379,6 +391,9 @@ def test_covariates_are_matched_by_name(folder: Path, knowing: Callable[[Card], 
     np.testing.assert_allclose(model.predict_cached(cache, ["test"]).predicted, found.predicted, rtol=1e-5)
     overridden = model.predict(index, known={"male": 0.5, "kg": 30})
     np.testing.assert_allclose(overridden.predicted, at_mean.predicted, rtol=1e-6)
+    assert overridden.covariate_names == ("kg", "other", "male")
+    assert overridden.covariates.tolist() == [[30.0, 7.0, 0.5]] * 3
+    assert at_mean.covariate_names == ("male", "kg") and at_mean.covariates.tolist() == [[0.5, 30.0]] * 3
 
 
 def test_explaining_with_covariates_is_exact(folder: Path, knowing: Callable[[Card], Model]) -> None:
@@ -431,6 +446,39 @@ def test_texts_are_told_by_their_value(folder: Path, knowing: Callable[[Card], M
         DataError, match=r"beside each image, and these come without sex\. .*--known sex=VALUE"
     ):
         model.predict(files)
+
+
+def test_of_two_words_a_third_is_refused(folder: Path, knowing: Callable[[Card], Model]) -> None:
+    model, files = knowing(replace(BESIDE, covariate_names=("sex=M|F", "kg"))), [folder / PNGS[0]]
+
+    def told(**known: Any) -> float:
+        return float(model.predict(files, known={"kg": 20, **known}).predicted[0])
+
+    assert told(sex="M") - told(sex="F") == pytest.approx(20 * 2 * 1.5, rel=1e-4)
+    assert told(**{"sex=M|F": 1}) == told(sex="M") and told(**{"sex=M|F": "0"}) == told(sex="F")
+    with pytest.raises(InvalidArgument, match=r'^The covariate "sex" is M or F\. Got "x"\.$'):
+        told(sex="x")
+    columns = {
+        "covariates": np.array([[20.0, 1.0], [20.0, 0.0], [20.0, 1.0]]),
+        "covariate_names": ("kg", "sex=M|F"),
+    }
+    of_index = model.predict(patients(folder, **columns)).predicted
+    assert of_index[0] == pytest.approx(told(sex="M"), rel=1e-6)
+    older = knowing(replace(BESIDE, covariate_names=("sex=M", "kg")))
+    np.testing.assert_array_equal(older.predict(patients(folder, **columns)).predicted, of_index)
+
+
+def test_what_was_0_or_1_in_training_may_be_said_in_words(
+    folder: Path, knowing: Callable[[Card], Model]
+) -> None:
+    model, files = knowing(BESIDE), [folder / PNGS[0]]
+    for words, number in ((("True", "yes", "Y", True), 1), (("false", "NO", False), 0)):
+        expected = model.predict(files, known={"male": number, "kg": 20}).predicted
+        for word in words:
+            found = model.predict(files, known={"male": word, "kg": 20}).predicted
+            np.testing.assert_array_equal(found, expected)
+    with pytest.raises(InvalidArgument, match=r'^The covariate "kg" is a number\. Got "yes"\.$'):
+        model.predict(files, known={"male": 1, "kg": "yes"})
 
 
 def test_a_model_of_images_alone_takes_none(folder: Path, opened: Callable[[Card], Model]) -> None:
@@ -512,6 +560,9 @@ def test_a_calibrated_model_of_numbers_has_intervals(folder: Path, opened: Calla
     better = model.calibrated(found)
     assert better.conformal == fit_conformal(found.values, found.outputs)
     assert better.conformal is not None and better.conformal.n == 19
+    told = better.predict([folder / name for name in PNGS])
+    assert told.half_widths.tolist() == [list(better.conformal.half_widths)] * 5
+    assert np.isnan(found.half_widths).all()
     save_model(folder / "m.safetensors", better.network, better.card)
     assert load_model(folder / "m.safetensors", device="cpu").conformal == better.conformal
     (folder / "m.safetensors").unlink()

@@ -1,14 +1,22 @@
-"""The README's Python runs as it stands, and its links and figures lead somewhere."""
+"""The README's Python runs as it stands, the guide's recipe and script work, and no link leads nowhere."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mirada.job import augmentation_of
+from mirada.training.recipe import read_settings, recipe_for
+
 ROOT = Path(__file__).parents[1]
+GUIDE = ROOT / "docs" / "guide"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -37,7 +45,37 @@ def test_the_examples_run(photos: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert (photos / "runs" / "photos-simplecnn" / "report.html").is_file()
 
 
-def test_what_it_points_to_is_there() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_points_to_is_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (ROOT / target).exists(), target
+            assert (page.parent / target).exists(), target
+
+
+def test_the_guides_recipe_is_one() -> None:
+    settings = read_settings(GUIDE / "bone-age.toml")
+    recipe = recipe_for(settings["model"]).with_settings(settings)
+    assert recipe.clahe == 2 and augmentation_of(recipe).fill == "black"
+
+
+def test_the_guides_baselines(tmp_path: Path) -> None:
+    """Ages that are linear in the brightness: least squares finds them, and the mean is off by what NumPy says."""
+    random = np.random.default_rng(0)
+    ages = random.integers(20, 200, 40)
+    rows, splits = ["filename,boneage,male"], ["path,split"]
+    for number, age in enumerate(ages):
+        Image.fromarray(np.full((40, 40), age, np.uint8)).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{age},{number % 2 == 0}")
+        splits.append(f"{number}.png,{'test' if number >= 30 else 'train'}")
+    (tmp_path / "ages.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "splits.csv").write_text("\n".join(splits) + "\n")
+    script = [sys.executable, str(GUIDE / "bone_age_baselines.py"), "ages.csv", "splits.csv"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    said = {
+        line[:14].strip(): float(line.split()[line.split().index("MAE") + 1])
+        for line in done.stdout.splitlines()
+    }
+    assert said["mean"] == pytest.approx(np.abs(ages[30:] - ages[:30].mean()).mean(), abs=0.06)
+    assert said["median"] == pytest.approx(np.abs(ages[30:] - np.median(ages[:30])).mean(), abs=0.06)
+    assert said["least squares"] < 0.1 and said["ridge"] < 5

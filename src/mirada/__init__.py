@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mirada.evaluation.predictions import Predictions as Predictions
     from mirada.explain.class_maps import ClassMaps as ClassMaps
     from mirada.explain.class_maps import class_maps as class_maps
-    from mirada.folds import Folds as Folds
     from mirada.folds import cross_validate as cross_validate
     from mirada.job import Run as Run
     from mirada.job import train as train
@@ -39,7 +38,6 @@ _HOMES = {
     "CheckpointError": "mirada.errors",
     "ClassMaps": "mirada.explain.class_maps",
     "DataError": "mirada.errors",
-    "Folds": "mirada.folds",
     "Index": "mirada.data.index",
     "InvalidArgument": "mirada.errors",
     "MiradaError": "mirada.errors",

@@ -24,7 +24,7 @@ from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
 from mirada.data.parallel import Watch
 from mirada.data.sources import load_data, require_images
-from mirada.data.splits import complete_splits, save_splits
+from mirada.data.splits import complete_splits, save_splits, splits_digest
 from mirada.errors import InvalidArgument, RecipeError, TrainingError, nearest
 from mirada.evaluation.calibration import scaled
 from mirada.evaluation.evaluate import Evaluation, evaluate
@@ -130,8 +130,8 @@ class _Job:
         self.watch = watch
         self.compute = choose(recipe.device, recipe.precision)
         self.augmentation = augmentation_of(recipe)
-        require_images(index)
         require_targets(index)
+        require_images(index)
         targets = max(1, len(index.target_names))
         self.num_classes = outputs_for(recipe, index.task, len(index.classes), targets)
         self.index, self.split_note = complete_splits(
@@ -213,6 +213,7 @@ class _Job:
                 "data": str(index.origin.resolve()),
                 "counts": index.counts(),
                 "excluded": len(index.excluded),
+                "splits": splits_digest(self.index),  # before decoding: what can be drawn again
                 "weights": _identity(self.weights),
                 "first_layer": asdict(self.first_layer) if self.first_layer else {},
             },

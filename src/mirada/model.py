@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from math import isclose
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from mirada.checkpoint import Card, load_network
 from mirada.compute import Compute, choose
 from mirada.data.batches import in_order, normalize, read
 from mirada.data.cache import Cache
+from mirada.data.covariates import BAR, stated_number, stated_word
 from mirada.data.decoding.arrays import decode_image, read_image, show_image
 from mirada.data.decoding.decode import DecodeError
 from mirada.data.decoding.preprocessing import Preprocessing
@@ -86,6 +88,10 @@ class Model:
         fields = self.card.conformal
         return Conformal(**{**fields, "half_widths": tuple(fields["half_widths"])}) if fields else None
 
+    @property
+    def _half_widths(self) -> tuple[float, ...]:
+        return self.conformal.half_widths if self.conformal else ()
+
     def predict(
         self,
         images: Sequence[File] | Index,
@@ -96,12 +102,14 @@ class Model:
         """Probabilities, or values, for image files or for every sample of an index.
 
         Classes, targets and covariates of an index are matched by name; ``known`` gives covariates that are the same
-        for all images, such as ``{"male": 1}`` or ``{"sex": "F"}``. Files that cannot be decoded are in
-        ``Predictions.failed`` with the reason. Raises ``DataError`` if the index has a class that the model does not
-        know, or if a covariate that it reads is not there, ``InvalidArgument`` for one that it does not read.
+        for all images, such as ``{"male": 1}`` or ``{"sex": "F"}``; they, too, are then in the predictions. Files that
+        cannot be decoded are in ``Predictions.failed`` with the reason. Raises ``DataError`` if the index has a class
+        that the model does not know, or if a covariate that it reads is not there, ``InvalidArgument`` for one that
+        it does not read, and for a single name in place of a list.
         """
-        index = _as_known_to(self.card, images) if isinstance(images, Index) else _index_of(images, self.card)
-        covariates = _covariates_of(self.card, index, known)
+        index = _as_known_to(self.card, images) if isinstance(images, Index) else unlabeled(images, self.card)
+        beside = _covariates_of(self.card, index, known)
+        index, covariates = _with_covariates(index, self.card, beside), self.card.scale_covariates(beside)
         failed: list[Excluded] = []
         kept: list[int] = []
         outputs: list[Tensor] = []
@@ -109,19 +117,25 @@ class Model:
             kept += rows
             outputs.append(self._infer(batch, None if covariates is None else covariates[rows]))
         raw = torch.cat(outputs) if outputs else torch.empty(0, self.card.num_classes)
-        found = Predictions.of(index.take(kept), self.card.read_outputs(raw).numpy(), failed=failed)
+        found = Predictions.of(
+            index.take(kept),
+            self.card.read_outputs(raw).numpy(),
+            half_widths=self._half_widths,
+            failed=failed,
+        )
         return found if isinstance(images, Index) else replace(found, splits=("",) * len(kept), targets=None)
 
     def predict_cached(self, cache: Cache, splits: Sequence[str]) -> Predictions:
         """The same for some splits of a cache, whose images are decoded already."""
         index = _as_known_to(self.card, cache.index)
         rows = np.concatenate([index.rows(split) for split in splits])
-        covariates = _covariates_of(self.card, index)
+        covariates = self.card.scale_covariates(_covariates_of(self.card, index))
         outputs = [
             self._infer(read(cache, part), None if covariates is None else covariates[part])
             for part in in_order(rows, BATCH)
         ]
-        return Predictions.of(index.take(rows), self.card.read_outputs(torch.cat(outputs)).numpy())
+        values = self.card.read_outputs(torch.cat(outputs)).numpy()
+        return Predictions.of(index.take(rows), values, half_widths=self._half_widths)
 
     def calibrated(self, predictions: Predictions) -> "Model":
         """The same model with what its predictions on validation images, by this model as it is, teach about it.
@@ -151,8 +165,8 @@ class Model:
         a covariate that is not there, and ``DecodeError``, with the file's name, for a file that cannot be decoded.
         """
         number = self._number_of(target)
-        index = images if isinstance(images, Index) else _index_of(images, self.card)
-        covariates = _covariates_of(self.card, index, known)
+        index = images if isinstance(images, Index) else unlabeled(images, self.card)
+        covariates = self.card.scale_covariates(_covariates_of(self.card, index, known))
         for rows in in_order(np.arange(len(index)), EXPLAINED_AT_ONCE):
             beside = None if covariates is None else covariates[rows].to(self.compute.device)
             network = given(self.network, beside)
@@ -247,9 +261,9 @@ def load_model(file: File, *, device: str = "auto") -> Model:
 def _as_known_to(card: Card, index: Index) -> Index:
     """The index with the model's classes or targets, in the model's order. Raises ``DataError`` for unknown ones."""
     if index.task != card.task:
-        raise DataError(f"{index.root}: data for {index.task}; the model was trained for {card.task}.")
+        raise DataError(f"{index.origin}: data for {index.task}; the model was trained for {card.task}.")
     if index.unit and card.unit and index.unit != card.unit:
-        raise DataError(f"{index.root}: is in {index.unit}; the model was trained in {card.unit}.")
+        raise DataError(f"{index.origin}: is in {index.unit}; the model was trained in {card.unit}.")
     index = replace(index, unit=card.unit)
     if card.task == "regression":
         return _with_targets_of(card, index)
@@ -258,7 +272,7 @@ def _as_known_to(card: Card, index: Index) -> Index:
     unknown = sorted(set(index.classes) - set(card.classes))
     if unknown:
         raise DataError(
-            f'{index.root}: has the class "{unknown[0]}", which the model does not know. '
+            f'{index.origin}: has the class "{unknown[0]}", which the model does not know. '
             f"{nearest(unknown[0], card.classes)}"
         )
     numbers = np.array([card.classes.index(name) for name in index.classes], dtype=np.int64)
@@ -275,28 +289,40 @@ def _with_targets_of(card: Card, index: Index) -> Index:
         if index.targets.shape[1] == 1:
             return replace(index, targets=index.targets[:, 0], target_names=())
         raise DataError(
-            f"{index.root}: has {index.targets.shape[1]} targets, and the model predicts one. Name it with `target`."
+            f"{index.origin}: has {index.targets.shape[1]} targets, and the model predicts one. Name it with `target`."
         )
     missing = [name for name in card.target_names if name not in index.target_names]
     if missing:
         raise DataError(
-            f'{index.root}: has no target "{missing[0]}", which the model predicts. '
+            f'{index.origin}: has no target "{missing[0]}", which the model predicts. '
             f"Name all of them with `target`: {', '.join(card.target_names)}."
         )
     columns = [index.target_names.index(name) for name in card.target_names]
     return replace(index, targets=index.targets[:, columns], target_names=card.target_names)
 
 
-def _covariates_of(card: Card, index: Index, known: Known | None = None) -> Tensor | None:
-    """What the network reads beside the images of an index, (N, K); None for a model that reads images alone."""
+def _with_covariates(index: Index, card: Card, values: NDArray[np.float64]) -> Index:
+    """The index with the covariates that the model was given, (N, K), beside those that it does not read."""
+    columns = dict(zip(index.covariate_names, index.covariates.T, strict=True))
+    columns |= dict(zip(card.covariate_names, values.T, strict=True))
+    covariates = np.column_stack([np.empty((len(index), 0)), *columns.values()])
+    return replace(index, covariates=covariates, covariate_names=tuple(columns))
+
+
+def _covariates_of(card: Card, index: Index, known: Known | None = None) -> NDArray[np.float64]:
+    """What the model reads beside the images of an index, (N, K), in the units of the data; K may be 0."""
     stated = dict(known or {})
     columns = dict(zip(index.covariate_names, index.covariates.T, strict=True))
-    for name in card.covariate_names:
+    columns = {
+        name.partition(BAR)[0]: values for name, values in columns.items()
+    } | columns  # sex=M is in sex=M|F
+    for number, name in enumerate(card.covariate_names):
         column, equals, value = name.partition("=")  # of a column of texts: 1 for this value
         if name in stated:
-            columns[name] = np.full(len(index), _number(name, stated.pop(name)))
+            known_of_all = stated_number(name, stated.pop(name), binary=_is_binary(card, number))
+            columns[name] = np.full(len(index), known_of_all)
         elif equals and column in stated:
-            columns[name] = np.full(len(index), float(str(stated.pop(column)) == value))
+            columns[name] = np.full(len(index), stated_word(column, str(stated.pop(column)), value))
     for name in stated:
         reads = nearest(name, card.covariate_names) if card.covariate_names else "It reads images alone."
         raise InvalidArgument(f'The model reads no covariate "{name}". {reads}')
@@ -306,30 +332,34 @@ def _covariates_of(card: Card, index: Index, known: Known | None = None) -> Tens
             f"The model reads {', '.join(card.covariate_names)} beside each image, and these come without "
             f"{missing[0]}. Say it of all images (--known {missing[0]}=VALUE), or use data that has it as a covariate."
         )
-    if not card.covariate_names:
-        return None
-    values = np.column_stack([columns[name] for name in card.covariate_names])
+    values = np.column_stack([np.empty((len(index), 0)), *(columns[name] for name in card.covariate_names)])
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(bad):
         raise DataError(
             f"{index.path(bad[0])}: a covariate that the model reads is no number there. Leave the image out."
         )
-    return card.scale_covariates(values)
+    return values
 
 
-def _number(name: str, value: float | str) -> float:
-    try:
-        return float(value)
-    except ValueError as error:
-        raise InvalidArgument(f'The covariate "{name}" is a number. Got "{value}".') from error
+def _is_binary(card: Card, number: int) -> bool:
+    """Whether a covariate was 0 or 1 in training: only then its variance is m (1 − m), for the mean m."""
+    mean, std = card.covariate_mean[number], card.covariate_std[number]
+    return isclose(std**2, mean * (1 - mean), rel_tol=1e-6)
 
 
 def _batch(images: list[Pixels]) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
-def _index_of(files: Sequence[File], card: Card) -> Index:
-    """Files of which nothing else is known; there must be as many targets as a model has, and they are none."""
+def unlabeled(files: Sequence[File], card: Card) -> Index:
+    """Image files of which nothing else is known; there are as many targets as a model has, and they are none.
+
+    Raises ``InvalidArgument`` for a single name in place of a list.
+    """
+    if isinstance(files, File):
+        raise InvalidArgument(
+            f'Expected a list of image files. Got the name of one, "{files}"; put it in [ ].'
+        )
     several = len(card.target_names)
     unknown = np.full((len(files), several) if several else len(files), -1 if card.classes else np.nan)
     return Index(

@@ -320,7 +320,7 @@ def test_a_table_from_training_to_maps(cli: Cli, xrays: Path) -> None:
     assert lines[:3] == [
         "image: file", "target: age, 24 numbers from 0 to 135 months → regression", "group: patient, 12 groups",
     ]  # fmt: skip
-    assert lines[3].startswith("covariate: male=M (") and lines[4].split() == [
+    assert lines[3].startswith("covariate: male=M|F (") and lines[4].split() == [
         "class",
         "train",
         "val",
@@ -330,7 +330,7 @@ def test_a_table_from_training_to_maps(cli: Cli, xrays: Path) -> None:
     model = "run/model.safetensors"
     code, out, err = cli("predict", model, "00.png", "01.png")
     assert (code, out) == (1, "") and err.startswith(
-        "Error: The model reads male=M beside each image, and these come "
+        "Error: The model reads male=M|F beside each image, and these come "
     )
     code, out, err = cli("predict", model, "00.png", "01.png", "--known", "male=M")
     assert (code, err) == (0, "") and out.splitlines()[1].startswith("00.png  ") and out.count(" months") == 2
@@ -340,7 +340,7 @@ def test_a_table_from_training_to_maps(cli: Cli, xrays: Path) -> None:
     assert code == 0 and "class activation map (exact), adds up to the output within" in out
     assert cli("explain", model, "00.png").code == 1
     wrong = {
-        "mal=1": 'The model reads no covariate "mal". Did you mean "male=M"? Known: male=M.',
+        "mal=1": 'The model reads no covariate "mal". Did you mean "male=M|F"? Known: male=M|F.',
         "male": "Invalid value for '--known': expected NAME=VALUE, such as male=1. Got \"male\".",
         "male=": "Invalid value for '--known': expected NAME=VALUE, such as male=1. Got \"male=\".",
     }

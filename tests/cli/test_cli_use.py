@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +47,30 @@ def number(tmp_path: Path, lenet: Path) -> Path:
     torch.manual_seed(0)
     save_model(tmp_path / "number.safetensors", card.build(), card)
     return tmp_path / "number.safetensors"
+
+
+@pytest.fixture
+def beside(tmp_path: Path, number: Path) -> Path:
+    """The file of a model of two numbers in units of their own, which reads two more beside the image."""
+    card = replace(
+        load_network(number)[1],
+        num_classes=2,
+        unit="",
+        target_names=("age (months)", "height (cm)"),
+        target_mean=(24.0, 100.0),
+        target_std=(10.0, 10.0),
+        covariate_names=("male", "kg"),
+        covariate_mean=(0.5, 16.0),
+        covariate_std=(0.5, 4.0),
+        conformal={"level": 0.9, "half_widths": [3.5, 7.25], "n": 40},
+    )
+    torch.manual_seed(0)
+    network = card.build()
+    with torch.no_grad():
+        joint = network.head.joint.weight  # type: ignore[union-attr]
+        joint[:, -2:] = torch.linspace(-1, 1, len(joint))[:, None]  # so that they matter
+    save_model(tmp_path / "beside.safetensors", network, card)
+    return tmp_path / "beside.safetensors"
 
 
 # --- evaluate ---------------------------------------------------------------------------------
@@ -96,8 +122,108 @@ def test_evaluate_after_the_folder_has_changed(cli: Cli, shapes: Path, tmp_path:
     assert cli("evaluate", "run/model.safetensors", "data").err == ""
     shutil.copy(tmp_path / "data" / "star" / "0002.png", tmp_path / "data" / "star" / "new.png")
     code, out, err = cli("evaluate", "run/model.safetensors", "data")
-    assert code == 0 and out.startswith("8 images (test)\n")
-    assert err == "Note: training saw 48 files here, now there are 49; other ones may be set aside.\n"
+    assert (code, err) == (1, "")
+    assert out.startswith("left out: star/new.png: splits.csv does not name it\n8 images (test)\n")
+    (tmp_path / "data" / "star" / "new.png").unlink()
+    gone = next(row["path"] for row in table(tmp_path / "run" / "splits.csv") if row["split"] == "test")
+    (tmp_path / "data" / gone).unlink()
+    code, out, err = cli("evaluate", "run/model.safetensors", "data")
+    assert code == 0 and out.startswith("7 images (test)\n")
+    assert err == "Note: training used 48 images here, of which 47 are left.\n"
+
+
+@pytest.fixture
+def patients(tmp_path: Path) -> Path:
+    """48 grey images, four of each patient, their age and height, and what else is known of them."""
+    rows = ["file,age (months),height (cm),male,kg,patient"]
+    for number in range(48):
+        Image.new("L", (20, 24), 5 * number).save(tmp_path / f"{number:02}.png")
+        rows.append(f"{number:02}.png,{number},{80 + number},{number % 2},{10 + number % 13},p{number // 4}")
+    (tmp_path / "ages.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "ages.csv"
+
+
+TRAINING = ("--model", "lenet5", "--epochs", "1", "--device", "cpu")
+
+
+def test_evaluate_tests_on_what_training_set_aside_whatever_is_not_repeated(
+    cli: Cli, patients: Path, tmp_path: Path
+) -> None:
+    """With patients training divides the images in another way, which the table alone does not tell."""
+    assert cli("train", patients, "--group", "patient", *TRAINING, "--output", "run").code == 0
+    saved = {row["path"]: row["split"] for row in table(tmp_path / "run" / "splits.csv")}
+    test = {path for path, split in saved.items() if split == "test"}
+    code, out, err = cli("evaluate", "run/model.safetensors", patients)
+    assert (code, err) == (0, "") and out.startswith(f"{len(test)} images (test)\n")
+    assert {row["path"] for row in table(tmp_path / "predictions.csv")} == test
+
+    (tmp_path / "run" / "model.safetensors").rename(tmp_path / "moved.safetensors")
+    code, out, err = cli("evaluate", "moved.safetensors", patients)
+    assert code == 0 and out.startswith("48 images (all splits)\n")
+    assert err.startswith("Note: these may include images that the model was trained on; give --split-column")
+    assert err.count("\n") == 1
+    for words in (("--group", "patient"), ("--split-column", "run/splits.csv")):  # then it can be known
+        code, out, err = cli("evaluate", "moved.safetensors", patients, *words, "--csv", "known.csv")
+        assert (code, err) == (0, "") and out.startswith(f"{len(test)} images (test)\n")
+        assert {row["path"] for row in table(tmp_path / "known.csv")} == test
+
+
+def test_evaluate_with_an_older_model_file(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path) -> None:
+    """Which does not say how its images were divided: they are divided again."""
+    network, card = load_network(lenet)
+    older = {key: value for key, value in card.provenance.items() if key != "splits"}
+    save_model(tmp_path / "older.safetensors", network, replace(card, provenance=older))
+    assert cli("evaluate", "older.safetensors", shapes).out.startswith("12 images (test)\n")
+    code, out, err = cli("evaluate", "older.safetensors", shapes, "--split", "val")
+    assert (code, err) == (0, "") and out.startswith("8 images (val)\n")
+    fewer = replace(card, provenance=older | {"excluded": 3})
+    save_model(tmp_path / "fewer.safetensors", network, fewer)
+    code, out, err = cli("evaluate", "fewer.safetensors", shapes)
+    assert code == 0 and out.startswith("12 images (test)\n")
+    assert err == "Note: training saw 63 files here, now there are 60; other ones may be set aside.\n"
+
+
+def test_evaluate_says_which_rows_it_leaves_out(
+    cli: Cli, number: Path, patients: Path, tmp_path: Path
+) -> None:
+    with patients.open("a") as stream:
+        stream.write("".join(f"absent-{row}.png,1,1,1,1,p\n" for row in range(12)))
+    code, out, err = cli("evaluate", number, patients)
+    lines = out.splitlines()
+    assert (code, err) == (1, "")
+    assert lines[0] == "left out: absent-0.png: row 50: there is no such file"
+    assert lines[10:12] == ["left out: 2 more, all named in predictions.csv", "48 images (all splits)"]
+    assert [row["path"] for row in table(tmp_path / "predictions.csv") if row["problem"]] == [
+        f"absent-{row}.png" for row in range(12)
+    ]
+
+
+@pytest.mark.slow
+def test_evaluate_leaves_its_table_even_if_nobody_reads_on(
+    number: Path, patients: Path, tmp_path: Path
+) -> None:
+    """As in ``mirada evaluate … | head -1``: the reader has gone before the first line."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "mirada", "evaluate", str(number), str(patients)]
+    done = subprocess.run(
+        command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, timeout=120, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(table(tmp_path / "predictions.csv")) == 48
+
+
+def test_evaluate_names_what_the_error_is_by(cli: Cli, beside: Path, patients: Path) -> None:
+    code, out, err = cli("evaluate", beside, patients, "--target", "age,height")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert "target: age (months)" in lines and "target: height (cm)" in lines
+    heads = [line.split("  ")[0] for line in lines if ": error by " in line]
+    what = ("range of the true value", "male", "kg")
+    assert heads == [f"{target}: error by {by}" for target in ("age (months)", "height (cm)") for by in what]
+    row = lines[next(place for place, line in enumerate(lines) if ": error by kg" in line) + 1]
+    assert row.startswith("under 13")
 
 
 def test_evaluate_other_classes(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path) -> None:
@@ -121,10 +247,23 @@ def test_evaluate_with_a_bad_file(cli: Cli, lenet: Path, shapes: Path, tmp_path:
     assert table(tmp_path / "predictions.csv")[-1]["problem"].startswith("not an image")
 
 
-def test_evaluate_what_cannot_be_evaluated(cli: Cli, number: Path, shapes: Path, lenet: Path) -> None:
+def test_evaluate_what_cannot_be_evaluated(
+    cli: Cli, number: Path, beside: Path, shapes: Path, tmp_path: Path
+) -> None:
     code, out, err = cli("evaluate", number, shapes)
     assert (code, out) == (1, "")
-    assert err == f"Error: {shapes}: data for classification; the model was trained for regression.\n"
+    assert err == f'Error: {shapes}: for regression every class must be a number, and one is "circle".\n'
+    (tmp_path / "a.png").touch()
+    (tmp_path / "t.csv").write_text("file,sex\na.png,F\na.png,M\n")
+    code, out, err = cli("evaluate", number, "t.csv")
+    assert (code, out) == (1, "") and err.startswith("Error: t.csv: the column sex holds no number.")
+    code, out, err = cli("evaluate", beside, shapes)
+    assert (code, out) == (1, "") and err == (
+        f"Error: {shapes}: the model reads male, kg beside each image, and there is no table here that says it; give "
+        f"one (.csv, .tsv) that has a row for each image.\n"
+    )
+    code, out, err = cli("evaluate", beside, shapes, "--target", "age")
+    assert (code, out) == (2, "") and err.endswith("`target` names a column, and there is no table here.\n")
 
 
 def test_a_folder_that_is_missing_is_said_first(cli: Cli, lenet: Path, shapes: Path) -> None:
@@ -196,6 +335,105 @@ def test_predict_a_number(cli: Cli, number: Path, shapes: Path) -> None:
     assert header.split() == ["file", "predicted"] and all(line.endswith(" months") for line in lines)
     (record, *_) = json.loads(cli("predict", number, shapes / "test" / "star", "--json", "-").out)
     assert f"{record['predicted']:.4g} months" in lines[0]
+
+
+def test_predict_with_what_is_known(cli: Cli, beside: Path, patients: Path, tmp_path: Path) -> None:
+    """It is in the tables, and so is the interval of each number; the units are in the header."""
+    known = ("--known", "male=1", "--known", "kg=12.3")
+    code, out, err = cli("predict", beside, "00.png", *known, "--csv", "p.csv", "--json", "p.json")
+    assert (code, err) == (0, "")
+    header, line = out.splitlines()
+    assert "age (months) (± for 90%)" in header and "height (cm) (± for 90%)" in header
+    assert " ± 3.5 " in line and line.endswith(" ± 7.25")
+    (row,) = table(tmp_path / "p.csv")
+    assert (row["half_width:age (months)"], row["half_width:height (cm)"]) == ("3.5", "7.25")
+    assert (row["c:male"], row["c:kg"]) == ("1.0", "12.3")
+    (record,) = json.loads((tmp_path / "p.json").read_text())
+    assert record["half_width:height (cm)"] == 7.25 and record["c:kg"] == 12.3
+    code, out, err = cli("predict", beside, "00.png", *known, "--known", "male=0")
+    assert (code, out) == (2, "")
+    assert err.endswith("'--known': \"male\" is given twice, as 1 and as 0. Say it once.\n")
+
+
+def test_predict_a_table(cli: Cli, beside: Path, patients: Path, tmp_path: Path) -> None:
+    """Row by row the same as with --known; of its targets, if it has any, nothing is read."""
+    rows = [line.split(",") for line in patients.read_text().splitlines()]
+    bare = [",".join((file, male, kg)) for file, _, _, male, kg, _ in rows]
+    (tmp_path / "bare.csv").write_text("\n".join([*bare[:4], "absent.png,1,1"]) + "\n")
+    code, out, err = cli("predict", beside, "bare.csv", "--csv", "p.csv")
+    assert (code, err) == (1, "")
+    assert out.splitlines()[-1].split("  ")[0] == "absent.png"
+    found = table(tmp_path / "p.csv")
+    assert [row["path"] for row in found] == ["00.png", "01.png", "02.png", "absent.png"]
+    assert found[-1]["problem"] == "row 5: there is no such file"
+    assert [(row["c:male"], row["c:kg"]) for row in found[:3]] == [
+        ("0.0", "10.0"), ("1.0", "11.0"), ("0.0", "12.0"),
+    ]  # fmt: skip
+    for row in found[:3]:
+        known = ("--known", f"male={row['c:male']}", "--known", f"kg={row['c:kg']}")
+        assert cli("predict", beside, row["path"], *known, "--csv", "one.csv").code == 0
+        (alone,) = table(tmp_path / "one.csv")
+        assert float(alone["predicted:age (months)"]) == pytest.approx(
+            float(row["predicted:age (months)"]), abs=1e-4
+        )
+    assert cli("predict", beside, patients, "--csv", "whole.csv").code == 0
+    whole = table(tmp_path / "whole.csv")
+    assert len(whole) == 48 and {row["target:age (months)"] for row in whole} == {""}
+    assert {row["split"] for row in whole} == {""}
+    heights = [[float(row["predicted:height (cm)"]) for row in rows[:3]] for rows in (whole, found)]
+    assert heights[0] == pytest.approx(heights[1]) and len(set(heights[0])) == 3
+
+
+def test_predict_a_table_that_does_not_say_all(
+    cli: Cli, beside: Path, lenet: Path, patients: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "some.csv").write_text("file,male\n00.png,0\n01.png,1\n")
+    code, out, err = cli("predict", beside, "some.csv")
+    assert (code, out) == (1, "")
+    assert "these come without kg. Say it of all images (--known kg=VALUE)" in err
+    assert cli("predict", beside, "some.csv", "--known", "kg=12", "--csv", "p.csv").code == 0
+    assert [row["c:kg"] for row in table(tmp_path / "p.csv")] == ["12.0", "12.0"]
+    code, out, err = cli("predict", beside, "some.csv", "00.png")
+    assert (code, out, err) == (2, "", "Error: some.csv: is a table of images. Name it alone.\n")
+    code, out, err = cli("predict", lenet, "some.csv")  # classes, and nothing beside the images
+    assert (code, err) == (0, "") and len(out.splitlines()) == 3
+    code, out, err = cli("explain", beside, "some.csv", "--known", "kg=12", "--class", "height (cm)")
+    assert (code, err) == (0, "") and len(out.splitlines()) == 2
+    assert all("age (months) " in line and "raises the height (cm)" in line for line in out.splitlines())
+
+
+def test_an_image_in_a_file_of_many(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path) -> None:
+    """By its address; without one, an example is given that is there."""
+    files = sorted((shapes / "test" / "star").iterdir())
+    pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    np.savez(tmp_path / "some.npz", y_test=np.arange(len(files)), x_test=pixels)
+    (tmp_path / "folder").mkdir()
+    idx = bytes((0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 32, 0, 0, 0, 32)) + pixels[:2, ..., 0].tobytes()
+    (tmp_path / "folder" / "train-images-idx3-ubyte").write_bytes(idx)
+    (tmp_path / "folder" / "a-labels-idx1-ubyte").write_bytes(bytes((0, 0, 8, 1, 0, 0, 0, 2, 0, 1)))
+    code, out, err = cli(
+        "predict", lenet, "some.npz#x_test-1", "folder/train-images-idx3-ubyte#1", "--json", "-"
+    )
+    assert (code, err) == (0, "")
+    alone = json.loads(cli("predict", lenet, files[1], "--json", "-").out)[0]
+    first, second = json.loads(out)
+    assert first["path"] == "some.npz#x_test-1" and second["path"] == "folder/train-images-idx3-ubyte#1"
+    assert first["predicted"] == alone["predicted"]
+    assert first["probability"] == pytest.approx(alone["probability"], abs=1e-6)
+    code, out, err = cli("explain", lenet, "some.npz#x_test-1")
+    assert (code, err) == (0, "") and out.startswith("maps/some-x_test-1-map.png: ")
+    for verb in ("predict", "explain"):
+        code, out, err = cli(verb, lenet, "some.npz")
+        assert (code, out) == (2, "")
+        assert err == "Error: some.npz: holds many images. Name one, such as some.npz#x_test-0\n"
+        code, out, err = cli(verb, lenet, "folder")
+        assert (code, out) == (2, "") and err.endswith(
+            "folder: holds files of many images each. Name one image, such as folder/train-images-idx3-ubyte#0\n"
+        )
+        code, out, err = cli(verb, lenet, "folder/a-labels-idx1-ubyte")
+        assert (code, out) == (2, "") and err.endswith("holds no images that can be read.\n")
+        code, out, err = cli(verb, lenet, "absent.npz#x_test-0")
+        assert (code, out) == (2, "") and "Path 'absent.npz#x_test-0' does not exist." in err
 
 
 @pytest.mark.slow

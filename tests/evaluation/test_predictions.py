@@ -48,6 +48,7 @@ BESIDE = {
     "covariates": np.array([[1.0, 0.1], [0, np.nan], [1, -3], [0, 2]]),
     "covariate_names": ("male", "weight"),
 }
+WIDTHS = np.array([[3.5], [3.5], [np.nan], [3.5]])
 
 
 def several(**changes):
@@ -65,6 +66,7 @@ def assert_same(found, expected):
     ):  # fmt: skip
         assert getattr(found, name) == getattr(expected, name)
     np.testing.assert_array_equal(found.covariates, expected.covariates)
+    np.testing.assert_array_equal(found.half_widths, expected.half_widths)
     np.testing.assert_array_equal(found.outputs, expected.outputs)
     if expected.targets is None:
         assert found.targets is None
@@ -148,15 +150,37 @@ def test_csv_of_classes_by_hand(tmp_path):
 
 
 def test_csv_of_values_by_hand(tmp_path):
-    measured(failed=(Excluded("x.png", "empty"),)).to_csv(tmp_path / "p.csv")
+    measured(failed=(Excluded("x.png", "empty"),), half_widths=WIDTHS).to_csv(tmp_path / "p.csv")
     assert (tmp_path / "p.csv").read_text().splitlines() == [
-        "path,split,target,predicted,error,problem",
-        "a.png,test,10.0,12.5,2.5,",
-        "b.png,val,,1.0,,",
-        "c.png,test,30.0,27.5,-2.5,",
-        "d.png,test,7.0,7.0,0.0,",
-        "x.png,,,,,empty",
+        "path,split,target,predicted,error,half_width,problem",
+        "a.png,test,10.0,12.5,2.5,3.5,",
+        "b.png,val,,1.0,,3.5,",
+        "c.png,test,30.0,27.5,-2.5,,",
+        "d.png,test,7.0,7.0,0.0,3.5,",
+        "x.png,,,,,,empty",
     ]
+
+
+def test_a_csv_from_before_there_were_half_widths_reads(tmp_path):
+    (tmp_path / "p.csv").write_text(
+        "path,split,target,predicted,error,c:male,problem\na.png,test,10,12,2,1,\n"
+    )
+    found = Predictions.from_csv(tmp_path / "p.csv")
+    assert found.outputs.tolist() == [[12.0]] and found.covariates.tolist() == [[1.0]]
+    assert found.half_widths.shape == (1, 1) and np.isnan(found.half_widths).all()
+    old = [f"{name}:{target}" for target in ("a", "b") for name in ("target", "predicted", "error")]
+    (tmp_path / "p.csv").write_text(f"path,split,{','.join(old)},problem\na.png,test,1,2,1,3,5,2,\n")
+    found = Predictions.from_csv(tmp_path / "p.csv")
+    assert found.values.tolist() == [[1.0, 3.0]] and found.outputs.tolist() == [[2.0, 5.0]]
+    assert np.isnan(found.half_widths).all()
+
+
+def test_half_widths_go_with_their_rows():
+    table = measured(half_widths=WIDTHS)
+    np.testing.assert_array_equal(table.take([2, 0]).half_widths, [[np.nan], [3.5]])
+    joined = Predictions.joined([table, measured()])
+    np.testing.assert_array_equal(joined.half_widths, np.concatenate([WIDTHS, np.full((4, 1), np.nan)]))
+    assert classified().half_widths.shape == (5, 0)
 
 
 def test_json_has_the_columns_of_the_csv_and_no_nan():
@@ -183,6 +207,9 @@ def test_json_has_the_columns_of_the_csv_and_no_nan():
         measured(targets=None),
         measured().take([]),
         measured(**BESIDE),
+        measured(half_widths=WIDTHS),
+        measured(half_widths=WIDTHS, **BESIDE).take([]),
+        several(half_widths=np.tile([1.5, 0.25], (4, 1))),
         several(),
         several(targets=None),
         several().take([]),
@@ -345,12 +372,12 @@ def test_several_values():
 
 
 def test_csv_of_several_values_by_hand(tmp_path):
-    several().take([0, 3]).to_csv(tmp_path / "p.csv")
+    several(half_widths=np.tile([1.5, 0.25], (4, 1))).take([0, 3]).to_csv(tmp_path / "p.csv")
     assert (tmp_path / "p.csv").read_text().splitlines() == [
-        "path,split,target:width,predicted:width,error:width,target:height,predicted:height,error:height,"
-        "group,c:male,c:weight,problem",
-        "a.png,test,10.0,12.5,2.5,1.0,1.5,0.5,a1,1.0,0.1,",
-        "d.png,test,,7.0,,,7.0,,c3,0.0,2.0,",
+        "path,split,target:width,predicted:width,error:width,half_width:width,target:height,predicted:height,"
+        "error:height,half_width:height,group,c:male,c:weight,problem",
+        "a.png,test,10.0,12.5,2.5,1.5,1.0,1.5,0.5,0.25,a1,1.0,0.1,",
+        "d.png,test,,7.0,,1.5,,7.0,,0.25,c3,0.0,2.0,",
     ]
 
 
@@ -366,7 +393,8 @@ def test_of_an_index_takes_all_that_is_known_and_hides_who_a_patient_is(tmp_path
         covariates=np.array([[1.0], [1], [0]]),
         covariate_names=("male",),
     )
-    table = Predictions.of(index, np.array([[1.5], [2.5], [3.5]]))
+    table = Predictions.of(index, np.array([[1.5], [2.5], [3.5]]), half_widths=(0.5,))
+    assert table.half_widths.tolist() == [[0.5]] * 3
     assert table.groups[0] == table.groups[1] != table.groups[2]
     table.to_csv(tmp_path / "p.csv")
     text = (tmp_path / "p.csv").read_text()
@@ -379,8 +407,9 @@ def test_of_an_index_takes_all_that_is_known_and_hides_who_a_patient_is(tmp_path
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"groups": ("a",)}, r"need no groups or 4, and covariates \(4, 2\). Got 1 groups and"),
-        ({"covariates": np.ones((4, 1))}, r"covariates \(4, 2\). Got 4 groups and covariates \(4, 1\)"),
+        ({"groups": ("a",)}, r"need no groups or 4, covariates \(4, 2\) and half widths \(4, 2\). Got 1 g"),
+        ({"covariates": np.ones((4, 1))}, r"covariates \(4, 2\) .* Got 4 groups, covariates \(4, 1\)"),
+        ({"half_widths": np.ones((4, 1))}, r"half widths \(4, 2\)\. .* and half widths \(4, 1\)\.$"),
         ({"covariate_names": ("male", "male")}, r"Every covariate needs a name of its own"),
         ({"target_names": ("", "b")}, r"Every target needs a name of its own"),
         ({"targets": np.ones(4)}, r"targets \(4, 2\) and outputs \(4, 2\). Got 4 splits, targets \(4,\)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +12,14 @@ import click
 from mirada.cli.console import Progress, figure, metric_lines, table
 from mirada.cli.data_options import Columns, data_options
 from mirada.cli.files import in_a_folder, unused
-from mirada.errors import DataError
+from mirada.errors import DataError, InvalidArgument
 
 if TYPE_CHECKING:
     from mirada.checkpoint import Card
-    from mirada.data.index import Index
+    from mirada.data.index import Excluded, Index
     from mirada.evaluation.evaluate import Evaluation
 
+LISTED = 10  # files that are left out; all of them are in the CSV file
 MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
 
 
@@ -48,17 +50,18 @@ def command(
     agreement, and the error by range of the target and by what else is known of the images.
 
     Classes are matched by name. In the data set that the model was trained on, the test images are those that
-    were set aside then.
+    were set aside then, as splits.csv beside the model says. The exit code is 1 if an image had to be left out.
     """
     from mirada.evaluation.evaluate import evaluate
     from mirada.model import load_model
 
     loaded = load_model(model, device=device)
     card = loaded.card
-    asked = replace(columns, covariates=columns.covariates or card.covariate_names)
-    index, note = _with_training_splits(asked.load(data, classes=card.classes or None), card)
-    if note:
-        click.echo(note, err=True)
+    index = _load(columns, data, card)
+    if not columns.split:
+        index, note = _with_training_splits(index, card, Path(model).resolve().with_name("splits.csv"))
+        if note:
+            click.echo(note, err=True)
     held_out = (name for name in ("test", "val") if len(index.rows(name)))
     chosen = part or next(held_out, "all")
     if chosen != "all":
@@ -67,10 +70,12 @@ def command(
         raise DataError(f"{data}: there are no images in the split {chosen}.")
     with Progress() as progress:
         predictions = loaded.predict(index, watch=progress.watch)
+    predictions = replace(predictions, failed=(*index.excluded, *predictions.failed))
     learnt = loaded.conformal if chosen == "test" else None  # on the validation images, to hold on others
     result = evaluate(predictions, temperature=card.temperature, conformal=learnt)
-    for file in predictions.failed:
-        click.echo(f"left out: {file.path}: {file.reason}")
+    target = Path(csv_file) if csv_file else unused(Path("predictions.csv"))
+    predictions.to_csv(target)  # first: whoever reads what is printed may not want all of it
+    _left_out(predictions.failed, target)
     missing = [score.name for score in result.per_class if score.n == 0]
     if missing:
         click.echo(f"without images here: {', '.join(missing)}")
@@ -79,29 +84,76 @@ def command(
     _parts(result, card.unit)
     _calibration(result)
     _classes(result)
-    target = Path(csv_file) if csv_file else unused(Path("predictions.csv"))
-    predictions.to_csv(target)
     click.echo(f"\nevery prediction: {target}")
     return 1 if predictions.failed else 0
 
 
-def _with_training_splits(index: Index, card: Card) -> tuple[Index, str]:
-    """Sets aside what training set aside, if this is the folder that it saw; and a note if that has changed."""
-    from mirada.data.splits import complete_splits
+def _load(columns: Columns, data: str, card: Card) -> Index:
+    """The data, read as the model needs it where nothing else is asked for."""
+    numeric = "regression" if card.task == "regression" else None
+    asked = replace(
+        columns, covariates=columns.covariates or card.covariate_names, task=columns.task or numeric
+    )
+    try:
+        return asked.load(data, classes=card.classes or None)
+    except InvalidArgument as error:
+        named = (columns.target, columns.image, columns.group, *columns.covariates)
+        if any(named) or not card.covariate_names:
+            raise
+        raise DataError(
+            f"{data}: the model reads {', '.join(card.covariate_names)} beside each image, and there is no table here "
+            f"that says it; give one (.csv, .tsv) that has a row for each image."
+        ) from error
 
-    if card.provenance.get("data") != str(index.origin.resolve()) or not len(index.rows("train")):
+
+def _with_training_splits(index: Index, card: Card, saved: Path) -> tuple[Index, str]:
+    """The splits of training, which ``saved`` them, if these are its data; and a note if something has changed."""
+    from mirada.data.splits import read_splits
+
+    if card.provenance.get("data") != str(index.origin.resolve()):
         return index, ""
+    if not saved.is_file():
+        return _drawn_again(index, card)
+    index = read_splits(saved, index, missing_ok=True)
+    before = _number_trained_with(card)
+    if len(index) >= before:
+        return index, ""
+    return index, f"Note: training used {before:,} images here, of which {len(index):,} are left."
+
+
+def _drawn_again(index: Index, card: Card) -> tuple[Index, str]:
+    """Sets aside what training set aside, if that can be known without its ``splits.csv``."""
+    from mirada.data.splits import complete_splits, splits_digest
+
     settings = {name: card.recipe[name] for name in ("val_fraction", "test_fraction", "seed")}
-    before = sum(sum(counts.values()) for counts in card.provenance["counts"].values())
-    before += card.provenance["excluded"]
-    now = len(index) + len(index.excluded)
     completed, _ = complete_splits(index, **settings)
+    if digest := card.provenance.get("splits"):
+        if splits_digest(completed) == digest:
+            return completed, ""
+        return index, (
+            "Note: these may include images that the model was trained on; give --split-column splits.csv of its run. "
+            "What training set aside cannot be told without it: the columns or the files were others then."
+        )
+    before = _number_trained_with(card) + card.provenance["excluded"]
+    now = len(index) + len(index.excluded)
     if now == before or completed is index:
         return completed, ""
     return (
         completed,
         f"Note: training saw {before:,} files here, now there are {now:,}; other ones may be set aside.",
     )
+
+
+def _number_trained_with(card: Card) -> int:
+    """Images of all splits."""
+    return sum(sum(counts.values()) for counts in card.provenance["counts"].values())
+
+
+def _left_out(files: Sequence[Excluded], table: Path) -> None:
+    for file in files[:LISTED]:
+        click.echo(f"left out: {file.path}: {file.reason}")
+    if len(files) > LISTED:
+        click.echo(f"left out: {len(files) - LISTED:,} more, all named in {table}")
 
 
 def _metrics(result: Evaluation) -> None:
@@ -113,19 +165,21 @@ def _metrics(result: Evaluation) -> None:
 
 
 def _parts(result: Evaluation, unit: str) -> None:
-    """The error by range and covariate, and how often the intervals held."""
-    if result.parts:
-        several = len({part.target for part in result.parts}) > 1
+    """The error by range of the target and by each covariate, and how often the intervals held."""
+    for target, covariate in dict.fromkeys((part.target, part.covariate) for part in result.parts):
         rows = [
             [
-                f"{part.target}: {part.name}" if several else part.name,
+                part.name,
                 f"{part.n:,}",
                 figure("mae", part.mae, unit),
                 "" if part.low is None else f"{figure('mae', part.low)} … {figure('mae', part.high)}",
             ]
             for part in result.parts
+            if (part.target, part.covariate) == (target, covariate)
         ]
-        click.echo("\n" + table(["mean absolute error in", "images", "value", "interval"], rows))
+        title = f"error by {covariate.partition('=')[0] or 'range of the true value'}"
+        header = [f"{target}: {title}" if target else title, "images", "mean absolute error", "interval"]
+        click.echo("\n" + table(header, rows))
     for held in result.coverage:
         who = f"{held.target} " if held.target else "value "
         span = "" if held.low is None or held.high is None else f" ({held.low:.1%} … {held.high:.1%})"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import Progress
-from mirada.cli.files import image_files, unused
+from mirada.cli.files import image_files, samples, there, unused
 from mirada.cli.known import known_option
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
-@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True))
+@click.argument("images", nargs=-1, required=True, callback=there)
 @click.option(
     "--output",
     default="maps",
@@ -35,28 +35,31 @@ if TYPE_CHECKING:
 def command(
     model: str, images: tuple[str, ...], output: str, target: str | None, known: dict[str, str], device: str
 ) -> int:
-    """Show where a model looks in images (files or folders).
+    """Show where a model looks in images: files, folders, or a table (CSV, TSV).
 
     Writes each photo at its own size with a map over it: red speaks for the class, blue against it. Existing
-    files are not overwritten.
+    files are not overwritten. What the model is to know beside the images is read from the table, or given by --known.
     """
     files = image_files(images)
-    if not files:
-        raise click.UsageError(f"No image files in {', '.join(images)}.")
     from mirada.data.decoding.decode import DecodeError
-    from mirada.model import load_model
+    from mirada.data.index import Index
+    from mirada.model import load_model, unlabeled
 
     loaded = load_model(model, device=device)
-    failed = 0
+    shown = samples(files, loaded.card, known)
+    index = shown if isinstance(shown, Index) else unlabeled(shown, loaded.card)
+    failed = len(index.excluded)
     with Progress() as progress:
-        for number, file in enumerate(files, start=1):
+        for item in index.excluded:
+            progress.line(f"left out: {item.path}: {item.reason}")
+        for row in range(len(index)):
             try:
-                (seen,) = loaded.explain([file], target=target, known=known)
+                (seen,) = loaded.explain(index.take([row]), target=target, known=known)
                 progress.line(_save(seen, Path(output)))
             except DecodeError as error:
                 failed += 1
                 progress.line(f"left out: {error}")
-            progress.watch({"event": "progress", "what": "explaining", "done": number, "total": len(files)})
+            progress.watch({"event": "progress", "what": "explaining", "done": row + 1, "total": len(index)})
     return 1 if failed else 0
 
 
@@ -64,8 +67,12 @@ def _save(seen: Explained, folder: Path) -> str:
     """Writes the picture; returns what is said about it."""
     from PIL import Image
 
+    from mirada.data.decoding.arrays import container
+
     folder.mkdir(parents=True, exist_ok=True)
-    picture = unused(folder / f"{seen.path.stem}-map.png")
+    file = container(seen.path)
+    within = seen.path.name.removeprefix(file.name).replace("#", "-")  # of an address the frame, or the row
+    picture = unused(folder / f"{file.stem}{within}-map.png")
     Image.fromarray(seen.picture()).save(picture)
     receipt = "" if seen.receipt is None else f", adds up to the output within {max(seen.receipt, 1e-9):.0e}"
     note = f"; {seen.note}" if seen.note else ""

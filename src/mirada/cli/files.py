@@ -1,26 +1,136 @@
-"""Image files named on the command line, and output files that overwrite nothing."""
+"""Images named on the command line, one by one or in a table, and output files that overwrite nothing."""
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from mirada.errors import DataError, MiradaError
+
+if TYPE_CHECKING:
+    from mirada.checkpoint import Card
+    from mirada.data.index import Index
+    from mirada.data.sources.tables import Table
+
+NOTHING = ""  # the name of a column that no table has
+
+
+def there(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """An argument's callback: each name is a file, a folder, or the address of an image in a file."""
+    from mirada.data.decoding.arrays import container
+
+    for name in names:
+        if not Path(name).exists() and not container(Path(name)).is_file():
+            raise click.BadParameter(f"Path '{name}' does not exist.")
+    return names
+
 
 def image_files(names: Sequence[str]) -> list[str]:
-    """The files named, and those with an image's extension in the folders named, sorted."""
-    return [file for name in names for file in _expand(Path(name))]
+    """The images named, and those with an image's extension in the folders named, sorted; a table stays as it is.
+
+    Raises ``UsageError`` if there are none, for a file of arrays where an address is meant, and for a table among
+    others.
+    """
+    tables = [name for name in names if _is_table(name)]
+    if tables and len(names) > 1:
+        raise click.UsageError(f"{tables[0]}: is a table of images. Name it alone.")
+    files = [file for name in names for file in _expand(Path(name))]
+    if not files:
+        raise click.UsageError(f"No image files in {', '.join(names)}.")
+    return files
+
+
+def _is_table(name: str) -> bool:
+    from mirada.data.sources.tables import TABLES
+
+    return Path(name).suffix.lower() in TABLES and Path(name).is_file()
 
 
 def _expand(path: Path) -> Iterator[str]:
+    from mirada.data.decoding.arrays import is_idx, is_npz
     from mirada.data.decoding.decode import EXTENSIONS
 
     if not path.is_dir():
+        if path.is_file() and (is_npz(path) or is_idx(path)):
+            raise click.UsageError(f"{path}: holds many images. Name one, such as {_an_address([path])}")
         yield str(path)
         return
-    for file in sorted(path.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        if file.suffix.lower() in EXTENSIONS and not hidden:
-            yield str(file)
+    files = [
+        file
+        for file in sorted(path.rglob("*"))
+        if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    ]
+    images = [file for file in files if file.suffix.lower() in EXTENSIONS]
+    arrays = [file for file in files if (is_npz(file) or is_idx(file)) and file.is_file()]
+    if arrays and not images:
+        raise click.UsageError(
+            f"{path}: holds files of many images each. Name one image, such as {_an_address(arrays)}"
+        )
+    yield from map(str, images)
+
+
+def _an_address(files: Sequence[Path]) -> str:
+    """That of the first image in these files of arrays. Raises ``UsageError`` if there is none."""
+    from mirada.data.decoding.arrays import images_of, is_npz, npz_names
+
+    for file in files:
+        with suppress(MiradaError):  # a damaged file
+            for array in npz_names(file) if is_npz(file) else [""]:
+                with suppress(MiradaError):  # labels
+                    if len(images_of(file, array)):
+                        return f"{file}#{array}-0" if array else f"{file}#0"
+    raise click.UsageError(f"{files[0]}: holds no images that can be read.")
+
+
+def samples(files: Sequence[str], card: Card, known: Mapping[str, str]) -> Sequence[str] | Index:
+    """The files; for a table the images that it names, with what it says of what the model reads beside them.
+
+    The table needs no target. Rows that cannot be used are in ``excluded``. Raises as ``mirada.load_data``.
+    """
+    if not _is_table(files[0]):
+        return files
+    from mirada.data.sources.columns import index_of
+    from mirada.data.sources.roles import Wanted
+    from mirada.data.sources.tables import Row, read_table
+    from mirada.model import unlabeled
+
+    file = Path(files[0])
+    table = read_table(file)
+    filled = tuple(Row(row.number, (*row.cells, "0")) for row in table.rows)
+    table = replace(
+        table, columns=(*table.columns, NOTHING), rows=filled
+    )  # an index wants a target: this is none
+    beside = tuple(name for name in card.covariate_names if _is_to_be_read(name, table, known))
+    wanted = Wanted(target=(NOTHING,), covariates=beside, task="regression")
+    found = index_of(table, wanted, file.parent, None)
+    return replace(
+        unlabeled(found.paths, card),
+        root=found.root,
+        source=file,
+        covariates=found.covariates,
+        covariate_names=found.covariate_names,
+        excluded=found.excluded,
+    )
+
+
+def _is_to_be_read(covariate: str, table: Table, known: Mapping[str, str]) -> bool:
+    """Whether the table has its column and it is not known already; what is neither there nor known, the model says."""
+    from mirada.data.sources.roles import find_column
+
+    column = (
+        covariate if covariate in table.columns else covariate.partition("=")[0]
+    )  # sex=M: of the column sex
+    if covariate in known or column in known:
+        return False
+    try:
+        return bool(find_column(table, column))
+    except DataError:
+        return False
 
 
 def in_a_folder(context: click.Context, parameter: click.Parameter, file: str | None) -> str | None:

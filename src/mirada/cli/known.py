@@ -7,11 +7,17 @@ import click
 
 def _pairs(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     """``male=1`` → ``{"male": "1"}``."""
-    pairs = [text.partition("=") for text in texts]
-    for text, (name, _, value) in zip(texts, pairs, strict=True):
-        if not name.strip() or not value.strip():
+    known: dict[str, str] = {}
+    for text in texts:
+        name, _, value = (part.strip() for part in text.partition("="))
+        if not name or not value:
             raise click.BadParameter(f'expected NAME=VALUE, such as male=1. Got "{text}".')
-    return {name.strip(): value.strip() for name, _, value in pairs}
+        if name in known:
+            raise click.BadParameter(
+                f'"{name}" is given twice, as {known[name]} and as {value}. Say it once.'
+            )
+        known[name] = value
+    return known
 
 
 def known_option(command: Callable[..., int]) -> Callable[..., int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mirada.cli.console import Progress, table
-from mirada.cli.files import image_files, in_a_folder
+from mirada.cli.files import image_files, in_a_folder, samples, there
 from mirada.cli.known import known_option
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
-@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True))
+@click.argument("images", nargs=-1, required=True, callback=there)
 @click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Classes to show.")
 @click.option(
     "--csv",
@@ -46,18 +47,23 @@ def command(
     known: dict[str, str],
     device: str,
 ) -> int:
-    """Say what a model sees in images (files or folders).
+    """Say what a model sees in images: files, folders, or a table (CSV, TSV).
 
-    A file that cannot be read gets a row that says so, and the exit code is then 1.
+    Of a table the model reads what it is to know beside each image; --known says it of all. scan.dcm#2 is a frame,
+    and mnist.npz#x_test-7 an image, of a file that holds many. A file that cannot be read gets a row that says so,
+    and the exit code is then 1.
     """
     files = image_files(images)
-    if not files:
-        raise click.UsageError(f"No image files in {', '.join(images)}.")
+    from mirada.data.index import Index
     from mirada.model import load_model
 
+    loaded = load_model(model, device=device)
+    shown = samples(files, loaded.card, known)
     with Progress() as progress:
-        loaded = load_model(model, device=device)
-        predictions = loaded.predict(files, known=known, watch=progress.watch)
+        predictions = loaded.predict(shown, known=known, watch=progress.watch)
+    if isinstance(shown, Index):
+        failed = (*shown.excluded, *predictions.failed)
+        predictions = replace(predictions, splits=("",) * len(predictions), targets=None, failed=failed)
     if csv_file:
         predictions.to_csv(csv_file)
     text = json.dumps(predictions.to_json(), indent=1, ensure_ascii=False)

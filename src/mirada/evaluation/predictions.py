@@ -25,8 +25,9 @@ class Predictions:
     marks a row without target, None a table without any. ``splits`` says ``train``, ``val``, ``test`` or nothing
     per row. ``groups`` (none, or one per row, empty for a row of its own) marks rows that belong together, such as
     images of one patient. ``covariates`` (N, K) are the numbers of K ``covariate_names`` known beside
-    the image. ``failed`` are the files that could not be read; they have no row. Outputs are kept as float64,
-    targets as int64 or float64.
+    the image. ``half_widths`` (N, T) are those of the intervals value ± half width, NaN where there is none.
+    ``failed`` are the files that could not be read; they have no row. Outputs are kept as float64, targets as int64
+    or float64.
 
     Raises ``DataError`` for columns that do not fit each other, names that are empty or occur twice,
     outputs that are not finite or no probabilities, and targets that are no class number or infinite.
@@ -43,11 +44,14 @@ class Predictions:
     groups: tuple[str, ...] = ()
     covariates: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     covariate_names: tuple[str, ...] = ()
+    half_widths: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     failed: tuple[Excluded, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.covariate_names:
             object.__setattr__(self, "covariates", np.empty((len(self.paths), 0)))
+        if not self.half_widths.size:
+            object.__setattr__(self, "half_widths", np.full((len(self.paths), self._targets), np.nan))
         _check_columns(self)
         object.__setattr__(self, "outputs", self.outputs.astype(np.float64))
         _check_outputs(self)
@@ -57,10 +61,18 @@ class Predictions:
             object.__setattr__(self, "targets", self.targets.astype(kind))
 
     @classmethod
-    def of(cls, index: Index, outputs: NDArray[np.float64], *, failed: Sequence[Excluded] = ()) -> Self:
+    def of(
+        cls,
+        index: Index,
+        outputs: NDArray[np.float64],
+        *,
+        half_widths: Sequence[float] = (),
+        failed: Sequence[Excluded] = (),
+    ) -> Self:
         """What a network says (N, K) about every sample of an index, with all that the index knows beside.
 
-        Groups, whose names may tell who a patient is, are kept as the codes that stand in ``splits.csv``.
+        ``half_widths``, one per target, are the same for all samples. Groups, whose names may tell who a patient is,
+        are kept as the codes that stand in ``splits.csv``.
         """
         return cls(
             task=index.task,
@@ -74,11 +86,17 @@ class Predictions:
             groups=tuple(map(group_code, index.groups)),
             covariates=index.covariates,
             covariate_names=index.covariate_names,
+            half_widths=np.tile(half_widths, (len(index), 1)),
             failed=tuple(failed),
         )
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def _targets(self) -> int:
+        """The number of numbers that are predicted; 0 for classes."""
+        return max(1, len(self.target_names)) if self.task == "regression" else 0
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -179,6 +197,7 @@ class Predictions:
             targets=None if self.targets is None else self.targets[chosen],
             groups=tuple(self.groups[row] for row in chosen) if self.groups else (),
             covariates=self.covariates[chosen],
+            half_widths=self.half_widths[chosen],
         )
 
     @classmethod
@@ -194,6 +213,7 @@ class Predictions:
             targets=np.concatenate(known) if known else None,
             groups=tuple(chain.from_iterable(table.groups for table in tables)),
             covariates=np.concatenate([table.covariates for table in tables]),
+            half_widths=np.concatenate([table.half_widths for table in tables]),
             failed=tuple(dict.fromkeys(chain.from_iterable(table.failed for table in tables))),
         )
 
@@ -219,7 +239,8 @@ class Predictions:
         """Write the table of ``to_json`` as CSV (UTF-8, RFC 4180), whole or not at all.
 
         Numbers are written so that they read back to the same bits; ``correct`` is 1 or 0; what is unknown is
-        empty. Several targets have a column ``target:<name>`` each, covariates ``c:<name>``, groups ``group``.
+        empty. ``half_width`` is that of the interval around a number. Several targets have columns of their own,
+        ``target:<name>`` and so on; covariates are in ``c:<name>``, groups in ``group``.
         """
         write_csv(Path(path), self)
 
@@ -249,7 +270,7 @@ def _check_columns(table: Predictions) -> None:
     _check_names("class", table.classes)
     _check_names("target", table.target_names)
     _check_names("covariate", table.covariate_names)
-    width = len(table.classes) if table.task == "classification" else max(1, len(table.target_names))
+    width = len(table.classes) or table._targets
     expected = (n, width) if table.task == "regression" and width > 1 else (n,)
     targets = expected if table.targets is None else table.targets.shape
     if len(table.splits) != n or targets != expected or table.outputs.shape != (n, width):
@@ -257,11 +278,16 @@ def _check_columns(table: Predictions) -> None:
             f"Predictions for {n} paths need {n} splits, targets {expected} and outputs ({n}, {width}). "
             f"Got {len(table.splits)} splits, targets {targets} and outputs {table.outputs.shape}."
         )
-    beside = (n, len(table.covariate_names))
-    if len(table.groups) not in (0, n) or table.covariates.shape != beside:
+    beside, widths = (n, len(table.covariate_names)), (n, table._targets)
+    if (
+        len(table.groups) not in (0, n)
+        or table.covariates.shape != beside
+        or table.half_widths.shape != widths
+    ):
         raise DataError(
-            f"Predictions for {n} paths need no groups or {n}, and covariates {beside}. "
-            f"Got {len(table.groups)} groups and covariates {table.covariates.shape}."
+            f"Predictions for {n} paths need no groups or {n}, covariates {beside} and half widths {widths}. "
+            f"Got {len(table.groups)} groups, covariates {table.covariates.shape} and half widths "
+            f"{table.half_widths.shape}."
         )
 
 

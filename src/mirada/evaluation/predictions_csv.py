@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from mirada.evaluation.predictions import Predictions
 
 CLASSIFICATION = ("path", "split", "target", "predicted", "probability", "correct")  # then p:<class> …
-REGRESSION = ("path", "split", "target", "predicted", "error")
+REGRESSION = ("path", "split", "target", "predicted", "error", "half_width")
 PREDICTED = CLASSIFICATION.index("predicted")  # empty for a file that could not be read
 CLASS, TARGET, COVARIATE, GROUP = "p:", "target:", "c:", "group"
 UNKNOWN_CLASS = -1
+HALF_WIDTH = REGRESSION[-1]  # the newest column: tables without it are read, too
 
 
 def columns_of(table: Predictions) -> tuple[str, ...]:
@@ -83,8 +84,8 @@ def _columns(
         return (*CLASSIFICATION, *(f"{CLASS}{name}" for name in classes), *beside)
     if len(target_names) < 2:
         return (*REGRESSION, *beside)
-    start, three = REGRESSION[:2], REGRESSION[2:]
-    return (*start, *(f"{column}:{name}" for name in target_names for column in three), *beside)
+    start, each = REGRESSION[:2], REGRESSION[2:]
+    return (*start, *(f"{column}:{name}" for name in target_names for column in each), *beside)
 
 
 def _class_cells(table: Predictions, row: int) -> list[Any]:
@@ -99,9 +100,10 @@ def _class_cells(table: Predictions, row: int) -> list[Any]:
 
 def _value_cells(table: Predictions, row: int) -> list[Any]:
     cells: list[Any] = []
-    for target, output in zip(table.values[row].tolist(), table.outputs[row].tolist(), strict=True):
+    columns = (table.values[row], table.outputs[row], table.half_widths[row])
+    for target, output, half_width in zip(*(column.tolist() for column in columns), strict=True):
         known = _number(target)
-        cells += [known, output, None if known is None else output - known]
+        cells += [known, output, None if known is None else output - known, _number(half_width)]
     return cells
 
 
@@ -120,9 +122,11 @@ def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[st
     grouped, covariates = GROUP in header, _named(header, COVARIATE)
     _check_header(path, header, _columns(classes, names, grouped, covariates))
     good: list[list[str]] = []
-    failed, targets, outputs = [], [], []
+    failed, targets, outputs, half_widths = [], [], [], []
     numbers = {name: number for number, name in enumerate(classes)}
-    own, given = (slice(2, 3), slice(6, 6 + len(classes))) if classes else _value_places(len(names))
+    own, given, widths = (
+        _places(header, name) for name in ("target", "p" if classes else "predicted", HALF_WIDTH)
+    )
     for line, record in records:
         if len(record) != len(header):
             raise DataError(f"{path}, line {line}: expected {len(header)} cells. Got {len(record)}.")
@@ -130,19 +134,21 @@ def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[st
             failed.append(Excluded(record[0], record[-1]))
             continue
         try:
-            targets.append([_target(cell, numbers) for cell in record[own]])
-            outputs.append([float(cell) for cell in record[given]])
+            targets.append([_target(record[place], numbers) for place in own])
+            outputs.append([float(record[place]) for place in given])
+            half_widths.append([float(record[place] or "nan") for place in widths])
         except ValueError as error:
             raise DataError(f"{path}, line {line}: {error}.") from error
         good.append(record)
     width = max(1, len(names))
     known = np.asarray(targets, dtype=np.int64 if classes else np.float64).reshape(len(good), width)
-    missing = good and all(cell == "" for record in good for cell in record[own])
+    missing = good and all(record[place] == "" for record in good for place in own)
     return {
         "task": "classification" if classes else "regression",
         "paths": tuple(record[0] for record in good),
         "splits": tuple(record[1] for record in good),
         "outputs": np.asarray(outputs, dtype=np.float64).reshape(len(good), len(classes) or width),
+        "half_widths": np.asarray(half_widths, dtype=np.float64).reshape(len(good), len(widths)),
         "targets": None if missing else known[:, 0] if width == 1 else known,
         "classes": classes,
         "target_names": names,
@@ -153,10 +159,9 @@ def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[st
     }
 
 
-def _value_places(targets: int) -> tuple[slice, slice]:
-    """The columns of the targets and of what was predicted: every third one."""
-    end = 2 + 3 * max(1, targets)
-    return slice(2, end, 3), slice(3, end, 3)
+def _places(header: tuple[str, ...], column: str) -> list[int]:
+    """Where a column stands, or those of its name for each target or class: ``column:<name>``."""
+    return [place for place, own in enumerate(header) if own == column or own.startswith(f"{column}:")]
 
 
 def _covariates(path: str, records: list[list[str]], count: int) -> np.ndarray:
@@ -176,7 +181,8 @@ def _named(header: tuple[str, ...], prefix: str) -> tuple[str, ...]:
 
 
 def _check_header(path: str, header: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    if header != expected:
+    before = tuple(column for column in expected if column.partition(":")[0] != HALF_WIDTH)
+    if header not in (expected, before):
         raise DataError(
             f"{path}: not a table of predictions. Expected the columns {', '.join(CLASSIFICATION)}, "
             f"p:<class> …, problem, or {', '.join(REGRESSION)}, problem. "

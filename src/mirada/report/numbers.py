@@ -122,7 +122,7 @@ def part_figures(name: str, evaluation: Mapping[str, Any], unit: str) -> list[Fi
     for covariate in dict.fromkeys(part["covariate"] for part in own):
         rows = agreement.part_rows([part for part in own if part["covariate"] == covariate])
         if rows:
-            title = f"Error by {covariate or 'range of the true value'}"
+            title = f"Error by {covariate.partition('=')[0] or 'range of the true value'}"
             drawing = agreement.dot_plot(rows, overall=overall, unit=unit, title=title)
             found.append(Figure(title=title, svg=drawing, caption=CAPTIONS["parts"]))
     return found
