@@ -416,7 +416,7 @@ def test_saved_splits_are_applied_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("path,split\n0/0.png,train\nx.png,val\ny.png,val\n", "names 2 files that are not in data, x.png first. Use"),
+        ("path,split\n0/0.png,train\nx.png,val\ny.png,val\n", "2 of the files that it names are not in data, x.png"),
         ("path,target\n0/0.png,cat\n", "expected a CSV with the columns path and split; its first line has path, tar"),
         ("", "expected a CSV with the columns path and split; its first line has nothing."),
         ("path,split\n0/0.png,holdout\n", ', line 2: a split is train, val or test. Got "holdout".'),
@@ -466,7 +466,18 @@ def test_names_that_are_gone_may_be_passed_over(tmp_path: Path) -> None:
     index = set_aside(classes_of(6, 4), split="val", fraction=0.3, seed=0)
     save_splits(index, tmp_path / "splits.csv")
     plain = classes_of(6, 4).take(range(1, 10))
-    with pytest.raises(DataError, match=r"names 1 files that are not in data, 0/0\.png first"):
+    with pytest.raises(DataError, match=r"1 of the files that it names are not in data, 0/0\.png first"):
         read_splits(tmp_path / "splits.csv", plain)
     found = read_splits(tmp_path / "splits.csv", plain, missing_ok=True)
     assert found.splits.tolist() == index.splits.tolist()[1:] and found.excluded == ()
+
+
+def test_the_groups_of_a_saved_table(tmp_path: Path) -> None:
+    """They come back by their codes, where the index has none of its own."""
+    index = replace(classes_of(4, 4), groups=tuple("aabbccdd"))
+    save_splits(set_aside(index, split="test", fraction=0.3, seed=0), tmp_path / "splits.csv")
+    plain = read_splits(tmp_path / "splits.csv", classes_of(4, 4))
+    assert plain.groups == tuple(map(group_code, "aabbccdd"))
+    assert read_splits(tmp_path / "splits.csv", index).groups == index.groups
+    save_splits(classes_of(2, 2), tmp_path / "none.csv")
+    assert read_splits(tmp_path / "none.csv", classes_of(2, 2)).groups == ()

@@ -237,7 +237,8 @@ def splits_digest(index: Index) -> str:
 def read_splits(file: Path, index: Index, *, missing_ok: bool = False) -> Index:
     """The index with the splits of a table by ``save_splits``, or of any CSV with the columns path and split.
 
-    Images of the index that the table does not name join ``excluded``.
+    Images of the index that the table does not name join ``excluded``. The table's groups, if it has any, become those
+    of an index without.
 
     Raises ``DataError`` for a file that is no such table, and, unless ``missing_ok``, for paths in it that the index
     does not have.
@@ -246,17 +247,23 @@ def read_splits(file: Path, index: Index, *, missing_ok: bool = False) -> Index:
     unknown = sorted(named.keys() - set(index.paths) - {item.path for item in index.excluded})
     if unknown and not missing_ok:
         raise DataError(
-            f"{file}: names {len(unknown):,} files that are not in {index.origin}, {unknown[0]} first. "
+            f"{file}: {len(unknown):,} of the files that it names are not in {index.origin}, {unknown[0]} first. "
             f"Use the table with the data that it was made from."
         )
     unnamed = [Excluded(path, f"{file.name} does not name it") for path in index.paths if path not in named]
     index = index.without(unnamed)
-    return replace(index, splits=np.array([named[path] for path in index.paths], dtype="<U5"))
+    saved = [named[path] for path in index.paths]
+    groups = tuple(group for _, group in saved)
+    return replace(
+        index,
+        splits=np.array([split for split, _ in saved], dtype="<U5"),
+        groups=index.groups or (groups if any(groups) else ()),
+    )
 
 
-def _read(file: Path) -> dict[str, str]:
-    """Path → split."""
-    named: dict[str, str] = {}
+def _read(file: Path) -> dict[str, tuple[str, str]]:
+    """Path → split and group, which is empty where there is none."""
+    named: dict[str, tuple[str, str]] = {}
     try:
         with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
             first = stream.readline()
@@ -273,10 +280,9 @@ def _read(file: Path) -> dict[str, str]:
                     raise DataError(
                         f'{file}, line {table.line_num}: a split is train, val or test. Got "{row["split"]}".'
                     )
-                if named.setdefault(path, split) != split:
-                    raise DataError(
-                        f"{file}, line {table.line_num}: {path} is in {named[path]} and in {split}."
-                    )
+                known, _ = named.setdefault(path, (split, row.get("group") or ""))
+                if known != split:
+                    raise DataError(f"{file}, line {table.line_num}: {path} is in {known} and in {split}.")
     except (OSError, csv.Error) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise DataError(f"{file}: cannot be read as a CSV ({reason}).") from error
