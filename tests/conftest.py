@@ -1,6 +1,7 @@
 """What several test files share: where the real data lies, and quiet single-threaded torch."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ def shared_data() -> Path:
     if not DATA.is_dir():
         pytest.skip("the folder of real data sets is not here (set MIRADA_TEST_DATA)")
     return DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> None:
+    """A shell starts what runs in its background with Ctrl-C ignored, and all that is started from there, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
