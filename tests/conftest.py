@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ def ctrl_c_is_heard() -> None:
     """A shell starts what runs in its background with Ctrl-C ignored, and all that is started from there, too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where the runs that a file's tests share are made, before ``private_cache`` is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIRADA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)

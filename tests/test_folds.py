@@ -20,6 +20,7 @@ from mirada.evaluation.predictions import Predictions
 from mirada.folds import Folds
 from mirada.training import loop
 
+pytestmark = pytest.mark.usefixtures("module_cache")
 QUICK: dict[str, Any] = {
     "model": "lenet5",
     "epochs": 1,
@@ -28,14 +29,6 @@ QUICK: dict[str, Any] = {
     "device": "cpu",
     "precision": "float32",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The runs that tests share are made before ``private_cache`` is there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MIRADA_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ from mirada.training import loop
 from mirada.training.loss import RUBBISH
 from mirada.training.recipe import Recipe, recipe_for
 
+pytestmark = pytest.mark.usefixtures("module_cache")
 QUICK: dict[str, Any] = {
     "epochs": 2,
     "image_size": 32,
@@ -47,14 +48,6 @@ FILES = {
     "model.json", "model.safetensors", "predictions.csv", "recipe.toml", "report.html", "results.csv", "samples.jpg",
     "splits.csv",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Runs that several tests share are made before ``private_cache`` is there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MIRADA_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

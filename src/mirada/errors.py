@@ -1,4 +1,4 @@
-"""The errors Mirada raises, and the nearest-match suggestion that goes with an unknown name.
+"""The errors Mirada raises, and what their sentences are made of: the nearest name, a number with its noun.
 
 Every message says what is wrong, where, what was found, what was expected and what to do, in one sentence
 or two. The command line prints the message alone; ``--debug`` shows the traceback.
@@ -42,3 +42,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f'Did you mean "{close[0]}"? ' if close else ""
     return f"{hint}Known: {', '.join(names)}."
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "patient"), counted(2000, "row")
+    ('1 patient', '2,000 rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,7 +1,6 @@
 """Cross-validation: one network per fold, each tested on images that it has not seen, every image once."""
 
 import json
-import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +16,11 @@ from mirada.data.splits import complete_splits, k_fold
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
-from mirada.job import Run, chosen_recipe, run_path, train
+from mirada.job import Run, chosen_recipe, command_line, run_path, train
 from mirada.report import write_report
 from mirada.training.demands import require_splits, with_plain_target
 from mirada.training.recipe import Recipe
+from mirada.training.run_folder import require_free, write_json
 
 COPIED = ("recipe.toml", "model.json", "samples.jpg")  # what all folds share; the picture is the first one's
 
@@ -66,8 +66,7 @@ def cross_validate(
     tell = watch or (lambda event: None)
     parts = _parts(index, folds, chosen)
     folder = run_path(index, chosen, output, ending="-folds")
-    if folder.exists():
-        raise DataError(f"{folder}: exists already; a run is never overwritten. Choose another --output.")
+    require_free(folder)
     runs: list[Run] = []
     for number, part in enumerate(parts, start=1):
         tell({"event": "fold", "fold": number, "folds": folds})
@@ -115,9 +114,9 @@ def _conclude(folder: Path, runs: Sequence[Run], index: Index, tell: Watch) -> E
     told = {"event": "evaluation", "split": "test", "n": result.n, **values}
     tell(told)
     (folder / "events.jsonl").write_text(json.dumps(told) + "\n", encoding="utf-8")
-    _write(folder / "evaluation.json", {"test": result.to_dict()})
-    _write(folder / "data.json", _data(runs))
-    _write(folder / "environment.json", _environment(folder, runs, index))
+    write_json(folder / "evaluation.json", {"test": result.to_dict()})
+    write_json(folder / "data.json", _data(runs))
+    write_json(folder / "environment.json", _environment(folder, runs, index))
     write_report(folder)
     return result
 
@@ -148,11 +147,6 @@ def _fold(run: Run) -> dict[str, Any]:
 def _environment(folder: Path, runs: Sequence[Run], index: Index) -> dict[str, Any]:
     """The first run's, with the time of all and the command that makes all."""
     each = [json.loads((run.folder / "environment.json").read_text(encoding="utf-8")) for run in runs]
-    recipe = ("--recipe", str(folder / "recipe.toml"))
-    command = ("mirada", "train", str(index.origin), *index.options, *recipe, "--folds", str(len(runs)))
+    command = command_line(index, folder, "--folds", str(len(runs)))
     seconds = sum(one["seconds"] for one in each)
-    return {**each[0], "command": shlex.join(command), "seconds": round(seconds, 2)}
-
-
-def _write(file: Path, content: Any) -> None:
-    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return {**each[0], "command": command, "seconds": round(seconds, 2)}

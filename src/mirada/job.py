@@ -355,17 +355,15 @@ def _sentence(pre: Preprocessing) -> str:
     )
 
 
+def command_line(index: Index, folder: Path, *more: str) -> str:
+    """The command that repeats a run with the recipe in its folder."""
+    recipe = ("--recipe", str(folder / "recipe.toml"))
+    return shlex.join(("mirada", "train", str(index.origin), *index.options, *recipe, *more))
+
+
 def _environment(
     folder: RunFolder, compute: Compute, index: Index, started: datetime
 ) -> dict[str, str | int | float]:
-    command = [
-        "mirada",
-        "train",
-        str(index.origin),
-        *index.options,
-        "--recipe",
-        str(folder.path / "recipe.toml"),
-    ]
     return {
         "mirada": version("mirada"),
         "torch": torch.__version__,
@@ -376,7 +374,7 @@ def _environment(
         "threads": torch.get_num_threads(),
         "device": str(compute.device),
         "precision": compute.precision,
-        "command": shlex.join(command),
+        "command": command_line(index, folder.path),
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(folder.seconds, 2),
     }

@@ -159,13 +159,9 @@ def best_epoch(rows: list[dict[str, float]]) -> int:
     return key.index(min(key)) + 1
 
 
-def test_one_step_is_the_formula(make: Callable[..., Training], pixels: NDArray[np.uint8]) -> None:
-    """A batch of all images: mean cross-entropy, its gradient, W ← W − α·g."""
-    training = make(epochs=1, batch_size=TRAIN, optimizer="sgd", lr=0.1, momentum=0.0)
+def assert_one_step(training: Training, twin: torch.nn.Module, loss: torch.Tensor) -> None:
+    """Training takes one step, W ← W − 0.1·g, with the gradient g of the twin's loss."""
     before = weights(training.network)
-    twin = training.card.build()
-    twin.load_state_dict(before)
-    loss = F.cross_entropy(twin(plain_batch(pixels, np.arange(TRAIN))), torch.arange(TRAIN) % 2)
     loss.backward()
     fit(training)
     for name, parameter in twin.named_parameters():
@@ -173,6 +169,16 @@ def test_one_step_is_the_formula(make: Callable[..., Training], pixels: NDArray[
         expected = before[name] - 0.1 * parameter.grad
         torch.testing.assert_close(training.network.state_dict()[name], expected, rtol=1e-4, atol=1e-6)
     assert rows_of(training)[0]["train_loss"] == pytest.approx(loss.item(), abs=1e-5)
+
+
+def test_one_step_is_the_formula(make: Callable[..., Training], pixels: NDArray[np.uint8]) -> None:
+    """A batch of all images: mean cross-entropy, its gradient, W ← W − α·g."""
+    training = make(epochs=1, batch_size=TRAIN, optimizer="sgd", lr=0.1, momentum=0.0)
+    before = weights(training.network)
+    twin = training.card.build()
+    twin.load_state_dict(before)
+    loss = F.cross_entropy(twin(plain_batch(pixels, np.arange(TRAIN))), torch.arange(TRAIN) % 2)
+    assert_one_step(training, twin, loss)
 
 
 def test_slices_of_a_batch_give_the_same_step(make: Callable[..., Training]) -> None:
@@ -587,13 +593,7 @@ def test_a_step_with_covariates_and_missing_targets_is_the_formula(
     known = torch.from_numpy(~np.isnan(true))
     error = twin(plain_batch(pixels, rows), beside) - torch.from_numpy(np.nan_to_num(true)).float()
     loss = (error.square() * known).sum() / (2 * TRAIN)
-    loss.backward()
-    fit(training)
-    for name, parameter in twin.named_parameters():
-        assert parameter.grad is not None
-        expected = before[name] - 0.1 * parameter.grad
-        torch.testing.assert_close(training.network.state_dict()[name], expected, rtol=1e-4, atol=1e-6)
-    assert rows_of(training)[0]["train_loss"] == pytest.approx(loss.item(), abs=1e-5)
+    assert_one_step(training, twin, loss)
     joint = training.network.head.joint.weight  # type: ignore[union-attr]
     assert (joint[:, -1] != 0).any()
 

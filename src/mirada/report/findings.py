@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mirada.errors import counted
 from mirada.report.charts import (
     BOTTOM,
     HEIGHT,
@@ -122,14 +123,9 @@ def render_findings(check: Check) -> str:
 
 def title(check: Check) -> str:
     """The answer in one line: ``pets: 2 errors and 3 warnings in 1,655 images``."""
-    found = [plural(check.number(severity), severity) for severity in ("error", "warning")]
+    found = [counted(check.number(severity), severity) for severity in ("error", "warning")]
     said = " and ".join(text for text in found if not text.startswith("0 ")) or "nothing to mend"
-    return f"{check.name}: {said} in {plural(check.images, 'image')}"
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 image``, ``1,655 images``."""
-    return f"{integer(count)} {noun}{'' if count == 1 else 's'}"
+    return f"{check.name}: {said} in {counted(check.images, 'image')}"
 
 
 def tiles(check: Check) -> list[tuple[str, str, str]]:
@@ -192,7 +188,7 @@ def figures(check: Check) -> list[dict[str, Any]]:
     found = []
     for name, unit, values, caption in drawn:
         kept, beyond = without_extremes(values)
-        aside = f" Not drawn: {plural(beyond, 'image')} far from the others." if beyond else ""
+        aside = f" Not drawn: {counted(beyond, 'image')} far from the others." if beyond else ""
         found.append({"title": name, "svg": distribution(kept, unit), "caption": caption + aside})
     return found
 
@@ -220,7 +216,7 @@ def distribution(values: Sequence[tuple[float, int]], unit: str) -> Markup:
     x = Scale(edges[0], edges[-1], LEFT, WIDTH - RIGHT)
     y = Scale(0, marks[-1], HEIGHT - BOTTOM, TOP)
     said = [
-        f"{number(low)} to {number(high)} {unit}\n{plural(count, 'image')}"
+        f"{number(low)} to {number(high)} {unit}\n{counted(count, 'image')}"
         for (low, high), count in zip(pairwise(edges), counts, strict=True)
     ]
     across = [mark for mark in ticks(edges[0], edges[-1]) if edges[0] <= mark <= edges[-1]]

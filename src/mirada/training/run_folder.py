@@ -18,12 +18,9 @@ class RunFolder:
     """Writes a run's files. ``path`` is made; raises ``DataError`` if it exists already."""
 
     def __init__(self, path: Path) -> None:
+        require_free(path)
         try:
             path.mkdir(parents=True)
-        except FileExistsError:
-            raise DataError(
-                f"{path}: exists already; a run is never overwritten. Choose another --output."
-            ) from None
         except OSError as error:
             raise DataError(f"{path}: cannot be made ({(error.strerror or 'unknown').lower()}).") from error
         self.path = path
@@ -55,8 +52,18 @@ class RunFolder:
 
     def json(self, name: str, content: Any) -> None:
         """Writes one JSON file of the folder."""
-        text = json.dumps(content, indent=1)
-        (self.path / name).write_text(text + "\n", encoding="utf-8")
+        write_json(self.path / name, content)
+
+
+def require_free(path: Path) -> None:
+    """Raises ``DataError`` if there is such a folder, or file, already."""
+    if path.exists():
+        raise DataError(f"{path}: exists already; a run is never overwritten. Choose another --output.")
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Writes a file that the report reads."""
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def free_name(root: Path, name: str) -> Path:

@@ -17,8 +17,8 @@ from mirada.data.index import SPLIT_NAMES, SPLITS, Box, Excluded, Index
 from mirada.data.sources.columns import splits_of
 from mirada.data.sources.roles import Files, Wanted, find_roles
 from mirada.data.sources.tables import Table, read_table
-from mirada.data.sources.values import classes, counted, number
-from mirada.errors import DataError
+from mirada.data.sources.values import classes, number
+from mirada.errors import DataError, counted
 
 SIDES = (
     frozenset(("left", "x1", "xmin")), frozenset(("top", "y1", "ymin")),

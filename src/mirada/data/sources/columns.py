@@ -15,7 +15,6 @@ from mirada.data.sources.values import (
     NUMBER,
     Column,
     classes,
-    counted,
     covariate,
     few_whole,
     indicator,
@@ -23,7 +22,7 @@ from mirada.data.sources.values import (
     numbers,
     task_of,
 )
-from mirada.errors import DataError, nearest
+from mirada.errors import DataError, counted, nearest
 
 GROUP_HEADERS = frozenset(("patient", "patient_id", "patientid", "subject", "subject_id"))
 MANY = 20  # classes, above which a column of mostly different values cannot be meant

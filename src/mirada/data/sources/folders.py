@@ -14,8 +14,7 @@ from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index
 from mirada.data.sources.boxes import boxes_beside
 from mirada.data.sources.lists import Labels, labels_of, pixels_folder
-from mirada.data.sources.values import counted
-from mirada.errors import DataError, nearest
+from mirada.errors import DataError, counted, nearest
 
 JUNK = frozenset(("thumbs.db", "desktop.ini", "__macosx", "readme", "readme.txt", "readme.md", "boxes.csv"))
 

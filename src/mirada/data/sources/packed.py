@@ -17,8 +17,7 @@ from mirada.data.decoding.arrays import (
     require_whole,
 )
 from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index, Task
-from mirada.data.sources.values import counted
-from mirada.errors import DataError, nearest
+from mirada.errors import DataError, counted, nearest
 
 IMAGES = frozenset(("data", "image", "images", "imgs", "x"))
 LABELS = frozenset(("label", "labels", "target", "targets", "y"))

@@ -11,7 +11,7 @@ from mirada.data.decoding.dicom import DicomFacts, dicom_facts
 from mirada.data.decoding.raw import DecodeError
 from mirada.data.index import Index
 from mirada.data.parallel import each
-from mirada.data.sources.values import counted
+from mirada.errors import counted
 
 DICOM = frozenset((".dcm", ".dicom"))
 

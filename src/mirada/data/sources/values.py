@@ -151,15 +151,6 @@ def _binary(name: str, cells: Sequence[str], values: Sequence[float]) -> Column:
     return Column(column, dict.fromkeys(missing, f"no {name}"))
 
 
-def counted(count: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "patient"), counted(2000, "row")
-    ('1 patient', '2,000 rows')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def name_and_unit(header: str) -> tuple[str, str]:
     """A column's name without its unit, and the unit; empty if it has none.
 
