@@ -483,6 +483,19 @@ def test_exif_orientation_is_applied(kind: str, orientation: int) -> None:
         np.testing.assert_array_equal(decode(data, narrow), decode(upright, narrow))
 
 
+def test_a_png_that_says_how_it_is_turned_behind_its_pixels() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(noise()), "PNG", exif=exif)
+    start = data.index(b"eXIf") - 4  # a chunk: length, name, content, checksum
+    end = start + 12 + int.from_bytes(data[start : start + 4])
+    last = data.index(b"IEND") - 4
+    assert end <= data.index(b"IDAT")
+    moved = data[:start] + data[end:last] + data[start:end] + data[last:]
+    assert read_header(moved).orientation == 6
+    np.testing.assert_array_equal(np.asarray(open_upright(moved)), np.rot90(noise(), -1))
+
+
 @pytest.mark.parametrize("orientation", UPRIGHT)
 def test_exif_orientation_is_applied_to_a_reduced_jpeg(orientation: int) -> None:
     exif = Image.Exif()

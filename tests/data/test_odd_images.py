@@ -1,4 +1,7 @@
-"""254 awkward files and some bombs: each ends as an image or as a reason, within 2 seconds and 512 MB."""
+"""254 awkward files and some bombs: each ends as an image or as a reason, within 512 MB.
+
+What they cost in time is measured by ``benchmarks/decode.py``; here only what hangs is stopped.
+"""
 
 import json
 import subprocess
@@ -16,12 +19,13 @@ from mirada.data.cache import open_cache
 from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
 
-SECONDS, MEGABYTES = 2.0, 512
+MEGABYTES = 512
+HANGS = 60  # processor seconds: far beyond what any file needs, on however slow a machine
 
 # Every way of reading each file, in a process of its own whose memory is limited; a line of JSON per file. The parent
 # holds nothing but what decoding needs, so that a child's peak is the file's.
 DECODE_EACH = """
-import json, os, resource, sys, time, warnings
+import json, os, resource, sys, warnings
 from pathlib import Path
 from mirada.data.decoding.decode import DecodeError, decode, open_upright, read_file, read_header
 from mirada.data.decoding.preprocessing import Preprocessing
@@ -37,12 +41,12 @@ def examine(file):
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limit = held + int(sys.argv[1]) * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resident, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[2]), int(sys.argv[2])))
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     network_sees = reason(lambda data: decode(data, Preprocessing()), file)
-    used = time.process_time() - began
     shown, header = reason(open_upright, file), reason(read_header, file)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resident
-    return [network_sees, shown, header, used, peak / 1024]
+    return [network_sees, shown, header, peak / 1024]
 
 warnings.simplefilter("ignore")
 for name in sys.stdin.read().splitlines():
@@ -54,23 +58,22 @@ for name in sys.stdin.read().splitlines():
     with open(end, "rb") as pipe:
         answer = pipe.read().decode()
     os.wait()
-    print(answer or '["died", "died", "died", 0, 0]')
+    print(answer or '["died", "died", "died", 0]')
 """
 
 
 class Outcome(NamedTuple):
-    """What became of one file: reasons, empty for success, processor seconds, and megabytes beyond the process's."""
+    """What became of one file: reasons, empty for success, and megabytes beyond the process's."""
 
     network_sees: str
     shown: str
     header: str
-    seconds: float
     megabytes: float
 
 
 def examined(files: list[Path]) -> dict[str, Outcome]:
     run = subprocess.run(
-        [sys.executable, "-c", DECODE_EACH, str(MEGABYTES)],
+        [sys.executable, "-c", DECODE_EACH, str(MEGABYTES), str(HANGS)],
         input="\n".join(map(str, files)),
         capture_output=True,
         text=True,
@@ -82,7 +85,6 @@ def examined(files: list[Path]) -> dict[str, Outcome]:
 
 def require_bounds(outcomes: dict[str, Outcome]) -> None:
     assert not {name for name, outcome in outcomes.items() if "died" in outcome}
-    assert not {name: out.seconds for name, out in outcomes.items() if out.seconds > SECONDS}
     assert not {name: out.megabytes for name, out in outcomes.items() if out.megabytes > MEGABYTES}
 
 
@@ -140,7 +142,8 @@ def test_no_bomb_takes_more_than_its_share(tmp_path: Path) -> None:
     outcomes = examined(too_large)
     require_bounds(outcomes)
     assert all("are more than the limit of" in outcome.shown for outcome in outcomes.values())
-    assert all(outcome.seconds < 0.5 and not outcome.header for outcome in outcomes.values())
+    assert not any(outcome.header for outcome in outcomes.values())
+    assert all(outcome.megabytes < 32 for outcome in outcomes.values())  # nothing was unpacked
 
 
 def test_a_cache_of_them_names_every_file_that_it_lacks(shared_data: Path, tmp_path: Path) -> None:

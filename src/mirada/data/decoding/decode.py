@@ -52,6 +52,7 @@ DEEP_MODES = (
     "I;16N",
     "F",
 )  # Pillow's names of grey that is deeper than 8 bits
+PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 FRAMED = re.compile(rb"mirada frame (\d+)\n")
 
 
@@ -121,7 +122,8 @@ def read_header(data: bytes) -> Header:
         return Header("DICOM", facts.photometric, facts.size, facts.bits, facts.frames, 1)
     image = _image(content)
     try:
-        frames, orientation = getattr(image, "n_frames", 1), _orientation(image)
+        frames = getattr(image, "n_frames", 1)
+        orientation = _orientation(image) if _may_be_turned(image, content) else 1
     except Exception as error:  # see _image
         raise DecodeError(_reason(error, "damaged (its header makes no sense)")) from error
     bits = {"F": 32, "1": 1}.get(image.mode, 16 if image.mode in DEEP_MODES else 8)
@@ -219,6 +221,11 @@ def _cost(image: Image.Image) -> float:
     if image.format == "WEBP":
         return 18
     return 9 if image.mode == "CMYK" or image.has_transparency_data else 5
+
+
+def _may_be_turned(image: Image.Image, content: bytes) -> bool:
+    """False for a PNG without any such chunk: as one may lie behind the pixels, Pillow would decode them to look."""
+    return image.format != "PNG" or any(chunk in content for chunk in PNG_EXIF)
 
 
 def _orientation(image: Image.Image) -> int:
