@@ -6,8 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 DATA = Path(os.environ.get("MIRADA_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+# The same examples every time, and no failure because the machine is busy.
+settings.register_profile(
+    "mirada", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("mirada")
 
 
 @pytest.fixture(scope="session")

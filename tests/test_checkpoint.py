@@ -205,7 +205,7 @@ def test_every_truncation_is_found(tmp_path: Path, good: bytes) -> None:
     assert "digest does not match" in complaint(tmp_path / "m.safetensors")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(garbage=st.binary(max_size=300), length=st.integers(0, 2**64 - 1), lie=st.booleans())
 def test_garbage_is_a_checkpoint_error(garbage: bytes, length: int, lie: bool, tmp_path: Path) -> None:
     if lie:

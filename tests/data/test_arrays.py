@@ -381,7 +381,7 @@ def test_mnist_in_place(shared_data: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(cache.pixels[cache.rows, ..., 0], want)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     data=st.binary(max_size=60), magic=st.sampled_from([b"", b"\0\0\x08\x03", b"\0\0\x0d\x01", b"\x1f\x8b"])
 )

@@ -59,7 +59,7 @@ def noise(n: int, channels: int = 3) -> np.ndarray:
 # --- order --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 300), st.integers(1, 70), st.integers(0, 5), st.integers(1, 5))
 def test_an_epoch_shows_every_image_once_and_never_one_alone(
     n: int, size: int, seed: int, epoch: int

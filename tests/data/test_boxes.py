@@ -227,7 +227,7 @@ def test_raccoons_in_place(shared_data: Path) -> None:
             assert all(box.right <= image.width and box.bottom <= image.height for box in boxes)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     data=st.binary(max_size=100)
     | st.text(max_size=40).map(lambda t: f"<annotation>{t}</annotation>".encode())

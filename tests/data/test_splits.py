@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mirada.data.index import Index
@@ -72,7 +72,7 @@ def test_a_share_of_zero_is_nothing_and_an_index_may_be_empty() -> None:
         assert len(set_aside(index.take([]), split="val", fraction=0.5, seed=0)) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(1, 30), min_size=1, max_size=6),
     st.floats(0.01, 0.9),
@@ -239,7 +239,7 @@ def by_path(index: Index) -> dict[str, str]:
 Data = st.builds(grouped, st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 8), numeric=st.booleans())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(Data, st.floats(0.05, 0.6), st.integers(0, 99))
 def test_no_group_is_divided_and_the_order_does_not_matter(index: Index, fraction: float, seed: int) -> None:
     fractions = {"val_fraction": fraction, "test_fraction": fraction / 2, "seed": seed}
@@ -252,8 +252,9 @@ def test_no_group_is_divided_and_the_order_does_not_matter(index: Index, fractio
     assert by_path(complete_splits(shuffled(index, seed), **fractions)[0]) == by_path(complete)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.booleans(), st.sampled_from([0.15, 0.2, 0.4]))
+@example(712478, True, 0.4)  # the last slice has only small groups
 def test_the_share_is_as_near_as_groups_allow(seed: int, numeric: bool, fraction: float) -> None:
     """Within half a group for each class, or for all numbers."""
     index = grouped(seed, 120, 6, numeric=numeric)
@@ -332,7 +333,7 @@ def test_the_code_of_a_group() -> None:
 # --- folds ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(Data, st.integers(2, 7), st.integers(0, 99))
 def test_every_row_is_in_one_fold(index: Index, k: int, seed: int) -> None:
     most = len(set(index.groups))
@@ -353,7 +354,7 @@ def test_every_row_is_in_one_fold(index: Index, k: int, seed: int) -> None:
     assert by_path(again) == by_path(folds[-1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 40), max_size=4), st.integers(7, 40), st.integers(2, 7), st.integers(0, 99))
 def test_folds_differ_by_one_image_of_a_class_at_most(
     small: list[int], enough: int, k: int, seed: int

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -61,7 +62,7 @@ def is_utf8(data: bytes) -> bool:
         return False
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     rows=ROWS,
     delimiter=st.sampled_from(DELIMITERS),
@@ -551,12 +552,34 @@ def test_a_data_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (index.root, index.source) == (tmp_path, None)
 
 
-def test_pandas_itself(tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
-    for name in ("a.png", "b.png", "c.png"):
-        (tmp_path / name).touch()
-    frame = pandas.DataFrame({"p": [str(tmp_path / f"{n}.png") for n in "abc"], "age": [1, None, 3]})
-    assert load_data(frame).targets.tolist() == [1, 3]
+def test_pandas_frame_is_the_table_that_it_was_read_from(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = shared_data / "boneage" / "boneage.csv"
+    monkeypatch.chdir(file.parent)
+    frame = pandas.read_csv(file)
+    of_file, of_frame = (
+        load_data(root, target="boneage (months)", covariates="male") for root in (file, frame)
+    )
+    assert of_frame.paths == of_file.paths
+    np.testing.assert_array_equal(of_frame.targets, of_file.targets)
+    np.testing.assert_array_equal(of_frame.covariates, of_file.covariates)
+    boys = load_data(frame[frame["male"]], target="boneage")  # row labels with gaps
+    assert len(boys) == frame["male"].sum()
+
+
+@pytest.mark.parametrize("kind", ["object", "string", "category", "Int64", "Float64", "float32"])
+def test_pandas_kinds_of_columns(kind: str, tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / f"{name}.png").touch()
+    ages: list[object] = (
+        ["1", "2", None, "4"] if kind in ("object", "string", "category") else [1, 2, None, 4]
+    )
+    frame = pandas.DataFrame({"file": [tmp_path / f"{name}.png" for name in "abcd"]})
+    frame["age"] = pandas.Series(ages, dtype=kind)
+    index = load_data(frame, task="regression")
+    assert index.targets.tolist() == [1, 2, 4]
+    assert [item.reason for item in index.excluded] == ["row 2: no age"]
 
 
 # --- real data ----------------------------------------------------------------------------------------------
@@ -576,7 +599,7 @@ def test_bone_age_in_place(shared_data: Path) -> None:
     assert load_data(file.parent).paths == index.paths
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.binary(max_size=200))
 @example(b"\xff\xfe")
 @example(b"\x00")

@@ -74,7 +74,7 @@ def test_what_is_no_window_is_refused(text: str) -> None:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
 def test_any_two_numbers_are_a_window(first: float, second: float) -> None:
     low, high = sorted((first, second))

@@ -27,7 +27,7 @@ def test_a_known_temperature_is_recovered(temperature, num_classes):
     assert fit_temperature(targets, outputs) == pytest.approx(temperature, rel=0.04)
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(max_examples=40)
 @given(
     n=st.integers(5, 200), num_classes=st.integers(2, 8), seed=st.integers(0, 10**6), hot=st.floats(0.2, 5)
 )

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -17,7 +17,6 @@ def mean(values):
     return values.mean(axis=-1)
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     counts=st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
     level=st.sampled_from([0.5, 0.9, 0.95, 0.99]),

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
@@ -20,7 +20,6 @@ def answers(draw):
     return random.integers(num_classes, size=n), weights / weights.sum(axis=1, keepdims=True), num_classes
 
 
-@settings(deadline=None, derandomize=True)
 @given(answers())
 def test_classification_equals_scikit_learn(table):
     targets, outputs, num_classes = table
@@ -37,7 +36,6 @@ def test_classification_equals_scikit_learn(table):
     assert m.balanced_accuracy(targets, predicted) == pytest.approx(recall)
 
 
-@settings(deadline=None, derandomize=True)
 @given(answers(), st.integers(1, 9))
 def test_top_k_is_a_stable_argsort(table, k):
     targets, outputs, _ = table
@@ -45,7 +43,6 @@ def test_top_k_is_a_stable_argsort(table, k):
     np.testing.assert_array_equal(m.top_k_hits(targets, outputs, k), (best == targets[:, None]).any(axis=1))
 
 
-@settings(deadline=None, derandomize=True)
 @given(answers().filter(lambda table: table[2] > 2), st.integers(1, 7))
 def test_top_k_equals_scikit_learn(table, k):
     targets, outputs, num_classes = table
@@ -108,7 +105,6 @@ def test_mean_recall_of_a_batch_is_that_of_its_rows():
         assert found[place] == pytest.approx(float(m.mean_recall(groups[place], hits[place])))
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.integers(2, 60), st.integers(0, 2**32 - 1), st.sampled_from([1e-3, 1.0, 1e4]))
 def test_regression_equals_scikit_learn(n, seed, scale):
     random = np.random.default_rng(seed)
@@ -173,7 +169,6 @@ def test_quick_metrics_of_several_values_are_the_mean_over_them():
     assert m.quick_metrics("regression", outputs, targets) == pytest.approx(expected)
 
 
-@settings(deadline=None, derandomize=True)
 @given(answers())
 def test_brier_equals_scikit_learn(data):
     targets, outputs, num_classes = data

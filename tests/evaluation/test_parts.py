@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mirada.evaluation.parts import covariate_parts, round_edges, target_parts
@@ -44,7 +44,6 @@ def test_equal_targets_have_no_ranges():
     assert parts_of(np.full(50, 7.0), np.zeros(50)) == ()
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     n=st.integers(50, 500), low=st.floats(-1e4, 1e4), width=st.floats(1e-3, 1e5), seed=st.integers(0, 10**6)
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mirada.data.index import Excluded, Index
@@ -222,7 +222,6 @@ def test_csv_round_trip(table, tmp_path):
     assert_same(Predictions.from_csv(tmp_path / "p.csv", unit=table.unit), table)
 
 
-@settings(deadline=None, derandomize=True)
 @given(
     classes=st.lists(st.text(min_size=1, max_size=6), min_size=2, max_size=5, unique=True),
     names=st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=5),

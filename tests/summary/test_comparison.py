@@ -160,7 +160,7 @@ def test_small_blobs_are_not_covered_by_labels() -> None:
         st.tuples(st.floats(0.1, 99.9), st.integers(1, 10**11), st.integers(1, 10**9)), min_size=1, max_size=9
     )
 )
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 def test_any_networks_can_be_drawn(numbers: list[tuple[float, int, int]]) -> None:
     rows = [invented(f"net{index}", *each) for index, each in enumerate(numbers)]
     figure = Figure(draw_comparison(rows))

@@ -127,7 +127,7 @@ class Drawn:
 
 
 @given(st.data(), st.tuples(st.sampled_from([1, 2, 3, 6]), st.integers(5, 17), st.integers(5, 17)))
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80)
 def test_random_stacks_are_what_torch_makes_of_them(data: st.DataObject, shape: tuple[int, int, int]) -> None:
     drawn = Drawn(data, shape)
     network = nn.Sequential(*drawn.layers).eval()
@@ -153,7 +153,7 @@ def test_dilation_and_receptive_field_against_gradients() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 7), st.integers(1, 5), st.integers(0, 3))
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 def test_what_is_cut_off_against_a_brute_force(size: int, kernel: int, stride: int, padding: int) -> None:
     """Every window is laid on the padded map; what lies behind the last one is what the remark says."""
     padded = size + 2 * padding
@@ -174,7 +174,7 @@ def test_what_is_cut_off_against_a_brute_force(size: int, kernel: int, stride: i
 
 
 @given(st.integers(4, 60), st.integers(1, 7), st.integers(1, 5), st.integers(0, 3), st.booleans())
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 def test_the_cures_cure(size: int, kernel: int, stride: int, padding: int, pool: bool) -> None:
     """Whatever padding, kernel or input a sentence offers makes the division whole, or the window fit."""
     word = "pool" if pool else "conv 1"
@@ -278,7 +278,7 @@ def test_mistakes_are_told_in_a_sentence(layers: str, shape: tuple[int, int, int
 
 
 @given(st.text(alphabet="convpldense ksxgceil;0123456789.-×²\n", max_size=40))
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400)
 def test_any_text_is_planned_or_told(text: str) -> None:
     try:
         stack = plan(text, (4, 12, 12))

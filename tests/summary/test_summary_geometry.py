@@ -47,7 +47,7 @@ poolings = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=80)
 @given(layers=st.lists(st.one_of(convolutions, poolings), min_size=1, max_size=4), place=st.integers(0, 3))
 def test_chains_of_windows(layers: list[nn.Module], place: int) -> None:
     """The box of the gradient is the field where that lies inside of the image, and within it elsewhere."""

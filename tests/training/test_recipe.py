@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mirada.data.augment import Augmentation
@@ -325,7 +325,6 @@ VALUES = {
 }
 
 
-@settings(derandomize=True, deadline=None)
 @given(st.fixed_dictionaries(VALUES))
 def test_toml_there_and_back(values: dict[str, Any]) -> None:
     assert values.keys() == HINTS.keys()

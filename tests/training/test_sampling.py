@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mirada.training.sampling import balanced, visits
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(min_value=1, max_value=40), min_size=2, max_size=5), st.integers(0, 9))
 def test_every_class_comes_equally_often(sizes: list[int], epoch: int) -> None:
     labels = np.repeat(np.arange(len(sizes)), sizes)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mirada.data.index import Index
     from mirada.data.sources.tables import Table
 
-NOTHING = ""  # the name of a column that no table has
-
 
 def there(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     """An argument's callback: each name is a file, a folder, or the address of an image in a file."""
@@ -96,18 +94,13 @@ def samples(files: Sequence[str], card: Card, known: Mapping[str, str]) -> Seque
         return files
     from mirada.data.sources.columns import index_of
     from mirada.data.sources.roles import Wanted
-    from mirada.data.sources.tables import Row, read_table
+    from mirada.data.sources.tables import read_table
     from mirada.model import unlabeled
 
     file = Path(files[0])
     table = read_table(file)
-    filled = tuple(Row(row.number, (*row.cells, "0")) for row in table.rows)
-    table = replace(
-        table, columns=(*table.columns, NOTHING), rows=filled
-    )  # an index wants a target: this is none
     beside = tuple(name for name in card.covariate_names if _is_to_be_read(name, table, known))
-    wanted = Wanted(target=(NOTHING,), covariates=beside, task="regression")
-    found = index_of(table, wanted, file.parent, None)
+    found = index_of(table, Wanted(covariates=beside, unlabeled=True), file.parent, None)
     return replace(
         unlabeled(found.paths, card),
         root=found.root,

@@ -136,18 +136,27 @@ def _draw(units: _Units, stratum: Rows, fraction: float, keep: int) -> Rows:
     ordered = stratum[np.lexsort((units.lots[stratum], units.targets[stratum]))]
     edges = np.linspace(0, len(stratum), slices + 1).astype(np.int64)
     drawn: list[int] = []
-    taken = 0
+    missing = 0.0  # images
     for number in range(slices):
         part = ordered[edges[number] : edges[number + 1]]
-        for unit in part[np.argsort(units.lots[part], kind="stable")].tolist():
-            wanted = goal * (number + 1) / slices - taken
-            if wanted <= 0.5 or len(drawn) == room:
-                break
-            if units.sizes[unit] < 2 * wanted:  # nearer to the goal with it than without
-                drawn.append(unit)
-                taken += int(units.sizes[unit])
+        of_part, missing = _draw_images(units, part, missing + goal / slices, room - len(drawn))
+        drawn += of_part
+    rest = np.setdiff1d(ordered, np.array(drawn, dtype=np.int64))  # where a slice had too few
+    drawn += _draw_images(units, rest, missing, room - len(drawn))[0]
     smallest = stratum[np.lexsort((units.lots[stratum], units.sizes[stratum]))[:1]]
     return np.array(drawn, dtype=np.int64) if drawn else smallest
+
+
+def _draw_images(units: _Units, part: Rows, wanted: float, room: int) -> tuple[list[int], float]:
+    """Up to ``room`` units by lot, each of which brings the number of images nearer; how many are then missing."""
+    drawn: list[int] = []
+    for unit in part[np.argsort(units.lots[part], kind="stable")].tolist():
+        if wanted <= 0.5 or len(drawn) == room:
+            break
+        if units.sizes[unit] < 2 * wanted:
+            drawn.append(unit)
+            wanted -= int(units.sizes[unit])
+    return drawn, wanted
 
 
 def complete_splits(

@@ -129,6 +129,8 @@ def _with_files(table: Table, image: Place, files: Files) -> tuple[Table, tuple[
 def _targets(
     table: Table, places: tuple[Place, ...], task: Task | None, known: Sequence[str] | None
 ) -> Targets:
+    if not places:
+        return Targets(np.full(len(table.rows), np.nan), {}, "no target is read", "regression")
     if len(places) > 1:
         return _several_numbers(table, places, task)
     place, cells = places[0], table.cells(places[0].column)

@@ -20,7 +20,10 @@ SPLIT_HEADERS = frozenset(("partition", "set", "split", "subset"))
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What the caller says of a table's columns; what is None or empty is inferred, or not used."""
+    """What the caller says of a table's columns; what is None or empty is inferred, or not used.
+
+    If ``unlabeled``, the table needs no target, and none is read.
+    """
 
     target: tuple[str, ...] = ()
     image: str | None = None
@@ -28,6 +31,7 @@ class Wanted:
     split: str | None = None
     covariates: tuple[str, ...] = ()
     task: Task | None = None
+    unlabeled: bool = False
 
     def words(self) -> tuple[str, ...]:
         """The same as options of the command line."""
@@ -128,7 +132,9 @@ def find_roles(table: Table, wanted: Wanted, files: Files) -> Roles:
         *(("a covariate", place) for place in covariates),
     ))  # fmt: skip
     notes = tuple(_unused(place, split) for place in called_split if place is not split)
-    return Roles(image, targets or (_next_free(table, image, taken),), group, split, covariates, notes)
+    if not targets and not wanted.unlabeled:
+        targets = (_next_free(table, image, taken),)
+    return Roles(image, targets, group, split, covariates, notes)
 
 
 def find_column(table: Table, name: str) -> Place:
