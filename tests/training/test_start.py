@@ -103,6 +103,18 @@ def test_a_model_file_keeps_its_own_scale(tmp_path: Path) -> None:
     assert torch.equal(copied.state_dict()["stem.conv.weight"], network.state_dict()["stem.conv.weight"])
 
 
+def test_a_head_of_other_classes_is_said_to_be_one(tmp_path: Path) -> None:
+    """One of as many classes is loaded; of another number it is drawn anew, which is said already."""
+    recipe = recipe_for("lenet5")
+    save_model(tmp_path / "model.safetensors", starting_network(recipe, card_of(recipe))[0], card_of(recipe))
+    recipe = replace(recipe, weights=str(tmp_path / "model.safetensors"))
+    for classes, head_of in ((("a", "b", "c"), ()), (("x", "y", "z"), ("a", "b", "c")), (("x", "y"), ())):
+        card = card_of(recipe, classes=classes, num_classes=len(classes))
+        _, found = starting_network(recipe, card)
+        assert found is not None and found.head_of == head_of
+        assert ("trained for: a, b, c" in str(found)) == bool(head_of)
+
+
 def test_without_weights_there_is_no_report() -> None:
     recipe = recipe_for("lenet5")
     network, found = starting_network(recipe, card_of(recipe))

@@ -50,7 +50,8 @@ class Report:
     many tensors were copied. ``renamed`` are pairs (name in the file, name in the network). ``adapted`` were copied
     after their kernels were summed over red, green and blue, for grey images. ``dropped`` were left out: auxiliary
     heads that the network lacks, and batch norm's counters. ``initialised`` were not in the file and ``replaced``
-    had another size there; both keep the values that the network was built with.
+    had another size there; both keep the values that the network was built with. ``head_of`` are the classes that a
+    head which was loaded was trained for, where they are known to be others.
     """
 
     file: str
@@ -62,6 +63,7 @@ class Report:
     dropped: tuple[str, ...]
     initialised: tuple[str, ...]
     replaced: tuple[str, ...]
+    head_of: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -75,6 +77,7 @@ class Report:
             "left out": self.dropped,
             "not in the file, newly drawn": self.initialised,
             "of another size in the file, newly drawn": self.replaced,
+            "the head was loaded, though it was trained for": self.head_of,
         }
         first = f"{self.file}: {self.loaded} tensors loaded by {self.convention} names, {len(self.renamed)} renamed."
         return "\n".join(

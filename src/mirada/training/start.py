@@ -12,9 +12,8 @@ from mirada.models import load_weights
 from mirada.models.weights import OWN, Report
 from mirada.training.recipe import Recipe
 
-Scale = tuple[
-    tuple[float, ...], tuple[float, ...]
-]  # mean and standard deviation per channel, of values 0 … 1
+# Mean and standard deviation per channel, of values 0 … 1.
+Scale = tuple[tuple[float, ...], tuple[float, ...]]
 
 SCALES: dict[str, Scale] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -34,12 +33,15 @@ def starting_network(recipe: Recipe, card: Card) -> tuple[Network, Report | None
     """
     if not recipe.weights:
         return _built(card), None
-    if not card.covariate_names or _has_covariates(recipe.weights, card):
-        network = _built(card)
-        return network, load_weights(network, recipe.model, recipe.weights, replace_head=True)
-    network = _built(replace(card, covariate_names=(), covariate_mean=(), covariate_std=()))
+    before = _card_in(recipe.weights)
+    known_covariates = before.covariate_names if before else ()
+    join = bool(card.covariate_names) and card.covariate_names != known_covariates  # behind what the file has
+    plain = replace(card, covariate_names=(), covariate_mean=(), covariate_std=())
+    network = _built(plain if join else card)
     report = load_weights(network, recipe.model, recipe.weights, replace_head=True)
-    return join_covariates(network, len(card.covariate_names)), report
+    if before and before.classes != card.classes and not report.replaced:
+        report = replace(report, head_of=before.classes)
+    return join_covariates(network, len(card.covariate_names)) if join else network, report
 
 
 def starting_scale(recipe: Recipe, weights: Report | None, channels: int) -> Scale | None:
@@ -74,12 +76,6 @@ def _built(card: Card) -> Network:
         raise RecipeError(
             f"{error} Without auxiliary heads it can be trained: --set options.auxiliary=false."
         ) from error
-
-
-def _has_covariates(file: str, card: Card) -> bool:
-    """Whether a file has the weights of the covariates, too."""
-    before = _card_in(file)
-    return before is not None and before.covariate_names == card.covariate_names
 
 
 def _card_in(file: str) -> Card | None:
