@@ -74,11 +74,29 @@ def test_what_is_no_window_is_refused(text: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "text", ["0..1e400", "-1e400..0", "-1e308..1e308", "1e31..2e31", "0..1e-320", "0..1e-31"]
+)
+def test_a_window_that_no_number_can_be_within_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse(text)
+    assert str(caught.value) == (
+        "`window` must lie within ±1e+30 and be at least 1e-30 wide, or no image shows anything. "
+        f'Got "{text}".'
+    )
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4", "f8"])
+@pytest.mark.parametrize(("text", "want"), [("-1e30..1e30", [0.5, 0.5]), ("0..1e-30", [0, 1])])
+def test_the_widest_and_the_narrowest_window_give_shades(dtype: str, text: str, want: list[float]) -> None:
+    np.testing.assert_allclose(shades(grey([0, 200], dtype), text), [want])
+
+
 @settings(max_examples=100)
 @given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
 def test_any_two_numbers_are_a_window(first: float, second: float) -> None:
     low, high = sorted((first, second))
-    if low < high:
+    if high - low >= 1e-30:
         assert parse(f"{low!r}..{high!r}") == Window("values", low, high)
 
 
@@ -179,6 +197,17 @@ def test_pixels_without_data_are_black_and_infinite_ones_are_clipped(inverted: b
     np.testing.assert_allclose(got[1:], 1 - want[1:] if inverted else want[1:])
     assert got[0] == 0
     assert not np.isnan(raw.values).all()  # the image itself is left as it was
+
+
+def test_alpha_is_laid_on_white_after_the_window_and_what_cannot_be_seen_counts_for_none() -> None:
+    alpha = np.array([[1, 1, 1, 0.5, 0]], dtype=np.float32)
+    raw = grey([100, 200, 300, 100, 60_000], alpha=alpha)
+    for window in ("file", "0%..100%", "100..300"):
+        np.testing.assert_allclose(shades(raw, window), [[0, 0.5, 1, 0.5, 1]])
+    colours = Raw(np.array([[[0, 0.5, 1], [0, 9, 1]]], dtype=np.float32), 32, (0, 1), alpha=alpha[:, 2::2])
+    np.testing.assert_allclose(shades(colours, "auto"), [[[0, 0.5, 1], [1, 1, 1]]])
+    unseen = grey([5, 6], alpha=np.zeros((1, 2), np.float32))
+    np.testing.assert_array_equal(shades(unseen, "auto"), [[1, 1]])
 
 
 def test_an_image_without_a_number_says_so() -> None:

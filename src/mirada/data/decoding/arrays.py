@@ -227,9 +227,7 @@ def _mapped(file: Path, entry: zipfile.ZipInfo, member: IO[bytes]) -> Array | No
         member.seek(0)
         return None
     with file.open("rb") as stream:
-        stream.seek(
-            entry.header_offset + 26
-        )  # where a member's own header says the lengths of its name and extra
+        stream.seek(entry.header_offset + 26)  # a member's own header: the lengths of its name and extra
         name, extra = struct.unpack("<HH", stream.read(4))
     start = entry.header_offset + 30 + name + extra + member.tell()
     return np.memmap(file, kind, "r", start, shape, order="F" if columns_first else "C")

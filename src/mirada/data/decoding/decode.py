@@ -5,7 +5,7 @@ bits, DICOM and real numbers keep them until the ``Preprocessing``'s window has 
 policy then makes the network's input. A file that cannot be decoded raises ``DecodeError`` with a reason in plain
 words; nothing is ever put in its place.
 
-Of colours deeper than 8 bits in PNG and TIFF, Pillow gives the upper 8.
+Of colours deeper than 8 bits in PNG, PPM and TIFF, Pillow gives the upper 8.
 """
 
 import ctypes
@@ -22,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError, _imaging
 from PIL.Image import Transpose
-from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
+from PIL.ImageFile import ImageFile
 
 from mirada.data.decoding.dicom import dicom_facts, is_dicom, read_dicom
-from mirada.data.decoding.fit import Box, Opened, Pixels, Size, fit, raw_of, to_depth
+from mirada.data.decoding.fit import Box, Opened, Pixels, Size, fit, to_depth
+from mirada.data.decoding.levels import Levels, deep_values, keep_depth, levels_of, raw_of, shown, unread_tiff
 from mirada.data.decoding.preprocessing import Preprocessing
-from mirada.data.decoding.raw import DEEP_COST, Raw, Values, require_size
+from mirada.data.decoding.raw import DEEP_COST, Raw, opacity, require_size
 from mirada.data.decoding.raw import DecodeError as DecodeError  # raised here, and by what this module calls
 from mirada.data.decoding.window import shades
 
@@ -44,14 +45,6 @@ UPRIGHT = {
     6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
 }  # fmt: skip  # EXIF orientation → what undoes it
 SIDEWAYS = frozenset(UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
-DEEP_MODES = (
-    "I",
-    "I;16",
-    "I;16B",
-    "I;16L",
-    "I;16N",
-    "F",
-)  # Pillow's names of grey that is deeper than 8 bits
 PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 FRAMED = re.compile(rb"mirada frame (\d+)\n")
 
@@ -106,9 +99,10 @@ def decode_array(values: NDArray[Any], preprocessing: Preprocessing) -> Pixels:
 
 def open_upright(data: bytes, *, window: str = "auto") -> Image.Image:
     """Decodes at the image's own size, upright, as 8-bit RGB. Raises ``DecodeError``."""
-    image = _open(data, "RGB", draft=None).image
+    opened = _open(data, "RGB", draft=None)
+    image = opened.image
     if window not in ("auto", "full") and isinstance(image, Image.Image):
-        image = raw_of(image)
+        image = raw_of(image, opened.levels)
     if isinstance(image, Raw):
         image = Image.fromarray(to_depth(shades(image, window), np.dtype(np.uint8)))
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -122,12 +116,13 @@ def read_header(data: bytes) -> Header:
         return Header("DICOM", facts.photometric, facts.size, facts.bits, facts.frames, 1)
     image = _image(content)
     try:
+        levels = levels_of(image)  # first, for a PNG's EXIF may make Pillow load it
         frames = getattr(image, "n_frames", 1)
         orientation = _orientation(image) if _may_be_turned(image, content) else 1
     except Exception as error:  # see _image
         raise DecodeError(_reason(error, "damaged (its header makes no sense)")) from error
-    bits = {"F": 32, "1": 1}.get(image.mode, 16 if image.mode in DEEP_MODES else 8)
-    return Header(image.format or "", image.mode, (image.height, image.width), bits, frames, orientation)
+    mode = "LA" if levels.with_alpha else image.mode
+    return Header(image.format or "", mode, (image.height, image.width), levels.bits, frames, orientation)
 
 
 def _open(data: bytes, mode: str, draft: int | None) -> Opened:
@@ -143,21 +138,24 @@ def _open(data: bytes, mode: str, draft: int | None) -> Opened:
     try:
         if frame:
             _seek(image, frame)
+        levels = levels_of(image)
         whole, reduced = image.size, image.draft(mode, (draft, draft)) if draft else None
-        require_size(image.height, image.width, _cost(image))
+        require_size(image.height, image.width, _cost(image, levels))
+        keep_depth(image, levels)
         image.load()
         box: Box = reduced[1] if reduced else (0, 0, *image.size)
         upright, size, box = _turned(image, whole if reduced else image.size, box)
-        inverted = _lowest_is_white(image)
     except DecodeError:
         raise
     except Exception as error:  # see _image
         unreadable = "damaged, or of an unusual kind (its pixel data cannot be decoded)"
         raise DecodeError(_reason(error, unreadable)) from error
-    return Opened(_converted(upright, mode, inverted=inverted), size, box)
+    if levels.deep(upright):
+        return Opened(deep_values(upright, levels), size, box)
+    return Opened(_convert(shown(upright, levels), mode), size, box, levels)
 
 
-def _image(data: bytes) -> Image.Image:
+def _image(data: bytes) -> ImageFile:
     """Pillow's image of the file, not yet decoded."""
     if not data:
         raise DecodeError("the file is empty")
@@ -166,14 +164,15 @@ def _image(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         formats = ", ".join(sorted((*FORMATS, "DICOM")))
-        raise DecodeError(f"not an image in a format that is read ({formats})") from error
+        unknown = f"not an image in a format that is read ({formats})"
+        raise DecodeError(unread_tiff(data) or unknown) from error
     except Exception as error:  # Pillow raises at least six unrelated classes on damaged files
         raise DecodeError(_reason(error, "damaged (its header makes no sense)")) from error
 
 
-def _seek(image: Image.Image, frame: int) -> None:
+def _seek(image: ImageFile, frame: int) -> None:
     """Goes to a frame; of an animation, that may mean decoding those before it."""
-    require_size(image.height, image.width, _cost(image))
+    require_size(image.height, image.width, _cost(image, levels_of(image)))
     try:
         image.seek(frame)
     except EOFError as error:
@@ -214,10 +213,12 @@ def _reason(error: Exception, otherwise: str) -> str:
     return otherwise
 
 
-def _cost(image: Image.Image) -> float:
+def _cost(image: ImageFile, levels: Levels) -> float:
     """Bytes of memory that decoding takes for each pixel, as measured."""
-    if image.mode in DEEP_MODES:
-        return DEEP_COST
+    if levels.with_alpha:
+        return 20
+    if levels.deep(image):
+        return 16 if levels.bits > 16 and image.mode == "I" else DEEP_COST
     if image.format == "WEBP":
         return 18
     return 9 if image.mode == "CMYK" or image.has_transparency_data else 5
@@ -246,22 +247,6 @@ def _turned(image: Image.Image, size: Size, box: Box) -> tuple[Image.Image, Size
         image = image.resize(image.size, Image.Resampling.BICUBIC, box=box)
     image = image.transpose(method)
     return image, size[::-1] if method in SIDEWAYS else size, (0, 0, *image.size)
-
-
-def _converted(image: Image.Image, mode: str, *, inverted: bool) -> Image.Image | Raw:
-    """8 bits in the colour mode, or as they are stored."""
-    if image.mode not in DEEP_MODES:
-        return _convert(image, mode)
-    values = np.asarray(image)
-    values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    if image.mode == "F":
-        return Raw(values, bits=32, full=(0, 1), inverted=inverted)
-    return Raw(values, bits=16, full=(0, 0xFFFF), inverted=inverted)
-
-
-def _lowest_is_white(image: Image.Image) -> bool:
-    """Whether a TIFF says so; Pillow inverts those of up to 8 bits itself."""
-    return isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:
@@ -305,14 +290,9 @@ def _of_array(values: NDArray[Any], mode: str) -> Image.Image | Raw:
         raise DecodeError(
             f"an array of {values.dtype} is not read: expected bool, uint8, uint16 or real numbers"
         )
-    return raw._replace(values=_on_white(raw)) if values.shape[2:] == (4,) else raw
-
-
-def _on_white(raw: Raw) -> Values:
-    """The colours of an RGBA array laid on white."""
-    white = raw.full[1]
-    alpha = raw.values[..., 3:] / white
-    return raw.values[..., :3] * alpha + white * (1 - alpha)
+    if values.shape[2:] == (4,):
+        raw = raw._replace(values=raw.values[..., :3], alpha=opacity(raw.values[..., 3], raw.full[1]))
+    return raw
 
 
 def _is_plain(raw: Raw) -> bool:

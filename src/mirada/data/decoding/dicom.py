@@ -9,6 +9,8 @@ they do not hide an identifier from someone who can try all that are possible.
 """
 
 import io
+import re
+import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +30,10 @@ Result = TypeVar("Result")
 MAX_INFLATED = 512 * 2**20
 CHUNK = 2**20
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax of a file that is compressed as a whole
+EXPLICIT, IMPLICIT = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0"  # whether elements name their type
+MARK = b"DICM"
+# Group 0002 or 0008, an element up to (…,0018), and its type or a short length.
+WITHOUT_PREAMBLE = re.compile(rb"[\2\x08]\0[\0-\x18]\0(?:[A-Z]{2}|.\0\0\0)", re.DOTALL)
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -56,8 +62,8 @@ class DicomFacts:
 
 
 def is_dicom(data: bytes) -> bool:
-    """Whether these are the bytes of a DICOM file, by the mark after its preamble."""
-    return data[128:132] == b"DICM"
+    """Whether these are the bytes of a DICOM file: by the mark after its preamble, or else by its first element."""
+    return data[128:132] == MARK or bool(WITHOUT_PREAMBLE.match(data))
 
 
 def read_dicom(data: bytes, frame: int | None = None) -> Raw:
@@ -90,10 +96,23 @@ def _reading(read: Callable[[], Result]) -> Result:
 def _dataset(data: bytes, *, pixels: bool = True) -> "Dataset":
     from pydicom import dcmread
 
+    data = _with_preamble(data)
     end_of_meta = 144 + int.from_bytes(data[140:144], "little")  # the length that its first element states
     if DEFLATED in data[144:end_of_meta]:
         _require_small(data[end_of_meta:])
     return dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
+
+
+def _with_preamble(data: bytes) -> bytes:
+    """The whole file to a data set that was saved without its beginning; by its first element if it has no syntax."""
+    if data[128:132] == MARK:
+        return data
+    if data[:1] == b"\2":  # the meta elements, which name the syntax
+        return bytes(128) + MARK + data
+    syntax = EXPLICIT if data[4:6].isalpha() else IMPLICIT
+    element = struct.pack("<HH2sH", 2, 0x10, b"UI", len(syntax)) + syntax
+    length = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(element))
+    return bytes(128) + MARK + length + element + data
 
 
 def _require_small(deflated: bytes) -> None:
@@ -137,6 +156,8 @@ def _stored(dataset: "Dataset", frame: int) -> Values:
         known = False
     if not known:
         raise DecodeError(f"compressed in a way that is not read here: {syntax.name}")
+    if "PixelData" in dataset and dataset["PixelData"].is_undefined_length and not syntax.is_encapsulated:
+        raise DecodeError("compressed in a way that it does not name (it has lost its DICOM meta elements)")
     try:
         stored = pixel_array(dataset, index=frame)
         return stored.astype(stored.dtype.newbyteorder("="), copy=False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mirada.data.decoding.clahe import clahe
+from mirada.data.decoding.levels import EIGHT, Levels, raw_of
 from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.decoding.raw import Raw, Shades
 from mirada.data.decoding.window import shades
@@ -26,12 +27,14 @@ class Opened(NamedTuple):
     """A decoded image, upright: one of 8 bits, in the colours that the network sees, or a deeper one.
 
     The JPEG decoder may have reduced it: ``size`` (width, height) is what it would be otherwise, and ``box`` (left,
-    top, right, bottom) how far it reaches, for its last column and row may stand for less than a pixel.
+    top, right, bottom) how far it reaches, for its last column and row may stand for less than a pixel. ``levels``
+    are those that the 8 bits stand for in the file.
     """
 
     image: Image.Image | Raw
     size: Size
     box: Box
+    levels: Levels = EIGHT
 
 
 def fit(opened: Opened, preprocessing: Preprocessing) -> Pixels:
@@ -60,11 +63,6 @@ def to_depth(unit: Shades, dtype: np.dtype[Any]) -> Pixels:
     return rounded
 
 
-def raw_of(image: Image.Image) -> Raw:
-    """An image of 8 bits as one whose levels a window can be laid on."""
-    return Raw(np.asarray(image), bits=8, full=(0, 255))
-
-
 def _as_it_is(pre: Preprocessing) -> bool:
     """Whether 8-bit images need neither another depth nor another shade."""
     return pre.depth == 8 and pre.clahe == 0 and pre.window in ("auto", "full")
@@ -72,7 +70,7 @@ def _as_it_is(pre: Preprocessing) -> bool:
 
 def _unit(opened: Opened, pre: Preprocessing) -> Shades:
     """Windowed, in the network's colours, scaled and equalized: (h, w) or (h, w, 3), 0 … 1."""
-    raw = raw_of(opened.image) if isinstance(opened.image, Image.Image) else opened.image
+    raw = raw_of(opened.image, opened.levels) if isinstance(opened.image, Image.Image) else opened.image
     unit = shades(raw, pre.window)
     if pre.mode == "L" and unit.ndim == 3:
         unit = unit @ LUMA

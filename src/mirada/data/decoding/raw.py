@@ -26,7 +26,8 @@ class Raw(NamedTuple):
 
     ``values`` (H, W) are grey, (H, W, 3) RGB; ``bits`` says how deep they are stored, 32 for real numbers.
     ``full`` is the lowest and the highest value that this kind of file can hold. ``voi``, if the file has one, is
-    its own rule from values to shades 0 … 1. ``inverted``: the lowest value is white.
+    its own rule from values to shades 0 … 1. ``inverted``: the lowest value is white. ``alpha`` (H, W), 0 … 1, if
+    not all is opaque: behind what is transparent lies white, and its values count for no window.
     """
 
     values: Values
@@ -34,6 +35,16 @@ class Raw(NamedTuple):
     full: tuple[float, float]
     voi: Callable[[Values], Shades] | None = None
     inverted: bool = False
+    alpha: Shades | None = None
+
+
+def opacity(alpha: Values, opaque: float) -> Shades | None:
+    """``Raw.alpha`` of a channel whose full value is ``opaque``; NaN is transparent."""
+    if (alpha == opaque).all():
+        return None
+    share = (alpha / np.float32(opaque)).astype(np.float32, copy=False)
+    share[np.isnan(share)] = 0
+    return np.clip(share, 0, 1, out=share)
 
 
 def require_size(height: int, width: int, cost: float = DEEP_COST) -> None:
