@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from mirada.data.checks.check import CheckReport, Sizes, check
-from mirada.data.checks.findings import FORMAT_EXTENSIONS, KINDS, Finding, target_findings
+from mirada.data.checks.findings import FORMAT_EXTENSIONS, KINDS, Finding
 from mirada.data.decoding.decode import EXTENSIONS, FORMATS
-from mirada.data.index import Excluded, Index
+from mirada.data.index import Box, Excluded, Index
 from mirada.data.sources import load_data
 
 
@@ -336,7 +336,8 @@ def test_a_picture_with_two_numbers(tmp_path: Path) -> None:
     (finding,) = check(index_of(tmp_path, *rows, **changes)).findings
     assert "the labels are 120 months and 132 months" in finding.message
     rows = [("a.png", "train", 120), ("b.png", "train", 120)]
-    assert [finding.kind for finding in check(index_of(tmp_path, *rows, **changes)).findings] == ["duplicate"]
+    kinds = [finding.kind for finding in check(index_of(tmp_path, *rows, **changes)).findings]
+    assert kinds == ["constant-target", "duplicate"]
 
 
 def test_images_without_a_picture(pets: Path) -> None:
@@ -398,7 +399,7 @@ def test_sizes_and_shapes_far_from_the_others(tmp_path: Path) -> None:
     assert check(index_of(tmp_path, *few)).ok  # among so few there is no rule
 
 
-# --- splits, classes, targets -----------------------------------------------------------------
+# --- splits, classes, boxes -------------------------------------------------------------------
 
 
 def test_a_group_in_two_splits_is_named_by_its_code(tmp_path: Path) -> None:
@@ -410,8 +411,8 @@ def test_a_group_in_two_splits_is_named_by_its_code(tmp_path: Path) -> None:
     (finding,) = [f for f in check(index_of(tmp_path, *rows, groups=groups)).findings if f.kind != "no-class"]
     code = blake2b(b"Ann", digest_size=6).hexdigest()
     assert str(finding) == (
-        f"group {code}: has images in several splits (2 in train and 1 in test), so what is learnt of it leaks; keep "
-        f"it in one split"
+        f"group hash-{code}: has images in several splits (2 in train and 1 in test), so what is learnt of it leaks; "
+        f"keep it in one split"
     )
     assert finding.paths == ("0.png", "1.png", "4.png")
     assert "Ann" not in json.dumps(check(index_of(tmp_path, *rows, groups=groups)).to_dict())
@@ -429,67 +430,51 @@ def test_unequal_classes(tmp_path: Path) -> None:
     assert check(index_of(tmp_path, *rows[:-1])).ok
 
 
-def numbers_of(values: object, **changes: object) -> Index:
-    """An index of numbers in months, without files."""
-    targets = np.asarray(values, dtype=np.float64)
-    rows = [(f"{row}.png", "train", 0) for row in range(len(targets))]
-    changes = {"targets": targets, "task": "regression", "unit": "months", "classes": ()} | changes
-    return index_of(Path("nowhere"), *rows, **changes)
-
-
-def targets_told(values: object, **changes: object) -> list[str]:
-    return [str(finding) for finding in target_findings(numbers_of(values, **changes))]
-
-
-def test_targets_unlike_the_others() -> None:
-    ages = np.random.default_rng(0).uniform(20, 230, 200).round(3)
-    assert targets_told(ages) == []
-    ages[[3, 7]] = 9999, -1
-    low, high = np.quantile(ages, (0.25, 0.75))
-    usual = f"(half of them: {low:,.4g} to {high:,.4g})"
-    assert targets_told(ages) == [
-        f"3.png: its target, 9,999 months, is unlike the others {usual}; check it",
-        f"7.png: its target, -1 months, is unlike the others {usual}; check it",
+def test_boxes_that_are_not_within_their_image_are_named(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6  # 40 × 20 on disk, 20 × 40 upright
+    boxes = {
+        "all.png": [Box("cat", 0, 0, 32, 24)],
+        "pixel.png": [Box("cat", -1, -1, 33, 25)],  # counted from 1, or with its last pixel: not worth a word
+        "outside.png": [Box("cat", 100, 100, 3000, 4000)],
+        "next.png": [Box("cat", 32, 0, 33, 24)],  # less than a pixel too far, but nothing of it is seen
+        "right.png": [Box("cat", 1, 1, 9, 9), Box("dog", 5, 5, 33.5, 9), Box("dog", 5, -2, 9, 9)],
+        "upright.jpg": [Box("dog", 0, 0, 20, 40)],
+        "stored.jpg": [Box("dog", 0, 0, 40, 20)],
+        "neither.jpg": [Box("dog", 0, 0, 40, 40)],
+    }
+    for name in boxes:
+        if name.endswith(".jpg"):
+            save(tmp_path / name, (40, 20), exif=turned)
+        else:
+            save(tmp_path / name, (32, 24))
+    rows = [(name, "train", number % 2) for number, name in enumerate(boxes)]
+    index = index_of(tmp_path, *rows, boxes={name: tuple(found) for name, found in boxes.items()})
+    found = [finding for finding in check(index).findings if finding.kind == "outside-box"]
+    advice = "correct it, or find out what its numbers mean"
+    assert [str(finding) for finding in found] == [
+        "outside.png: its box is not within the image of 32 × 24 pixels (width × height), "
+        f'"cat" with left 100, top 100, right 3,000, bottom 4,000: {advice}',
+        "next.png: its box is not within the image of 32 × 24 pixels (width × height), "
+        f'"cat" with left 32, top 0, right 33, bottom 24: {advice}',
+        "right.png: 2 of its 3 boxes are not within the image of 32 × 24 pixels (width × height), the first of them "
+        f'"dog" with left 5, top 5, right 33.5, bottom 9: {advice}',
+        "neither.jpg: its box is not within the image of 20 × 40 pixels (width × height), "
+        f'"dog" with left 0, top 0, right 40, bottom 40: {advice}',
     ]
+    assert found[0].paths == ("outside.png",)
 
 
-def test_what_is_only_spread_widely_is_not_told() -> None:
-    rng = np.random.default_rng(0)
-    for values in (
-        rng.lognormal(sigma=1.5, size=500),
-        rng.normal(size=500),
-        np.r_[np.zeros(400), 1.0],
-        [np.nan] * 20,
-    ):
-        assert targets_told(values) == []
-    half = np.r_[rng.normal(size=100), rng.normal(50, 1, size=20)]  # two kinds, not a few mistakes
-    assert targets_told(half) == []
-
-
-@pytest.mark.parametrize(
-    ("values", "told"),
-    [
-        (np.r_[np.arange(12, 240, 12), np.arange(13, 25)], "20 of 31 targets (65%) are multiples of 12 months"),
-        (np.r_[np.arange(0.5, 20, 0.5), 1.3, 2.7], "39 of 41 targets (95%) are multiples of 0.5 months"),
-        (np.r_[np.arange(12, 240, 12), np.arange(13, 40)], ""),  # 21 of 46
-        (np.arange(1, 100), ""),
-        (np.arange(0, 5).repeat(9), ""),  # marks from 0 to 4
-        (np.full(40, 60), ""),
-        (np.r_[np.zeros(90), np.arange(1, 30)], ""),
-        (np.random.default_rng(0).random(60), ""),
-        (np.full(20, 1e300), ""),
-    ],
-)  # fmt: skip
-def test_rounded_targets(values: object, told: str) -> None:
-    found = [text for text in targets_told(values) if "multiples" in text]
-    assert len(found) == bool(told)
-    assert all(text.startswith(told) for text in found)
-
-
-def test_several_targets_are_named() -> None:
-    values = np.stack([np.random.default_rng(0).uniform(1, 2, 40), np.arange(10, 410, 10)], axis=1)
-    (said,) = targets_told(values, target_names=("width", "weight"))
-    assert said.startswith("weight: 40 of 40 targets (100%) are multiples of 10 months")
+def test_the_boxes_of_a_file_that_cannot_be_read_are_let_be(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").touch()
+    save(tmp_path / "good.png")
+    index = index_of(
+        tmp_path,
+        ("bad.png", "train", 0),
+        ("good.png", "train", 1),
+        boxes={"bad.png": (Box("cat", 0, 0, 9, 9),)},
+    )
+    assert "outside-box" not in [finding.kind for finding in check(index).findings]
 
 
 def test_the_bone_ages_are_rounded_to_years_and_no_hand_is_there_twice(shared_data: Path) -> None:

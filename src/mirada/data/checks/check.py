@@ -11,15 +11,16 @@ from mirada.data.checks.findings import (
     KINDS,
     SEVERITIES,
     Finding,
+    box_findings,
     class_findings,
     copy_findings,
     file_findings,
     rotated_findings,
     size_findings,
     split_findings,
-    target_findings,
 )
 from mirada.data.checks.looks import look
+from mirada.data.checks.targets import target_findings
 from mirada.data.index import Excluded, Index
 from mirada.data.parallel import Watch, each
 
@@ -85,6 +86,7 @@ def check(index: Index, *, watch: Watch | None = None) -> CheckReport:
         *class_findings(rest),
         *copy_findings(rest, readable),
         *size_findings(readable),
+        *box_findings(rest, readable),
         *target_findings(rest),
         *rotated_findings(readable),
         *(Finding("excluded", "warning", file.path, f"left out: {file.reason}") for file in index.excluded),

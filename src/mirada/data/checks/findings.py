@@ -11,12 +11,11 @@ from statistics import median_low
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mirada.data.checks.looks import Look
 from mirada.data.checks.near import THUMB, near_groups
 from mirada.data.decoding.decode import EXTENSIONS
-from mirada.data.index import Index
+from mirada.data.index import Box, Index
 from mirada.data.splits import divided_groups, group_code
 
 Severity = Literal["error", "warning", "info"]
@@ -28,11 +27,6 @@ SIZE_FACTOR = 8.0  # a longer side so many times the median one, or so many time
 SHAPE_FACTOR = 3.0  # a height by width so many times that of the median image, or so many times less
 ENOUGH = 10  # images, or targets, from which on there is a rule to be an exception to
 UNEQUAL = 10  # the largest class holds so many times as many images as the smallest
-FENCE = 3.0  # interquartile ranges beyond the quartiles: Tukey (1977), the outer fence
-FEW = 0.02  # more than this share beyond the fences is how the targets are, not a few mistakes
-STEPS = (1000, 500, 100, 60, 50, 24, 20, 12, 10, 6, 5)  # what people round to
-ROUNDED = 0.55  # share of the targets that are multiples of a step, where at most a fifth is expected
-SEVERAL = 5  # different multiples: one favourite number is no rounding
 NAMED = 3  # files named in a sentence
 FORMAT_EXTENSIONS = {
     "BMP": (".bmp",),
@@ -72,6 +66,7 @@ class Finding:
 KINDS = {
     "unreadable": "Files that cannot be read",
     "few-classes": "Fewer than two classes",
+    "constant-target": "Targets that are all the same",
     "no-split": "Splits without images",
     "no-class": "Classes without images",
     "single-image": "Classes with a single image",
@@ -86,6 +81,7 @@ KINDS = {
     "extreme-size": "Sizes far from the others",
     "extreme-shape": "Shapes far from the others",
     "imbalance": "Unequal classes",
+    "outside-box": "Boxes that are not within their image",
     "far-target": "Targets unlike the others",
     "rounded-target": "Rounded targets",
     "excluded": "Files left out",
@@ -207,67 +203,31 @@ def _imbalance(train: dict[str, int]) -> Iterator[Finding]:
         yield Finding("imbalance", "warning", small, message)
 
 
-def target_findings(rest: Index) -> Iterator[Finding]:
-    """Numeric targets unlike the others, and numbers that were rounded; one column after the other."""
-    if rest.task != "regression":
-        return
-    columns = rest.targets.reshape(len(rest), -1).astype(np.float64)
-    names = rest.target_names if len(rest.target_names) == columns.shape[1] > 1 else ("",) * columns.shape[1]
-    for name, values in zip(names, columns.T, strict=True):
-        finite = values[np.isfinite(values)]
-        if len(finite) < ENOUGH:
+def box_findings(rest: Index, looks: Sequence[Look]) -> Iterator[Finding]:
+    """Boxes that are not within their image; of a turned file, neither as it is shown nor as it is stored."""
+    for look in looks:
+        boxes = rest.boxes.get(look.path, ())
+        height, width = look.size
+        frames = ((width, height), (height, width)) if look.turned else ((width, height),)
+        beyond = [box for box in boxes if not any(_within(box, *frame) for frame in frames)]
+        if not beyond:
             continue
-        for row in _far(values, finite):
-            low, high = np.quantile(finite, (0.25, 0.75))
-            said = " ".join(filter(None, (name, f"{values[row]:,.10g}", rest.unit)))
-            message = f"its target, {said}, is unlike the others (half of them: {low:,.4g} to {high:,.4g}); check it"
-            yield Finding("far-target", "warning", rest.paths[row], message, (rest.paths[row],))
-        if rounded := _rounding(finite):
-            step, count = rounded
-            unit = f" {rest.unit}" if rest.unit else ""
-            message = (
-                f"{count:,} of {len(finite):,} targets ({count / len(finite):.0%}) are multiples of {step:g}{unit}: "
-                f"they look rounded, so an error of up to {step / 2:g}{unit} may be the target's own"
-            )
-            yield Finding("rounded-target", "warning", name, message)
+        box = beyond[0]
+        corners = f"left {box.left:,g}, top {box.top:,g}, right {box.right:,g}, bottom {box.bottom:,g}"
+        one = "its box" if len(boxes) == 1 else f"{len(beyond):,} of its {len(boxes):,} boxes"
+        verb = "is" if len(beyond) == 1 else "are"
+        first = "the first of them " if len(beyond) > 1 else ""
+        message = (
+            f"{one} {verb} not within the image of {width:,} × {height:,} pixels (width × height), {first}"
+            f'"{box.label}" with {corners}: correct it, or find out what its numbers mean'
+        )
+        yield Finding("outside-box", "warning", look.path, message, (look.path,))
 
 
-def _far(values: NDArray[np.float64], finite: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rows beyond the outer fences, if they are few; and a few negative numbers among positive ones.
-
-    Positive numbers must be beyond the fences of their logarithms as well: sizes and prices have long tails.
-    """
-    far = _beyond(values, finite)
-    positive = finite[finite > 0]
-    if len(positive) >= (1 - FEW) * len(finite):
-        logs = np.log(np.where(values > 0, values, np.nan))
-        far = (far & (_beyond(logs, np.log(positive)))) | (values < 0)
-    return np.flatnonzero(far) if far.sum() <= max(1, FEW * len(finite)) else np.empty(0, dtype=np.int64)
-
-
-def _beyond(values: NDArray[np.float64], finite: NDArray[np.float64]) -> NDArray[np.bool_]:
-    low, high = np.quantile(finite, (0.25, 0.75))
-    reach = FENCE * (high - low)
-    if reach == 0:  # half of the numbers are the same: any other one would be far
-        return np.zeros(len(values), dtype=np.bool_)
-    return np.asarray((values < low - reach) | (values > high + reach))
-
-
-def _rounding(values: NDArray[np.float64]) -> tuple[float, int] | None:
-    """The largest step of which most targets are multiples though their digits allow finer ones, and how many are.
-
-    Zeros do not count: nothing at all is no rounding.
-    """
-    whole = {scale: np.round(values * scale) for scale in (1, 10, 100)}
-    scale = next((s for s in whole if np.allclose(whole[s], values * s, rtol=0, atol=1e-6)), 0)
-    if scale == 0:
-        return None
-    numbers = whole[scale][whole[scale] != 0]
-    for step in STEPS:
-        rounded = numbers[numbers % step == 0]
-        if len(np.unique(rounded)) >= SEVERAL and len(rounded) >= ROUNDED * len(numbers):
-            return step / scale, len(rounded)
-    return None
+def _within(box: Box, width: int, height: int) -> bool:
+    """Whether a box lies in an image, give or take a pixel, which is often counted otherwise."""
+    inside = box.left < width and box.top < height and box.right > 0 and box.bottom > 0
+    return inside and min(box.left, box.top, width - box.right, height - box.bottom) >= -1
 
 
 def copy_findings(rest: Index, looks: Sequence[Look]) -> Iterator[Finding]:
