@@ -144,7 +144,7 @@ def test_trailing_delimiters_make_no_column_and_short_rows_are_filled(tmp_path: 
             "TABLE: expected columns divided by comma, semicolon, tab or |, with a header of at least two names; "
             "found 'one'.",
         ),
-        ("PK\x03\x04…", "TABLE: is a workbook or another archive, not text. Save the sheet as CSV."),
+        ("PK\x03\x04…", "TABLE: is an Excel workbook or another packed file. Save the sheet as CSV."),
     ],
 )
 def test_what_is_no_table(tmp_path: Path, text: str, message: str) -> None:

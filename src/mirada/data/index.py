@@ -57,7 +57,8 @@ class Index:
     is 1 for M and 0 for F, ``site=A`` 1 for A and 0 for all else. ``boxes`` are rectangles by path.
 
     ``source`` is what was loaded where that is not the root: the table, the file of arrays. ``options`` are the words
-    of the command line that go with it. ``notes`` are the sentences on what was inferred, to be shown.
+    of the command line that go with it; ``columns`` are those of a table that are the image, the target, or targets,
+    and the group, whether named or found. ``notes`` are the sentences on what was inferred, to be shown.
 
     Raises ``DataError`` if the columns do not have the same length.
     """
@@ -77,6 +78,7 @@ class Index:
     excluded: tuple[Excluded, ...] = field(default=())
     source: Path | None = None
     options: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

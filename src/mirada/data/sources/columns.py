@@ -1,6 +1,6 @@
 """A ``Table`` of texts → ``Index``: reads the columns, and says of every row that cannot be used why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from mirada.data.index import SPLIT_NAMES, Excluded, Index, Task
 from mirada.data.sources.roles import Files, Place, Wanted, find_roles
-from mirada.data.sources.tables import Table
+from mirada.data.sources.tables import Table, not_divided
 from mirada.data.sources.values import (
     NUMBER,
+    UNSAID,
     Column,
+    blanked,
     classes,
     covariate,
     few_whole,
@@ -61,12 +63,14 @@ def index_of(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] | 
     Raises ``DataError`` for a column that is not there or cannot be what it is to be, an unknown split or class, or
     if no row can be used.
     """
+    if table.undivided and not wanted.unlabeled:
+        raise not_divided(table.name, table.undivided)
     files = Files(folder)
     roles = find_roles(table, wanted, files)
     table, paths, missing = _with_files(table, roles.image, files)
     if not paths:
         raise DataError(_nothing_usable(table.name, folder, missing))
-    targets = _targets(table, roles.targets, wanted.task, known)
+    targets = _targets(table, roles.targets, wanted, known)
     splits, groups = splits_of(table, roles.split), _groups(table, roles.group, paths)
     covariates, names = _covariates(table, roles.covariates)
     bad = {**covariates.bad, **splits.bad, **targets.bad}
@@ -88,9 +92,10 @@ def index_of(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] | 
         covariate_names=tuple(names),
         excluded=tuple(excluded),
         options=wanted.words(),
+        columns=roles.columns(),
         notes=(
             *table.notes, f"image: {roles.image.name}", targets.note, *splits.notes, *roles.notes, *groups.notes,
-            *(f"covariate: {name} ({meaning})" for name, meaning in names.items()),
+            *_covariate_notes(names, covariates.values[usable]),
         ),
     )  # fmt: skip
     return index.take(usable)
@@ -126,31 +131,36 @@ def _with_files(table: Table, image: Place, files: Files) -> tuple[Table, tuple[
     return replace(table, rows=tuple(kept)), tuple(paths), excluded
 
 
-def _targets(
-    table: Table, places: tuple[Place, ...], task: Task | None, known: Sequence[str] | None
-) -> Targets:
+def _targets(table: Table, places: tuple[Place, ...], wanted: Wanted, known: Sequence[str] | None) -> Targets:
     if not places:
         return Targets(np.full(len(table.rows), np.nan), {}, "no target is read", "regression")
     if len(places) > 1:
-        return _several_numbers(table, places, task)
-    place, cells = places[0], table.cells(places[0].column)
-    stated = task or ("classification" if known is not None else None)
+        return _several_numbers(table, places, wanted.task)
+    stated = wanted.task or ("classification" if known is not None else None)
+    meant = known or (UNSAID if wanted.task == "classification" else ())
+    place, cells = places[0], blanked(table.cells(places[0].column), meant)
     if (stated or task_of(cells, decimal_comma=table.decimal_comma)) == "regression":
-        return _numbers(table, place, inferred=stated is None)
-    return _classes(table, place, known, inferred=stated is None)
+        return _numbers(table, place, cells, inferred=stated is None)
+    if stated is None:
+        _require_classes(table, place, cells, named=bool(wanted.target))
+    return _classes(table, place, cells, known, inferred=stated is None)
 
 
-def _numbers(table: Table, place: Place, *, inferred: bool) -> Targets:
-    column = numbers(place.name, table.cells(place.column), decimal_comma=table.decimal_comma)
+def _numbers(table: Table, place: Place, cells: Sequence[str], *, inferred: bool) -> Targets:
+    column = numbers(place.name, cells, decimal_comma=table.decimal_comma)
     values = column.values[~np.isnan(column.values)]
     if not len(values):
         raise DataError(
             f"{table.name}: the column {place.name} holds no number. Name another column as the target."
         )
-    reach = f"from {values.min():g} to {values.max():g} {place.unit}".rstrip()
-    note = f"target: {place.name}, {counted(len(values), 'number')} {reach} → regression"
-    if inferred and (whole := few_whole(values)):
-        note += f" (only {len(whole)} different ones; task=classification makes classes of them)"
+    reach = f"from {values.min():,g} to {values.max():,g} {place.unit}".rstrip()
+    taken = f" ({column.note})" if column.note else ""
+    hint = ""
+    if len(values) > 1 and np.ptp(values) == 0:
+        hint = f" (all are {values[0]:,g}: there is nothing to learn)"
+    elif inferred and (whole := few_whole(values)):
+        hint = f" (only {len(whole)} different ones; task=classification makes classes of them)"
+    note = f"target: {place.name}, {counted(len(values), 'number')} {reach}{taken} → regression{hint}"
     return Targets(column.values, column.bad, note, "regression", unit=place.unit)
 
 
@@ -161,34 +171,55 @@ def _several_numbers(table: Table, places: tuple[Place, ...], task: Task | None)
         raise DataError(
             f"{table.name}: {named} are several targets, and there can be only one for classification."
         )
-    columns = [numbers(p.name, table.cells(p.column), decimal_comma=table.decimal_comma) for p in places]
+    columns = [
+        numbers(p.name, blanked(table.cells(p.column)), decimal_comma=table.decimal_comma) for p in places
+    ]
     units = {place.unit for place in places}
     same = units.pop() if len(units) == 1 else ""
     names = tuple(
         place.name if same or not place.unit else f"{place.name} ({place.unit})" for place in places
     )
+    said = [
+        f"{name} ({column.note})" if column.note else name
+        for name, column in zip(names, columns, strict=True)
+    ]
     return Targets(
         values=np.column_stack([column.values for column in columns]),
         bad={row: reason for column in columns for row, reason in column.bad.items()},
-        note=f"targets: {', '.join(names)} → regression of {len(names)} numbers",
+        note=f"targets: {', '.join(said)} → regression of {len(names)} numbers",
         task="regression",
         unit=same,
         names=names,
     )
 
 
-def _classes(table: Table, place: Place, known: Sequence[str] | None, *, inferred: bool) -> Targets:
-    cells = table.cells(place.column)
+def _require_classes(table: Table, place: Place, cells: Sequence[str], *, named: bool) -> None:
+    """Raises ``DataError`` for so many different values that nobody can mean classes."""
+    different = len({cell for cell in cells if cell})
+    if different <= max(MANY, len(cells) / 2):
+        return
+    advice = (
+        "Name another column as the target, or say task=classification if they are."
+        if named
+        else f"Name the target: {', '.join(table.columns)}."
+    )
+    raise DataError(
+        f"{table.name}: the column {place.name} has {different:,} different values in {len(cells):,} rows, which "
+        f"cannot be classes. {advice}"
+    )
+
+
+def _classes(
+    table: Table, place: Place, cells: Sequence[str], known: Sequence[str] | None, *, inferred: bool
+) -> Targets:
     numbers_of, bad, names = classes(f"{table.name}: the column {place.name}", cells, known)
-    if inferred and len(names) > max(MANY, len(cells) / 2):
-        raise DataError(
-            f"{table.name}: the column {place.name} has {len(names):,} different values in {len(cells):,} rows, which "
-            f"cannot be classes. Name the target: {', '.join(table.columns)}."
-        )
     shown = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
     note = f"target: {place.name}, {len(names):,} class{'' if len(names) == 1 else 'es'} ({shown}) → classification"
-    if inferred and all(NUMBER.fullmatch(name) for name in names):
+    numeric = sum(NUMBER.fullmatch(name) is not None for name in names)
+    if inferred and numeric == len(names):
         note += " (task=regression takes them as numbers)"
+    elif inferred and 2 * numeric > len(names):
+        note += f" ({numeric} of them are numbers; task=regression leaves out the rest)"
     reasons = dict.fromkeys(bad, f"no {place.name}")
     return Targets(numbers_of, reasons, note, "classification", classes=names)
 
@@ -230,7 +261,7 @@ def _covariates(table: Table, places: tuple[Place, ...]) -> tuple[Column, dict[s
     """(N, K) numbers, and the K names with what the values mean."""
     columns, names = [], {}
     for place in places:
-        cells = table.cells(place.column)
+        cells = blanked(table.cells(place.column))
         column, name, meaning = (
             indicator(place.name, cells, place.value)
             if place.value
@@ -242,3 +273,10 @@ def _covariates(table: Table, places: tuple[Place, ...]) -> tuple[Column, dict[s
         raise DataError(f"{table.name}: a column is named twice among the covariates {', '.join(names)}.")
     values = np.column_stack([np.empty((len(table.rows), 0)), *(column.values for column in columns)])
     return Column(values, {row: why for column in columns for row, why in column.bad.items()}), names
+
+
+def _covariate_notes(names: Mapping[str, str], values: NDArray[np.float64]) -> Iterator[str]:
+    """What each covariate means, and that it is the same in every row, if so; ``values`` are (n, K)."""
+    for (name, meaning), column in zip(names.items(), values.T, strict=True):
+        same = f"; {column[0]:g} in every row" if len(column) > 1 and np.ptp(column) == 0 else ""
+        yield f"covariate: {name} ({meaning}{same})"

@@ -1,18 +1,18 @@
 """Which column of a table is what: named by the caller, or found by what it holds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from mirada.data.decoding.arrays import container
 from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, Task
 from mirada.data.sources.tables import Table
 from mirada.data.sources.values import is_missing, name_and_unit
-from mirada.errors import DataError
+from mirada.errors import DataError, InvalidArgument, nearest
 
 SAMPLED = 200  # rows that decide which column holds the images
 SPLIT_HEADERS = frozenset(("partition", "set", "split", "subset"))
@@ -22,7 +22,7 @@ SPLIT_HEADERS = frozenset(("partition", "set", "split", "subset"))
 class Wanted:
     """What the caller says of a table's columns; what is None or empty is inferred, or not used.
 
-    If ``unlabeled``, the table needs no target, and none is read.
+    If ``unlabeled``, the table needs no target, and none is read. Raises ``InvalidArgument`` for an unknown task.
     """
 
     target: tuple[str, ...] = ()
@@ -32,6 +32,11 @@ class Wanted:
     covariates: tuple[str, ...] = ()
     task: Task | None = None
     unlabeled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.task not in (None, *get_args(Task)):
+            unknown = str(self.task)
+            raise InvalidArgument(f'There is no task called "{unknown}". {nearest(unknown, get_args(Task))}')
 
     def words(self) -> tuple[str, ...]:
         """The same as options of the command line."""
@@ -50,6 +55,9 @@ class Place(NamedTuple):
     unit: str = ""
     value: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
 
 @dataclass(frozen=True)
 class Roles:
@@ -61,6 +69,15 @@ class Roles:
     split: Place | None
     covariates: tuple[Place, ...]
     notes: tuple[str, ...] = ()
+
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """What to call the image, the targets and the group, to find them in a table again."""
+        places = {
+            "image": (self.image,),
+            "target": self.targets,
+            "group": (self.group,) if self.group else (),
+        }
+        return {role: tuple(map(str, found)) for role, found in places.items() if found}
 
 
 @dataclass(frozen=True)
@@ -86,8 +103,11 @@ class Files:
 
     def _inside(self, path: PurePosixPath) -> PurePosixPath:
         """Relative to the folder, if it lies there, so that the folder may be moved."""
-        folder = self.folder.resolve().as_posix()
-        return path.relative_to(folder) if path.is_relative_to(folder) else path
+        return path.relative_to(self._whole) if path.is_relative_to(self._whole) else path
+
+    @cached_property
+    def _whole(self) -> str:
+        return self.folder.resolve().as_posix()
 
     @cached_property
     def images(self) -> tuple[str, ...]:
@@ -143,11 +163,12 @@ def find_column(table: Table, name: str) -> Place:
     ``age`` finds ``age (months)``; ``age (months)`` finds ``age`` and says its unit. Raises ``DataError`` otherwise.
     """
     base, unit = name_and_unit(name)
-    ways = (
+    ways: tuple[tuple[object, Callable[[str], object]], ...] = (
         (name, lambda column: column),
         (name.lower(), str.lower),
         (name.lower(), lambda column: name_and_unit(column)[0].lower()),
         (base.lower(), str.lower),
+        ((base, unit), name_and_unit),  # length (mm) is length_mm
     )
     for wanted, seen in ways:
         columns = [number for number, column in enumerate(table.columns) if seen(column) == wanted]

@@ -5,7 +5,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from mirada.errors import DataError
 TABLES = frozenset((".csv", ".tab", ".tsv", ".txt"))
 DELIMITERS = "\t;|,"  # in this order where two divide a table equally well
 LOOKED_AT = 200  # records that decide on the delimiter
-WORKBOOK = b"PK\x03\x04"  # a zip archive, as .xlsx and .ods are
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # a zip archive, as .xlsx and .ods are; .xls
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 Record = list[str]
@@ -31,13 +31,18 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table of stripped texts. ``name`` is for messages; ``decimal_comma`` says that 1,5 may be a number."""
+    """A table of stripped texts. ``name`` is for messages.
+
+    ``decimal_comma`` says that 1,001 is rather 1.001, where nothing else tells. ``undivided`` is the first line of a
+    text that no delimiter divides, which has a single column.
+    """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     decimal_comma: bool = False
     notes: tuple[str, ...] = ()
+    undivided: str = ""
 
     def cells(self, column: int) -> list[str]:
         """One column from top to bottom."""
@@ -48,7 +53,8 @@ def read_table(file: Path) -> Table:
     """Reads a table of any delimiter (tab ``;`` ``|`` ``,``), in UTF-8, UTF-16 or Windows' Latin-1.
 
     Fields may be quoted and padded, lines may be empty, a first line ``sep=;`` is obeyed. A first row that names
-    an image is no header: the columns are then called ``column 1``, ``column 2`` …
+    an image is no header: the columns are then called ``column 1``, ``column 2`` … A list of images without
+    delimiters is a table of one column.
 
     Raises ``DataError`` for a file that is no such table, two columns of one name, a row with more fields than the
     header, or a table without rows.
@@ -59,20 +65,17 @@ def read_table(file: Path) -> Table:
         raise DataError(
             f"{file}: cannot be read ({(error.strerror or 'unknown reason').lower()})."
         ) from error
-    if data.startswith(WORKBOOK):
-        raise DataError(f"{file}: is a workbook or another archive, not text. Save the sheet as CSV.")
+    if data.startswith(WORKBOOKS):
+        raise DataError(f"{file}: is an Excel workbook or another packed file. Save the sheet as CSV.")
     text = _decoded(data)
     delimiter = ""
     first, _, rest = text.partition("\n")
-    if first.rstrip("\r").lower() in {f"sep={each}" for each in DELIMITERS}:
-        delimiter, text = first[4], rest
+    if first.strip('"\r').lower() in {f"sep={each}" for each in DELIMITERS}:
+        delimiter, text = first.strip('"')[4], rest
     try:
         delimiter = delimiter or _delimiter(text)
         if not delimiter:
-            raise DataError(
-                f"{file}: expected columns divided by comma, semicolon, tab or |, with a header of at least two "
-                f"names; found {first.strip()[:60]!r}."
-            )
+            return _undivided(str(file), text)
         return _table(str(file), _records(text, delimiter), decimal_comma=delimiter != ",")
     except csv.Error as error:
         raise DataError(f"{file}: is no table that can be read ({error}).") from error
@@ -95,9 +98,7 @@ def _cell_text(value: Any) -> str:
     text = str(value)
     if value is None or text in ("nan", "<NA>", "NaT"):
         return ""
-    whole = getattr(
-        value, "is_integer", None
-    )  # a column of whole numbers with gaps is one of floats to pandas
+    whole = getattr(value, "is_integer", None)  # to pandas whole numbers with gaps are floats
     return str(int(value)) if whole and whole() else text.strip()
 
 
@@ -106,8 +107,10 @@ def _decoded(data: bytes) -> str:
     for mark, encoding in BOMS:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
-    if b"\0" in data[:LOOKED_AT]:
-        return data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be", "replace")
+    for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        half = data[start:LOOKED_AT:2]  # NUL in text of Latin letters; in UTF-8 a NUL is a slip
+        if half and 3 * half.count(0) >= len(half):
+            return data.decode(encoding, "replace")
     for encoding in ("utf-8", "cp1252"):
         try:
             return data.decode(encoding)
@@ -133,6 +136,23 @@ def _delimiter(text: str) -> str:
         if width > 1 and fitting * width > most:
             best, most = delimiter, fitting * width
     return best
+
+
+def not_divided(name: str, line: str) -> DataError:
+    """What to raise for a text whose lines, such as this, no delimiter divides."""
+    return DataError(
+        f"{name}: expected columns divided by comma, semicolon, tab or |, with a header of at least two names; "
+        f"found {line!r}."
+    )
+
+
+def _undivided(name: str, text: str) -> Table:
+    line = text.partition("\n")[0].strip()[:60]
+    try:
+        table = _table(name, _records(text, "\t"), decimal_comma=False)
+    except DataError as error:  # not even one column
+        raise not_divided(name, line) from error
+    return replace(table, undivided=line or table.columns[0])
 
 
 def _table(name: str, records: Iterable[Record], *, decimal_comma: bool) -> Table:

@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,11 @@ from mirada.data.covariates import BAR, TRUTH, indicated, two_words
 from mirada.data.index import Task
 from mirada.errors import DataError, nearest
 
-MISSING = frozenset(
-    ("", "#n/a", "<na>", "n/a", "na", "nan", "null")
-)  # in small letters; "none" may be a class
-NUMERIC = 0.9  # the share of a column's values from which on the rest are taken for slips
+MISSING = frozenset(("", "#n/a", ".", "<na>", "?", "n/a", "na", "nan", "null"))  # in small letters
+UNSAID = frozenset(("-", "None"))  # missing among numbers; among words perhaps a class, as beside "+"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", re.ASCII)  # 1,001 and 1,001.5
+SWAPPED = str.maketrans(".,", ",.")
 CODE = re.compile(r"[+-]?0\d+", re.ASCII)  # 007: what counts does not begin with a zero
 UNIT = re.compile(r"(?P<name>.+?)\s*[(\[](?P<unit>[^()\[\]]+)[)\]]|(?P<stem>.+?)[_ ](?P<word>[a-z]+)")
 UNIT_WORDS = frozenset(("years", "months", "weeks", "days", "hours", "minutes", "seconds", "cm", "mm", "kg"))
@@ -26,15 +27,46 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Column:
-    """The values of a column, one per row; ``bad`` says of the rows that have none why."""
+    """The values of a column, one per row; ``bad`` says of the rows that have none why.
+
+    ``note`` says what a comma was taken for; it is empty where no number has one.
+    """
 
     values: NDArray[np.float64]
     bad: Mapping[int, str] = field(default_factory=dict)
+    note: str = ""
+
+
+class Reading(NamedTuple):
+    """Cells as numbers with one decimal ``sign``, point or comma: (n,) ``values``, NaN where they are none.
+
+    ``rival`` (n,) is what they would be with the other; ``note`` says what a comma was taken for.
+    """
+
+    values: NDArray[np.float64]
+    rival: NDArray[np.float64]
+    sign: str = "point"
+    note: str = ""
+
+    @property
+    def odd(self) -> NDArray[np.bool_]:
+        """(n,) Which cells are numbers only with the other sign."""
+        return np.isnan(self.values) & ~np.isnan(self.rival)
 
 
 def is_missing(text: str) -> bool:
     """Whether a cell says nothing."""
     return text.lower() in MISSING
+
+
+def blanked(cells: Sequence[str], keep: Collection[str] = ()) -> list[str]:
+    """The cells, with nothing in those that say nothing; among numbers that is also ``-`` and Python's ``None``.
+
+    ``keep`` are classes of that name.
+    """
+    said = ["" if is_missing(cell) else cell for cell in cells]
+    sure = ["" if cell in UNSAID and cell not in keep else cell for cell in said]
+    return sure if sure != said and is_numeric(sure, decimal_comma=False) else said
 
 
 def number(text: str, *, decimal_comma: bool = False) -> float:
@@ -48,14 +80,67 @@ def number(text: str, *, decimal_comma: bool = False) -> float:
     return value if math.isfinite(value) else math.nan  # 1e999
 
 
+def read_numbers(cells: Sequence[str], *, decimal_comma: bool) -> Reading:
+    """The cells as numbers, all written as the most can be: with a decimal point, 1,001.5, or a comma, 1.001,5.
+
+    Where both are possible, as of 1,001 alone, the comma is decimal if ``decimal_comma``, and ``note`` has an example.
+    """
+    point = np.array([_written(cell) for cell in cells])
+    commas = np.array(["," in cell for cell in cells], dtype=bool)
+    if not commas.any():
+        return Reading(point, point)
+    comma = np.array([_written(cell.translate(SWAPPED)) for cell in cells])
+    commas &= ~(np.isnan(point) & np.isnan(comma))  # those between words say nothing
+    if not commas.any():
+        return Reading(point, point)
+    lead = np.count_nonzero(np.isnan(point)) - np.count_nonzero(np.isnan(comma))
+    if lead > 0 or (lead == 0 and decimal_comma):
+        return Reading(
+            comma, point, "comma", _note(cells, comma, ("decimal", "thousands"), doubtful=lead == 0)
+        )
+    return Reading(point, comma, "point", _note(cells, point, ("thousands", ""), doubtful=lead == 0))
+
+
+def _note(
+    cells: Sequence[str], values: NDArray[np.float64], meant: tuple[str, str], *, doubtful: bool
+) -> str:
+    """What the commas in numbers were taken for, and then the points, if there are any; where doubtful, an example."""
+    read = [
+        (cell, value) for cell, value in zip(cells, values.tolist(), strict=True) if not math.isnan(value)
+    ]
+    example = next(((cell, value) for cell, value in read if "," in cell), None)
+    if not example:
+        return ""
+    points = meant[1] and any("." in cell for cell, _ in read)
+    note = f"comma: {meant[0]}" + (f", point: {meant[1]}" if points else "")
+    return note + (f', assumed: "{example[0]}" is {example[1]:g}' if doubtful else "")
+
+
+def _written(text: str) -> float:
+    """The number that is written with a decimal point, and perhaps with commas between thousands."""
+    return number(text.replace(",", "") if GROUPED.fullmatch(text) else text)
+
+
 def numbers(name: str, cells: Sequence[str], *, decimal_comma: bool) -> Column:
-    """A column of numbers."""
-    values = np.array([number(cell, decimal_comma=decimal_comma) for cell in cells])
-    bad = {
-        row: f"no {name}" if is_missing(cells[row]) else f'{name} is "{cells[row]}", which is no number'
-        for row in np.flatnonzero(np.isnan(values)).tolist()
-    }
-    return Column(values, bad)
+    """A column of numbers. Raises ``DataError`` if more than one in ten of them is not written as the rest."""
+    values, rival, sign, note = reading = read_numbers(cells, decimal_comma=decimal_comma)
+    read = ~np.isnan(values)
+    if not _nearly_all(read, read | reading.odd):
+        one, other = int(np.argmax(read & np.isnan(rival))), int(np.argmax(reading.odd))
+        raise DataError(
+            f'{name}: "{cells[one]}" needs a decimal {sign}, "{cells[other]}" a decimal '
+            f"{'point' if sign == 'comma' else 'comma'}. Write all numbers of the column alike."
+        )
+    bad = {}
+    for row in np.flatnonzero(~read).tolist():
+        what = f"number with a decimal {sign}" if reading.odd[row] else "number"
+        bad[row] = f"no {name}" if is_missing(cells[row]) else f'{name} is "{cells[row]}", which is no {what}'
+    return Column(values, bad, note)
+
+
+def _nearly_all(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> bool:
+    """Nine in ten, from which on the rest are taken for slips."""
+    return bool(10 * np.count_nonzero(part) >= 9 * np.count_nonzero(whole))
 
 
 def classes(
@@ -84,10 +169,10 @@ def in_order(names: set[str]) -> list[str]:
 
 
 def is_numeric(cells: Sequence[str], *, decimal_comma: bool) -> bool:
-    """Whether nine in ten of the cells that say something are numbers."""
-    found = [cell for cell in cells if not is_missing(cell)]
-    bad = sum(math.isnan(number(cell, decimal_comma=decimal_comma)) for cell in found)
-    return bad <= (1 - NUMERIC) * len(found)
+    """Whether nine in ten of the cells that say something are numbers, however written."""
+    reading = read_numbers(cells, decimal_comma=decimal_comma)
+    said = np.array([not is_missing(cell) for cell in cells], dtype=bool)
+    return _nearly_all(~np.isnan(reading.values) | reading.odd, said)
 
 
 def task_of(cells: Sequence[str], *, decimal_comma: bool) -> Task:
@@ -95,7 +180,7 @@ def task_of(cells: Sequence[str], *, decimal_comma: bool) -> Task:
     found = [cell for cell in cells if not is_missing(cell)]
     if not is_numeric(found, decimal_comma=decimal_comma) or any(CODE.fullmatch(cell) for cell in found):
         return "classification"
-    values = np.array([number(cell, decimal_comma=decimal_comma) for cell in found])
+    values = read_numbers(found, decimal_comma=decimal_comma).values
     return "classification" if len(few_whole(values)) == 2 and len(found) > 2 else "regression"
 
 
@@ -121,20 +206,36 @@ def covariate(name: str, cells: Sequence[str], *, decimal_comma: bool) -> tuple[
         meaning = ", ".join(f"{cell} is {TRUTH[cell.lower()]:.0f}" for cell in found)
         return _binary(name, cells, [TRUTH.get(cell.lower(), 0.0) for cell in cells]), name, meaning
     if is_numeric(cells, decimal_comma=decimal_comma):
-        return numbers(name, cells, decimal_comma=decimal_comma), name, "numbers"
+        column = numbers(name, cells, decimal_comma=decimal_comma)
+        return column, name, ", ".join(filter(None, ("numbers", column.note)))
     if len(found) == 2 and BAR not in "".join(found):
         return indicator(name, cells, BAR.join(reversed(found)))
-    shown = ", ".join(f'"{value}"' for value in found[:SHOWN])
+    plain = [value for value in found if BAR not in value]
+    words = "two different words" if plain == found else f'two different words without "{BAR}"'
+    advice = (
+        f"Name a value to tell from the rest: {name}={plain[0]}." if plain else f'Write them without "{BAR}".'
+    )
     raise DataError(
-        f"{name}: a covariate is a column of numbers or of two different words; found {len(found)} "
-        f"({shown}{' …' if len(found) > SHOWN else ''}). Name a value to tell from the rest: {name}={found[0]}."
+        f"{name}: a covariate is a column of numbers or of {words}; found {len(found)} ({_listed(found)}). {advice}"
     )
 
 
 def indicator(name: str, cells: Sequence[str], value: str) -> tuple[Column, str, str]:
-    """The same for a value that is named: ``A``, or two words, ``M|F``, beside which there is no other."""
+    """The same for a value that is named: ``A``, or two words, ``M|F``, beside which there is no other.
+
+    Raises ``DataError`` for a value that is there with other capitals alone.
+    """
     one, other = two_words(value)
     meaning = f"{one} is 1, {f'{other} is' if other else 'all else'} 0"
+    found = sorted({cell for cell in cells if not is_missing(cell)})
+    if found and not other and one not in found:
+        # A model that names sex=M may be used on women, so that no row has M can be right, and likeness tells nothing:
+        # male is like female, site1 like site2. Only other capitals are a slip for sure; the rest is said.
+        if meant := [word for word in found if word.casefold() == one.casefold()]:
+            raise DataError(
+                f'the column {name} has no "{one}". Did you mean "{meant[0]}"? Known: {", ".join(found)}.'
+            )
+        meaning += f'; no row has "{one}", only {_listed(found)}'
     column = _binary(name, cells, [indicated(cell, value) for cell in cells])
     odd = {
         row: f'{name} is "{cells[row]}", neither {one} nor {other}'
@@ -142,6 +243,11 @@ def indicator(name: str, cells: Sequence[str], value: str) -> tuple[Column, str,
         if row not in column.bad
     }
     return Column(column.values, {**column.bad, **odd}), f"{name}={value}", meaning
+
+
+def _listed(words: Sequence[str]) -> str:
+    shown = ", ".join(f'"{word}"' for word in words[:SHOWN])
+    return shown + (" …" if len(words) > SHOWN else "")
 
 
 def _binary(name: str, cells: Sequence[str], values: Sequence[float]) -> Column:
