@@ -92,10 +92,10 @@ def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
     )  # val is drawn per fold
     parts = [k_fold(whole, k=folds, fold=fold, seed=recipe.seed) for fold in range(folds)]
     for number, part in enumerate(parts, start=1):
-        complete, _ = complete_splits(
-            part, val_fraction=recipe.val_fraction, test_fraction=0, seed=recipe.seed
-        )
         try:
+            complete, _ = complete_splits(
+                part, val_fraction=recipe.val_fraction, test_fraction=0, seed=recipe.seed
+            )
             require_splits(complete)
         except DataError as error:
             raise DataError(f"Fold {number} of {folds} leaves too little to train on. {error}") from error

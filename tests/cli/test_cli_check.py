@@ -105,7 +105,7 @@ def test_a_table_with_groups(cli: Cli, pets: Path, tmp_path: Path) -> None:
     code, out, err = cli("check", "ages.csv", *columns)
     assert (code, err) == (1, "")
     assert re.search(
-        r"warning: group [0-9a-f]{12}: has images in several splits \(1 in train and 1 in val\)", out
+        r"warning: group hash-[0-9a-f]{12}: has images in several splits \(1 in train and 1 in val\)", out
     )
     html = (tmp_path / "ages-check.html").read_text()
     assert "val, 1.5" in html and "p0" not in re.sub(r"base64,[^\"]*", "", html)

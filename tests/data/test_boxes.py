@@ -1,8 +1,9 @@
-"""Boxes beside images: VOC's XML, and tables; nothing in an XML file can do harm."""
+"""Boxes beside images: VOC's XML, and tables; nothing in an XML file can do harm. What is no data is said."""
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -11,8 +12,10 @@ from PIL import Image
 from mirada.data.index import Box, Excluded
 from mirada.data.samples import write_shapes
 from mirada.data.sources import load_data, require_images
-from mirada.data.sources.boxes import read_voc
-from mirada.errors import DataError
+from mirada.data.sources.boxes import load_table, read_voc
+from mirada.data.sources.roles import Wanted
+from mirada.data.sources.tables import read_table
+from mirada.errors import DataError, InvalidArgument
 
 
 def voc(*objects: tuple[str, float, float, float, float], filename: str = "") -> str:
@@ -79,6 +82,52 @@ def test_vocs_own_layout_with_its_lists(tmp_path: Path) -> None:
         ["train", "train", "val"],
     )
     assert index.excluded == (Excluded("JPEGImages/d.jpg", "is in no list of ImageSets/Main"),)
+
+
+def test_an_image_in_two_of_vocs_lists(tmp_path: Path) -> None:
+    files = {"ImageSets/Main/train.txt": "a\nb\nb\n", "ImageSets/Main/val.txt": "c\na\n"}
+    for name, label in (("a", "dog"), ("b", "cat"), ("c", "dog")):
+        files |= {f"JPEGImages/{name}.jpg": "", f"Annotations/{name}.xml": voc((label, 1, 1, 5, 5))}
+    index = load_data(write(tmp_path, files), classes=("cat", "dog"))
+    assert dict(zip(index.paths, index.splits.tolist(), strict=True)) == {
+        "JPEGImages/b.jpg": "train",
+        "JPEGImages/c.jpg": "val",
+    }
+    assert index.excluded == (
+        Excluded("JPEGImages/a.jpg", "is in several lists of ImageSets/Main: train, val"),
+    )
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("text", ["a", "", "nan", "1e999"])
+def test_a_corner_that_is_no_number(tmp_path: Path, place: int, text: str) -> None:
+    corners: list[Any] = [1, 2, 10, 20]
+    corners[place] = text
+    (tmp_path / "a.xml").write_text(voc(("dog", *corners)))
+    with pytest.raises(
+        DataError, match=r'^holds the object "dog" with the corners \[.*nan.*, which is no labelled'
+    ):
+        read_voc(tmp_path / "a.xml")
+    side = ("xmin", "ymin", "xmax", "ymax")[place]
+    (tmp_path / "a.xml").write_text(voc(("dog", *corners)).replace(f"<{side}>{text}</{side}>", "", 1))
+    with pytest.raises(DataError, match=r"nan.*which is no labelled box$"):
+        read_voc(tmp_path / "a.xml")
+
+
+def test_an_image_whose_xml_is_bad_is_left_out_once(tmp_path: Path) -> None:
+    files = {
+        "images/1.jpg": "", "annotations/1.xml": voc(("dog", 1, 1, 10, 10)),
+        "images/2.jpg": "", "annotations/2.xml": "<annotation>",
+        "images/3.jpg": "", "annotations/3.xml": voc(("dog", 9, 1, 8, 2)),
+    }  # fmt: skip
+    index = load_data(write(tmp_path, files))
+    assert [(item.path, item.reason.partition(" (")[0]) for item in index.excluded] == [
+        ("images/2.jpg", "annotations/2.xml cannot be read as XML"),
+        (
+            "images/3.jpg",
+            'annotations/3.xml holds the object "dog" with the corners [9.0, 1.0, 8.0, 2.0], which is no labelled box',
+        ),
+    ]
 
 
 def test_splits_with_the_xml_beside_the_images(tmp_path: Path) -> None:
@@ -185,11 +234,16 @@ def test_splits_in_a_table_of_boxes(tmp_path: Path) -> None:
     file = write(tmp_path, {**files, "t.csv": SPLIT_BOXES + "\n".join(rows)}) / "t.csv"
     index = load_data(file)
     assert (index.paths, index.splits.tolist()) == (("1.jpg", "2.jpg"), ["train", "test"])
-    assert index.boxes["1.jpg"] == (Box("dog", 0, 1, 10, 20), Box("cat", 0, 1, 2, 2))  # the same one once
+    assert index.boxes[
+        "1.jpg"
+    ] == (  # the same one once, and that of the row that leaves the split to the others
+        Box("dog", 0, 1, 10, 20),
+        Box("cat", 0, 1, 2, 2),
+        Box("cat", 3, 3, 4, 4),
+    )
     assert index.excluded == (
-        Excluded("1.jpg", "row 8: no split"),
+        Excluded("3.jpg", "its rows disagree on split"),
         Excluded("4.jpg", "row 9: no split"),
-        Excluded("3.jpg", "its rows put it into train and test"),
     )
     assert index.notes[-1] == "split: split"
 
@@ -202,6 +256,99 @@ def test_a_table_of_boxes_refuses_an_unknown_split_and_says_that_one_is_not_used
     )
     file.write_text(SPLIT_BOXES + rows.replace("train", "a"))
     assert load_data(file).notes[-1] == "not used: split, which has no split words (train, val, test)"
+
+
+PATIENTS = "filename,label,left,top,right,bottom,patient,age,kind\n"
+ROWS = (
+    "1.jpg,dog,0,0,10,20,p1,7,x", "1.jpg,cat,0,0,2,2,p1,7,y", "2.jpg,cat,1,1,2,2,,8,x", "2.jpg,cat,1,1,4,4,p1,,y",
+    "3.jpg,dog,1,1,2,2,p2,9,x", "3.jpg,dog,1,1,3,3,p3,9,y", "4.jpg,cat,1,1,2,2,p4,5,x", "4.jpg,cat,1,1,2,3,p4,6,y",
+    "5.jpg,dog,2,2,1,1,p5,5,x", "6.jpg,dog,1,1,2,2,,3,x", "6.jpg,dog,1,1,2,3,,3,y", "7.jpg,dog,1,1,2,2,p7,3,x",
+)  # fmt: skip
+
+
+def patients(root: Path) -> Path:
+    files = {f"{number}.jpg": "" for number in range(1, 7)}
+    return write(root, {**files, "t.csv": PATIENTS + "\n".join(ROWS)}) / "t.csv"
+
+
+def test_a_table_of_boxes_with_groups_and_covariates(tmp_path: Path) -> None:
+    index = load_data(patients(tmp_path), group="patient", covariates="age")
+    assert index.paths == ("1.jpg", "2.jpg", "6.jpg")
+    assert [index.classes[target] for target in index.targets] == ["dog", "cat", "dog"]
+    assert index.groups == ("p1", "p1", "6.jpg")
+    assert index.covariates.tolist() == [[7], [8], [3]]
+    assert {path: len(found) for path, found in index.boxes.items()} == {"1.jpg": 2, "2.jpg": 2, "6.jpg": 2}
+    assert index.excluded == (
+        Excluded("5.jpg", "row 10: dog, 2, 2, 1, 1 is no labelled box"),
+        Excluded("7.jpg", "there is no such file"),
+        Excluded("3.jpg", "its rows disagree on patient"),  # the names stay off what is written
+        Excluded("4.jpg", "its rows disagree on age"),
+    )
+    assert index.options == ("--group", "patient", "--covariates", "age")
+    assert "boxes: 6 in 3 images, labelled cat, dog" in index.notes
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"image": "filename"},
+        {"target": "label"},
+        {"target": "LABEL", "image": "filename"},
+        {"task": "classification"},
+        {"classes": ("cat", "dog", "owl")},
+    ],
+)
+def test_options_that_change_nothing_keep_the_boxes(tmp_path: Path, options: dict[str, Any]) -> None:
+    file = patients(tmp_path)
+    plain, index = load_data(file), load_data(file, **options)
+    assert (index.paths, index.targets.tolist()) == (plain.paths, plain.targets.tolist())
+    assert (index.boxes, index.excluded) == (plain.boxes, plain.excluded)
+    assert len(index) == len(set(index.paths)) == 5
+
+
+@pytest.mark.parametrize("options", [{"target": "kind"}, {"target": "age,left"}, {"covariates": "left"}])
+def test_a_table_of_boxes_that_is_to_be_something_else_is_read_by_rows_and_says_so(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    index = load_data(patients(tmp_path), **options)
+    assert not index.boxes and len(index) > len(set(index.paths))
+    assert index.notes[-1] == "not used: the boxes, since other columns were asked for"
+    assert "images in more than one row; each row counts as an image" in index.notes[-2]
+
+
+def test_labels_that_are_numbers(tmp_path: Path) -> None:
+    text = SPLIT_BOXES + "1.jpg,3,0,1,10,20,train\n1.jpg,5,0,1,2,2,train\n2.jpg,5,1,1,2,2,train\n"
+    file = write(tmp_path, {"1.jpg": "", "2.jpg": "", "t.csv": text}) / "t.csv"
+    assert load_data(file).classes == ("3", "5")
+    numeric = load_data(file, task="regression")
+    assert numeric.targets.tolist() == [3.0, 5.0] and len(numeric.boxes) == 2
+
+
+def test_a_frame_of_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pandas = pytest.importorskip("pandas")
+    file = patients(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    index = load_data(pandas.read_csv(file), group="patient")
+    assert index.paths == ("1.jpg", "2.jpg", "4.jpg", "6.jpg")
+    assert index.boxes["1.jpg"] == (Box("dog", 0, 0, 10, 20), Box("cat", 0, 0, 2, 2))
+
+
+def test_an_unlabeled_table_of_boxes_lists_every_image_once(tmp_path: Path) -> None:
+    table = read_table(patients(tmp_path))
+    index = load_table(table, Wanted(unlabeled=True, covariates=("age",)), tmp_path, None)
+    assert index.paths == ("1.jpg", "2.jpg", "3.jpg", "5.jpg", "6.jpg")
+    assert index.covariates.ravel().tolist() == [7, 8, 9, 5, 3]
+    assert index.excluded == (
+        Excluded("7.jpg", "there is no such file"),
+        Excluded("4.jpg", "its rows disagree on age"),
+    )
+
+
+def test_an_image_in_several_rows_of_a_plain_table_is_said(tmp_path: Path) -> None:
+    rows = "path,kind\n1.jpg,a\n2.jpg,b\n./1.jpg,b\n"
+    index = load_data(write(tmp_path, {"1.jpg": "", "2.jpg": "", "t.csv": rows}) / "t.csv")
+    assert index.paths == ("1.jpg", "2.jpg", "1.jpg")
+    assert index.notes[-1] == "image: 1 image in more than one row; each row counts as an image"
 
 
 def test_the_boxes_of_the_shapes(tmp_path: Path) -> None:
@@ -243,3 +390,74 @@ def test_no_xml_ends_in_anything_but_boxes_or_a_sentence(
         assert read_voc(file).boxes == ()
     except DataError as error:
         assert str(error)
+
+
+# --- what is no data --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((None,), "`data` must be a path or a data frame. Got None."),
+        ((b"x",), "`data` must be a path or a data frame. Got a value of the type bytes."),
+        (("x", "target", 3), "`target` must be text, or several texts. Got a value of the type int."),
+        (("x", "target", (1, 2)), "`target` must be text, or several texts. Got a value of the type tuple."),
+        (("x", "covariates", 3), "`covariates` must be text, or several texts. Got a value of the type int."),
+        (("x", "classes", 3), "`classes` must be text, or several texts. Got a value of the type int."),
+        (("x", "image", ["a"]), "`image` must be text. Got a value of the type list."),
+        (("x", "group", 3), "`group` must be text. Got a value of the type int."),
+        (
+            ("x", "split", 7),
+            "`split` must be a column's name or a table's path. Got a value of the type int.",
+        ),
+    ],
+)
+def test_arguments_of_another_kind(arguments: tuple[Any, ...], said: str) -> None:
+    data, *named = arguments
+    with pytest.raises(InvalidArgument) as caught:
+        load_data(data, **dict([named] if named else []))
+    assert str(caught.value) == said
+
+
+def test_a_series_is_no_frame() -> None:
+    pandas = pytest.importorskip("pandas")
+    for arguments in ({"root": pandas.Series([1, 2])}, {"root": "x", "split": pandas.DataFrame({"a": [1]})}):
+        with pytest.raises(InvalidArgument, match=r"Got a value of the type (Series|DataFrame)\.$"):
+            load_data(**arguments)
+
+
+def test_tables_beside_folders_that_are_no_classes(tmp_path: Path) -> None:
+    rows = "path,kind\n1.jpg,a\n2.jpg,b\n"
+    write(tmp_path, {"train/1.jpg": "", "train/2.jpg": "", "train.csv": rows})
+    assert refusal(tmp_path).endswith(
+        " There is a table in it, too (train.csv): if one lists the images, name it: mirada train ROOT/train.csv"
+    )
+    assert len(load_data(tmp_path / "train.csv")) == 2
+    write(tmp_path, {"test.csv": rows})
+    assert "no class folders found. " in refusal(tmp_path)
+    assert "There are tables in it, too (test.csv, train.csv): " in refusal(tmp_path)
+    assert refusal(tmp_path).endswith("mirada train ROOT/train.csv")
+    write(tmp_path, {"flat/images/1.jpg": "", "flat/b.csv": rows, "flat/a.tsv": rows})
+    assert 'only one class ("images")' in refusal(tmp_path / "flat")
+    assert refusal(tmp_path / "flat").endswith("name it: mirada train ROOT/a.tsv")
+
+
+def test_a_workbook_and_arrays_without_images(tmp_path: Path) -> None:
+    (tmp_path / "t.xlsx").write_bytes(b"PK\x03\x04")
+    assert refusal(tmp_path / "t.xlsx") == "ROOT: is an Excel workbook. Save the sheet as CSV."
+    np.savez(tmp_path / "none.npz", x=np.zeros((0, 8, 8), np.uint8), y=np.zeros(0, np.int64))
+    assert refusal(tmp_path / "none.npz") == "ROOT: there are no images in it."
+    assert refusal(tmp_path / "none.npz", classes=("a", "b")) == "ROOT: there are no images in it."
+
+
+@pytest.mark.parametrize("name", ["s.csv", "s.tsv", "s.TXT", "s.tab"])
+def test_a_file_of_splits_of_any_ending(tmp_path: Path, name: str) -> None:
+    files = {f"{kind}/{number}.jpg": "" for kind in ("cat", "dog") for number in range(2)}
+    rows = "path\tsplit\n" + "".join(f"{path}\t{('train', 'val')['1' in path]}\n" for path in files)
+    write(tmp_path, files)
+    (tmp_path / name).write_text(rows, encoding="utf-16")
+    index = load_data(tmp_path, split=tmp_path / name)
+    assert dict(zip(index.paths, index.splits.tolist(), strict=True)) == {
+        path: ("train", "val")["1" in path] for path in files
+    }
+    assert index.options == ("--split", str(tmp_path / name))

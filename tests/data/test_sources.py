@@ -170,8 +170,8 @@ def test_a_class_without_images(tmp_path: Path) -> None:
     touch(tmp_path, "cat/1.png", "dog/notes.txt")
     (tmp_path / "eel").mkdir()
     assert refusal(tmp_path) == (
-        'ROOT: no readable image to train on in the class "dog", "eel". Add images or remove the folder; '
-        '"mirada check" names every file that cannot be read.'
+        'ROOT: no readable image to train on in the class "dog", "eel". The first that was left out: dog/notes.txt: '
+        "not an image by its extension (.txt)."
     )
 
 

@@ -2,23 +2,29 @@
 
 What is drawn is a *unit*: all images of one group (a patient), or a single image where there are no groups. A unit's
 lot is a hash of the seed, the split and its name, so a split does not depend on the order of the files, and files that
-come later move few others; with a numeric target, whose slices they shift, about one in seven.
+come later move few others; with a numeric target, whose slices they shift, about one in seven. Folds are dealt anew.
 """
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mirada.data.index import SPLIT_NAMES, Excluded, Index
-from mirada.errors import DataError, InvalidArgument
+from mirada.errors import DataError, InvalidArgument, counted
+
+if TYPE_CHECKING:
+    from mirada.data.sources.tables import Row, Table
 
 Rows = NDArray[np.int64]
+CODE = re.compile(r"hash-[0-9a-f]{12}")
 NONE = np.empty(0, dtype=np.int64)
 
 
@@ -59,12 +65,13 @@ def set_aside(index: Index, *, split: str, fraction: float, seed: int, keep: int
 def k_fold(index: Index, *, k: int, fold: int, seed: int, split: str = "test") -> Index:
     """Moves fold ``fold`` of the training rows to ``split``: over the folds 0 … k − 1 each row is in it once.
 
-    Every fold is drawn like ``set_aside``'s share, from what the folds before it left. As ``test``, the default,
-    it judges a network that had no part in it, and ``complete_splits`` sets a validation part aside from the rest;
+    Folds are stratified by class, or by slices of a numeric target, and differ by no more images than the largest
+    group has, of every class and in all: by one image where there are no groups. As ``test``, the default, a fold
+    judges a network that had no part in it, and ``complete_splits`` sets a validation part aside from the rest;
     ``val`` keeps a test split that the data set has.
 
-    Raises ``InvalidArgument`` for a fold that is not there, ``DataError`` if the index has such a split already or too
-    few images, or groups, for every fold to have one.
+    Raises ``InvalidArgument`` for a fold that is not there, ``DataError`` if the index has such a split already or
+    fewer images, or groups, than folds.
     """
     if k < 2 or not 0 <= fold < k:
         raise InvalidArgument(
@@ -77,18 +84,57 @@ def k_fold(index: Index, *, k: int, fold: int, seed: int, split: str = "test") -
         )
     rows = index.rows("train")
     units = _units(index, rows, f"{seed} fold")
-    folds = np.zeros(len(units.sizes), dtype=np.int64)
-    for number, rest in enumerate(units.strata()):
-        for left in range(k, 0, -1):
-            drawn = _draw(units, rest, 1 / left, left - 1)
-            folds[drawn] = (k - left + number) % k  # another fold for each class that does not go into k
-            rest = np.setdiff1d(rest, drawn)
-    if len(np.unique(folds)) < k:
-        kind = "groups" if index.groups else "images"
+    if len(units.sizes) < k:
+        kind = "group" if index.groups else "image"
+        few = "is" if len(units.sizes) == 1 else "are"
         raise DataError(
-            f"{index.origin}: {len(units.sizes):,} {kind} are too few for {k} folds; one would be empty."
+            f"{index.origin}: {counted(len(units.sizes), kind)} {few} too few for {k} folds; one would be empty."
         )
+    # Shares of single numbers are even, and so they are drawn as they always were: such folds have been reported.
+    single = units.numeric and units.sizes.max() == 1
+    folds = _shares(units, k) if single else _dealt(units, k)
     return _moved(index, rows[folds[units.of_row] == fold], split)
+
+
+def _shares(units: _Units, k: int) -> Rows:
+    """The fold of each unit: every fold is drawn as ``set_aside`` draws, from what the folds before it left."""
+    folds = np.zeros(len(units.sizes), dtype=np.int64)
+    rest = np.arange(len(folds))
+    for fold in range(k):
+        left = k - fold
+        drawn = _draw(units, rest, 1 / left, left - 1)
+        folds[drawn] = fold
+        rest = np.setdiff1d(rest, drawn)
+    return folds
+
+
+def _dealt(units: _Units, k: int) -> Rows:
+    """The fold of each unit: every class is dealt into ``k`` parts, of which the largest joins the smallest fold.
+
+    The units of a class are dealt by size, then by lot, each to the part that is smallest so far. So neither the parts
+    of a class nor the folds can ever differ by more than the largest unit, and no fold is empty if ``k`` units are
+    there. Of numbers, ``k`` units that are next to each other are dealt like a class: one to each fold.
+    """
+    folds = np.zeros(len(units.sizes), dtype=np.int64)
+    totals = np.zeros(k, dtype=np.int64)
+    for stratum in _slices(units, k) if units.numeric else units.strata():
+        parts = np.zeros(k, dtype=np.int64)
+        part_of = np.empty(len(stratum), dtype=np.int64)
+        dealt = stratum[np.lexsort((units.lots[stratum], -units.sizes[stratum]))]
+        for place, size in enumerate(units.sizes[dealt].tolist()):
+            part_of[place] = smallest = int(parts.argmin())
+            parts[smallest] += size
+        fold_of = np.empty(k, dtype=np.int64)
+        fold_of[np.argsort(-parts, kind="stable")] = np.argsort(totals, kind="stable")
+        folds[dealt] = fold_of[part_of]
+        totals[fold_of] += parts
+    return folds
+
+
+def _slices(units: _Units, count: int) -> list[Rows]:
+    """The units by their numbers, so many in a slice."""
+    ordered = np.lexsort((units.lots, units.targets))
+    return [ordered[start : start + count] for start in range(0, len(ordered), count)]
 
 
 def _moved(index: Index, rows: Rows, split: str) -> Index:
@@ -166,8 +212,12 @@ def complete_splits(
 
     Splits that are there stay as they are, and the sentence says if they divide a group. In a data set without
     any, a test part is set aside first.
+
+    Raises ``DataError`` if all images to train on, or those of each class, belong to one group: it cannot be divided.
     """
     has_val, has_test = (len(index.rows(split)) > 0 for split in ("val", "test"))
+    if index.groups and not has_val and val_fraction > 0:
+        _require_groups(index)
     made = []
     if not has_val and not has_test and test_fraction > 0:
         index = set_aside(index, split="test", fraction=test_fraction, seed=seed, keep=2)
@@ -180,6 +230,21 @@ def complete_splits(
     how = "stratified, no group divided" if index.groups else "stratified"
     said = f"Set aside, {how}, with seed {seed}: {' and '.join(made)}. splits.csv names them."
     return index, said + _division(index)
+
+
+def _require_groups(index: Index) -> None:
+    """Raises ``DataError`` if groups leave nothing to set aside: there is but one, or one for each class."""
+    rows = index.rows("train")
+    units = _units(index, rows, "")
+    if len(units.sizes) == len(rows) or any(len(stratum) > 1 for stratum in units.strata()):
+        return
+    whose = f"all {len(rows):,} images to train on belong to one group ({group_code(index.groups[rows[0]])})"
+    if len(units.sizes) > 1:
+        whose = "the images to train on of each class belong to one group"
+    raise DataError(
+        f"{index.origin}: {whose}, so no part can be set aside for validation without dividing it. Leave out `group`, "
+        f"or give the splits."
+    )
 
 
 def _division(index: Index) -> str:
@@ -207,11 +272,14 @@ def divided_groups(index: Index) -> dict[str, Rows]:
 
 
 def group_code(group: str) -> str:
-    """What stands for a group in all that is written: 12 hexadecimal digits; nothing for an empty one.
+    """What stands for a group in all that is written: ``hash-`` and 12 hexadecimal digits; nothing for an empty one.
 
-    It keeps names off reports and tables. It is no secret: whoever has a list of the names can hash them, too.
+    It keeps names off reports and tables. It is no secret: whoever has a list of the names can hash them, too. The
+    code of a code is the code itself, so that the tables of a run that was told its groups by those of another join.
     """
-    return blake2b(group.encode(errors="surrogateescape"), digest_size=6).hexdigest() if group else ""
+    if not group or CODE.fullmatch(group):
+        return group
+    return f"hash-{blake2b(group.encode(errors='surrogateescape'), digest_size=6).hexdigest()}"
 
 
 def save_splits(index: Index, file: Path) -> None:
@@ -244,7 +312,7 @@ def splits_digest(index: Index) -> str:
 
 
 def read_splits(file: Path, index: Index, *, missing_ok: bool = False) -> Index:
-    """The index with the splits of a table by ``save_splits``, or of any CSV with the columns path and split.
+    """The index with the splits of a table by ``save_splits``, or of any table with the columns path and split.
 
     Images of the index that the table does not name join ``excluded``. The table's groups, if it has any, become those
     of an index without.
@@ -252,16 +320,20 @@ def read_splits(file: Path, index: Index, *, missing_ok: bool = False) -> Index:
     Raises ``DataError`` for a file that is no such table, and, unless ``missing_ok``, for paths in it that the index
     does not have.
     """
-    named = _read(file)
-    unknown = sorted(named.keys() - set(index.paths) - {item.path for item in index.excluded})
+    from mirada.data.sources.tables import read_table  # which brings Pillow, of no use to evaluation
+
+    named = _named(read_table(file))
+    known = {path.strip() for path in (*index.paths, *(item.path for item in index.excluded))}
+    unknown = sorted(named.keys() - known)
     if unknown and not missing_ok:
         raise DataError(
             f"{file}: {len(unknown):,} of the files that it names are not in {index.origin}, {unknown[0]} first. "
             f"Use the table with the data that it was made from."
         )
-    unnamed = [Excluded(path, f"{file.name} does not name it") for path in index.paths if path not in named]
-    index = index.without(unnamed)
-    saved = [named[path] for path in index.paths]
+    index = index.without(
+        [Excluded(path, f"{file.name} does not name it") for path in index.paths if path.strip() not in named]
+    )
+    saved = [named[path.strip()] for path in index.paths]
     groups = tuple(group for _, group in saved)
     return replace(
         index,
@@ -270,29 +342,25 @@ def read_splits(file: Path, index: Index, *, missing_ok: bool = False) -> Index:
     )
 
 
-def _read(file: Path) -> dict[str, tuple[str, str]]:
-    """Path → split and group, which is empty where there is none."""
+def _named(table: "Table") -> dict[str, tuple[str, str]]:
+    """Path → split and group, which is empty where there is none. A table's cells are stripped, and so the paths."""
+    places = {column.lower(): place for place, column in enumerate(table.columns)}
+    if not {"path", "split"} <= places.keys():
+        raise DataError(
+            f"{table.name}: expected a table with the columns path and split; it has {', '.join(table.columns)}."
+        )
     named: dict[str, tuple[str, str]] = {}
-    try:
-        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as stream:
-            first = stream.readline()
-            stream.seek(0)
-            table = csv.DictReader(stream, delimiter=max(",;\t", key=first.count))
-            if not {"path", "split"} <= set(table.fieldnames or ()):
-                found = ", ".join(table.fieldnames or ()) or "nothing"
-                raise DataError(
-                    f"{file}: expected a CSV with the columns path and split; its first line has {found}."
-                )
-            for row in table:
-                path, split = row["path"] or "", SPLIT_NAMES.get((row["split"] or "").strip().lower())
-                if split is None:
-                    raise DataError(
-                        f'{file}, line {table.line_num}: a split is train, val or test. Got "{row["split"]}".'
-                    )
-                known, _ = named.setdefault(path, (split, row.get("group") or ""))
-                if known != split:
-                    raise DataError(f"{file}, line {table.line_num}: {path} is in {known} and in {split}.")
-    except (OSError, csv.Error) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise DataError(f"{file}: cannot be read as a CSV ({reason}).") from error
+    for row in table.rows:
+        path, split = row.cells[places["path"]], _split(table, row, places["split"])
+        group = row.cells[places["group"]] if "group" in places else ""
+        before, _ = named.setdefault(path, (split, group))
+        if before != split:
+            raise DataError(f"{table.name}: row {row.number}: {path} is in {before} and in {split}.")
     return named
+
+
+def _split(table: "Table", row: "Row", place: int) -> str:
+    word = row.cells[place]
+    if word.lower() not in SPLIT_NAMES:
+        raise DataError(f'{table.name}: row {row.number}: a split is train, val or test. Got "{word}".')
+    return SPLIT_NAMES[word.lower()]

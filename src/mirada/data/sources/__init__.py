@@ -1,6 +1,7 @@
 """Whatever images come in → ``Index``: folders, tables, data frames, IDX and NPZ. Nothing is decoded here."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,7 @@ import numpy as np
 from mirada.data.decoding.arrays import is_idx, is_npz
 from mirada.data.index import SPLIT_NAMES as SPLIT_NAMES
 from mirada.data.index import Index, Task
-from mirada.data.sources.boxes import box_columns, load_box_table, load_voc, voc_files
-from mirada.data.sources.columns import index_of
+from mirada.data.sources.boxes import load_table, load_voc, voc_files
 from mirada.data.sources.folders import listed, load_folder
 from mirada.data.sources.lists import pixels_folder
 from mirada.data.sources.packed import idx_files, load_idx, load_npz
@@ -20,6 +20,8 @@ from mirada.data.sources.roles import Wanted
 from mirada.data.sources.tables import TABLES, is_frame, read_table, table_of_frame
 from mirada.data.sources.values import NUMBER
 from mirada.errors import DataError, InvalidArgument
+
+WORKBOOKS = (".xls", ".xlsm", ".xlsx")
 
 if TYPE_CHECKING:
     from pandas import DataFrame  # type: ignore[import-untyped]  # nothing of it is needed to run
@@ -47,21 +49,22 @@ def load_data(
     ``target="x,y"`` as well as ``("x", "y")``; ``age (months)`` says the unit of the column ``age``. A numeric target
     makes a regression, a text classes, unless ``task`` says otherwise. ``notes`` say what was inferred.
 
-    ``classes`` are those of a model, in its order, which the data's must then be among. ``split`` may also be a CSV
-    file of splits that training has saved.
+    Of a table with a row for each box every image is a row once, with its boxes; its class is that of the largest.
+
+    ``classes`` are those of a model, in its order, which the data's must then be among. ``split`` may also be a table
+    of splits that training has saved, ``splits.csv``.
 
     Raises ``DataError`` for what cannot be used: nothing there, no images, a single class without boxes, a class
-    without an image, a column or class that is not there. ``InvalidArgument`` for columns where there is no table.
+    without an image, a column or class that is not there. ``InvalidArgument`` for columns without a table, and
+    arguments of another type.
     """
-    saved = Path(split) if split is not None and Path(split).suffix.lower() == ".csv" else None
-    wanted = Wanted(
-        target=_names(target),
-        image=image,
-        group=group,
-        split=None if saved or split is None else str(split),
-        covariates=_names(covariates),
-        task=task,
-    )
+    one = {"image": image, "group": group}
+    _require_texts({**one, "target": target, "covariates": covariates, "classes": classes}, single=tuple(one))
+    _require_paths(root, split)
+    saved = Path(split) if split is not None and Path(split).suffix.lower() in TABLES else None
+    column = None if saved or split is None else str(split)
+    targets, beside = _names(target), _names(covariates)
+    wanted = Wanted(target=targets, image=image, group=group, split=column, covariates=beside, task=task)
     try:
         index = with_patients(_load(root, wanted, classes))
     except OSError as error:
@@ -74,19 +77,42 @@ def load_data(
         from mirada.data.splits import read_splits
 
         index = replace(read_splits(saved, index), options=(*index.options, "--split", str(saved)))
+    if not len(index):
+        raise DataError(f"{index.origin}: there are no images in it.")
     if classes is None and not index.boxes:
         require_images(index)
     return index
 
 
+def _require_paths(root: Any, split: Any) -> None:
+    """Raises ``InvalidArgument`` for data, or splits, of which nothing can be read."""
+    if not isinstance(root, str | os.PathLike) and not is_frame(root):
+        raise InvalidArgument(f"`data` must be a path or a data frame. Got {_kind(root)}.")
+    if not isinstance(split, str | os.PathLike | None):
+        raise InvalidArgument(f"`split` must be a column's name or a table's path. Got {_kind(split)}.")
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"a value of the type {type(value).__name__}"
+
+
+def _require_texts(arguments: Mapping[str, Any], *, single: Collection[str]) -> None:
+    """Raises ``InvalidArgument`` for an argument that is not text, nor, unless it is to be ``single``, several."""
+    for name, value in arguments.items():
+        if value is None or isinstance(value, str):
+            continue
+        several = isinstance(value, Collection) and all(isinstance(each, str) for each in value)
+        if name in single or not several:
+            expected = "text" if name in single else "text, or several texts"
+            raise InvalidArgument(f"`{name}` must be {expected}. Got {_kind(value)}.")
+
+
 def _load(root: Any, wanted: Wanted, known: Sequence[str] | None) -> Index:
     if is_frame(root):
-        return index_of(table_of_frame(root), wanted, Path.cwd(), known)
+        return load_table(table_of_frame(root), wanted, Path.cwd(), known)
     path = Path(root)
-    if path.is_dir() and (table := _only_table(path)):
-        return _load_table(table, wanted, known)
-    if path.is_file() and path.suffix.lower() in TABLES:
-        return _load_table(path, wanted, known)
+    if file := table_at(path):
+        return replace(load_table(read_table(file), wanted, file.parent, known), source=file)
     columns = replace(wanted, task=None).words()
     if columns:
         raise InvalidArgument(f"{path}: `{columns[0][2:]}` names a column, and there is no table here.")
@@ -95,6 +121,8 @@ def _load(root: Any, wanted: Wanted, known: Sequence[str] | None) -> Index:
     if path.is_file() and (is_npz(path) or is_idx(path)):
         load = load_npz(path, wanted.task, known) if is_npz(path) else load_idx([path], wanted.task, known)
         return replace(load, source=path, options=wanted.words())
+    if path.is_file() and path.suffix.lower() in WORKBOOKS:
+        raise DataError(f"{path}: is an Excel workbook. Save the sheet as CSV.")
     found = f"a {path.suffix or 'nameless'} file" if path.is_file() else "nothing"
     raise DataError(
         f"{path}: expected a folder of images, a table (.csv, .tsv, .txt), or an IDX or .npz file; found {found} there."
@@ -106,27 +134,43 @@ def _load_folder(folder: Path, task: Task | None, known: Sequence[str] | None) -
         return load_idx(packed, task, known)
     if xml := voc_files(folder):
         return load_voc(folder, xml, known)
-    return load_folder(folder, known)
+    try:
+        return load_folder(folder, known)
+    except DataError as error:
+        if not (tables := _tables(folder)):
+            raise
+        names, train = ", ".join(file.name for file in tables), ("train.csv", "train.tsv")
+        first = next((file for file in tables if file.name.lower() in train), tables[0])
+        raise DataError(
+            f"{error} There {'is a table' if len(tables) == 1 else 'are tables'} in it, too ({names}): if one lists "
+            f"the images, name it: mirada train {first}"
+        ) from error
 
 
-def _load_table(file: Path, wanted: Wanted, known: Sequence[str] | None) -> Index:
-    table = read_table(file)
-    columns = box_columns(table) if wanted == Wanted() else None
-    if columns:
-        index = load_box_table(table, columns, file.parent, known)
-    else:
-        index = index_of(table, wanted, file.parent, known)
-    return replace(index, source=file)
+def table_at(path: Path) -> Path | None:
+    """The table that a path names, or that is all there is to go by in a folder; None if there is none."""
+    if path.is_dir():
+        return _only_table(path)
+    return path if path.is_file() and path.suffix.lower() in TABLES else None
 
 
 def _only_table(folder: Path) -> Path | None:
     """The table of a folder that holds nothing else to go by: at most one sub-folder, and a single CSV file."""
+    tables = _tables(folder)
     children = [child for child in folder.iterdir() if not child.name.startswith(".")]
-    tables = [child for child in children if child.suffix.lower() in (".csv", ".tsv") and child.is_file()]
     folders = [child for child in children if child.is_dir()]
     if len(tables) != 1 or len(folders) > 1 or pixels_folder(folder) != folder:
         return None
     return None if any(child.name.lower() in SPLIT_NAMES for child in folders) else tables[0]
+
+
+def _tables(folder: Path) -> list[Path]:
+    """The tables of images directly in a folder, sorted."""
+    return sorted(
+        child
+        for child in folder.iterdir()
+        if child.suffix.lower() in (".csv", ".tsv") and child.is_file() and not child.name.startswith(".")
+    )
 
 
 def _as_numbers(index: Index) -> Index:
@@ -162,7 +206,8 @@ def require_images(index: Index) -> None:
     counts = np.bincount(index.targets[train].astype(np.int64), minlength=len(index.classes))
     empty = [name for name, count in zip(index.classes, counts, strict=True) if count == 0]
     if empty:
+        first = [f"The first that was left out: {item.path}: {item.reason}." for item in index.excluded[:1]]
+        advice = first or ["Add images, or remove the class."]
         raise DataError(
-            f"{index.origin}: no readable image to train on in the class {listed(empty)}. Add images or remove "
-            f'the folder; "mirada check" names every file that cannot be read.'
+            f"{index.origin}: no readable image to train on in the class {listed(empty)}. {advice[0]}"
         )

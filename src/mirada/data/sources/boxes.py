@@ -4,6 +4,8 @@ Sources: Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challen
 from 1 and belong to the box. A table's corners count from 0, the right and lower ones lie behind the box.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +16,10 @@ import numpy as np
 
 from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, SPLITS, Box, Excluded, Index
-from mirada.data.sources.columns import splits_of
-from mirada.data.sources.roles import Files, Wanted, find_roles
-from mirada.data.sources.tables import Table, read_table
-from mirada.data.sources.values import classes, number
+from mirada.data.sources.columns import index_of, splits_of
+from mirada.data.sources.roles import Files, Roles, Wanted, find_roles
+from mirada.data.sources.tables import Row, Table, read_table
+from mirada.data.sources.values import classes, is_missing, number
 from mirada.errors import DataError, counted
 
 SIDES = (
@@ -73,7 +75,8 @@ def _voc_box(part: ElementTree.Element) -> Box:
         number((part.findtext(f"bndbox/{side}") or "").strip()) for side in ("xmin", "ymin", "xmax", "ymax")
     ]
     box = Box(name, max(0.0, corners[0] - 1), max(0.0, corners[1] - 1), corners[2], corners[3])
-    if not name or not (box.left < box.right and box.top < box.bottom):
+    known = name and not any(map(math.isnan, corners))  # max(0, NaN) is 0
+    if not known or not (box.left < box.right and box.top < box.bottom):
         raise DataError(f'holds the object "{name}" with the corners {corners}, which is no labelled box')
     return box
 
@@ -124,7 +127,7 @@ def load_voc(folder: Path, xml: Sequence[Path], known: Sequence[str] | None) -> 
     """Images with their boxes from VOC's XML files; an image's class is the label of its largest box.
 
     Splits are those of ``ImageSets/Main`` or of the folders, if there are any. What cannot be read, and an image
-    without a box, is in ``excluded``.
+    without a box or in several lists, is in ``excluded``.
 
     Raises ``DataError`` if nothing is left, or for a label that is not ``known``.
     """
@@ -137,86 +140,157 @@ def load_voc(folder: Path, xml: Sequence[Path], known: Sequence[str] | None) -> 
         try:
             annotation = read_voc(file)
         except DataError as error:
-            excluded.append(Excluded(name, str(error)))
+            image = _image_of(file, "", files)
+            excluded.append(Excluded(image, f"{name} {error}") if image else Excluded(name, str(error)))
             continue
-        path = _image_of(file, annotation.filename, files)
+        path, listed = _image_of(file, annotation.filename, files), lists.get(file.stem, [])
         if path is None:
             excluded.append(Excluded(name, f'its image "{annotation.filename or file.stem}" is not there'))
         elif not annotation.boxes:
             excluded.append(Excluded(path, "has no box"))
-        elif lists and file.stem not in lists:
+        elif lists and not listed:
             excluded.append(Excluded(path, "is in no list of ImageSets/Main"))
+        elif len(listed) > 1:
+            excluded.append(Excluded(path, f"is in several lists of ImageSets/Main: {', '.join(listed)}"))
         else:
             boxes[path] = annotation.boxes
-            splits[path] = lists.get(file.stem) or SPLIT_NAMES.get(path.partition("/")[0].lower(), "train")
+            splits[path] = listed[0] if listed else SPLIT_NAMES.get(path.partition("/")[0].lower(), "train")
     named = {item.path for item in excluded}
     alone = [path for path in files.images if path not in boxes and path not in named]
     excluded += [Excluded(path, "no XML file describes it") for path in alone]
-    return _index(folder, str(folder), boxes, splits, excluded, known)
+    return _index(folder, boxes, splits, excluded, known)
 
 
-def load_box_table(table: Table, columns: Columns, folder: Path, known: Sequence[str] | None) -> Index:
-    """The same from a table with a row for each box; ``split`` may be a column of it.
+def load_table(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] | None) -> Index:
+    """The index of any table: of one with a row for each box, every image once with its boxes; else ``index_of``.
 
-    A row without a split, where the table has splits, and an image that its rows put into several, are in
-    ``excluded``. Raises ``DataError`` as ``load_voc``, for a word that is no split, and if no column names images.
+    An image's class is the label of its largest box. Its group, split and covariates are what its rows say, some of
+    which may say nothing; an image whose rows disagree is in ``excluded``. If something else than the label is to be
+    learnt, or a column of the boxes is to be something else, every row is an image, and a note says so.
+
+    Raises ``DataError`` as ``index_of``, and for a table of boxes if no image has one.
     """
-    files = Files(folder)
-    roles = find_roles(table, Wanted(target=(table.columns[columns.label],)), files)
-    image, read = roles.image.column, splits_of(table, roles.split)
-    usable = [row for row in range(len(table.rows)) if row not in read.bad]
-    named, excluded = table_boxes(
-        replace(table, rows=tuple(table.rows[row] for row in usable)), columns, image
-    )
-    excluded += [
-        Excluded(table.rows[row].cells[image], f"row {table.rows[row].number}: {reason}")
-        for row, reason in read.bad.items()
-    ]
-    paths = {name: files.find(name) for name in dict.fromkeys(table.cells(image))}
-    excluded += [Excluded(name, "there is no such file") for name in named if paths[name] is None]
+    columns = box_columns(table)
+    if columns is None:
+        return _row_by_row(table, wanted, folder, known)
+    named_only = replace(wanted, unlabeled=True)  # no target is guessed
+    roles = find_roles(table, named_only, Files(folder))
+    beside = (roles.image, roles.group, roles.split, *roles.covariates)
+    twice = {place.column for place in beside if place} & {columns.label, *columns.sides}
+    if twice or {place.column for place in roles.targets} - {columns.label}:
+        index = _row_by_row(table, wanted, folder, known)
+        return replace(index, notes=(*index.notes, "not used: the boxes, since other columns were asked for"))
+    return _image_by_image(table, columns, roles, wanted, folder, known)
+
+
+def _row_by_row(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] | None) -> Index:
+    """``index_of``, with a note if images have several rows."""
+    index = index_of(table, wanted, folder, known)
+    several = sum(count > 1 for count in Counter(index.paths).values())
+    note = f"image: {counted(several, 'image')} in more than one row; each row counts as an image"
+    return replace(index, notes=(*index.notes, note)) if several else index
+
+
+def _image_by_image(
+    table: Table, columns: Columns, roles: Roles, wanted: Wanted, folder: Path, known: Sequence[str] | None
+) -> Index:
+    """A table of boxes, by way of a table with a row for each image, whose target is the largest box's label."""
+    files, names = Files(folder), table.cells(roles.image.column)
+    paths = {name: files.find(name) for name in dict.fromkeys(names)}
+    named, excluded = table_boxes(table, columns, roles.image.column)
     boxes: Boxes = {}
     for name, found in named.items():
         if path := paths[name]:
             boxes[path] = _once((*boxes.get(path, ()), *found))
-    splits: dict[str | None, set[str]] = {}
-    for row in usable:
-        splits.setdefault(paths[table.rows[row].cells[image]], set()).add(read.values[row])
-    whole = {path: found for path, found in boxes.items() if len(splits[path]) == 1}
-    excluded += [
-        Excluded(path, f"its rows put it into {_several(splits[path])}")
-        for path in boxes
-        if path not in whole
-    ]
-    index = _index(folder, table.name, whole, {path: min(splits[path]) for path in whole}, excluded, known)
-    return replace(index, notes=(*index.notes, *read.notes, *roles.notes))
+    if wanted.unlabeled:  # an image without a box that can be used is an image, too
+        named, excluded = dict.fromkeys(paths, ()), []
+    excluded += [Excluded(name, "there is no such file") for name in named if paths[name] is None]
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        if (path := paths[name]) and name in named:
+            rows.setdefault(path, []).append(row)
+    merged, disagreeing = _merged(table, roles, rows)
+    excluded += disagreeing
+    if not merged:
+        raise DataError(f"{table.name}: no image with a box that can be used{_first(excluded)}.")
+    label = {path: {columns.label: max(found, key=_area).label} for path, found in boxes.items()}
+    of_images = tuple(_with(row, label.get(path, {})) for path, row in merged.items())
+    target = () if wanted.unlabeled else (table.columns[columns.label],)
+    as_row = replace(
+        wanted,
+        target=target,
+        image=table.columns[roles.image.column],
+        task=wanted.task or "classification",
+    )
+    index = index_of(replace(table, rows=of_images), as_row, folder, known)
+    boxes = {path: boxes[path] for path in index.paths if path in boxes}
+    return replace(
+        index,
+        boxes=boxes,
+        excluded=(*excluded, *index.excluded),
+        options=wanted.words(),
+        notes=(*_box_notes(boxes), *index.notes),
+    )
 
 
-def _several(splits: set[str]) -> str:
-    """``train and test``, in the order of their use."""
-    return " and ".join(split for split in SPLITS if split in splits)
+def _merged(
+    table: Table, roles: Roles, rows: Mapping[str, Sequence[int]]
+) -> tuple[dict[str, Row], list[Excluded]]:
+    """A row for each image with what its rows say of group, split and covariates; the images whose rows disagree."""
+    places = [place for place in (roles.group, *roles.covariates) if place]
+    said = {place.column: table.cells(place.column) for place in places}
+    if roles.split:
+        read = splits_of(table, roles.split)
+        said[roles.split.column] = ["" if row in read.bad else split for row, split in enumerate(read.values)]
+    merged: dict[str, Row] = {}
+    excluded = []
+    for path, own in rows.items():
+        cells: dict[int, str] = {}
+        for column, texts in said.items():
+            different = dict.fromkeys(texts[row] for row in own if not is_missing(texts[row]))
+            if len(different) > 1:  # they go unnamed: a group may be a patient's name
+                excluded.append(Excluded(path, f"its rows disagree on {table.columns[column]}"))
+                break
+            cells[column] = next(iter(different), "")
+        else:
+            merged[path] = _with(table.rows[own[0]], cells)
+    return merged, excluded
+
+
+def _with(row: Row, cells: Mapping[int, str]) -> Row:
+    """The row with these texts in these columns."""
+    return row._replace(cells=tuple(cells.get(column, text) for column, text in enumerate(row.cells)))
+
+
+def _first(excluded: Sequence[Excluded]) -> str:
+    return f"; the first: {excluded[0].path}: {excluded[0].reason}" if excluded else ""
+
+
+def _box_notes(boxes: Boxes) -> list[str]:
+    """How many boxes there are, and whether they leave open what an image's class is."""
+    labels = sorted({box.label for found in boxes.values() for box in found})
+    several = sum(len({box.label for box in found}) > 1 for found in boxes.values())
+    total, images = sum(map(len, boxes.values())), counted(len(boxes), "image")
+    notes = [f"boxes: {total:,} in {images}, labelled {', '.join(labels[:6])}"] if boxes else []
+    if several:
+        notes.append(
+            f"class: {counted(several, 'image')} with boxes of several labels; the largest box's was taken"
+        )
+    return notes
 
 
 def _index(
     folder: Path,
-    where: str,
     boxes: Boxes,
     splits: Mapping[str, str],
     excluded: list[Excluded],
     known: Sequence[str] | None,
 ) -> Index:
     if not boxes:
-        first = f"; the first: {excluded[0].path}: {excluded[0].reason}" if excluded else ""
-        raise DataError(f"{where}: no image with a box that can be used{first}.")
+        raise DataError(f"{folder}: no image with a box that can be used{_first(excluded)}.")
     paths = tuple(boxes)
     labels = [max(boxes[path], key=_area).label for path in paths]
-    numbers, _, names = classes(f"{where}: a box", labels, known)
-    several = sum(len({box.label for box in found}) > 1 for found in boxes.values())
-    total, images = sum(map(len, boxes.values())), counted(len(boxes), "image")
-    notes = [f"boxes: {total:,} in {images}, labelled {', '.join(names[:6])}"]
-    if several:
-        notes.append(
-            f"class: {counted(several, 'image')} with boxes of several labels; the largest box's was taken"
-        )
+    numbers, _, names = classes(f"{folder}: a box", labels, known)
     return Index(
         root=folder,
         paths=paths,
@@ -225,7 +299,7 @@ def _index(
         classes=names,
         boxes=boxes,
         excluded=tuple(excluded),
-        notes=tuple(notes),
+        notes=tuple(_box_notes(boxes)),
     )
 
 
@@ -242,13 +316,14 @@ def _image_of(file: Path, named: str, files: Files) -> str | None:
     return files.find(file.stem) or files.find(named)
 
 
-def _image_sets(folder: Path) -> dict[str, str]:
-    """The split of every image that the lists of VOC's ``ImageSets/Main`` name, by its stem."""
-    found: dict[str, str] = {}
+def _image_sets(folder: Path) -> dict[str, list[str]]:
+    """The splits of every image that the lists of VOC's ``ImageSets/Main`` name, by its stem."""
+    found: dict[str, list[str]] = {}
     for split in SPLITS:
         file = folder / "ImageSets" / "Main" / f"{split}.txt"
         if file.is_file():
-            found |= dict.fromkeys(file.read_text(encoding="utf-8").split(), split)
+            for stem in dict.fromkeys(file.read_text(encoding="utf-8").split()):
+                found.setdefault(stem, []).append(split)
     return found
 
 

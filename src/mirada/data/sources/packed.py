@@ -124,6 +124,8 @@ def _index(source: Path, parts: Sequence[_Part], task: Task | None, known: Seque
             f"{source}: the labels of {', '.join(part.name for part in parts)} have different shapes."
         )
     labels = np.concatenate([part.labels for part in parts])
+    if not len(labels):
+        raise DataError(f"{source}: there are no images in it.")
     if labels.shape[1:] == (1,):
         labels = labels[:, 0]
     index = Index(
