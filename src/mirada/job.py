@@ -211,6 +211,7 @@ class _Job:
                 "torch": torch.__version__,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "data": str(index.origin.resolve()),
+                "columns": dict(index.columns),
                 "counts": index.counts(),
                 "excluded": len(index.excluded),
                 "splits": splits_digest(self.index),  # before decoding: what can be drawn again

@@ -313,9 +313,8 @@ def _covariates_of(card: Card, index: Index, known: Known | None = None) -> NDAr
     """What the model reads beside the images of an index, (N, K), in the units of the data; K may be 0."""
     stated = dict(known or {})
     columns = dict(zip(index.covariate_names, index.covariates.T, strict=True))
-    columns = {
-        name.partition(BAR)[0]: values for name, values in columns.items()
-    } | columns  # sex=M is in sex=M|F
+    first_words = {name.partition(BAR)[0]: values for name, values in columns.items()}  # sex=M is in sex=M|F
+    columns = first_words | columns
     for number, name in enumerate(card.covariate_names):
         column, equals, value = name.partition("=")  # of a column of texts: 1 for this value
         if name in stated:

@@ -158,14 +158,49 @@ def test_evaluate_tests_on_what_training_set_aside_whatever_is_not_repeated(
     assert {row["path"] for row in table(tmp_path / "predictions.csv")} == test
 
     (tmp_path / "run" / "model.safetensors").rename(tmp_path / "moved.safetensors")
-    code, out, err = cli("evaluate", "moved.safetensors", patients)
+    code, out, err = cli("evaluate", "moved.safetensors", patients, "--group", "kg")
     assert code == 0 and out.startswith("48 images (all splits)\n")
     assert err.startswith("Note: these may include images that the model was trained on; give --split-column")
     assert err.count("\n") == 1
-    for words in (("--group", "patient"), ("--split-column", "run/splits.csv")):  # then it can be known
+    for words in ((), ("--split-column", "run/splits.csv")):  # then it can be known
         code, out, err = cli("evaluate", "moved.safetensors", patients, *words, "--csv", "known.csv")
         assert (code, err) == (0, "") and out.startswith(f"{len(test)} images (test)\n")
         assert {row["path"] for row in table(tmp_path / "known.csv")} == test
+
+
+def test_the_columns_of_training_are_taken_again(cli: Cli, patients: Path, tmp_path: Path) -> None:
+    """Of a table with two columns of images and two of numbers, in evaluate as in predict and explain."""
+    rows = table(patients)
+    both = patients.with_name("both.csv")
+    with both.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["left", "score", "right", "length_mm"])
+        writer.writerows(
+            [rows[-1 - number]["file"], 1000 + number, row["file"], row["age (months)"]]
+            for number, row in enumerate(rows)
+        )
+    words = ("--target", "length_mm", "--image", "right")
+    assert cli("train", both, *words, *TRAINING, "--output", "run").code == 0
+    code, _, err = cli("evaluate", "run/model.safetensors", both, "--split", "all")
+    assert (code, err) == (0, "")
+    found = {row["path"]: float(row["target"]) for row in table(tmp_path / "predictions.csv")}
+    assert found == {row["file"]: float(row["age (months)"]) for row in rows}
+
+    listed = tmp_path / "listed.csv"
+    for image in ("right", "left"):
+        words = () if image == "right" else ("--image", "left")
+        assert cli("predict", "run/model.safetensors", both, *words, "--csv", listed).code == 0
+        assert [row["path"] for row in table(listed)] == [row[image] for row in table(both)]
+    other = patients.with_name("other.csv")
+    other.write_text(both.read_text().replace("length_mm", "age").replace("right", "picture"))
+    code, _, err = cli("evaluate", "run/model.safetensors", other)
+    assert code == 1 and err == (
+        f"Error: {other}: has no column length (mm), which the model learnt. Name the one that is the same with "
+        f"--target: left, score, picture, age.\n"
+    )
+    assert cli("evaluate", "run/model.safetensors", other, "--target", "age", "--split", "all").code == 0
+    code, _, err = cli("predict", "run/model.safetensors", patients.parent, "--image", "right")
+    assert code == 2 and "--image names a column, and" in err
 
 
 def test_evaluate_with_an_older_model_file(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path) -> None:

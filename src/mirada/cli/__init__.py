@@ -91,10 +91,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return 2
-    except (
-        BrokenPipeError,
-        SystemExit,
-    ):  # the reader, such as `head`, has gone; click exits when it hears of it
+    except (BrokenPipeError, SystemExit):  # the reader, such as `head`, has gone; click exits when it hears
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (click.ClickException, MiradaError, OSError) as error:

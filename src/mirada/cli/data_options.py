@@ -19,7 +19,7 @@ KEY = "mirada.columns"  # where a command line's context keeps them
 class Columns:
     """What the command line says of a table's columns."""
 
-    target: str | None = None
+    target: str | tuple[str, ...] | None = None
     image: str | None = None
     group: str | None = None
     split: str | None = None
@@ -46,12 +46,13 @@ def _names(context: click.Context, parameter: click.Parameter, value: tuple[str,
     )
 
 
+IMAGE_HELP = "Of a table: the column of the images' file names."
 OPTIONS = (
     click.option(
         "--target", metavar="COLUMN", expose_value=False, callback=_keep,
         help="Of a table: what to learn; x,y for several numbers, 'age (months)' to say the unit.",
     ),
-    click.option("--image", metavar="COLUMN", expose_value=False, callback=_keep, help="The images' file names."),
+    click.option("--image", metavar="COLUMN", expose_value=False, callback=_keep, help=IMAGE_HELP),
     click.option(
         "--group", metavar="COLUMN", expose_value=False, callback=_keep,
         help="What must not be divided between splits, such as the patient.",

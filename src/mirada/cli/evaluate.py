@@ -11,7 +11,7 @@ import click
 
 from mirada.cli.console import Progress, figure, metric_lines, table
 from mirada.cli.data_options import Columns, data_options
-from mirada.cli.files import in_a_folder, unused
+from mirada.cli.files import columns_of_training, in_a_folder, unused
 from mirada.errors import DataError, InvalidArgument
 
 if TYPE_CHECKING:
@@ -88,12 +88,38 @@ def command(
     return 1 if predictions.failed else 0
 
 
-def _load(columns: Columns, data: str, card: Card) -> Index:
-    """The data, read as the model needs it where nothing else is asked for."""
+def _as_in_training(columns: Columns, data: str, card: Card) -> Columns:
+    """What is asked for; where nothing is, the columns as training took them."""
+    from mirada.data.sources import table_at
+    from mirada.data.sources.tables import read_table
+
     numeric = "regression" if card.task == "regression" else None
-    asked = replace(
+    columns = replace(
         columns, covariates=columns.covariates or card.covariate_names, task=columns.task or numeric
     )
+    file = table_at(Path(data))
+    if not file:
+        return columns
+    found = read_table(file)
+    usual = columns_of_training(card, found)
+    learnt = card.provenance.get("columns", {}).get("target")
+    if learnt and not columns.target and "target" not in usual:
+        raise DataError(
+            f"{file}: has no column {', '.join(learnt)}, which the model learnt. Name the one that is the same with "
+            f"--target: {', '.join(found.columns)}."
+        )
+    (image,), (group,) = (usual.get(role, (None,)) for role in ("image", "group"))
+    return replace(
+        columns,
+        target=columns.target or usual.get("target"),
+        image=columns.image or image,
+        group=columns.group or group,
+    )
+
+
+def _load(columns: Columns, data: str, card: Card) -> Index:
+    """The data, read as the model needs it."""
+    asked = _as_in_training(columns, data, card)
     try:
         return asked.load(data, classes=card.classes or None)
     except InvalidArgument as error:
@@ -126,7 +152,10 @@ def _drawn_again(index: Index, card: Card) -> tuple[Index, str]:
     from mirada.data.splits import complete_splits, splits_digest
 
     settings = {name: card.recipe[name] for name in ("val_fraction", "test_fraction", "seed")}
-    completed, _ = complete_splits(index, **settings)
+    try:
+        completed, _ = complete_splits(index, **settings)
+    except DataError:  # a single group, of which training cannot have set anything aside
+        return index, ""
     if digest := card.provenance.get("splits"):
         if splits_digest(completed) == digest:
             return completed, ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import Progress
+from mirada.cli.data_options import IMAGE_HELP
 from mirada.cli.files import image_files, samples, there, unused
 from mirada.cli.known import known_option
 
@@ -30,10 +31,17 @@ if TYPE_CHECKING:
     "target",
     help="Show the evidence for this class, or number. [default: the predicted, or first, one]",
 )
+@click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
 @known_option
 @click.option("--device", default="auto", show_default=True)
 def command(
-    model: str, images: tuple[str, ...], output: str, target: str | None, known: dict[str, str], device: str
+    model: str,
+    images: tuple[str, ...],
+    output: str,
+    target: str | None,
+    image: str | None,
+    known: dict[str, str],
+    device: str,
 ) -> int:
     """Show where a model looks in images: files, folders, or a table (CSV, TSV).
 
@@ -46,7 +54,7 @@ def command(
     from mirada.model import load_model, unlabeled
 
     loaded = load_model(model, device=device)
-    shown = samples(files, loaded.card, known)
+    shown = samples(files, loaded.card, known, image)
     index = shown if isinstance(shown, Index) else unlabeled(shown, loaded.card)
     failed = len(index.excluded)
     with Progress() as progress:

@@ -85,14 +85,20 @@ def _an_address(files: Sequence[Path]) -> str:
     raise click.UsageError(f"{files[0]}: holds no images that can be read.")
 
 
-def samples(files: Sequence[str], card: Card, known: Mapping[str, str]) -> Sequence[str] | Index:
+def samples(
+    files: Sequence[str], card: Card, known: Mapping[str, str], image: str | None
+) -> Sequence[str] | Index:
     """The files; for a table the images that it names, with what it says of what the model reads beside them.
 
-    The table needs no target. Rows that cannot be used are in ``excluded``. Raises as ``mirada.load_data``.
+    The table needs no target; its column ``image`` names the files, or else the one that training took, if it is
+    there. Rows that cannot be used are in ``excluded``. Raises as ``mirada.load_data``, ``UsageError`` for a column
+    without a table.
     """
     if not _is_table(files[0]):
+        if image:
+            raise click.UsageError(f"--image names a column, and {files[0]} is no table (.csv, .tsv, .txt).")
         return files
-    from mirada.data.sources.columns import index_of
+    from mirada.data.sources.boxes import load_table
     from mirada.data.sources.roles import Wanted
     from mirada.data.sources.tables import read_table
     from mirada.model import unlabeled
@@ -100,7 +106,8 @@ def samples(files: Sequence[str], card: Card, known: Mapping[str, str]) -> Seque
     file = Path(files[0])
     table = read_table(file)
     beside = tuple(name for name in card.covariate_names if _is_to_be_read(name, table, known))
-    found = index_of(table, Wanted(covariates=beside, unlabeled=True), file.parent, None)
+    (chosen,) = (image,) if image else columns_of_training(card, table).get("image", (None,))
+    found = load_table(table, Wanted(image=chosen, covariates=beside, unlabeled=True), file.parent, None)
     return replace(
         unlabeled(found.paths, card),
         root=found.root,
@@ -113,17 +120,24 @@ def samples(files: Sequence[str], card: Card, known: Mapping[str, str]) -> Seque
 
 def _is_to_be_read(covariate: str, table: Table, known: Mapping[str, str]) -> bool:
     """Whether the table has its column and it is not known already; what is neither there nor known, the model says."""
+    column = covariate if covariate in table.columns else covariate.partition("=")[0]  # sex=M: the column sex
+    return covariate not in known and column not in known and _has(table, column)
+
+
+def columns_of_training(card: Card, table: Table) -> dict[str, tuple[str, ...]]:
+    """The image, the target or targets and the group as training found them, as far as this table has them."""
+    trained: Mapping[str, Sequence[str]] = card.provenance.get("columns", {})
+    return {role: tuple(names) for role, names in trained.items() if all(_has(table, name) for name in names)}
+
+
+def _has(table: Table, column: str) -> bool:
     from mirada.data.sources.roles import find_column
 
-    column = (
-        covariate if covariate in table.columns else covariate.partition("=")[0]
-    )  # sex=M: of the column sex
-    if covariate in known or column in known:
-        return False
     try:
-        return bool(find_column(table, column))
+        find_column(table, column)
     except DataError:
         return False
+    return True
 
 
 def in_a_folder(context: click.Context, parameter: click.Parameter, file: str | None) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import Progress, table
+from mirada.cli.data_options import IMAGE_HELP
 from mirada.cli.files import image_files, in_a_folder, samples, there
 from mirada.cli.known import known_option
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     callback=in_a_folder,
     help="The same as JSON; - prints it.",
 )
+@click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
 @known_option
 @click.option("--device", default="auto", show_default=True)
 def command(
@@ -44,6 +46,7 @@ def command(
     top: int,
     csv_file: str | None,
     json_file: str | None,
+    image: str | None,
     known: dict[str, str],
     device: str,
 ) -> int:
@@ -58,7 +61,7 @@ def command(
     from mirada.model import load_model
 
     loaded = load_model(model, device=device)
-    shown = samples(files, loaded.card, known)
+    shown = samples(files, loaded.card, known, image)
     with Progress() as progress:
         predictions = loaded.predict(shown, known=known, watch=progress.watch)
     if isinstance(shown, Index):
@@ -66,7 +69,7 @@ def command(
         predictions = replace(predictions, splits=("",) * len(predictions), targets=None, failed=failed)
     if csv_file:
         predictions.to_csv(csv_file)
-    text = json.dumps(predictions.to_json(), indent=1, ensure_ascii=False)
+    text = json.dumps(predictions.to_json(), indent=1, ensure_ascii=False) if json_file else ""
     if json_file and json_file != "-":
         Path(json_file).write_text(text + "\n", encoding="utf-8")
     click.echo(text if json_file == "-" else _table(predictions, top, loaded.conformal))

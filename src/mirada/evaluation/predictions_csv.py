@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,14 @@ def columns_of(table: Predictions) -> tuple[str, ...]:
 
 def records_of(table: Predictions) -> Iterator[list[Any]]:
     """The cells of each file, in the order of the columns; None for what is unknown, and last those that failed."""
-    cells = _class_cells if table.task == "classification" else _value_cells
-    for row, path in enumerate(table.paths):
+    if table.task == "classification":
+        cells: Iterable[list[Any]] = (_class_cells(table, row) for row in range(len(table)))
+    else:
+        cells = map(_value_cells, *(x.tolist() for x in (table.values, table.outputs, table.half_widths)))
+    for row, (path, own) in enumerate(zip(table.paths, cells, strict=True)):
         group = [table.groups[row]] if table.groups else []
         covariates = map(_number, table.covariates[row].tolist())
-        yield [path, table.splits[row] or None, *cells(table, row), *group, *covariates, None]
+        yield [path, table.splits[row] or None, *own, *group, *covariates, None]
     empty = [None] * (len(columns_of(table)) - 2)
     for item in table.failed:
         yield [item.path, *empty, item.reason]
@@ -98,17 +102,18 @@ def _class_cells(table: Predictions, row: int) -> list[Any]:
     return [target, called, values[best], None if target is None else called == target, *values]
 
 
-def _value_cells(table: Predictions, row: int) -> list[Any]:
+def _value_cells(
+    targets: Sequence[float], outputs: Sequence[float], half_widths: Sequence[float]
+) -> list[Any]:
     cells: list[Any] = []
-    columns = (table.values[row], table.outputs[row], table.half_widths[row])
-    for target, output, half_width in zip(*(column.tolist() for column in columns), strict=True):
+    for target, output, half_width in zip(targets, outputs, half_widths, strict=True):
         known = _number(target)
         cells += [known, output, None if known is None else output - known, _number(half_width)]
     return cells
 
 
 def _number(value: float) -> float | None:
-    return None if np.isnan(value) else value
+    return None if isnan(value) else value
 
 
 def _csv_cells(record: list[Any]) -> list[Any]:
