@@ -60,7 +60,7 @@ def our_step(network: nn.Module, compute: Compute) -> Step:
     """What ``mirada train`` does with a batch, from where its images are normalized (``mirada.training.loop``)."""
     flush_denormals()
     keep_freed_memory()
-    recipe = recipe_for("resnet50")
+    recipe = recipe_for("resnet50").with_settings({"optimizer": "sgd", "lr": 0.02})  # theirs is SGD, too
     compute.place(network.train())
     optimizer = Optimizer(network, recipe)
 
