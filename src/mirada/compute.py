@@ -131,9 +131,7 @@ def keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
-        mallopt(
-            M_MMAP_THRESHOLD, 32 * 2**20
-        )  # glibc's limit; larger blocks in the heap would leave it full of gaps
+        mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # glibc's limit; larger blocks would leave gaps in the heap
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 

@@ -84,7 +84,7 @@ def test_a_folder_in_place_of_a_file(classification: Path) -> None:
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00{[\n", b"[[[1,\n", b'{"half": \n'])
 def test_damaged_file_is_named(classification: Path, name: str, content: bytes) -> None:
     (classification / name).write_bytes(content)
-    with pytest.raises(DataError, match=rf"{re.escape(name)}: the file is damaged: .*Restore it, or resume"):
+    with pytest.raises(DataError, match=rf"{re.escape(name)}: the file is damaged: .*Restore it from a copy"):
         read_run(classification)
 
 

@@ -96,7 +96,7 @@ def open_cache(
     index = index.without([Excluded(path, reason) for path, reason in reasons.items()])
     if not len(index):
         raise DataError(
-            f"{index.root}: none of the {len(reasons)} files can be decoded; the first: {_first(reasons)}."
+            f"{index.origin}: none of the {len(reasons)} files can be decoded; the first: {_first(reasons)}."
         )
     rows = np.array([entries[path].row for path in index.paths], dtype=np.int64)
     return Cache(index, store.pixels, rows, preprocessing, decoded)

@@ -69,9 +69,7 @@ class SpatialTransformer(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Finds the 6 numbers and moves the maps."""
-        precise = torch.promote_types(
-            maps.dtype, torch.float32
-        )  # bfloat16 cannot tell neighbouring pixels apart
+        precise = torch.promote_types(maps.dtype, torch.float32)  # bfloat16 confuses neighbouring pixels
         affine = self.affine(self.localization(maps)).to(precise).view(-1, 1, 1, 2, 3)
         height, width = maps.shape[2:]
         down = _pixel_centres(height, like=affine).view(1, height, 1, 1)

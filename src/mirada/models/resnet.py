@@ -83,9 +83,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The block and the shortcut, added, then rectified."""
-        y: Tensor = self.act(
-            self.block(x).add_(self.shortcut(x))
-        )  # no backward pass needs the block's output
+        total = self.block(x).add_(self.shortcut(x))  # in place: no backward pass needs the block's output
+        y: Tensor = self.act(total)
         return y
 
 

@@ -212,9 +212,7 @@ def read_run(run: Path) -> RunFolder:
 
 def damaged(file: Path, finding: str) -> DataError:
     """The error for a file that cannot be used."""
-    return DataError(
-        f"{file}: the file is damaged: {finding} Restore it, or resume the run to write it anew."
-    )
+    return DataError(f"{file}: the file is damaged: {finding} Restore it from a copy, or train again.")
 
 
 def optional(file: Path, read: Callable[[Path], T]) -> T | None:

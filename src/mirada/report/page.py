@@ -20,11 +20,11 @@ ABSENT = {
     "results.csv": "There are no numbers per epoch (results.csv is missing or empty), so there is nothing to draw: "
     "no epoch was finished, or the file was removed.",
     "evaluation.json": "There are no results (evaluation.json is not in the run folder). They are computed after "
-    "the last epoch, so a run that was interrupted does not have them. Resume the run, or evaluate its model.",
+    'the last epoch, so a run that was interrupted does not have them. Evaluate its model with "mirada evaluate".',
     "predictions.csv": "The predictions per image (predictions.csv) are not in the run folder, so nothing can be "
     "said here about single images. They are written after the last epoch.",
     "maps.json": "There are no maps (maps.json is not in the run folder). They are computed after the last epoch; "
-    "the run may have ended before, or was told to make none.",
+    "the run may have ended before.",
 }
 
 

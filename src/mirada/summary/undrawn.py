@@ -41,7 +41,5 @@ class _Undrawn(TorchFunctionMode):
             return tensor
         if initializes or func.__name__ in RANDOM:
             with torch.no_grad():
-                return (
-                    tensor.zero_()
-                )  # and not what was in memory: drawing may go on until a value is in a range
+                return tensor.zero_()  # not what was in memory: drawing may go on until a value is in a range
         return func(*args, **(kwargs or {}))

@@ -22,7 +22,7 @@ def require_targets(index: Index) -> None:
     """Raises ``DataError`` if an image to train or validate on has no usable target; of several, one is enough."""
     if index.targets.ndim > 1 and len(index.target_names) != index.targets.shape[1]:
         raise DataError(
-            f"{index.root}: {index.targets.shape[1]} targets need as many `target_names`. Got {index.target_names}."
+            f"{index.origin}: {index.targets.shape[1]} targets need as many `target_names`. Got {index.target_names}."
         )
     if index.task == "regression":
         columns = index.targets.reshape(len(index), -1)
@@ -43,6 +43,6 @@ def require_splits(index: Index) -> None:
     if len(index.rows("train")) < 2 or len(index.rows("val")) < 1:
         counts = {split: len(index.rows(split)) for split in ("train", "val")}
         raise DataError(
-            f"{index.root}: {counts['train']} images to train on and {counts['val']} for validation are too few; "
+            f"{index.origin}: {counts['train']} images to train on and {counts['val']} for validation are too few; "
             f"at least 2 and 1 are needed."
         )

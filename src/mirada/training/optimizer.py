@@ -1,7 +1,7 @@
 """The optimizers over plain tensors, and the learning rate as a pure function of the step.
 
 ``torch.optim``'s classes import PyTorch's compiler when the first one is made, which takes a second; their functions,
-the same code, do not. A state of plain tensors by name can also be written without pickle.
+the same code, do not. The state is plain tensors by name.
 """
 
 import math

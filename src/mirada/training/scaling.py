@@ -27,7 +27,8 @@ def target_scale(index: Index) -> Scale:
     unknown = np.flatnonzero(np.isnan(columns).all(axis=0)).tolist()
     if unknown:
         raise DataError(
-            f'{index.root}: no training image has a value of "{index.target_names[unknown[0]]}". Leave that target out.'
+            f'{index.origin}: no training image has a value of "{index.target_names[unknown[0]]}". Leave that target '
+            f"out."
         )
     return _scale(columns)
 
