@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
 from mirada.data.decoding import decode as module
+from mirada.data.decoding.arrays import container, digest, read_image
 from mirada.data.decoding.clahe import clahe
 from mirada.data.decoding.decode import (
     EXTENSIONS,
     FORMATS,
     DecodeError,
+    Frame,
     Header,
     decode,
     decode_array,
@@ -426,6 +428,20 @@ def test_a_frame_is_chosen_by_its_number(kind: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(np.asarray(open_upright(data))[2, 2], colour, atol=3)
     with pytest.raises(DecodeError, match=r"^there is no frame 3, counted from 0$"):
         decode(read_file(tmp_path / "frames.img#3"), to((4, 4)))
+
+
+def test_a_file_of_frames_is_read_once_until_it_changes(tmp_path: Path) -> None:
+    file = tmp_path / "all#1.tiff"
+    for colours in (("red", "lime"), ("blue", "white")):
+        first, *rest = (Image.new("RGB", (4, 4), colour) for colour in colours)
+        file.write_bytes(encoded(first, "TIFF", save_all=True, append_images=rest))
+        frames = [read_image(tmp_path / f"all#1.tiff#{number}") for number in range(2)]
+        assert isinstance(frames[0], Frame) and isinstance(frames[1], Frame)
+        assert frames[0].content is frames[1].content and frames[0].content == file.read_bytes()
+        assert digest(frames[0]) != digest(frames[1])
+        for frame, colour in zip(frames, colours, strict=True):
+            assert open_upright(frame).getpixel((2, 2)) == ImageColor.getrgb(colour)
+    assert container(tmp_path / "all#1.tiff#0") == file
 
 
 def test_a_name_with_a_number_sign_is_a_name_first(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
-from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -22,13 +21,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mirada.data.decoding.decode import EXTENSIONS, DecodeError, decode, decode_array, open_upright, read_file
+from mirada.data.decoding.decode import (
+    EXTENSIONS,
+    DecodeError,
+    Encoded,
+    Frame,
+    content_hash,
+    decode,
+    decode_array,
+    open_upright,
+    read_file,
+)
 from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.errors import DataError
 
 Array = NDArray[Any]
 
-ADDRESS = re.compile(r"(?P<file>[^#]+)#((?P<array>.+)-)?(?P<row>\d+)")
+ADDRESS = re.compile(r"(?P<file>.+)#((?P<array>[^#]+)-)?(?P<row>\d+)")
 IDX_NAME = re.compile(r"(^|[-_.])idx[1-4]($|[-_.])", re.IGNORECASE)
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 COLOURS = (1, 3, 4)  # channels that an image may have
@@ -69,7 +78,7 @@ def container(file: Path) -> Path:
     return whole if has_frames or _holds_arrays(whole.name) else file
 
 
-def read_image(file: Path) -> bytes | Array:
+def read_image(file: Path) -> Encoded | Array:
     """The bytes of an image file, or the (H, W) or (H, W, C) array of a row of a file of arrays.
 
     Raises ``DecodeError`` if there is no such file or row, ``DataError`` for a damaged file of arrays.
@@ -83,25 +92,29 @@ def read_image(file: Path) -> bytes | Array:
     return np.asarray(images[int(found["row"])])
 
 
-def decode_image(image: bytes | Array, preprocessing: Preprocessing) -> Array:
+def decode_image(image: Encoded | Array, preprocessing: Preprocessing) -> Array:
     """What ``read_image`` has read as the network's input: (H, W, C). Raises ``DecodeError``."""
-    return decode(image, preprocessing) if isinstance(image, bytes) else decode_array(image, preprocessing)
+    return (
+        decode_array(image, preprocessing) if isinstance(image, np.ndarray) else decode(image, preprocessing)
+    )
 
 
-def show_image(image: bytes | Array) -> Image.Image:
+def show_image(image: Encoded | Array) -> Image.Image:
     """The same at its own size, upright, as 8-bit RGB. Raises ``DecodeError``."""
-    if isinstance(image, bytes):
+    if not isinstance(image, np.ndarray):
         return open_upright(image)
     height, width = image.shape[:2]
     return Image.fromarray(decode_array(image, Preprocessing(mode="RGB", size=(height, width))))
 
 
-def digest(image: bytes | Array) -> str:
+def digest(image: Encoded | Array) -> str:
     """A hash of an image's content; for an array, of its values, shape and type."""
     if isinstance(image, bytes):
-        return blake2b(image, digest_size=16).hexdigest()
+        return content_hash(image)
+    if isinstance(image, Frame):
+        return content_hash(f"{image.digest} frame {image.number}".encode())
     kind = f"{image.dtype.str} {image.shape} ".encode()
-    return blake2b(kind + image.tobytes(), digest_size=16).hexdigest()
+    return content_hash(kind + image.tobytes())
 
 
 def images_of(file: Path, array: str = "") -> Array:

@@ -11,10 +11,10 @@ Of colours deeper than 8 bits in PNG, PPM and TIFF, Pillow gives the upper 8.
 import ctypes
 import io
 import logging
-import re
 import stat
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,20 @@ UPRIGHT = {
 }  # fmt: skip  # EXIF orientation → what undoes it
 SIDEWAYS = frozenset(UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
-FRAMED = re.compile(rb"mirada frame (\d+)\n")
+HELD = (
+    128 * 2**20
+)  # bytes up to which the last file of frames is kept, so that each frame need not read it again
+
+
+class Frame(NamedTuple):
+    """One image of a file that holds several: the file's bytes and their hash, and the image's number from 0."""
+
+    content: bytes
+    digest: str
+    number: int
+
+
+Encoded = bytes | Frame  # an image as a file has it
 
 
 class Header(NamedTuple):
@@ -64,14 +77,39 @@ class Header(NamedTuple):
     orientation: int
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path) -> Encoded:
     """The bytes of an image file. Raises ``DecodeError`` if it cannot be read or is not a plain file.
 
-    ``scan.dcm#12`` is frame 12 of ``scan.dcm``, counted from 0; its bytes are the file's, marked with the number.
+    ``scan.dcm#12`` is frame 12 of ``scan.dcm``, counted from 0.
     """
     name, mark, number = path.name.rpartition("#")
     if mark and number.isdecimal() and not path.exists():
-        return b"mirada frame %d\n" % int(number) + read_file(path.with_name(name))
+        return Frame(*_file_of_frames(path.with_name(name)), int(number))
+    return _content(path)
+
+
+def _file_of_frames(path: Path) -> tuple[bytes, str]:
+    """Its bytes and their hash."""
+    with suppress(OSError):
+        info = path.stat()
+        if info.st_size <= HELD:
+            return _held(path, (info.st_size, info.st_mtime_ns))
+    content = _content(path)
+    return content, content_hash(content)
+
+
+@lru_cache(maxsize=1)
+def _held(path: Path, stamp: tuple[int, int]) -> tuple[bytes, str]:
+    content = _content(path)
+    return content, content_hash(content)
+
+
+def content_hash(content: bytes) -> str:
+    """32 hexadecimal digits."""
+    return blake2b(content, digest_size=16).hexdigest()
+
+
+def _content(path: Path) -> bytes:
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
@@ -83,7 +121,7 @@ def read_file(path: Path) -> bytes:
         raise DecodeError(f"cannot be read ({(error.strerror or 'unknown reason').lower()})") from error
 
 
-def decode(data: bytes, preprocessing: Preprocessing) -> Pixels:
+def decode(data: Encoded, preprocessing: Preprocessing) -> Pixels:
     """Decodes to the network's input: (H, W, C) of ``preprocessing.dtype``. Raises ``DecodeError``."""
     side = DRAFT_MARGIN * max(preprocessing.size)
     return fit(_open(data, preprocessing.mode, draft=side), preprocessing)
@@ -97,7 +135,7 @@ def decode_array(values: NDArray[Any], preprocessing: Preprocessing) -> Pixels:
     return fit(_whole(_of_array(values, preprocessing.mode)), preprocessing)
 
 
-def open_upright(data: bytes, *, window: str = "auto") -> Image.Image:
+def open_upright(data: Encoded, *, window: str = "auto") -> Image.Image:
     """Decodes at the image's own size, upright, as 8-bit RGB. Raises ``DecodeError``."""
     opened = _open(data, "RGB", draft=None)
     image = opened.image
@@ -108,9 +146,9 @@ def open_upright(data: bytes, *, window: str = "auto") -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def read_header(data: bytes) -> Header:
+def read_header(data: Encoded) -> Header:
     """Format, mode, size, depth, frames and orientation; nothing is decoded. Raises ``DecodeError``."""
-    content, frame = _unmarked(data)
+    content, frame = (data.content, data.number) if isinstance(data, Frame) else (data, None)
     if is_dicom(content):
         facts = dicom_facts(content, frame)
         return Header("DICOM", facts.photometric, facts.size, facts.bits, facts.frames, 1)
@@ -125,12 +163,12 @@ def read_header(data: bytes) -> Header:
     return Header(image.format or "", mode, (image.height, image.width), levels.bits, frames, orientation)
 
 
-def _open(data: bytes, mode: str, draft: int | None) -> Opened:
+def _open(data: Encoded, mode: str, draft: int | None) -> Opened:
     """Opens, loads and turns an image; what has 8 bits gets the colour mode.
 
     ``draft`` is the least side in pixels to which the JPEG decoder may reduce it.
     """
-    content, frame = _unmarked(data)
+    content, frame = (data.content, data.number) if isinstance(data, Frame) else (data, None)
     if is_dicom(content):
         raw = read_dicom(content, frame)
         return _whole(_convert(Image.fromarray(raw.values), mode) if _is_plain(raw) else raw)
@@ -177,13 +215,6 @@ def _seek(image: ImageFile, frame: int) -> None:
         image.seek(frame)
     except EOFError as error:
         raise DecodeError(f"there is no frame {frame}, counted from 0") from error
-
-
-def _unmarked(data: bytes) -> tuple[bytes, int | None]:
-    """The file's own bytes, and which frame of it is meant, if ``read_file`` was asked for one."""
-    if match := FRAMED.match(data):
-        return data[match.end() :], int(match[1])
-    return data, None
 
 
 @cache

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from mmap import mmap
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -74,8 +75,11 @@ def read_dicom(data: bytes, frame: int | None = None) -> Raw:
     return _reading(lambda: _raw(_dataset(data), frame))
 
 
-def dicom_facts(data: bytes, frame: int | None = None) -> DicomFacts:
-    """What the file says of its image, without decoding it. Raises ``DecodeError``."""
+def dicom_facts(data: bytes | mmap, frame: int | None = None) -> DicomFacts:
+    """What the file says of its image, without decoding it; of a mapped file, without reading it all.
+
+    Raises ``DecodeError``.
+    """
     return _reading(lambda: _facts(_dataset(data, pixels=False), frame))
 
 
@@ -93,26 +97,27 @@ def _reading(read: Callable[[], Result]) -> Result:
         raise DecodeError("damaged, or of an unusual kind (its DICOM elements cannot be read)") from error
 
 
-def _dataset(data: bytes, *, pixels: bool = True) -> "Dataset":
+def _dataset(data: bytes | mmap, *, pixels: bool = True) -> "Dataset":
     from pydicom import dcmread
 
     data = _with_preamble(data)
     end_of_meta = 144 + int.from_bytes(data[140:144], "little")  # the length that its first element states
     if DEFLATED in data[144:end_of_meta]:
         _require_small(data[end_of_meta:])
-    return dcmread(io.BytesIO(data), stop_before_pixels=not pixels)
+    stream: Any = io.BytesIO(data) if isinstance(data, bytes) else data  # a map reads like a file
+    return dcmread(stream, stop_before_pixels=not pixels)
 
 
-def _with_preamble(data: bytes) -> bytes:
+def _with_preamble(data: bytes | mmap) -> bytes | mmap:
     """The whole file to a data set that was saved without its beginning; by its first element if it has no syntax."""
     if data[128:132] == MARK:
         return data
     if data[:1] == b"\2":  # the meta elements, which name the syntax
-        return bytes(128) + MARK + data
+        return bytes(128) + MARK + data[:]
     syntax = EXPLICIT if data[4:6].isalpha() else IMPLICIT
     element = struct.pack("<HH2sH", 2, 0x10, b"UI", len(syntax)) + syntax
     length = struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(element))
-    return bytes(128) + MARK + length + element + data
+    return bytes(128) + MARK + length + element + data[:]
 
 
 def _require_small(deflated: bytes) -> None:

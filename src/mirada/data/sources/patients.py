@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from mirada.data.decoding.arrays import container
-from mirada.data.decoding.decode import read_file
 from mirada.data.decoding.dicom import DicomFacts, dicom_facts
 from mirada.data.decoding.raw import DecodeError
 from mirada.data.index import Index
@@ -62,6 +62,7 @@ def _frame_note(facts: Mapping[str, DicomFacts], paths: set[str]) -> tuple[str, 
 
 def _facts(root: Path, file: str) -> DicomFacts | None:
     try:
-        return dicom_facts(read_file(root / file))
-    except DecodeError:  # decoding says so of the file
+        with (root / file).open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
+            return dicom_facts(content)
+    except (DecodeError, OSError, ValueError):  # decoding says so of the file; an empty one cannot be mapped
         return None
