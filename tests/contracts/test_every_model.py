@@ -87,8 +87,8 @@ def test_features_are_what_enters_the_head(name: str) -> None:
         outputs = network(x)
         hook.remove()
         features = network.features(x)
-        assert torch.equal(entered[0], features)
-        assert torch.equal(network.head(features), outputs)
+        torch.testing.assert_close(entered[0], features)
+        torch.testing.assert_close(network.head(features), outputs)
     assert features.dim() == 4
     assert outputs.std() > 0
 
@@ -117,7 +117,7 @@ def test_in_eval_mode_images_do_not_see_each_other(name: str) -> None:
     x = small_images(name, batch=3).double()
     with torch.no_grad():
         together = network(x)
-        assert torch.equal(network(x), together)
+        torch.testing.assert_close(network(x), together)
         torch.testing.assert_close(network(x[1:2]), together[1:2], rtol=1e-10, atol=1e-12)
     assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
 
@@ -163,7 +163,7 @@ def test_weights_go_to_another_network_and_back(name: str) -> None:
     with torch.no_grad():
         assert not torch.equal(other(x), built(name)(x))
         other.load_state_dict(built(name).state_dict(), strict=True)
-        assert torch.equal(other(x), built(name)(x))
+        torch.testing.assert_close(other(x), built(name)(x))
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 7])

@@ -201,7 +201,7 @@ def test_codes_come_back_from_a_file() -> None:
     saved, x = built("lenet5_1998").eval(), torch.randn(2, 1, 32, 32)
     read = on_meta(lenet, "lenet5_1998", num_classes=10, in_channels=1, image_size=(32, 32))
     read.load_state_dict(saved.state_dict(), assign=True)
-    assert torch.equal(read.eval()(x), saved(x))
+    torch.testing.assert_close(read.eval()(x), saved(x))
 
 
 def test_lenet_caffe() -> None:
