@@ -24,7 +24,7 @@ from torch import Tensor
 
 from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Task
-from mirada.errors import CheckpointError, InvalidArgument, MiradaError
+from mirada.errors import CheckpointError, InvalidArgument, MiradaError, reason_of
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.models import create_model
@@ -203,9 +203,7 @@ def _verified(path: Path) -> tuple[Card, bytes]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CheckpointError(
-            f"{path}: the model file cannot be read ({(error.strerror or 'unknown reason').lower()})."
-        ) from error
+        raise CheckpointError(f"{path}: the model file cannot be read ({reason_of(error)}).") from error
     metadata = _metadata(path, data)
     if KEY not in metadata or "digest" not in metadata:
         raise CheckpointError(
@@ -277,6 +275,4 @@ def write_atomically(file: Path, data: bytes) -> None:
         finally:
             Path(temporary).unlink(missing_ok=True)
     except OSError as error:
-        raise CheckpointError(
-            f"{file}: cannot be written ({(error.strerror or 'unknown').lower()})."
-        ) from error
+        raise CheckpointError(f"{file}: cannot be written ({reason_of(error)}).") from error

@@ -51,3 +51,12 @@ def counted(count: int, noun: str) -> str:
     ('1 patient', '2,000 rows')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says went wrong, in small letters, to stand in brackets.
+
+    >>> reason_of(FileNotFoundError(2, "No such file or directory")), reason_of(OSError())
+    ('no such file or directory', 'unknown reason')
+    """
+    return (error.strerror or "unknown reason").lower()

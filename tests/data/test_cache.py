@@ -319,7 +319,7 @@ def test_a_disk_that_fills_up_is_said_and_leaves_the_previous_cache(
         open_cache(index_of(root), SMALL, directory=home)
     folder = next(home.iterdir())
     assert str(caught.value) == (
-        f"{folder}: the cache of decoded images cannot be written (No space left on device). Free some space, or "
+        f"{folder}: the cache of decoded images cannot be written (no space left on device). Free some space, or "
         f"name another folder in the environment variable MIRADA_CACHE."
     )
     assert files(home) == WHOLE
@@ -358,7 +358,7 @@ def test_a_real_limit_on_writing_leaves_nothing(root: Path, home: Path, side: in
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "mirada.errors.DataError: " in said.splitlines()[-1]
-    assert "the cache of decoded images cannot be written (File too large)" in said
+    assert "the cache of decoded images cannot be written (file too large)" in said
     assert files(home) == []
 
 
@@ -452,7 +452,7 @@ def test_a_cache_larger_than_the_free_disk_is_refused(
 def test_a_place_that_cannot_be_written_is_said(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
-        DataError, match=r"cannot be written \(Not a directory\)\. Free some space, or name another"
+        DataError, match=r"cannot be written \(not a directory\)\. Free some space, or name another"
     ):
         open_cache(index_of(root), SMALL, directory=tmp_path / "file" / "caches")
 

@@ -187,7 +187,7 @@ def test_missing_or_foreign_picture(classification: Path) -> None:
     ):
         read_run(classification)
     picture.unlink()
-    with pytest.raises(DataError, match=r"000-photo\.jpg: the picture cannot be read \(No such file"):
+    with pytest.raises(DataError, match=r"000-photo\.jpg: the picture cannot be read \(no such file"):
         read_run(classification)
 
 

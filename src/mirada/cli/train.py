@@ -1,5 +1,6 @@
 """``mirada train``."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -125,10 +126,14 @@ class _Lines:
         self.last: dict[str, Any] = {}
         self.excluded = 0
         self.classes = 0
+        self.tellers: dict[str, Callable[[dict[str, Any]], None]] = {
+            "best": self._best, "epoch": self._epoch, "evaluation": self._evaluation, "excluded": self._excluded,
+            "first_layer": self._text, "fold": self._fold, "frozen": self._text, "progress": self._progress,
+            "start": self._start, "stopped": self._stopped, "weights": self._text,
+        }  # fmt: skip
 
     def hear(self, event: dict[str, Any]) -> None:
-        tell = getattr(self, f"_{event['event']}", None)
-        if tell:
+        if tell := self.tellers.get(event["event"]):
             tell(event)
 
     def _progress(self, event: dict[str, Any]) -> None:
@@ -150,13 +155,7 @@ class _Lines:
         decoded = f"{event['decoded']:,} images decoded" if event["decoded"] else "all images in the cache"
         self.progress.line(f"{event['parameters']:,} parameters, {decoded}, training on {event['compute']}.")
 
-    def _weights(self, event: dict[str, Any]) -> None:
-        self.progress.line(event["text"])
-
-    def _first_layer(self, event: dict[str, Any]) -> None:
-        self.progress.line(event["text"])
-
-    def _frozen(self, event: dict[str, Any]) -> None:
+    def _text(self, event: dict[str, Any]) -> None:
         self.progress.line(event["text"])
 
     def _excluded(self, event: dict[str, Any]) -> None:

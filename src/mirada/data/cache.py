@@ -28,7 +28,7 @@ from mirada.data.decoding.decode import DecodeError
 from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Excluded, Index
 from mirada.data.parallel import Watch, each
-from mirada.errors import DataError
+from mirada.errors import DataError, reason_of
 
 try:
     import fcntl
@@ -248,7 +248,7 @@ def _explained(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"{folder}: the cache of decoded images cannot be written ({error.strerror}). Free some space, or "
+            f"{folder}: the cache of decoded images cannot be written ({reason_of(error)}). Free some space, or "
             f"name another folder in the environment variable MIRADA_CACHE."
         ) from error
 

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mirada.errors import CheckpointError
+from mirada.errors import CheckpointError, reason_of
 
 Keys = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 
@@ -305,7 +305,7 @@ def _contents(file: Path) -> object:
         with file.open("rb") as stream:
             start = stream.read(512)
     except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
+        reason = reason_of(error)
         raise CheckpointError(f"{file}: the checkpoint cannot be read ({reason}).") from error
     if start[8:9] == b"{":
         return _safetensors(file, size)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar
 
-from mirada.errors import DataError
+from mirada.errors import DataError, reason_of
 
 T = TypeVar("T")
 
@@ -378,7 +378,7 @@ def data_uri(file: Path) -> str:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise DataError(f"{file}: the picture cannot be read ({error.strerror}).") from error
+        raise DataError(f"{file}: the picture cannot be read ({reason_of(error)}).") from error
     for signature, kind in SIGNATURES.items():
         if content.startswith(signature):
             return f"data:{kind};base64,{b64encode(content).decode()}"

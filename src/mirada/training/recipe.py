@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from mirada.errors import RecipeError, nearest
+from mirada.errors import RecipeError, nearest, reason_of
 from mirada.models import find
 
 TABLES = ("options", "augment")  # fields that hold settings of their own, checked where they are used
@@ -145,7 +145,7 @@ def read_settings(file: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError(f"{file}: cannot be read ({(error.strerror or '').lower()}).") from error
+        raise RecipeError(f"{file}: cannot be read ({reason_of(error)}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{file}: no valid TOML ({error}).") from error
 

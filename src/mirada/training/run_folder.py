@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mirada.errors import DataError
+from mirada.errors import DataError, reason_of
 
 RESULTS = "results.csv"
 EVENTS = "events.jsonl"
@@ -22,7 +22,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True)
         except OSError as error:
-            raise DataError(f"{path}: cannot be made ({(error.strerror or 'unknown').lower()}).") from error
+            raise DataError(f"{path}: cannot be made ({reason_of(error)}).") from error
         self.path = path
         self.started = time.monotonic()
         (path / LAST).parent.mkdir()

@@ -234,7 +234,7 @@ def copy_findings(rest: Index, looks: Sequence[Look]) -> Iterator[Finding]:
     """The same image twice: with two labels, in two splits, or just twice. One finding per picture.
 
     ``looks`` are those of the files of ``rest``. Files with the same content are one picture; different ones may
-    still show the same (``data.near``).
+    still show the same (``data.checks.near``).
     """
     rows: dict[str, list[int]] = {}
     for row, path in enumerate(rest.paths):

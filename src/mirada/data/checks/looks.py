@@ -23,7 +23,7 @@ class Look(NamedTuple):
     ``size`` is the upright (height, width); ``turned`` says that the file is stored otherwise and its EXIF
     orientation makes it upright. ``dark`` and ``light`` are grey values that all but a thousandth of the pixels lie
     between, ``flat`` says that all pixels are the same. ``digest`` is a hash of the content, ``hash`` and
-    ``thumb`` are those of ``data.near``, (32 · 32) bytes.
+    ``thumb`` are those of ``data.checks.near``, (32 · 32) bytes.
     """
 
     path: str

@@ -33,7 +33,7 @@ from mirada.data.decoding.decode import (
     read_file,
 )
 from mirada.data.decoding.preprocessing import Preprocessing
-from mirada.errors import DataError
+from mirada.errors import DataError, reason_of
 
 Array = NDArray[Any]
 
@@ -125,7 +125,7 @@ def images_of(file: Path, array: str = "") -> Array:
     try:
         stamp = file.stat().st_mtime_ns
     except OSError as error:
-        raise DecodeError(f"cannot be read ({(error.strerror or 'unknown reason').lower()})") from error
+        raise DecodeError(f"cannot be read ({reason_of(error)})") from error
     with _lock:
         held = _held.pop((file, array), None)
         if held is None or held[0] != stamp:

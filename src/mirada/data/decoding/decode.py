@@ -31,6 +31,7 @@ from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.decoding.raw import DEEP_COST, Raw, opacity, require_size
 from mirada.data.decoding.raw import DecodeError as DecodeError  # raised here, and by what this module calls
 from mirada.data.decoding.window import shades
+from mirada.errors import reason_of
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # Pillow's; DICOM is read without it
 EXTENSIONS = frozenset((
@@ -118,7 +119,7 @@ def _content(path: Path) -> bytes:
             raise DecodeError(f"{info.st_size / 2**20:,.0f} MiB is more than the limit of 512 MiB")
         return path.read_bytes()
     except OSError as error:
-        raise DecodeError(f"cannot be read ({(error.strerror or 'unknown reason').lower()})") from error
+        raise DecodeError(f"cannot be read ({reason_of(error)})") from error
 
 
 def decode(data: Encoded, preprocessing: Preprocessing) -> Pixels:

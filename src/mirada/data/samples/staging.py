@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from mirada.data.parallel import Watch
-from mirada.errors import DataError, InvalidArgument
+from mirada.errors import DataError, InvalidArgument, reason_of
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def all_or_nothing(folder: str | Path) -> Iterator[Path]:
             else:
                 staging.rename(target)
     except OSError as error:
-        reason = (error.strerror or "unknown reason").lower()
+        reason = reason_of(error)
         raise DataError(f"{folder} cannot be written ({reason}). Choose another folder.") from error
 
 

@@ -19,7 +19,7 @@ from mirada.data.sources.patients import with_patients
 from mirada.data.sources.roles import Wanted
 from mirada.data.sources.tables import TABLES, is_frame, read_table, table_of_frame
 from mirada.data.sources.values import NUMBER
-from mirada.errors import DataError, InvalidArgument
+from mirada.errors import DataError, InvalidArgument, reason_of
 
 WORKBOOKS = (".xls", ".xlsm", ".xlsx")
 
@@ -68,9 +68,7 @@ def load_data(
     try:
         index = with_patients(_load(root, wanted, classes))
     except OSError as error:
-        raise DataError(
-            f"{root}: cannot be read ({(error.strerror or 'unknown reason').lower()})."
-        ) from error
+        raise DataError(f"{root}: cannot be read ({reason_of(error)}).") from error
     if task == "regression" and index.task == "classification":
         index = _as_numbers(index)
     if saved:

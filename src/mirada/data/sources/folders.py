@@ -14,7 +14,7 @@ from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index
 from mirada.data.sources.boxes import boxes_beside
 from mirada.data.sources.lists import Labels, labels_of, pixels_folder
-from mirada.errors import DataError, counted, nearest
+from mirada.errors import DataError, counted, nearest, reason_of
 
 JUNK = frozenset(("thumbs.db", "desktop.ini", "__macosx", "readme", "readme.txt", "readme.md", "boxes.csv"))
 
@@ -214,9 +214,7 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be listed ({(error.strerror or 'unknown reason').lower()})."
-        ) from error
+        raise DataError(f"{folder}: cannot be listed ({reason_of(error)}).") from error
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mirada.data.decoding.decode import EXTENSIONS
-from mirada.errors import DataError
+from mirada.errors import DataError, reason_of
 
 TABLES = frozenset((".csv", ".tab", ".tsv", ".txt"))
 DELIMITERS = "\t;|,"  # in this order where two divide a table equally well
@@ -62,9 +62,7 @@ def read_table(file: Path) -> Table:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{file}: cannot be read ({(error.strerror or 'unknown reason').lower()})."
-        ) from error
+        raise DataError(f"{file}: cannot be read ({reason_of(error)}).") from error
     if data.startswith(WORKBOOKS):
         raise DataError(f"{file}: is an Excel workbook or another packed file. Save the sheet as CSV.")
     text = _decoded(data)
