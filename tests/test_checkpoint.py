@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from mirada.checkpoint import Card, load_card, load_network, save_model, write_atomically
+from mirada.checkpoint import Card, load_card, load_network, save_model
 from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument
 
@@ -374,7 +374,7 @@ def test_saving_is_all_or_nothing(step: str, tmp_path: Path, monkeypatch: pytest
     if step == "replace":
         monkeypatch.setattr(Path, "replace", fail)
     elif step == "write":
-        monkeypatch.setattr("os.fdopen", lambda handle, mode: Full(handle))
+        monkeypatch.setattr(Path, "write_bytes", on_a_full_disk)
     else:
         monkeypatch.setattr("os.fsync", fail)
     expected = KeyboardInterrupt if step == "interrupt" else CheckpointError
@@ -386,29 +386,18 @@ def test_saving_is_all_or_nothing(step: str, tmp_path: Path, monkeypatch: pytest
     assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
 
 
-class Full:
-    """A file on a full disk."""
-
-    def __init__(self, handle: int) -> None:
-        self.handle = handle
-
-    def __enter__(self) -> "Full":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.handle)
-
-    def write(self, data: bytes) -> int:
-        os.write(self.handle, data[: len(data) // 2])
-        raise OSError(28, "No space left on device")
+def on_a_full_disk(file: Path, data: bytes) -> None:
+    with file.open("wb") as stream:
+        stream.write(data[: len(data) // 2])
+    raise OSError(28, "No space left on device")
 
 
 def test_writing_where_nothing_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"m: cannot be written \(no such file or directory\)\.$"):
-        write_atomically(tmp_path / "absent" / "m", b"x")
+        save_model(tmp_path / "absent" / "m", LENET.build(), LENET)
     (tmp_path / "m").mkdir()
     with pytest.raises(CheckpointError, match=r"m: cannot be written \(is a directory\)\.$"):
-        write_atomically(tmp_path / "m", b"x")
+        save_model(tmp_path / "m", LENET.build(), LENET)
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 

@@ -6,9 +6,7 @@ Files are written beside their target and renamed, so a model file is the old on
 """
 
 import json
-import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +26,7 @@ from mirada.errors import CheckpointError, InvalidArgument, MiradaError, reason_
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.models import create_model
+from mirada.writing import replacing
 
 FORMAT = 2  # 1 knew of one target, and of nothing beside the image
 KEY = "mirada"
@@ -169,7 +168,11 @@ def save_model(file: Path, network: Network, card: Card) -> None:
     if not blank:
         raise CheckpointError(f"{file}: safetensors wrote a header in which the digest has no place.")
     start, end = blank.span(1)
-    write_atomically(file, data[:start] + _digest(data, (start, end)).encode() + data[end:])
+    try:
+        with replacing(file) as draft:
+            draft.write_bytes(data[:start] + _digest(data, (start, end)).encode() + data[end:])
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be written ({reason_of(error)}).") from error
 
 
 def load_card(file: str | Path) -> Card:
@@ -259,20 +262,3 @@ def _what_it_is(data: bytes) -> str:
             "Mirada's is a .safetensors file."
         )
     return f"no model file (its {len(data):,} bytes do not begin like a .safetensors file)."
-
-
-def write_atomically(file: Path, data: bytes) -> None:
-    """Writes beside the target, forces it to disk, renames. Raises ``CheckpointError`` if that fails."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(file)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{file}: cannot be written ({reason_of(error)}).") from error

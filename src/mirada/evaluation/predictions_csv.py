@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from math import isnan
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from mirada.data.index import Excluded
 from mirada.errors import DataError
+from mirada.writing import replacing
 
 if TYPE_CHECKING:
     from mirada.evaluation.predictions import Predictions
@@ -49,18 +49,14 @@ def records_of(table: Predictions) -> Iterator[list[Any]]:
 
 def write_csv(target: Path, table: Predictions) -> None:
     """Write the table as CSV (UTF-8, RFC 4180), whole or not at all."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
+    with (
+        replacing(target) as draft,
         # File names that are not valid Unicode must survive too.
-        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns_of(table))
-            writer.writerows(map(_csv_cells, records_of(table)))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+        draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(columns_of(table))
+        writer.writerows(map(_csv_cells, records_of(table)))
 
 
 def read_csv(path: str) -> dict[str, Any]:

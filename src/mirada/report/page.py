@@ -1,6 +1,5 @@
 """Draws the report of a run folder as one HTML page that needs no other file and no network."""
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from mirada.report import overview, results
 from mirada.report.folder import RunFolder, read_run
 from mirada.report.words import SPLITS, integer, number, percent, shorten, with_unit
+from mirada.writing import replacing
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -38,12 +38,8 @@ def write_report(run: Path) -> Path:
 
 def publish(html: str, target: Path) -> Path:
     """Write a page and return its path; it appears whole or not at all."""
-    draft = target.with_name(f".{target.name}-{os.getpid()}")
-    try:
+    with replacing(target) as draft:
         draft.write_bytes(clean(html))
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
     return target
 
 
