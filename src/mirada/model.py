@@ -25,14 +25,13 @@ from mirada.data.parallel import Watch, each
 from mirada.errors import DataError, InvalidArgument, nearest
 from mirada.evaluation.calibration import fit_temperature
 from mirada.evaluation.conformal import Conformal, fit_conformal
-from mirada.evaluation.infer import infer
+from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.evaluation.predictions import Predictions
 from mirada.explain import explain
 from mirada.explain.overlay import limit_of, overlay, place, with_colour_bar
 from mirada.layers.covariates import given
 from mirada.layers.network import Network
 
-BATCH = 64
 EXPLAINED_AT_ONCE = 8  # photos are kept at their own size meanwhile
 
 File = str | Path
@@ -132,7 +131,7 @@ class Model:
         covariates = self.card.scale_covariates(_covariates_of(self.card, index))
         outputs = [
             self._infer(read(cache, part), None if covariates is None else covariates[part])
-            for part in in_order(rows, BATCH)
+            for part in in_order(rows, AT_ONCE)
         ]
         values = self.card.read_outputs(torch.cat(outputs)).numpy()
         return Predictions.of(index.take(rows), values, half_widths=self._half_widths)
@@ -175,7 +174,7 @@ class Model:
     def _infer(self, images: Tensor, covariates: Tensor | None) -> Tensor:
         """Raw outputs for a batch of pixels and the covariates of its images."""
         beside = None if covariates is None else covariates.to(self.compute.device)
-        return infer(given(self.network, beside), [images], self.card.preprocessing, self.compute)
+        return infer(given(self.network, beside), images, self.card.preprocessing, self.compute)
 
     def _explain_batch(
         self, network: nn.Module, files: list[Path], number: int | None, max_side: int | None
@@ -243,7 +242,7 @@ class Model:
                 continue
             rows.append(row)
             batch.append(result)
-            if len(batch) == BATCH:
+            if len(batch) == AT_ONCE:
                 yield rows, _batch(batch)
                 rows, batch = [], []
         if batch:

@@ -1,6 +1,4 @@
-"""A network run over batches of decoded images; validation, evaluation and prediction all come through here."""
-
-from collections.abc import Iterable
+"""A network run over a batch of decoded images; validation, evaluation and prediction all come through here."""
 
 import torch
 from torch import Tensor, nn
@@ -9,22 +7,19 @@ from mirada.compute import Compute
 from mirada.data.batches import normalize
 from mirada.data.decoding.preprocessing import Preprocessing
 
+AT_ONCE = 64  # images; more are slower: their activations leave the processor's cache
 
-def infer(
-    network: nn.Module, batches: Iterable[Tensor], preprocessing: Preprocessing, compute: Compute
-) -> Tensor:
-    """Raw outputs (N, num_classes), float32 on the CPU, for batches of uint8 images (n, C, H, W); (0,) for none.
+
+def infer(network: nn.Module, images: Tensor, preprocessing: Preprocessing, compute: Compute) -> Tensor:
+    """Raw outputs (n, num_classes), float32 on the CPU, for decoded images (n, C, H, W).
 
     The network is put into eval mode for the time of the call.
     """
     training = network.training
     network.eval()
-    outputs = []
     try:
         with torch.inference_mode(), compute.autocast():
-            for batch in batches:
-                images = normalize(compute.put(batch), preprocessing)
-                outputs.append(network(images).float().cpu())
+            outputs: Tensor = network(normalize(compute.put(images), preprocessing))
+            return outputs.float().cpu()
     finally:
         network.train(training)
-    return torch.cat(outputs) if outputs else torch.empty(0)

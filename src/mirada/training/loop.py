@@ -21,7 +21,7 @@ from mirada.data.batches import batch_rows, generator, in_order, normalize, read
 from mirada.data.cache import Cache
 from mirada.data.parallel import TICK, Watch
 from mirada.errors import TrainingError
-from mirada.evaluation.infer import infer
+from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.evaluation.metrics import quick_metrics
 from mirada.layers.covariates import given
 from mirada.layers.network import Network
@@ -31,8 +31,6 @@ from mirada.training.optimizer import Optimizer, learning_rate
 from mirada.training.recipe import Recipe
 from mirada.training.run_folder import LAST, MODEL, RunFolder
 from mirada.training.sampling import balanced, visits
-
-EVALUATION_BATCH = 64  # larger ones are slower: their activations leave the processor's cache
 
 
 @dataclass(frozen=True)
@@ -226,11 +224,11 @@ def validate(training: Training) -> dict[str, float]:
     outputs = [
         infer(
             given(training.network, training.beside(part)),
-            [read(training.cache, part)],
+            read(training.cache, part),
             card.preprocessing,
             compute,
         )
-        for part in in_order(rows, EVALUATION_BATCH)
+        for part in in_order(rows, AT_ONCE)
     ]
     raw = torch.cat(outputs)
     loss = float(training.loss(raw, training.targets.cpu()[torch.from_numpy(rows)]))
