@@ -46,7 +46,8 @@ def totals(summary: "Summary", batch_size: int) -> list[tuple[str, str, str]]:
     remark = "the network does not run in training mode"
     if memory.training_maps is not None:
         remark = (
-            f"{images}, SGD with momentum: weights, gradients and momenta {size(memory.weights_in_training)}, "
+            f"{images}, SGD with momentum (Adam: {size(memory.trainable)} more): weights, gradients and momenta "
+            f"{size(memory.weights_in_training)}, "
             f"maps, most of them kept for the backward pass, {size(memory.training_maps * batch_size)}"
         )
     return [
