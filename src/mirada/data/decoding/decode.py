@@ -47,9 +47,7 @@ UPRIGHT = {
 }  # fmt: skip  # EXIF orientation → what undoes it
 SIDEWAYS = frozenset(UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
-HELD = (
-    128 * 2**20
-)  # bytes up to which the last file of frames is kept, so that each frame need not read it again
+HELD = 128 * 2**20  # bytes up to which the last file of frames is kept: its next frame need not read it again
 
 
 class Frame(NamedTuple):
@@ -95,12 +93,15 @@ def _file_of_frames(path: Path) -> tuple[bytes, str]:
         info = path.stat()
         if info.st_size <= HELD:
             return _held(path, (info.st_size, info.st_mtime_ns))
-    content = _content(path)
-    return content, content_hash(content)
+    return _hashed(path)
 
 
 @lru_cache(maxsize=1)
 def _held(path: Path, stamp: tuple[int, int]) -> tuple[bytes, str]:
+    return _hashed(path)
+
+
+def _hashed(path: Path) -> tuple[bytes, str]:
     content = _content(path)
     return content, content_hash(content)
 
@@ -149,7 +150,7 @@ def open_upright(data: Encoded, *, window: str = "auto") -> Image.Image:
 
 def read_header(data: Encoded) -> Header:
     """Format, mode, size, depth, frames and orientation; nothing is decoded. Raises ``DecodeError``."""
-    content, frame = (data.content, data.number) if isinstance(data, Frame) else (data, None)
+    content, frame = _content_and_frame(data)
     if is_dicom(content):
         facts = dicom_facts(content, frame)
         return Header("DICOM", facts.photometric, facts.size, facts.bits, facts.frames, 1)
@@ -169,7 +170,7 @@ def _open(data: Encoded, mode: str, draft: int | None) -> Opened:
 
     ``draft`` is the least side in pixels to which the JPEG decoder may reduce it.
     """
-    content, frame = (data.content, data.number) if isinstance(data, Frame) else (data, None)
+    content, frame = _content_and_frame(data)
     if is_dicom(content):
         raw = read_dicom(content, frame)
         return _whole(_convert(Image.fromarray(raw.values), mode) if _is_plain(raw) else raw)
@@ -192,6 +193,11 @@ def _open(data: Encoded, mode: str, draft: int | None) -> Opened:
     if levels.deep(upright):
         return Opened(deep_values(upright, levels), size, box)
     return Opened(_convert(shown(upright, levels), mode), size, box, levels)
+
+
+def _content_and_frame(data: Encoded) -> tuple[bytes, int | None]:
+    """The file's own bytes, and which frame of it is meant, if one was named."""
+    return (data.content, data.number) if isinstance(data, Frame) else (data, None)
 
 
 def _image(data: bytes) -> ImageFile:

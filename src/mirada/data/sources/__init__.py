@@ -155,9 +155,10 @@ def table_at(path: Path) -> Path | None:
 def _only_table(folder: Path) -> Path | None:
     """The table of a folder that holds nothing else to go by: at most one sub-folder, and a single CSV file."""
     tables = _tables(folder)
-    children = [child for child in folder.iterdir() if not child.name.startswith(".")]
-    folders = [child for child in children if child.is_dir()]
-    if len(tables) != 1 or len(folders) > 1 or pixels_folder(folder) != folder:
+    if len(tables) != 1:
+        return None
+    folders = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    if len(folders) > 1 or pixels_folder(folder) != folder:
         return None
     return None if any(child.name.lower() in SPLIT_NAMES for child in folders) else tables[0]
 
