@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from refusals import refusal
 
 from mirada.data.cache import open_cache
 from mirada.data.decoding import arrays
@@ -58,12 +59,6 @@ def digits(tmp_path: Path) -> Path:
         labels = idx(np.array([7, 2, 7, 10, 2], dtype="uint8")[:count])
         (tmp_path / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
     return tmp_path
-
-
-def refusal(root: Path, **options: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        load_data(root, **options)
-    return str(caught.value).replace(str(root), "ROOT")
 
 
 # --- IDX ----------------------------------------------------------------------------------------------------

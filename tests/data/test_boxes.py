@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from refusals import refusal
 
 from mirada.data.index import Box, Excluded
 from mirada.data.samples import write_shapes
@@ -32,12 +33,6 @@ def write(root: Path, files: dict[str, str]) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
     return root
-
-
-def refusal(root: Path, **options: Any) -> str:
-    with pytest.raises(DataError) as caught:
-        load_data(root, **options)
-    return str(caught.value).replace(str(root), "ROOT")
 
 
 def test_vocs_corners_count_from_one_and_belong_to_the_box(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ import io
 import struct
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from image_files import png
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
@@ -64,23 +64,6 @@ def noise(height: int = 13, width: int = 17, seed: int = 0) -> Pixels:
 def smooth(height: int, width: int) -> Image.Image:
     """A photo-like image: noise blown up."""
     return Image.fromarray(noise(6, 5)).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def png(rows: NDArray[np.generic], depth: int, colour: int) -> bytes:
-    """A PNG made by hand; ``rows`` holds the bytes of each line."""
-    height, width = rows.shape[0], rows.shape[1]
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    lines = b"".join(b"\0" + row.tobytes() for row in rows)
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(lines))
-        + chunk(b"IEND", b"")
-    )
 
 
 # --- colour -------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from image_files import chunk, png
 from numpy.typing import NDArray
 
 from mirada.data.decoding.decode import DecodeError, decode, open_upright, read_header
@@ -75,16 +76,9 @@ def pgm(values: NDArray[Any], highest: int, *, plain: bool = False) -> bytes:
     return start + values.astype("u1" if highest < 256 else ">u2").tobytes()
 
 
-def png(samples: NDArray[Any], colour: int) -> bytes:
+def png_16(samples: NDArray[Any], colour: int) -> bytes:
     """A PNG of 16 bits, (H, W, samples)."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    header = struct.pack(">IIBBBBB", samples.shape[1], samples.shape[0], 16, colour, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    return png(samples.astype(">u2"), 16, colour)
 
 
 # --- TIFF with and without a sign -----------------------------------------------------------------------------
@@ -227,7 +221,7 @@ def test_a_window_counts_in_the_levels_of_a_ppm_as_far_as_8_bits_tell_them_apart
 
 
 def with_alpha(levels: NDArray[Any], alpha: NDArray[Any] | int) -> bytes:
-    return png(np.stack([levels, np.broadcast_to(alpha, levels.shape)], axis=-1), colour=4)
+    return png_16(np.stack([levels, np.broadcast_to(alpha, levels.shape)], axis=-1), colour=4)
 
 
 def test_grey_with_alpha_keeps_its_16_bits() -> None:
@@ -236,7 +230,7 @@ def test_grey_with_alpha_keeps_its_16_bits() -> None:
     assert read_header(data)[:4] == ("PNG", "LA", (64, 64), 16)
     np.testing.assert_array_equal(np.rint(seen(data, "0..4095") * 4095), levels)
     require_shades(data, "full", levels / 65_535)
-    without = png(levels[..., None], colour=0)
+    without = png_16(levels[..., None], colour=0)
     for window in ("auto", "file", "1%..99%"):
         np.testing.assert_array_equal(seen(data, window), seen(without, window))
 
@@ -258,16 +252,9 @@ def test_what_is_transparent_is_white_and_counts_for_no_window() -> None:
 def test_grey_with_alpha_is_turned_upright(orientation: int, before: bytes) -> None:
     levels = np.arange(0, 60_000, 1000, dtype=np.uint16).reshape(6, 10)
     exif = b"II*\0\x08\0\0\0" + struct.pack("<HHHII", 1, 0x0112, 3, 1, orientation) + bytes(4)
-    chunk = b"eXIf" + exif
     start = with_alpha(levels, 0xFFFF)
     place = start.index(before) - 4
-    data = (
-        start[:place]
-        + struct.pack(">I", len(exif))
-        + chunk
-        + struct.pack(">I", zlib.crc32(chunk))
-        + start[place:]
-    )
+    data = start[:place] + chunk(b"eXIf", exif) + start[place:]
     want = np.rot90(levels, 2 if orientation == 3 else -1)
     pre = Preprocessing(mode="L", size=want.shape, window="full", depth=16, mean=(0.0,), std=(1.0,))
     np.testing.assert_array_equal(decode(data, pre)[..., 0], want)
@@ -276,7 +263,7 @@ def test_grey_with_alpha_is_turned_upright(orientation: int, before: bytes) -> N
 
 def test_a_window_counts_in_the_levels_of_16_bit_colours_by_their_upper_byte() -> None:
     levels = np.linspace(0, 65_535, 48).astype(np.uint16).reshape(4, 4, 3)
-    for data in (png(levels, colour=2), tiff(levels, photometric=2)):
+    for data in (png_16(levels, colour=2), tiff(levels, photometric=2)):
         got = seen(data, "0..40000", channels=3)
         np.testing.assert_allclose(got, ramp((levels >> 8) * 257.0, 0, 40_000), atol=1e-5)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refusal
 from scipy.io import savemat
 
 from mirada.data.index import Excluded, Index
 from mirada.data.sources import load_data
-from mirada.errors import DataError
 
 FISH, SHARK, OSTRICH = "n01440764", "n01484850", "n01518878"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -32,12 +32,6 @@ def imagenet(root: Path, below: str = "", val: str = "val") -> Path:
 
 def validation(index: Index) -> dict[str, str]:
     return {Path(index.paths[row]).stem: index.classes[index.targets[row]] for row in index.rows("val")}
-
-
-def refusal(root: Path) -> str:
-    with pytest.raises(DataError) as caught:
-        load_data(root)
-    return str(caught.value).replace(str(root), "ROOT")
 
 
 def lines(labels: Sequence[object], *, ending: str = ".JPEG", between: str = " ") -> str:

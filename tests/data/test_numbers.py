@@ -9,6 +9,7 @@ import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import table_refusal as refusal
 
 from mirada.data.index import Excluded, Index
 from mirada.data.sources import load_data
@@ -16,7 +17,6 @@ from mirada.data.sources.columns import index_of
 from mirada.data.sources.roles import Wanted
 from mirada.data.sources.tables import read_table
 from mirada.data.sources.values import blanked, is_numeric, read_numbers
-from mirada.errors import DataError, InvalidArgument
 
 Made = Callable[..., Path]
 
@@ -35,12 +35,6 @@ def made(tmp_path: Path) -> Made:
         return tmp_path / "t.csv"
 
     return make
-
-
-def refusal(root: Any, **options: Any) -> str:
-    with pytest.raises((DataError, InvalidArgument)) as caught:
-        load_data(root, **options)
-    return str(caught.value).replace(str(root), "TABLE")
 
 
 # --- what a comma means -------------------------------------------------------------------------------------

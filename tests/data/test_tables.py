@@ -12,12 +12,12 @@ import pandas
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from refusals import table_refusal as refusal
 
 from mirada.data.index import Excluded, Index
 from mirada.data.sources import load_data
 from mirada.data.sources.tables import read_table
 from mirada.data.sources.values import name_and_unit, number
-from mirada.errors import DataError, InvalidArgument
 
 DELIMITERS = [",", ";", "\t", "|"]
 
@@ -35,12 +35,6 @@ def loaded(folder: Path, header: str, *rows: str, **options: Any) -> Index:
     """The index of a comma-separated table whose first field is the file name."""
     images = [row.split(",")[0] for row in rows]
     return load_data(table_at(folder, "\n".join((header, *rows)), images=images), **options)
-
-
-def refusal(root: Any, **options: Any) -> str:
-    with pytest.raises((DataError, InvalidArgument)) as caught:
-        load_data(root, **options)
-    return str(caught.value).replace(str(root), "TABLE")
 
 
 # --- text → cells -------------------------------------------------------------------------------------------
