@@ -440,6 +440,7 @@ def test_tables_beside_folders_that_are_no_classes(tmp_path: Path) -> None:
 def test_a_workbook_and_arrays_without_images(tmp_path: Path) -> None:
     (tmp_path / "t.xlsx").write_bytes(b"PK\x03\x04")
     assert refusal(tmp_path / "t.xlsx") == "ROOT: is an Excel workbook. Save the sheet as CSV."
+    assert refusal(tmp_path / "t.xlsx", target="age") == "ROOT: is an Excel workbook. Save the sheet as CSV."
     np.savez(tmp_path / "none.npz", x=np.zeros((0, 8, 8), np.uint8), y=np.zeros(0, np.int64))
     assert refusal(tmp_path / "none.npz") == "ROOT: there are no images in it."
     assert refusal(tmp_path / "none.npz", classes=("a", "b")) == "ROOT: there are no images in it."

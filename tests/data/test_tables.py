@@ -513,6 +513,12 @@ def test_columns_need_a_table(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     assert refusal(tmp_path, target="age") == "TABLE: `target` names a column, and there is no table here."
+    for name in ("one.csv", "train.csv"):
+        table_at(tmp_path, "file,age\na.png,1\n", name=name)
+    assert refusal(tmp_path, target="age") == (
+        "TABLE: `target` names a column, and a folder was given. There are tables in it, too (one.csv, train.csv): "
+        "if one lists the images, name it: mirada train TABLE/train.csv"
+    )
 
 
 # --- data frames --------------------------------------------------------------------------------------------

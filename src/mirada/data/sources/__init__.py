@@ -11,7 +11,7 @@ import numpy as np
 from mirada.data.decoding.arrays import is_idx, is_npz
 from mirada.data.index import SPLIT_NAMES as SPLIT_NAMES
 from mirada.data.index import Index, Task
-from mirada.data.sources.boxes import load_table, load_voc, voc_files
+from mirada.data.sources.boxes import BOX_TABLE, load_table, load_voc, voc_files
 from mirada.data.sources.folders import listed, load_folder
 from mirada.data.sources.lists import pixels_folder
 from mirada.data.sources.packed import idx_files, load_idx, load_npz
@@ -111,16 +111,15 @@ def _load(root: Any, wanted: Wanted, known: Sequence[str] | None) -> Index:
     path = Path(root)
     if file := table_at(path):
         return replace(load_table(read_table(file), wanted, file.parent, known), source=file)
-    columns = replace(wanted, task=None).words()
-    if columns:
-        raise InvalidArgument(f"{path}: `{columns[0][2:]}` names a column, and there is no table here.")
+    if path.is_file() and path.suffix.lower() in WORKBOOKS:
+        raise DataError(f"{path}: is an Excel workbook. Save the sheet as CSV.")
+    if columns := replace(wanted, task=None).words():
+        raise InvalidArgument(f"{path}: `{columns[0][2:]}` names a column, and {_instead_of_a_table(path)}")
     if path.is_dir():
         return replace(_load_folder(path, wanted.task, known), options=wanted.words())
     if path.is_file() and (is_npz(path) or is_idx(path)):
         load = load_npz(path, wanted.task, known) if is_npz(path) else load_idx([path], wanted.task, known)
         return replace(load, source=path, options=wanted.words())
-    if path.is_file() and path.suffix.lower() in WORKBOOKS:
-        raise DataError(f"{path}: is an Excel workbook. Save the sheet as CSV.")
     found = f"a {path.suffix or 'nameless'} file" if path.is_file() else "nothing"
     raise DataError(
         f"{path}: expected a folder of images, a table (.csv, .tsv, .txt), or an IDX or .npz file; found {found} there."
@@ -137,12 +136,23 @@ def _load_folder(folder: Path, task: Task | None, known: Sequence[str] | None) -
     except DataError as error:
         if not (tables := _tables(folder)):
             raise
-        names, train = ", ".join(file.name for file in tables), ("train.csv", "train.tsv")
-        first = next((file for file in tables if file.name.lower() in train), tables[0])
-        raise DataError(
-            f"{error} There {'is a table' if len(tables) == 1 else 'are tables'} in it, too ({names}): if one lists "
-            f"the images, name it: mirada train {first}"
-        ) from error
+        raise DataError(f"{error} {_tables_in(tables)}") from error
+
+
+def _instead_of_a_table(path: Path) -> str:
+    tables = _tables(path) if path.is_dir() else []
+    meant = [file for file in tables if file.name != BOX_TABLE]  # that one belongs to the folder's images
+    return f"a folder was given. {_tables_in(meant)}" if meant else "there is no table here."
+
+
+def _tables_in(tables: Sequence[Path]) -> str:
+    """That a folder has these, and what to do if one of them was meant."""
+    names, train = ", ".join(file.name for file in tables), ("train.csv", "train.tsv")
+    first = next((file for file in tables if file.name.lower() in train), tables[0])
+    return (
+        f"There {'is a table' if len(tables) == 1 else 'are tables'} in it, too ({names}): if one lists the images, "
+        f"name it: mirada train {first}"
+    )
 
 
 def table_at(path: Path) -> Path | None:
