@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mirada.data.cache import open_cache
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data
 
 BENCHMARK = "cached-epoch"

@@ -16,8 +16,8 @@ import harness
 import numpy as np
 from PIL import Image
 
-from mirada.data.decoding.decode import DecodeError, decode, read_file
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.decode import DecodeError, decode, read_file
+from mirada.data.pixels.preprocessing import Preprocessing
 
 BENCHMARK = "decode"
 SIZE = (224, 224)

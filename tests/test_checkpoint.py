@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from mirada.checkpoint import Card, load_card, load_network, save_model
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument
+from mirada.modelfile import Card, load_card, load_network, save_model
 
 GREY = Preprocessing(mode="L", size=(16, 16), mean=(0.3,), std=(0.2,))
 COLOUR = Preprocessing(size=(32, 32), policy="pad", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))

@@ -13,11 +13,11 @@ import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
 from mirada import cross_validate, load_data, train
-from mirada.data.samples import write_shapes
-from mirada.data.samples.hands import write_ages
+from mirada.data.examples import write_shapes
+from mirada.data.examples.hands import write_ages
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.predictions import Predictions
-from mirada.folds import Folds, _parts
+from mirada.jobs.folds import Folds, _parts
 from mirada.training import loop
 from mirada.training.recipe import recipe_for
 

@@ -16,18 +16,18 @@ import pytest
 import torch
 from PIL import Image
 
-from mirada import job
 from mirada import reference as ref
-from mirada.checkpoint import load_network
 from mirada.data.cache import open_cache
+from mirada.data.examples import write_digits, write_shapes
 from mirada.data.index import Index
-from mirada.data.samples import write_digits, write_shapes
 from mirada.data.sources import load_data
 from mirada.errors import CheckpointError, DataError, InvalidArgument, RecipeError, TrainingError
 from mirada.evaluation.calibration import fit_temperature, scaled
 from mirada.evaluation.evaluate import evaluate
-from mirada.job import Run, augmentation_of, train
-from mirada.model import load_model
+from mirada.inference.model import load_model
+from mirada.jobs import train as job
+from mirada.jobs.train import Run, augmentation_of, train
+from mirada.modelfile import load_network
 from mirada.models import create_model
 from mirada.models.weights import read_public
 from mirada.training import loop

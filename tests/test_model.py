@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from mirada import model as model_module
-from mirada.checkpoint import Card, load_network, save_model
 from mirada.data.batches import normalize
 from mirada.data.cache import open_cache
-from mirada.data.decoding.decode import DecodeError
-from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
+from mirada.data.pixels.decode import DecodeError
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, DataError, InvalidArgument
 from mirada.evaluation.calibration import fit_temperature, scaled
 from mirada.evaluation.conformal import fit_conformal
-from mirada.model import Model, load_model
+from mirada.inference import model as model_module
+from mirada.inference.model import Model, load_model
+from mirada.modelfile import Card, load_network, save_model
 
 CLASSES = ("ash", "birch", "cedar")
 COLOUR = Preprocessing(size=(32, 32), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
@@ -228,7 +228,7 @@ def test_the_same_pixels_in_every_verb(
     loaded.predict_cached(cache, ["test"])
     monkeypatch.setattr("mirada.evaluation.infer.normalize", listen("predict"))
     loaded.predict([folder / name for name in names])
-    monkeypatch.setattr("mirada.model.normalize", listen("explain"))
+    monkeypatch.setattr("mirada.inference.model.normalize", listen("explain"))
     list(loaded.explain([folder / name for name in names]))
     trained = [sha256(cache.pixels[row].tobytes()).hexdigest() for row in cache.rows]
     assert seen["evaluate"] == seen["predict"] == seen["explain"] == trained

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mirada.job import augmentation_of
+from mirada.jobs.train import augmentation_of
 from mirada.training.recipe import read_settings, recipe_for
 
 ROOT = Path(__file__).parents[1]

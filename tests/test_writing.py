@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mirada.writing import replacing
+from mirada.files import replacing
 
 
 def test_the_draft_takes_the_place_of_the_target(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mirada.data.augment import Augmentation as Augmentation
     from mirada.data.checks.check import check as check
-    from mirada.data.decoding.preprocessing import Preprocessing as Preprocessing
     from mirada.data.index import Index as Index
+    from mirada.data.pixels.preprocessing import Preprocessing as Preprocessing
     from mirada.data.sources import load_data as load_data
     from mirada.errors import CheckpointError as CheckpointError
     from mirada.errors import DataError as DataError
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from mirada.evaluation.predictions import Predictions as Predictions
     from mirada.explain.class_maps import ClassMaps as ClassMaps
     from mirada.explain.class_maps import class_maps as class_maps
-    from mirada.folds import cross_validate as cross_validate
-    from mirada.job import Run as Run
-    from mirada.job import train as train
+    from mirada.inference.model import Model as Model
+    from mirada.inference.model import load_model as load_model
+    from mirada.jobs.folds import cross_validate as cross_validate
+    from mirada.jobs.train import Run as Run
+    from mirada.jobs.train import train as train
     from mirada.layers.network import Network as Network
-    from mirada.model import Model as Model
-    from mirada.model import load_model as load_model
     from mirada.models import create_model as create_model
     from mirada.models import list_models as list_models
     from mirada.summary import summarize as summarize
@@ -41,24 +41,24 @@ _HOMES = {
     "Index": "mirada.data.index",
     "InvalidArgument": "mirada.errors",
     "MiradaError": "mirada.errors",
-    "Model": "mirada.model",
+    "Model": "mirada.inference.model",
     "Network": "mirada.layers.network",
     "Predictions": "mirada.evaluation.predictions",
-    "Preprocessing": "mirada.data.decoding.preprocessing",
+    "Preprocessing": "mirada.data.pixels.preprocessing",
     "Recipe": "mirada.training.recipe",
     "RecipeError": "mirada.errors",
-    "Run": "mirada.job",
+    "Run": "mirada.jobs.train",
     "TrainingError": "mirada.errors",
     "check": "mirada.data.checks.check",
     "class_maps": "mirada.explain.class_maps",
     "create_model": "mirada.models",
-    "cross_validate": "mirada.folds",
+    "cross_validate": "mirada.jobs.folds",
     "evaluate": "mirada.evaluation.evaluate",
     "list_models": "mirada.models",
     "load_data": "mirada.data.sources",
-    "load_model": "mirada.model",
+    "load_model": "mirada.inference.model",
     "summarize": "mirada.summary",
-    "train": "mirada.job",
+    "train": "mirada.jobs.train",
 }
 
 __all__ = sorted(_HOMES)

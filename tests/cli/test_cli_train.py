@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mirada.checkpoint import load_network
+from mirada.modelfile import load_network
 
 Cli = Callable[..., Any]
 PROGRESS = re.compile(r"^\w+: [\d,]+ of [\d,]+\n", re.MULTILINE)  # a slow machine tells how far it is

@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mirada.checkpoint import load_network, save_model
+from mirada.modelfile import load_network, save_model
 
 Cli = Callable[..., Any]
 Trained = Callable[[str], Path]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from refusals import refusal
 
 from mirada.data.cache import open_cache
-from mirada.data.decoding import arrays
-from mirada.data.decoding.arrays import (
+from mirada.data.pixels import arrays
+from mirada.data.pixels.arrays import (
     as_images,
     container,
     decode_image,
@@ -28,8 +28,8 @@ from mirada.data.decoding.arrays import (
     read_npz,
     show_image,
 )
-from mirada.data.decoding.decode import DecodeError
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.decode import DecodeError
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data
 from mirada.errors import DataError
 

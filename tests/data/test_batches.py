@@ -25,9 +25,9 @@ from mirada.data.batches import (
     steps_per_epoch,
 )
 from mirada.data.cache import Cache, open_cache
-from mirada.data.decoding.decode import decode
-from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
+from mirada.data.pixels.decode import decode
+from mirada.data.pixels.preprocessing import Preprocessing
 
 
 def cache_of(pixels: object, rows: list[int] | None = None) -> Cache:

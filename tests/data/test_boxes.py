@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from refusals import refusal
 
+from mirada.data.examples import write_shapes
 from mirada.data.index import Box, Excluded
-from mirada.data.samples import write_shapes
 from mirada.data.sources import load_data, require_images
 from mirada.data.sources.boxes import load_table, read_voc
 from mirada.data.sources.roles import Wanted

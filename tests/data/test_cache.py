@@ -19,9 +19,9 @@ from PIL import Image
 
 from mirada.data import cache as module
 from mirada.data.cache import Cache, default_directory, open_cache
-from mirada.data.decoding.decode import decode
-from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
+from mirada.data.pixels.decode import decode
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError
 
 SMALL = Preprocessing(size=(6, 8))
@@ -333,7 +333,7 @@ from pathlib import Path
 import numpy as np
 from mirada.data import cache
 from mirada.data.index import Index
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.preprocessing import Preprocessing
 root, home = map(Path, sys.argv[1:])
 paths = tuple(sorted(path.name for path in root.iterdir()))
 index = Index(root=root, paths=paths, targets=np.arange(len(paths)), splits=np.full(len(paths), "train"))

@@ -12,8 +12,8 @@ from PIL import Image
 
 from mirada.data.checks.check import CheckReport, Sizes, check
 from mirada.data.checks.findings import FORMAT_EXTENSIONS, KINDS, Finding
-from mirada.data.decoding.decode import EXTENSIONS, FORMATS
 from mirada.data.index import Box, Excluded, Index
+from mirada.data.pixels.decode import EXTENSIONS, FORMATS
 from mirada.data.sources import load_data
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mirada.data.decoding.clahe import BINS, clahe
+from mirada.data.pixels.clahe import BINS, clahe
 
 Grid = list[list[NDArray[np.float64]]]
 

@@ -13,10 +13,10 @@ from image_files import png
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
-from mirada.data.decoding import decode as module
-from mirada.data.decoding.arrays import container, digest, read_image
-from mirada.data.decoding.clahe import clahe
-from mirada.data.decoding.decode import (
+from mirada.data.pixels import decode as module
+from mirada.data.pixels.arrays import container, digest, read_image
+from mirada.data.pixels.clahe import clahe
+from mirada.data.pixels.decode import (
     EXTENSIONS,
     FORMATS,
     DecodeError,
@@ -28,7 +28,7 @@ from mirada.data.decoding.decode import (
     read_file,
     read_header,
 )
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.explain.overlay import _geometry
 
 Pixels = NDArray[np.uint8]
@@ -709,7 +709,7 @@ def test_nothing_is_written_to_the_terminal(shared_data: Path) -> None:
     code = """
 import sys, warnings
 from pathlib import Path
-from mirada.data.decoding.decode import DecodeError, open_upright
+from mirada.data.pixels.decode import DecodeError, open_upright
 warnings.simplefilter("ignore")
 for file in sorted(Path(sys.argv[1]).glob("*.tif*")):
     try:

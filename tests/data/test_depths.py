@@ -10,8 +10,8 @@ import pytest
 from image_files import chunk, png
 from numpy.typing import NDArray
 
-from mirada.data.decoding.decode import DecodeError, decode, open_upright, read_header
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.decode import DecodeError, decode, open_upright, read_header
+from mirada.data.pixels.preprocessing import Preprocessing
 
 ORDERS: dict[str, Literal["<", ">"]] = {"little-endian": "<", "big-endian": ">"}
 UNKNOWN = "not an image in a format that is read (BMP, DICOM, GIF, JPEG, PNG, PPM, TIFF, WEBP)"

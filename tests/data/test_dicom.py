@@ -26,11 +26,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mirada.data.decoding import dicom as module
-from mirada.data.decoding.decode import DecodeError, Header, decode, open_upright, read_file, read_header
-from mirada.data.decoding.dicom import DicomFacts, dicom_facts, is_dicom, read_dicom, windowed
-from mirada.data.decoding.preprocessing import Preprocessing
-from mirada.data.decoding.window import shades
+from mirada.data.pixels import dicom as module
+from mirada.data.pixels.decode import DecodeError, Header, decode, open_upright, read_file, read_header
+from mirada.data.pixels.dicom import DicomFacts, dicom_facts, is_dicom, read_dicom, windowed
+from mirada.data.pixels.preprocessing import Preprocessing
+from mirada.data.pixels.window import shades
 
 DEPTHS = [(8, False), (10, False), (12, False), (16, False), (8, True), (12, True), (16, True)]
 SYNTAXES = {syntax.keyword: syntax for syntax in LOSSLESS}

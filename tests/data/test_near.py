@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from mirada.data.checks.near import _pairs, dhash, near_groups, thumbnail_values
-from mirada.data.decoding.decode import open_upright, read_file
+from mirada.data.pixels.decode import open_upright, read_file
 
 
 def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:

@@ -16,8 +16,8 @@ from PIL import Image
 
 import mirada
 from mirada.data.cache import open_cache
-from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
+from mirada.data.pixels.preprocessing import Preprocessing
 
 MEGABYTES = 512
 HANGS = 60  # processor seconds: far beyond what any file needs, on however slow a machine
@@ -27,8 +27,8 @@ HANGS = 60  # processor seconds: far beyond what any file needs, on however slow
 DECODE_EACH = """
 import json, os, resource, sys, warnings
 from pathlib import Path
-from mirada.data.decoding.decode import DecodeError, decode, open_upright, read_file, read_header
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.decode import DecodeError, decode, open_upright, read_file, read_header
+from mirada.data.pixels.preprocessing import Preprocessing
 
 def reason(way, file):
     try:

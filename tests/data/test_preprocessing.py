@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mirada.data.decoding import preprocessing as module
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels import preprocessing as module
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import InvalidArgument
 
 GREY = {"mode": "L", "mean": (0.5,), "std": (0.25,)}

@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from mirada.data.checks.check import check
-from mirada.data.samples import SAMPLES, draw_shape, write_digits, write_shapes
-from mirada.data.samples.hands import Hand, draw_hand, finger_share, write_ages
+from mirada.data.examples import SAMPLES, draw_shape, write_digits, write_shapes
+from mirada.data.examples.hands import Hand, draw_hand, finger_share, write_ages
 from mirada.data.sources import load_data
 from mirada.errors import DataError, InvalidArgument
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mirada.data.decoding.raw import DecodeError, Raw
-from mirada.data.decoding.window import Window, parse, shades
+from mirada.data.pixels.raw import DecodeError, Raw
+from mirada.data.pixels.window import Window, parse, shades
 from mirada.errors import InvalidArgument
 
 SIXTEEN = (0, 65_535)

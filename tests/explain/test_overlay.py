@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mirada.data.decoding.decode import decode
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.decode import decode
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import InvalidArgument
 from mirada.explain.overlay import (
     LOWERS,

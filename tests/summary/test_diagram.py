@@ -12,13 +12,13 @@ import torch
 from PIL import ImageFont
 from torch import nn
 
+from mirada.diagram import words
+from mirada.diagram.draw import draw
+from mirada.diagram.marks import text_width
 from mirada.models import create_model, list_models
 from mirada.models.densenet import TABLE as DENSENETS
 from mirada.models.resnet import TABLE as RESNETS
-from mirada.summary import diagram_words as words
 from mirada.summary import summarize
-from mirada.summary.diagram import draw
-from mirada.summary.diagram_marks import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 LAYERS = ("conv", "pool", "dense", "other")

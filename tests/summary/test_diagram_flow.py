@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules import module as global_hooks
 
+from mirada.diagram import words
+from mirada.diagram.draw import draw
+from mirada.diagram.flow import record
+from mirada.diagram.parts import Box, Fork, Frame, Part, Series, Step, Tangle, Unit, boxes_of, steps
+from mirada.diagram.units import parts
 from mirada.errors import InvalidArgument
 from mirada.models import create_model
-from mirada.summary import diagram_words as words
-from mirada.summary.diagram import draw
-from mirada.summary.diagram_flow import record
-from mirada.summary.diagram_parts import Box, Fork, Frame, Part, Series, Step, Tangle, Unit, boxes_of, steps
-from mirada.summary.diagram_units import parts
 
 SHAPE = (4, 8, 8)
 

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mirada.checkpoint import Card, save_model
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.preprocessing import Preprocessing
+from mirada.modelfile import Card, save_model
 from mirada.models import create_model
 from mirada.summary import summarize, trace
 from mirada.summary.memory import Living, Memory, file_bytes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mirada
-from mirada.data.samples.hands import write_ages
+from mirada.data.examples.hands import write_ages
 
 
 @pytest.mark.slow

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mirada.checkpoint import Card, save_model
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, RecipeError
 from mirada.layers.network import Network
+from mirada.modelfile import Card, save_model
 from mirada.models import create_model
 from mirada.training.first_layer import load_first_layer
 from mirada.training.recipe import Recipe

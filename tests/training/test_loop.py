@@ -18,20 +18,20 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mirada.checkpoint import Card, load_network
 from mirada.compute import Compute
 from mirada.data.augment import Augmentation
 from mirada.data.batches import shuffled
 from mirada.data.cache import Cache, open_cache
-from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Index
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import TrainingError
 from mirada.layers.network import Network
+from mirada.modelfile import Card, load_network
+from mirada.runs.folder import LAST, MODEL, RESULTS, RunFolder
 from mirada.training import loop
 from mirada.training.freezing import freeze
 from mirada.training.loop import Outcome, Training, fit, training_batch, validate
 from mirada.training.recipe import Recipe
-from mirada.training.run_folder import LAST, MODEL, RESULTS, RunFolder
 from mirada.training.scaling import target_scale
 
 SIDE, TRAIN, VAL = 16, 21, 9

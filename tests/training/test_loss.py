@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from mirada import reference as ref
-from mirada.checkpoint import Card
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import RecipeError
+from mirada.modelfile import Card
 from mirada.models import CATALOGUE, create_model
 from mirada.models.lenet import RadialBasis
 from mirada.training.loss import CODED, RUBBISH, balanced_weights, make_loss, map_loss, outputs_for

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mirada.errors import DataError
-from mirada.training.run_folder import EVENTS, LAST, RESULTS, RunFolder, free_name
+from mirada.runs.folder import EVENTS, LAST, RESULTS, RunFolder, free_name
 
 
 @pytest.fixture

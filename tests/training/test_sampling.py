@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirada.training.sampling import balanced, visits
+from mirada.data.sampling import balanced, visits
 
 
 @settings(max_examples=60)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from mirada.checkpoint import Card, save_model
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
+from mirada.modelfile import Card, save_model
 from mirada.models import CATALOGUE
 from mirada.models.weights import OWN, Report
 from mirada.training.recipe import Recipe, recipe_for

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mirada.data.checks.check import CheckReport, Sizes
     from mirada.data.checks.findings import Finding
     from mirada.data.index import Index
-    from mirada.report.findings import Kind, Picture
+    from mirada.pages.findings import Kind, Picture
 
 LINES = 20  # findings of one kind on the terminal
 WORDS = {"error": "error", "warning": "warning", "info": "note"}
@@ -123,7 +123,7 @@ def _sizes(sizes: Sizes) -> str:
 
 
 def _write_page(index: Index, report: CheckReport, page: Path) -> Path:
-    from mirada.report.findings import Check, write_findings
+    from mirada.pages.findings import Check, write_findings
 
     checked = Check(
         name=_name(index),
@@ -141,7 +141,7 @@ def _write_page(index: Index, report: CheckReport, page: Path) -> Path:
 def _page_kinds(index: Index, report: CheckReport) -> list[Kind]:
     """The findings as the page shows them, with thumbnails of those that fit on it."""
     from mirada.data.checks.findings import KINDS
-    from mirada.report.findings import PICTURES, SHOWN, Item, Kind
+    from mirada.pages.findings import PICTURES, SHOWN, Item, Kind
 
     kinds = [(severity, kind, kind[:SHOWN]) for severity, kind in _kinds(report)]
     pictures = _pictures(
@@ -179,7 +179,7 @@ def _pictures(index: Index, paths: Iterable[str]) -> dict[str, Picture]:
     from mirada.data.checks.findings import label
     from mirada.data.checks.looks import preview
     from mirada.data.parallel import each
-    from mirada.report.findings import Picture
+    from mirada.pages.findings import Picture
 
     wanted = list(dict.fromkeys(paths))
     notes: dict[str, dict[str, None]] = {path: {} for path in wanted}

@@ -15,9 +15,9 @@ from mirada.cli.files import columns_of_training, in_a_folder, unused
 from mirada.errors import DataError, InvalidArgument
 
 if TYPE_CHECKING:
-    from mirada.checkpoint import Card
     from mirada.data.index import Excluded, Index
     from mirada.evaluation.evaluate import Evaluation
+    from mirada.modelfile import Card
 
 LISTED = 10  # files that are left out; all of them are in the CSV file
 MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
@@ -53,7 +53,7 @@ def command(
     were set aside then, as splits.csv beside the model says. The exit code is 1 if an image had to be left out.
     """
     from mirada.evaluation.evaluate import evaluate
-    from mirada.model import load_model
+    from mirada.inference.model import load_model
 
     loaded = load_model(model, device=device)
     card = loaded.card

@@ -13,7 +13,7 @@ from mirada.cli.files import image_files, samples, there, unused
 from mirada.cli.known import known_option
 
 if TYPE_CHECKING:
-    from mirada.model import Explained
+    from mirada.inference.model import Explained
 
 
 @click.command()
@@ -49,9 +49,9 @@ def command(
     files are not overwritten. What the model is to know beside the images is read from the table, or given by --known.
     """
     files = image_files(images)
-    from mirada.data.decoding.decode import DecodeError
     from mirada.data.index import Index
-    from mirada.model import load_model, unlabeled
+    from mirada.data.pixels.decode import DecodeError
+    from mirada.inference.model import load_model, unlabeled
 
     loaded = load_model(model, device=device)
     shown = samples(files, loaded.card, known, image)
@@ -75,7 +75,7 @@ def _save(seen: Explained, folder: Path) -> str:
     """Writes the picture; returns what is said about it."""
     from PIL import Image
 
-    from mirada.data.decoding.arrays import container
+    from mirada.data.pixels.arrays import container
 
     folder.mkdir(parents=True, exist_ok=True)
     file = container(seen.path)

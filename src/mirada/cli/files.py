@@ -13,14 +13,14 @@ import click
 from mirada.errors import DataError, MiradaError
 
 if TYPE_CHECKING:
-    from mirada.checkpoint import Card
     from mirada.data.index import Index
     from mirada.data.sources.tables import Table
+    from mirada.modelfile import Card
 
 
 def there(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     """An argument's callback: each name is a file, a folder, or the address of an image in a file."""
-    from mirada.data.decoding.arrays import container
+    from mirada.data.pixels.arrays import container
 
     for name in names:
         if not Path(name).exists() and not container(Path(name)).is_file():
@@ -50,8 +50,8 @@ def _is_table(name: str) -> bool:
 
 
 def _expand(path: Path) -> Iterator[str]:
-    from mirada.data.decoding.arrays import is_idx, is_npz
-    from mirada.data.decoding.decode import EXTENSIONS
+    from mirada.data.pixels.arrays import is_idx, is_npz
+    from mirada.data.pixels.decode import EXTENSIONS
 
     if not path.is_dir():
         if path.is_file() and (is_npz(path) or is_idx(path)):
@@ -74,7 +74,7 @@ def _expand(path: Path) -> Iterator[str]:
 
 def _an_address(files: Sequence[Path]) -> str:
     """That of the first image in these files of arrays. Raises ``UsageError`` if there is none."""
-    from mirada.data.decoding.arrays import images_of, is_npz, npz_names
+    from mirada.data.pixels.arrays import images_of, is_npz, npz_names
 
     for file in files:
         with suppress(MiradaError):  # a damaged file
@@ -101,7 +101,7 @@ def samples(
     from mirada.data.sources.boxes import load_table
     from mirada.data.sources.roles import Wanted
     from mirada.data.sources.tables import read_table
-    from mirada.model import unlabeled
+    from mirada.inference.model import unlabeled
 
     file = Path(files[0])
     table = read_table(file)

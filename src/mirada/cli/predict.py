@@ -58,7 +58,7 @@ def command(
     """
     files = image_files(images)
     from mirada.data.index import Index
-    from mirada.model import load_model
+    from mirada.inference.model import load_model
 
     loaded = load_model(model, device=device)
     shown = samples(files, loaded.card, known, image)

@@ -89,7 +89,7 @@ def _built(name: str, image_size: int | None, classes: int | None) -> tuple[str,
     if name not in CATALOGUE and Path(name).exists():
         if image_size or classes:
             raise click.UsageError("--image-size and --classes are for names; a model file says both itself.")
-        from mirada.checkpoint import load_network
+        from mirada.modelfile import load_network
 
         network, card = load_network(name)
         return card.model, network
@@ -103,7 +103,7 @@ def _built(name: str, image_size: int | None, classes: int | None) -> tuple[str,
 
 
 def _draw(name: str, network: Network, file: Path) -> None:
-    from mirada.summary.diagram import draw
+    from mirada.diagram.draw import draw
 
     file.write_text(draw(network, title=name), encoding="utf-8")
     click.echo(file)

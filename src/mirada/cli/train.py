@@ -60,8 +60,8 @@ def command(
     chosen = _recipe(recipe, {key: value for key, value in flags.items() if value is not None}, settings)
     index = columns.load(data)  # said before torch is loaded
     from mirada.compute import flush_denormals, keep_freed_memory
-    from mirada.folds import cross_validate
-    from mirada.job import train
+    from mirada.jobs.folds import cross_validate
+    from mirada.jobs.train import train
 
     flush_denormals()
     with Progress() as progress:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mirada.data.cache import Cache
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.preprocessing import Preprocessing
 
 Rows = NDArray[np.int64]
 

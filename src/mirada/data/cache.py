@@ -23,11 +23,11 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.decoding.arrays import container, decode_image, digest, read_image
-from mirada.data.decoding.decode import DecodeError
-from mirada.data.decoding.preprocessing import Preprocessing
 from mirada.data.index import Excluded, Index
 from mirada.data.parallel import Watch, each
+from mirada.data.pixels.arrays import container, decode_image, digest, read_image
+from mirada.data.pixels.decode import DecodeError
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError, reason_of
 
 try:

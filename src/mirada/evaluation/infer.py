@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mirada.compute import Compute
 from mirada.data.batches import normalize
-from mirada.data.decoding.preprocessing import Preprocessing
+from mirada.data.pixels.preprocessing import Preprocessing
 
 AT_ONCE = 64  # images; more are slower: their activations leave the processor's cache
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from mirada.data.index import Excluded
 from mirada.errors import DataError
-from mirada.writing import replacing
+from mirada.files import replacing
 
 if TYPE_CHECKING:
     from mirada.evaluation.predictions import Predictions

@@ -14,23 +14,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mirada.checkpoint import Card, save_model
 from mirada.compute import Compute
 from mirada.data.augment import Augmentation
 from mirada.data.batches import batch_rows, generator, in_order, normalize, read, shuffled, steps_per_epoch
 from mirada.data.cache import Cache
 from mirada.data.parallel import TICK, Watch
+from mirada.data.sampling import balanced, visits
 from mirada.errors import TrainingError
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.evaluation.metrics import quick_metrics
 from mirada.layers.covariates import given
 from mirada.layers.network import Network
+from mirada.modelfile import Card, save_model
+from mirada.runs.folder import LAST, MODEL, RunFolder
 from mirada.training.freezing import NOTHING, Frozen
 from mirada.training.loss import Loss, balanced_weights, make_loss
 from mirada.training.optimizer import Optimizer, learning_rate
 from mirada.training.recipe import Recipe
-from mirada.training.run_folder import LAST, MODEL, RunFolder
-from mirada.training.sampling import balanced, visits
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mirada.checkpoint import Card
 from mirada.errors import RecipeError
+from mirada.modelfile import Card
 from mirada.models import find
 from mirada.training.recipe import Recipe
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 
-from mirada.checkpoint import Card, load_card
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
+from mirada.modelfile import Card, load_card
 from mirada.models import load_weights
 from mirada.models.weights import OWN, Report
 from mirada.training.recipe import Recipe

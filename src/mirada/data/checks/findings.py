@@ -14,8 +14,8 @@ import numpy as np
 
 from mirada.data.checks.looks import Look
 from mirada.data.checks.near import THUMB, near_groups
-from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import Box, Index
+from mirada.data.pixels.decode import EXTENSIONS
 from mirada.data.splits import divided_groups, group_code
 
 Severity = Literal["error", "warning", "info"]

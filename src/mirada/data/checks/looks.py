@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from mirada.data.checks.near import dhash, thumbnail_values
-from mirada.data.decoding.arrays import digest, read_image, show_image
-from mirada.data.decoding.decode import DecodeError, read_header
+from mirada.data.pixels.arrays import digest, read_image, show_image
+from mirada.data.pixels.decode import DecodeError, read_header
 from mirada.errors import DataError
 
 TAIL = 0.001  # the share of the pixels that may be darker than ``dark`` and lighter than ``light``

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mirada.data.decoding.arrays import is_idx, is_npz
 from mirada.data.index import SPLIT_NAMES as SPLIT_NAMES
 from mirada.data.index import Index, Task
+from mirada.data.pixels.arrays import is_idx, is_npz
 from mirada.data.sources.boxes import BOX_TABLE, load_table, load_voc, voc_files
 from mirada.data.sources.folders import listed, load_folder
 from mirada.data.sources.lists import pixels_folder

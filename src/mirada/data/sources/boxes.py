@@ -14,8 +14,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, SPLITS, Box, Excluded, Index
+from mirada.data.pixels.decode import EXTENSIONS
 from mirada.data.sources.columns import index_of, splits_of
 from mirada.data.sources.roles import Files, Roles, Wanted, find_roles
 from mirada.data.sources.tables import Row, Table, read_table

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index
+from mirada.data.pixels.decode import EXTENSIONS
 from mirada.data.sources.boxes import boxes_beside
 from mirada.data.sources.lists import Labels, labels_of, pixels_folder
 from mirada.errors import DataError, counted, nearest, reason_of

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mirada.data.decoding.decode import EXTENSIONS
+from mirada.data.pixels.decode import EXTENSIONS
 from mirada.errors import DataError, nearest
 
 GROUND_TRUTH = "ILSVRC2012_{split}_ground_truth.txt"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mirada.data.decoding.arrays import (
+from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index, Task
+from mirada.data.pixels.arrays import (
     Array,
     images_of,
     is_idx,
@@ -16,7 +17,6 @@ from mirada.data.decoding.arrays import (
     read_npz,
     require_whole,
 )
-from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index, Task
 from mirada.errors import DataError, counted, nearest
 
 IMAGES = frozenset(("data", "image", "images", "imgs", "x"))

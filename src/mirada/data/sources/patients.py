@@ -6,11 +6,11 @@ from functools import partial
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-from mirada.data.decoding.arrays import container
-from mirada.data.decoding.dicom import DicomFacts, dicom_facts
-from mirada.data.decoding.raw import DecodeError
 from mirada.data.index import Index
 from mirada.data.parallel import each
+from mirada.data.pixels.arrays import container
+from mirada.data.pixels.dicom import DicomFacts, dicom_facts
+from mirada.data.pixels.raw import DecodeError
 from mirada.errors import counted
 
 DICOM = frozenset((".dcm", ".dicom"))

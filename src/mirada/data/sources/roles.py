@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, get_args
 
-from mirada.data.decoding.arrays import container
-from mirada.data.decoding.decode import EXTENSIONS
 from mirada.data.index import SPLIT_NAMES, Task
+from mirada.data.pixels.arrays import container
+from mirada.data.pixels.decode import EXTENSIONS
 from mirada.data.sources.tables import Table
 from mirada.data.sources.values import is_missing, name_and_unit
 from mirada.errors import DataError, InvalidArgument, nearest

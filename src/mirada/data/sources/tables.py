@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mirada.data.decoding.decode import EXTENSIONS
+from mirada.data.pixels.decode import EXTENSIONS
 from mirada.errors import DataError, reason_of
 
 TABLES = frozenset((".csv", ".tab", ".tsv", ".txt"))

@@ -1,0 +1,259 @@
+"""What became of the tensors of one run: which layer or function made each of them, and of which others."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+from mirada.diagram import words
+from mirada.summary import kinds
+from mirada.summary.ledger import summarize
+from mirada.summary.rules import Shape
+from mirada.summary.table import Summary
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A layer that ran, or a function that was called outside of layers; the image and the outputs are nodes too.
+
+    ``path`` is the dotted name of the layer, or of the module that called the function. ``shape`` is that of the
+    result, with the batch. A ``light`` node, such as ReLU, needs no box of its own if it has one input and keeps its
+    shape. ``stage`` is a key of the flow's stages, 0 for none.
+    """
+
+    path: str
+    role: str
+    text: str
+    shape: Shape
+    inputs: tuple["Node", ...] = ()
+    light: bool = False
+    layer: bool = False
+    stage: int = 0
+    parameters: int = 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One call of a module right below the network, and the shape of what it returned, with the batch."""
+
+    name: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The nodes of a run in order, the image first and the outputs last, each behind all of its inputs."""
+
+    nodes: tuple[Node, ...]
+    stages: dict[int, Stage]
+
+
+def record(network: nn.Module, input_shape: Sequence[int] | None) -> tuple[Flow, Summary]:
+    """Runs ``network`` once, as ``summarize`` does, and tells where its tensors went.
+
+    Where the run does things to tensors that cannot be followed, so that nothing leads from the image to the
+    outputs, the layers form a chain in the order in which they ran.
+
+    Raises ``InvalidArgument`` as ``summarize`` does.
+    """
+    network = getattr(network, "_orig_mod", network)  # what torch.compile has wrapped
+    recorder = _Recorder(network)
+    hooks = (
+        register_module_forward_pre_hook(recorder.enter),
+        register_module_forward_hook(recorder.leave, with_kwargs=True),
+    )
+    try:
+        with recorder:
+            summary = summarize(network, input_shape)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return recorder.flow(), summary
+
+
+class _Recorder(TorchFunctionMode):
+    """Follows tensors by identity: through layers by hooks, between layers by the functions that are called."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.names = {module: name for name, module in network.named_modules()}
+        self.layers = {module for module in self.names if kinds.is_layer(module)}
+        self.nodes: list[Node] = []
+        self.stages: dict[int, Stage] = {}
+        self.stage = 0
+        self.running: list[nn.Module] = []
+        self.made_by: MutableMapping[Tensor, Node] = WeakIdKeyDictionary()
+
+    def enter(self, module: nn.Module, args: Any) -> None:
+        """A module is about to run; the record is that of the first run in which the network predicts."""
+        if module is self.network and not self.nodes and not module.training:
+            images = list(_tensors(args))
+            shape = tuple(images[0].shape) if images else ()
+            self._add(Node("", "terminal", "image" if len(shape) == 4 else "input", shape), images)
+            self.running.append(module)
+        elif self.running and module in self.names:
+            if len(self.running) == 1 and module not in self.layers:
+                self.stage = len(self.stages) + 1
+                self.stages[self.stage] = Stage(self.names[module], ())
+            self.running.append(module)
+
+    def leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+        """A module has run; what it returned, or in the case of dropout a tensor of its own."""
+        if module not in self.running:
+            return output
+        while self.running.pop() is not module:
+            pass  # it raised, and the network caught that
+        output = _alias(output, args) if isinstance(module, kinds.DROPOUTS) else output
+        outputs = list(_tensors(output))
+        if module in self.layers and not self._in_layer():
+            self._note_layer(module, self._sources((args, kwargs)), outputs)
+        if len(self.running) == 1 and self.stage:
+            if outputs:
+                self.stages[self.stage] = Stage(self.names[module], tuple(outputs[0].shape))
+            self.stage = 0
+        if module is self.network and not self.running:
+            shape = tuple(outputs[0].shape) if outputs else ()
+            sources = self._sources(outputs)
+            self._add(Node("", "terminal", "outputs" if len(sources) > 1 else "output", shape, sources), [])
+        return output
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if not self.running or self._in_layer():
+            return func(*args, **kwargs)
+        sources = self._sources((args, kwargs))  # before the call, which may change a tensor in place
+        result = func(*args, **kwargs)
+        name = func.__name__.strip("_")
+        if "dropout" in name:
+            result = _alias(result, args)
+        outputs = list(_tensors(args[:1] if result is None else result))
+        if func.__name__.endswith("_"):  # in place: what it is a view of has changed too
+            outputs += [tensor._base for tensor in outputs if tensor._base is not None]
+        if sources and outputs and name not in words.CONSTANTS:
+            self._note_function(name, args, kwargs, sources, outputs)
+        return result
+
+    def flow(self) -> Flow:
+        """What was recorded, without what does not lead from the image to the outputs."""
+        start, end = self.nodes[0], self.nodes[-1]
+        after = {start}
+        for node in self.nodes:
+            if any(source in after for source in node.inputs):
+                after.add(node)
+        if end not in after:
+            return Flow(tuple(_chain(self.nodes)), self.stages)
+        before = {end}
+        for node in reversed(self.nodes):
+            if node in before:
+                before.update(node.inputs)
+        return Flow(tuple(node for node in self.nodes if node in after and node in before), self.stages)
+
+    def _in_layer(self) -> bool:
+        return not self.layers.isdisjoint(self.running)
+
+    def _note_layer(self, module: nn.Module, sources: tuple[Node, ...], outputs: Sequence[Tensor]) -> None:
+        if isinstance(module, words.UNSEEN_LAYERS) and sources:
+            self._mark(outputs, sources[0])
+        elif outputs:
+            said = words.of_layer(module)
+            parameters = sum(parameter.numel() for parameter in module.parameters())
+            light = said.role == "other" and (
+                not parameters or kinds.family(module) in ("activations", "normalisation")
+            )
+            node = Node(
+                self.names[module],
+                *said,
+                tuple(outputs[0].shape),
+                sources,
+                light,
+                True,
+                self.stage,
+                parameters,
+            )
+            self._add(node, outputs)
+
+    def _note_function(
+        self,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        sources: tuple[Node, ...],
+        outputs: Sequence[Tensor],
+    ) -> None:
+        alone = len(sources) == 1 and (name in words.CONCATENATIONS or name == "stack")
+        whole = name in words.SLICES and outputs[0].numel() >= next(_tensors(args)).numel()
+        if name in words.UNSEEN or alone or whole:
+            self._mark(outputs, sources[0])
+            return
+        path, shape = self.names[self.running[-1]], tuple(outputs[0].shape)
+        operand = self._operand(args) if len(sources) == 1 else ""
+        said = words.of_function(name, sources[0].shape, shape, operand=operand, window=_window(args, kwargs))
+        light = said.role == "other" and name not in words.WEIGHTY
+        self._add(Node(path, *said, shape, sources, light, stage=self.stage), outputs)
+
+    def _operand(self, args: Sequence[Any]) -> str:
+        """What a function of two arguments takes besides the tensor that is followed: a number or a parameter."""
+        others = [value for value in args if not (isinstance(value, Tensor) and value in self.made_by)]
+        if len(args) != 2 or len(others) != 1:
+            return ""
+        other = others[0]
+        if isinstance(other, Tensor):
+            own = self.running[-1].named_parameters(recurse=False)
+            return next((name for name, parameter in own if parameter is other), "constant")
+        return f"{other:g}".replace("-", "−") if type(other) in (int, float) else ""
+
+    def _sources(self, value: Any) -> tuple[Node, ...]:
+        """The nodes that made the tensors in ``value``, each once, in order."""
+        found = (self.made_by.get(tensor) for tensor in _tensors(value))
+        return tuple(dict.fromkeys(node for node in found if node is not None))
+
+    def _add(self, node: Node, outputs: Iterable[Tensor]) -> None:
+        self.nodes.append(node)
+        self._mark(outputs, node)
+
+    def _mark(self, outputs: Iterable[Tensor], node: Node) -> None:
+        for tensor in outputs:
+            self.made_by[tensor] = node
+
+
+def _chain(nodes: Sequence[Node]) -> Iterator[Node]:
+    """The image, the layers and the outputs, each with the one before as its input."""
+    before: tuple[Node, ...] = ()
+    for node in nodes:
+        if node.layer or node.role == "terminal":
+            linked = replace(node, inputs=before)
+            yield linked
+            before = (linked,)
+
+
+def _window(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Kernel and stride, if the arguments are those of a pooling."""
+    kernel, stride = (
+        kwargs.get(key, args[place] if len(args) > place else None)
+        for place, key in enumerate(("kernel_size", "stride"), start=1)
+    )
+    sizes = (int, list, tuple)
+    if not isinstance(kernel, sizes):
+        return ()
+    return kernel, stride if isinstance(stride, sizes) and stride else kernel
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)
+
+
+def _alias(result: Any, args: Sequence[Any]) -> Any:
+    """What dropout returns when it predicts is its input itself, which others may use too: a tensor to tell apart."""
+    handed_on = isinstance(result, Tensor) and any(result is value for value in args)
+    return result.view_as(result) if handed_on else result

@@ -1,0 +1,1 @@
+"""A trained model in use: predict, explain, match data to it."""

@@ -1,0 +1,391 @@
+"""A trained model: predict and explain. Whatever it is shown goes through the preprocessing in its file."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from math import isclose
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from mirada.compute import Compute, choose
+from mirada.data.batches import in_order, normalize, read
+from mirada.data.cache import Cache
+from mirada.data.covariates import BAR, stated_number, stated_word
+from mirada.data.index import Excluded, Index
+from mirada.data.parallel import Watch, each
+from mirada.data.pixels.arrays import decode_image, read_image, show_image
+from mirada.data.pixels.decode import DecodeError
+from mirada.data.pixels.preprocessing import Preprocessing
+from mirada.errors import DataError, InvalidArgument, nearest
+from mirada.evaluation.calibration import fit_temperature
+from mirada.evaluation.conformal import Conformal, fit_conformal
+from mirada.evaluation.infer import AT_ONCE, infer
+from mirada.evaluation.predictions import Predictions
+from mirada.explain import explain
+from mirada.explain.overlay import limit_of, overlay, place, with_colour_bar
+from mirada.layers.covariates import given
+from mirada.layers.network import Network
+from mirada.modelfile import Card, load_network
+
+EXPLAINED_AT_ONCE = 8  # photos are kept at their own size meanwhile
+
+File = str | Path
+Known = Mapping[str, float | str]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Photo = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """Where the network looked in one image.
+
+    ``map`` (h, w) float32 is signed, on the network's own grid; ``heat`` (H, W) is the same on the pixels of
+    ``photo`` (H, W, 3), NaN where the network saw nothing. ``unit`` is that of both. ``receipt`` is the largest
+    |mean(map) + bias − output| of the batch, for exact maps; ``note`` says why a map is blank, if it is.
+    """
+
+    path: Path
+    answer: str
+    subject: str
+    method: str
+    unit: str
+    map: NDArray[np.float32]
+    heat: NDArray[np.float32]
+    photo: Photo
+    receipt: float | None
+    note: str
+
+    @property
+    def limit(self) -> float:
+        """The end of the colour scale: the largest |value| of the map."""
+        return limit_of(self.map)
+
+    def picture(self, *, colour_bar: bool = True) -> Photo:
+        """The map over the photo, blue (against) to red (for), at the photo's own size."""
+        picture = overlay(self.photo, self.heat, self.limit)
+        if not colour_bar:
+            return picture
+        return with_colour_bar(picture, self.limit, self.unit, caption=f"{self.subject} · {self.method}")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network with all that is needed to use it: classes, preprocessing, target scaling, device."""
+
+    network: Network
+    card: Card
+    compute: Compute
+
+    @property
+    def conformal(self) -> Conformal | None:
+        """The intervals of a model of numbers: value ± half width; None if it has none."""
+        fields = self.card.conformal
+        return Conformal(**{**fields, "half_widths": tuple(fields["half_widths"])}) if fields else None
+
+    @property
+    def _half_widths(self) -> tuple[float, ...]:
+        return self.conformal.half_widths if self.conformal else ()
+
+    def predict(
+        self,
+        images: Sequence[File] | Index,
+        *,
+        known: Known | None = None,
+        watch: Watch | None = None,
+    ) -> Predictions:
+        """Probabilities, or values, for image files or for every sample of an index.
+
+        Classes, targets and covariates of an index are matched by name; ``known`` gives covariates that are the same
+        for all images, such as ``{"male": 1}`` or ``{"sex": "F"}``; they, too, are then in the predictions. Files that
+        cannot be decoded are in ``Predictions.failed`` with the reason. Raises ``DataError`` if the index has a class
+        that the model does not know, or if a covariate that it reads is not there, ``InvalidArgument`` for one that
+        it does not read, and for a single name in place of a list.
+        """
+        index = _as_known_to(self.card, images) if isinstance(images, Index) else unlabeled(images, self.card)
+        beside = _covariates_of(self.card, index, known)
+        index, covariates = _with_covariates(index, self.card, beside), self.card.scale_covariates(beside)
+        failed: list[Excluded] = []
+        kept: list[int] = []
+        outputs: list[Tensor] = []
+        for rows, batch in self._decoded(index, failed, watch):
+            kept += rows
+            outputs.append(self._infer(batch, None if covariates is None else covariates[rows]))
+        raw = torch.cat(outputs) if outputs else torch.empty(0, self.card.num_classes)
+        found = Predictions.of(
+            index.take(kept),
+            self.card.read_outputs(raw).numpy(),
+            half_widths=self._half_widths,
+            failed=failed,
+        )
+        return found if isinstance(images, Index) else replace(found, splits=("",) * len(kept), targets=None)
+
+    def predict_cached(self, cache: Cache, splits: Sequence[str]) -> Predictions:
+        """The same for some splits of a cache, whose images are decoded already."""
+        index = _as_known_to(self.card, cache.index)
+        rows = np.concatenate([index.rows(split) for split in splits])
+        covariates = self.card.scale_covariates(_covariates_of(self.card, index))
+        outputs = [
+            self._infer(read(cache, part), None if covariates is None else covariates[part])
+            for part in in_order(rows, AT_ONCE)
+        ]
+        values = self.card.read_outputs(torch.cat(outputs)).numpy()
+        return Predictions.of(index.take(rows), values, half_widths=self._half_widths)
+
+    def calibrated(self, predictions: Predictions) -> "Model":
+        """The same model with what its predictions on validation images, by this model as it is, teach about it.
+
+        For classes the temperature that makes their log loss smallest; for numbers, where there are enough, intervals
+        that hold for nine images in ten.
+        """
+        table = predictions.take(np.flatnonzero(predictions.known))
+        if self.card.task == "classification":
+            temperature = self.card.temperature * fit_temperature(table.class_numbers, table.outputs)
+            return replace(self, card=replace(self.card, temperature=temperature))
+        learnt = fit_conformal(table.values, table.outputs)
+        return replace(self, card=replace(self.card, conformal=asdict(learnt) if learnt else {}))
+
+    def explain(
+        self,
+        images: Sequence[File] | Index,
+        *,
+        target: str | None = None,
+        known: Known | None = None,
+        max_side: int | None = None,
+    ) -> Iterator[Explained]:
+        """Where the network looks in each image, for its own answer or for the class ``target``.
+
+        Of several numbers ``target`` names one, or else it is the first. ``known`` is as for ``predict``; ``max_side``
+        shrinks the photo under the map, in pixels. Raises ``InvalidArgument`` for an unknown class, ``DataError`` for
+        a covariate that is not there, and ``DecodeError``, with the file's name, for a file that cannot be decoded.
+        """
+        number = self._number_of(target)
+        index = images if isinstance(images, Index) else unlabeled(images, self.card)
+        covariates = self.card.scale_covariates(_covariates_of(self.card, index, known))
+        for rows in in_order(np.arange(len(index)), EXPLAINED_AT_ONCE):
+            beside = None if covariates is None else covariates[rows].to(self.compute.device)
+            network = given(self.network, beside)
+            yield from self._explain_batch(network, [index.path(row) for row in rows], number, max_side)
+
+    def _infer(self, images: Tensor, covariates: Tensor | None) -> Tensor:
+        """Raw outputs for a batch of pixels and the covariates of its images."""
+        beside = None if covariates is None else covariates.to(self.compute.device)
+        return infer(given(self.network, beside), images, self.card.preprocessing, self.compute)
+
+    def _explain_batch(
+        self, network: nn.Module, files: list[Path], number: int | None, max_side: int | None
+    ) -> Iterator[Explained]:
+        pre, numeric = self.card.preprocessing, self.card.task == "regression"
+        look = partial(_look, preprocessing=pre, max_side=max_side)
+        seen = list(each(look, files, what="decoding"))
+        tensor = normalize(self.compute.put(_batch([pixels for pixels, _ in seen])), pre)
+        classes = None if number is None else torch.full((len(files),), number)
+        explanation = explain(network, tensor, classes, task=self.card.task)
+        values = self.card.read_outputs(torch.from_numpy(explanation.outputs)).numpy()
+        scale = np.float32(self.card.target_std[number or 0] if numeric else 1.0)
+        for row, (file, (_, photo)) in enumerate(zip(files, seen, strict=True)):
+            grid = explanation.maps[row] * scale
+            yield Explained(
+                path=file,
+                answer=self._answer(values[row]),
+                subject=self._subject(number or 0 if numeric else int(explanation.classes[row])),
+                method=explanation.method,
+                unit=self.card.unit if numeric else "logits",
+                map=grid,
+                heat=place(grid, size=pre.size, policy=pre.policy, original=photo.shape[:2]),
+                photo=photo,
+                receipt=explanation.receipt,
+                note=explanation.notes[row],
+            )
+
+    def _answer(self, values: NDArray[np.float64]) -> str:
+        if self.card.task == "regression":
+            names = self.card.target_names or ("",)
+            told = (f"{name} {value:.4g} {self.card.unit}" for name, value in zip(names, values, strict=True))
+            return ", ".join(text.strip() for text in told)
+        best = int(values.argmax())
+        return f"{self.card.classes[best]} ({values[best]:.1%})"
+
+    def _subject(self, number: int) -> str:
+        if self.card.task == "regression":
+            several = self.card.target_names
+            return f"what raises the {several[number] if several else self.card.unit or 'value'}"
+        return f"evidence for {self.card.classes[number]}"
+
+    def _number_of(self, name: str | None) -> int | None:
+        """The number of a class, or of one of several targets; None for the network's only or most probable one."""
+        names = self.card.target_names or self.card.classes
+        if not names and name is not None:
+            raise InvalidArgument("A model of a number has no classes to choose from. Leave the class out.")
+        if name is None:
+            return 0 if self.card.target_names else None
+        if name not in names:
+            what = "target" if self.card.target_names else "class"
+            raise InvalidArgument(f'The model has no {what} "{name}". {nearest(name, names)}')
+        return names.index(name)
+
+    def _decoded(
+        self, index: Index, failed: list[Excluded], watch: Watch | None
+    ) -> Iterator[tuple[list[int], Tensor]]:
+        """Batches of the files that can be decoded, and their rows; fills ``failed`` with the rest."""
+        files = [index.path(row) for row in range(len(index))]
+        rows: list[int] = []
+        batch: list[Pixels] = []
+        attempt = partial(_attempt, preprocessing=self.card.preprocessing)
+        for row, result in enumerate(each(attempt, files, what="predicting", watch=watch)):
+            if isinstance(result, str):
+                failed.append(Excluded(index.paths[row], result))
+                continue
+            rows.append(row)
+            batch.append(result)
+            if len(batch) == AT_ONCE:
+                yield rows, _batch(batch)
+                rows, batch = [], []
+        if batch:
+            yield rows, _batch(batch)
+
+
+def load_model(file: File, *, device: str = "auto") -> Model:
+    """Opens a model file. Raises ``CheckpointError`` if it is damaged or is none, ``InvalidArgument`` for a device."""
+    network, card = load_network(file)
+    compute = choose(device, "float32")
+    compute.place(network)
+    return Model(network, card, compute)
+
+
+def _as_known_to(card: Card, index: Index) -> Index:
+    """The index with the model's classes or targets, in the model's order. Raises ``DataError`` for unknown ones."""
+    if index.task != card.task:
+        raise DataError(f"{index.origin}: data for {index.task}; the model was trained for {card.task}.")
+    if index.unit and card.unit and index.unit != card.unit:
+        raise DataError(f"{index.origin}: is in {index.unit}; the model was trained in {card.unit}.")
+    index = replace(index, unit=card.unit)
+    if card.task == "regression":
+        return _with_targets_of(card, index)
+    if index.classes == card.classes:
+        return index
+    unknown = sorted(set(index.classes) - set(card.classes))
+    if unknown:
+        raise DataError(
+            f'{index.origin}: has the class "{unknown[0]}", which the model does not know. '
+            f"{nearest(unknown[0], card.classes)}"
+        )
+    numbers = np.array([card.classes.index(name) for name in index.classes], dtype=np.int64)
+    known = index.targets >= 0
+    targets = np.where(known, numbers[index.targets.astype(np.int64)], index.targets)
+    return replace(index, classes=card.classes, targets=targets.astype(np.int64))
+
+
+def _with_targets_of(card: Card, index: Index) -> Index:
+    """The columns that the model predicts, in its order."""
+    if not card.target_names:
+        if index.targets.ndim == 1:
+            return replace(index, target_names=())
+        if index.targets.shape[1] == 1:
+            return replace(index, targets=index.targets[:, 0], target_names=())
+        raise DataError(
+            f"{index.origin}: has {index.targets.shape[1]} targets, and the model predicts one. Name it with `target`."
+        )
+    missing = [name for name in card.target_names if name not in index.target_names]
+    if missing:
+        raise DataError(
+            f'{index.origin}: has no target "{missing[0]}", which the model predicts. '
+            f"Name all of them with `target`: {', '.join(card.target_names)}."
+        )
+    columns = [index.target_names.index(name) for name in card.target_names]
+    return replace(index, targets=index.targets[:, columns], target_names=card.target_names)
+
+
+def _with_covariates(index: Index, card: Card, values: NDArray[np.float64]) -> Index:
+    """The index with the covariates that the model was given, (N, K), beside those that it does not read."""
+    columns = dict(zip(index.covariate_names, index.covariates.T, strict=True))
+    columns |= dict(zip(card.covariate_names, values.T, strict=True))
+    covariates = np.column_stack([np.empty((len(index), 0)), *columns.values()])
+    return replace(index, covariates=covariates, covariate_names=tuple(columns))
+
+
+def _covariates_of(card: Card, index: Index, known: Known | None = None) -> NDArray[np.float64]:
+    """What the model reads beside the images of an index, (N, K), in the units of the data; K may be 0."""
+    stated = dict(known or {})
+    columns = dict(zip(index.covariate_names, index.covariates.T, strict=True))
+    first_words = {name.partition(BAR)[0]: values for name, values in columns.items()}  # sex=M is in sex=M|F
+    columns = first_words | columns
+    for number, name in enumerate(card.covariate_names):
+        column, equals, value = name.partition("=")  # of a column of texts: 1 for this value
+        if name in stated:
+            known_of_all = stated_number(name, stated.pop(name), binary=_is_binary(card, number))
+            columns[name] = np.full(len(index), known_of_all)
+        elif equals and column in stated:
+            columns[name] = np.full(len(index), stated_word(column, str(stated.pop(column)), value))
+    for name in stated:
+        reads = nearest(name, card.covariate_names) if card.covariate_names else "It reads images alone."
+        raise InvalidArgument(f'The model reads no covariate "{name}". {reads}')
+    missing = [name.partition("=")[0] for name in card.covariate_names if name not in columns]
+    if missing:
+        raise DataError(
+            f"The model reads {', '.join(card.covariate_names)} beside each image, and these come without "
+            f"{missing[0]}. Say it of all images (--known {missing[0]}=VALUE), or use data that has it as a covariate."
+        )
+    values = np.column_stack([np.empty((len(index), 0)), *(columns[name] for name in card.covariate_names)])
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"{index.path(bad[0])}: a covariate that the model reads is no number there. Leave the image out."
+        )
+    return values
+
+
+def _is_binary(card: Card, number: int) -> bool:
+    """Whether a covariate was 0 or 1 in training: only then its variance is m (1 − m), for the mean m."""
+    mean, std = card.covariate_mean[number], card.covariate_std[number]
+    return isclose(std**2, mean * (1 - mean), rel_tol=1e-6)
+
+
+def _batch(images: list[Pixels]) -> Tensor:
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def unlabeled(files: Sequence[File], card: Card) -> Index:
+    """Image files of which nothing else is known; there are as many targets as a model has, and they are none.
+
+    Raises ``InvalidArgument`` for a single name in place of a list.
+    """
+    if isinstance(files, File):
+        raise InvalidArgument(
+            f'Expected a list of image files. Got the name of one, "{files}"; put it in [ ].'
+        )
+    several = len(card.target_names)
+    unknown = np.full((len(files), several) if several else len(files), -1 if card.classes else np.nan)
+    return Index(
+        root=Path(),
+        paths=tuple(str(file) for file in files),
+        targets=unknown.astype(np.int64) if card.classes else unknown,
+        splits=np.full(len(files), "test"),
+        task=card.task,
+        classes=card.classes,
+        unit=card.unit,
+        target_names=card.target_names,
+    )
+
+
+def _attempt(file: Path, *, preprocessing: Preprocessing) -> Pixels | str:
+    try:
+        return decode_image(read_image(file), preprocessing)
+    except DecodeError as error:
+        return str(error)
+
+
+def _look(file: Path, *, preprocessing: Preprocessing, max_side: int | None) -> tuple[Pixels, Photo]:
+    """The network's input, and the photo to draw on."""
+    try:
+        image = read_image(file)
+        pixels, photo = decode_image(image, preprocessing), show_image(image)
+    except DecodeError as error:
+        raise DecodeError(f"{file}: {error}.") from error
+    if max_side:
+        photo.thumbnail((max_side, max_side), Image.Resampling.BILINEAR)
+    return pixels, np.asarray(photo)

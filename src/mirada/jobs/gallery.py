@@ -1,0 +1,88 @@
+"""The pictures of a run: what the network is shown, augmented, and where it looks in its best and worst images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mirada.data.index import Index
+from mirada.evaluation.predictions import Predictions
+from mirada.inference.model import Model
+from mirada.training.loop import Training, training_batch
+
+SAMPLES = (4, 8)  # rows and columns of the picture of augmented images
+SHOWN = {"wrong": 6, "uncertain": 6, "typical": 6}  # images with maps in the report
+PHOTO_SIDE = 480  # pixels of a photo in the report
+
+
+def draw_maps(model: Model, index: Index, predictions: Predictions, folder: Path) -> list[dict[str, Any]]:
+    """Photos with maps of the most wrong, most uncertain and most typical images; what the report shows."""
+    (folder / "maps").mkdir()
+    chosen = _sections(predictions)
+    place = {path: row for row, path in enumerate(index.paths)}
+    shown = index.take([place[predictions.paths[row]] for _, row in chosen])
+    records = []
+    for number, ((section, row), seen) in enumerate(
+        zip(chosen, model.explain(shown, max_side=PHOTO_SIDE), strict=True)
+    ):
+        photo, picture = f"maps/{number:03}-photo.jpg", f"maps/{number:03}-map.jpg"
+        Image.fromarray(seen.photo).save(folder / photo, quality=88)
+        Image.fromarray(seen.picture(colour_bar=False)).save(folder / picture, quality=90)
+        records.append({
+            "section": section, **_record(predictions, row), "explained": seen.subject, "method": seen.method,
+            "limit": seen.limit, "unit": seen.unit, "note": seen.note, "image": photo, "overlay": picture,
+        })  # fmt: skip
+    return records
+
+
+def _record(predictions: Predictions, row: int) -> dict[str, Any]:
+    """One row of the predictions with names in place of numbers."""
+    record = predictions.take([row]).to_json()[0]
+    if predictions.target_names:  # the map is of the first
+        first = predictions.target_names[0]
+        record |= {key: record[f"{key}:{first}"] for key in ("target", "predicted")}
+    return {key: record.get(key) for key in ("path", "split", "target", "predicted", "probability")}
+
+
+def _sections(predictions: Predictions) -> list[tuple[str, int]]:
+    """Rows for each section of the report; a row appears once."""
+    rows: dict[str, Sequence[int]] = {"wrong": predictions.most_wrong(SHOWN["wrong"]).tolist()}
+    if predictions.task == "classification":
+        rows["uncertain"] = predictions.most_uncertain(SHOWN["uncertain"] + SHOWN["wrong"]).tolist()
+        right = np.flatnonzero(predictions.predicted == predictions.targets)
+        rows["typical"] = right[np.argsort(-predictions.probability[right], kind="stable")].tolist()
+    else:
+        rows["typical"] = predictions.most_wrong(len(predictions))[::-1].tolist()
+    chosen: list[tuple[str, int]] = []
+    taken: set[int] = set()
+    for section, candidates in rows.items():
+        fresh = [row for row in candidates if row not in taken][: SHOWN[section]]
+        taken.update(fresh)
+        chosen += [(section, row) for row in fresh]
+    return chosen
+
+
+def save_samples(training: Training, file: Path) -> None:
+    """A picture of what the network sees in the first epoch, augmented, in a grid."""
+    rows, columns = SAMPLES
+    seen = training.order(1)[: rows * columns]
+    images, _ = training_batch(training, seen, 1, 0)
+    pre = training.card.preprocessing
+    pixels = images.float().cpu().permute(0, 2, 3, 1).numpy() * np.array(pre.std) + np.array(pre.mean)
+    tiles = (pixels * 255).round().clip(0, 255).astype(np.uint8)
+    height, width = pre.size
+    gap = max(2, width // 32)
+    sheet = np.full(
+        (rows * (height + gap) - gap, columns * (width + gap) - gap, pre.channels), 255, dtype=np.uint8
+    )
+    for number, tile in enumerate(tiles):
+        top, left = number // columns * (height + gap), number % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = tile
+    used = -(-len(tiles) // columns) * (height + gap) - gap
+    picture = Image.fromarray(sheet[:used].squeeze())
+    factor = max(1, 1024 // picture.width)
+    picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    picture.thumbnail((1600, 1600))
+    picture.save(file, quality=88)

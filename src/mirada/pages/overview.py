@@ -1,0 +1,161 @@
+"""The top of the page, computed from a run folder: the answer, the key numbers, the images per class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from statistics import fmean, median, stdev
+from typing import Any
+
+from mirada.pages.folder import RunFolder
+from mirada.pages.words import (
+    NBSP,
+    SPLITS,
+    Shown,
+    compact,
+    duration,
+    integer,
+    known,
+    number,
+    percent,
+    shown,
+    with_unit,
+)
+
+LEADING = ("accuracy", "mae")  # the metric that answers the question, where there is a choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """A key number."""
+
+    label: str
+    value: str
+    unit: str = ""
+    note: str
+    interval: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """The answer: what was trained on what, and how well it does. ``split`` is empty before any evaluation."""
+
+    subject: str
+    answer: str
+    interval: str
+    split: str
+
+    @property
+    def text(self) -> str:
+        """The answer as one line."""
+        return f"{self.subject}: {self.answer}" + (f" ({self.interval})" if self.interval else "")
+
+
+def headline(run: RunFolder) -> Headline:
+    """The answer, from the test split if there is one, else from the validation split."""
+    place = PurePath(run.data["root"].replace("\\", "/")).name or run.data["root"]
+    subject = f"{run.model['name']} on {place}"
+    evaluation = run.evaluation or {}
+    split = next((name for name in ("test", "val") if name in evaluation and evaluation[name]["n"]), "")
+    if not split:
+        count = len(run.epochs)
+        trained = f"trained for {integer(count)} epoch{'s' if count != 1 else ''}"
+        answer = f"{trained if count else 'no epoch finished'}, not evaluated"
+        return Headline(subject=subject, answer=answer, interval="", split="")
+    first = shown(leading(evaluation[split]["metrics"]))
+    said = f"{first.value} {first.label}" if first.share else f"{first.label} {first.value}"
+    images = f"{integer(evaluation[split]['n'])} {SPLITS[split]} images"
+    if run.data.get("folds"):
+        images += f" of {len(run.data['folds'])} folds"
+    interval = f"{first.level} {first.interval}" if first.interval else ""
+    return Headline(subject=subject, answer=f"{said} on {images}", interval=interval, split=split)
+
+
+def leading(metrics: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The metric that answers the question; of several targets, the first one's."""
+    named: dict[str, Mapping[str, Any]] = {}
+    for metric in metrics:
+        named.setdefault(metric["name"].lower(), metric)
+    return next(named[name] for name in (*LEADING, *named) if name in named)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One network of a cross-validation: its folder, how many images tested it, the epoch kept, how well it did."""
+
+    folder: str
+    n: int
+    epoch: int
+    metric: Shown
+
+
+def folds(run: RunFolder) -> tuple[list[Fold], str]:
+    """The networks of a cross-validation, none for a single run, and a sentence on how much they differ."""
+    rows = run.data.get("folds", [])
+    if not rows:
+        return [], ""
+    measured = [leading(row["metrics"]) for row in rows]
+    found = [
+        Fold(folder=row["folder"], n=row["n"], epoch=row["epoch"], metric=shown(metric))
+        for row, metric in zip(rows, measured, strict=True)
+    ]
+    values = [metric["value"] for metric in measured if known(metric["value"])]
+    if len(values) < 2:
+        return found, ""
+    mean, spread = (shown({**measured[0], "value": value}).value for value in (fmean(values), stdev(values)))
+    name = found[0].metric.label
+    return (
+        found,
+        f"The folds’ {name} is {mean} on average, with a standard deviation of {spread} between folds.",
+    )
+
+
+def progress(run: RunFolder) -> str:
+    """What training itself measured at the epoch whose weights were kept, else at the last one."""
+    if not run.epochs:
+        return ""
+    row = next((row for row in run.epochs if row["epoch"] == run.best), run.epochs[-1])
+    when = f"After epoch {integer(row['epoch'])}"
+    if run.regression and known(row.get("val_mae")):
+        value = with_unit(number(row["val_mae"]), run.unit)
+        return f"{when}, the mean absolute error on the validation images was {value}."
+    if known(row.get("val_accuracy")):
+        return f"{when}, the accuracy on the validation images was {percent(row['val_accuracy'])}."
+    return f"{when}, the validation loss was {number(row['val_loss'])}."
+
+
+def tiles(run: RunFolder, head: Headline) -> list[Tile]:
+    """The key numbers: first the metrics of the headline's split, then what training cost."""
+    found = []
+    if head.split and run.evaluation:
+        for metric in map(shown, run.evaluation[head.split]["metrics"][:3]):
+            name = metric.label[0].upper() + metric.label[1:]
+            note = metric.level or f"{SPLITS[head.split]} images"
+            value, _, unit = (metric.value, "", "") if metric.share else metric.value.partition(NBSP)
+            found.append(Tile(label=name, value=value, unit=unit, note=note, interval=metric.interval))
+    macs = run.model["macs"]
+    work = f"{compact(macs)} multiply-accumulates per image" if macs is not None else ""
+    found.append(Tile(label="Parameters", value=compact(run.model["parameters"]), note=work))
+    if run.epochs:
+        last = int(run.epochs[-1]["epoch"])
+        note = f"epoch {integer(run.best)} was kept" if run.best is not None else ""
+        found.append(Tile(label="Epochs", value=integer(last), note=note))
+    seconds = run.environment.get("seconds")
+    if seconds is not None:
+        speeds = [row["images_per_second"] for row in run.epochs if known(row["images_per_second"])]
+        note = f"{number(median(speeds))} images per second" if speeds else ""
+        found.append(Tile(label="Training time", value=duration(seconds), note=note))
+    return found
+
+
+def count_table(run: RunFolder) -> tuple[list[str], list[tuple[str, list[tuple[int, float]]]]]:
+    """The splits that have images, and per class (count, share of the split's largest class) for each of them."""
+    counts = run.data["counts"]
+    splits = [split for split in SPLITS if split in counts]
+    names = run.data["classes"] or list(dict.fromkeys(name for split in splits for name in counts[split]))
+    most = {split: max([1, *counts[split].values()]) for split in splits}
+    rows = []
+    for name in names:
+        found = [counts[split].get(name, 0) for split in splits]
+        cells = [(count, count / most[split]) for count, split in zip(found, splits, strict=True)]
+        rows.append(("Images" if run.regression else name, cells))
+    return splits, rows

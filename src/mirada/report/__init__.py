@@ -1,5 +1,0 @@
-"""Turns a finished run folder into one self-contained HTML page."""
-
-from mirada.report.page import write_report
-
-__all__ = ["write_report"]
