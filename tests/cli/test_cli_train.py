@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mirada.compute import choose
 from mirada.modelfile import load_network
 
 Cli = Callable[..., Any]
@@ -38,7 +39,10 @@ def test_what_it_says(cli: Cli, shapes: Path, unchanged: None) -> None:
     assert lines[6] == (
         "Set aside, stratified, with seed 0: 20% of the training images for validation. splits.csv names them."
     )
-    assert lines[7].startswith("61,196 parameters, ") and lines[7].endswith(", training on cpu in float32.")
+    assert lines[7].startswith("61,196 parameters, ")
+    assert lines[7].endswith(
+        f", training on {choose('cpu', 'auto')}."
+    )  # bfloat16 where the processor has AMX
     assert [line.split()[:2] for line in lines[8:10]] == [["epoch", "1"], ["epoch", "2"]]
     assert lines[8].endswith("best") and "validation loss" in lines[8] and "%" in lines[8]
     assert lines[10].startswith("best epoch: ")

@@ -312,7 +312,7 @@ def test_the_room_imports_no_torch_and_no_other_room() -> None:
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
-    assert found.stdout.split() == ["errors", "report", "writing", "False", "False"]
+    assert found.stdout.split() == ["errors", "files", "pages", "False", "False"]
 
 
 def test_flat_and_cell() -> None:
