@@ -17,6 +17,7 @@ from mirada.data.examples import write_shapes
 from mirada.data.examples.hands import write_ages
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.predictions import Predictions
+from mirada.events import Evaluated, Event, FoldStarted
 from mirada.jobs.folds import Folds, _parts
 from mirada.training import loop
 from mirada.training.recipe import recipe_for
@@ -105,15 +106,15 @@ def test_a_fold_can_be_made_again(of_ages: Folds, ages: Path, tmp_path: Path) ->
 
 
 def test_classes_and_a_file_that_cannot_be_read(shapes: Path, tmp_path: Path) -> None:
-    heard: list[dict[str, Any]] = []
-    done = cross_validate(shapes, folds=2, output=tmp_path / "folds", watch=heard.append, **QUICK)
+    heard: list[Event] = []
+    done = cross_validate(shapes, folds=2, output=tmp_path / "folds", on_event=heard.append, **QUICK)
     rows = table(done.folder / "predictions.csv")
     images = len(list(shapes.rglob("*.png")))
     assert len(rows) == images - 1 and done.evaluation and done.evaluation.n == images - 1
     truth, said = ([row[key] for row in rows] for key in ("target", "predicted"))
     assert done.evaluation.metrics[0].value == pytest.approx(accuracy_score(truth, said))
-    assert [event["fold"] for event in heard if event["event"] == "fold"] == [1, 2]
-    assert heard[-1]["event"] == "evaluation" and heard[-1]["n"] == images - 1
+    assert [event.fold for event in heard if isinstance(event, FoldStarted)] == [1, 2]
+    assert isinstance(heard[-1], Evaluated) and heard[-1].n == images - 1
     data = json.loads((done.folder / "data.json").read_text())
     assert sum(data["counts"]["test"].values()) == images - 1 and len(data["excluded"]) == 1
     assert "accuracy" in done.report_path.read_text(encoding="utf-8")
@@ -123,16 +124,16 @@ def test_interrupted_in_the_second_fold(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     validate = loop.validate
-    heard: list[dict[str, Any]] = []
+    heard: list[Event] = []
 
     def press(*arguments: Any) -> Any:
-        if any(event["event"] == "fold" and event["fold"] == 2 for event in heard):
+        if FoldStarted(2, 3) in heard:
             signal.raise_signal(signal.SIGINT)
         return validate(*arguments)
 
     monkeypatch.setattr(loop, "validate", press)
     done = cross_validate(
-        shapes, folds=3, output=tmp_path / "folds", watch=heard.append, **QUICK | {"epochs": 2}
+        shapes, folds=3, output=tmp_path / "folds", on_event=heard.append, **QUICK | {"epochs": 2}
     )
     assert done.evaluation is None and len(done.runs) == 2 and not done.report_path.exists()
     assert done.runs[0].evaluations and done.runs[1].outcome.reason == "interrupted"

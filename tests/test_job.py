@@ -24,6 +24,7 @@ from mirada.data.sources import load_data
 from mirada.errors import CheckpointError, DataError, InvalidArgument, RecipeError, TrainingError
 from mirada.evaluation.calibration import fit_temperature, scaled
 from mirada.evaluation.evaluate import evaluate
+from mirada.events import Event, FileExcluded, WeightsLoaded
 from mirada.inference.model import load_model
 from mirada.jobs import train as job
 from mirada.jobs.train import Run, augmentation_of, train
@@ -306,13 +307,13 @@ def test_bad_files_are_named_everywhere(shapes: Path, tmp_path: Path) -> None:
     shutil.copytree(shapes, data)
     (data / "train" / "star" / "aaa.png").write_bytes(b"no image")
     (data / "train" / "star" / "notes.pdf").write_bytes(b"%PDF")
-    heard: list[dict[str, Any]] = []
-    run = train(data, model="lenet5", output=tmp_path / "run", watch=heard.append, **QUICK)
+    heard: list[Event] = []
+    run = train(data, model="lenet5", output=tmp_path / "run", on_event=heard.append, **QUICK)
     named = {"train/star/aaa.png", "train/star/notes.pdf"}
     stated = json.loads((run.folder / "data.json").read_text())["excluded"]
     assert {item["path"] for item in stated} == named and all(item["reason"] for item in stated)
-    for source in (heard, events(run.folder)):
-        assert {event["path"] for event in source if event["event"] == "excluded"} == named
+    assert {event.path for event in heard if isinstance(event, FileExcluded)} == named
+    assert {event["path"] for event in events(run.folder) if event["event"] == "excluded"} == named
     assert "aaa.png" in (run.folder / "report.html").read_text()
     assert not named & {row["path"] for row in table(run.folder / "splits.csv")}
     assert load_network(run.model_path)[1].provenance["excluded"] == 2
@@ -349,7 +350,8 @@ def test_a_loss_that_runs_away(shapes: Path, tmp_path: Path) -> None:
             schedule="constant", **QUICK,
         )  # fmt: skip
     stopped = [event for event in events(tmp_path / "run") if event["event"] == "stopped"]
-    assert len(stopped) == 1 and stopped[0]["reason"].startswith("The loss is no longer a number")
+    assert len(stopped) == 1 and stopped[0]["reason"] == "failed"
+    assert stopped[0]["text"].startswith("The loss is no longer a number")
     assert "no longer a number" in (tmp_path / "run" / "report.html").read_text()
 
 
@@ -557,13 +559,13 @@ def test_starting_from_a_model(runs: Callable[[str], Run], shapes: Path, tmp_pat
     for name in ("circle", "star"):
         shutil.copytree(shapes / "train" / name, tmp_path / "two" / name)
     file = runs("lenet5").model_path
-    heard: list[dict[str, Any]] = []
+    heard: list[Event] = []
     run = train(
         tmp_path / "two",
         model="lenet5",
         weights=file,
         output=tmp_path / "run",
-        watch=heard.append,
+        on_event=heard.append,
         **STILL,
     )
     before, after = (load_network(path)[0].state_dict() for path in (file, run.model_path))
@@ -572,10 +574,10 @@ def test_starting_from_a_model(runs: Callable[[str], Run], shapes: Path, tmp_pat
             assert after[name].shape[0] == 2
         else:
             torch.testing.assert_close(after[name], value, rtol=0, atol=1e-9)
-    (told,) = [event for event in heard if event["event"] == "weights"]
+    (told,) = [event for event in heard if isinstance(event, WeightsLoaded)]
     (kept,) = [event for event in events(run.folder) if event["event"] == "weights"]
-    assert kept["replaced"] == list(told["replaced"]) == ["head.linear.weight", "head.linear.bias"]
-    assert told["text"].endswith(
+    assert kept["replaced"] == list(told.replaced) == ["head.linear.weight", "head.linear.bias"]
+    assert told.text.endswith(
         "of another size in the file, newly drawn: head.linear.weight, head.linear.bias"
     )
     card, first = load_network(run.model_path)[1], load_network(file)[1]
@@ -644,7 +646,8 @@ def test_interrupted_during_the_final_evaluation(
     run = train(shapes, model="lenet5", output=tmp_path / "run", **QUICK)
     assert run.outcome.reason == "interrupted" and run.outcome.epochs == 2 and run.evaluations == {}
     assert run.report_path.exists() and load_network(run.model_path)
-    assert events(run.folder)[-1]["reason"] == "interrupted during the final evaluation"
+    last = events(run.folder)[-1]
+    assert (last["reason"], last["text"]) == ("interrupted", "during the final evaluation")
 
 
 def test_interrupted_at_once(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

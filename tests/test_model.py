@@ -21,6 +21,7 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, DataError, InvalidArgument
 from mirada.evaluation.calibration import fit_temperature, scaled
 from mirada.evaluation.conformal import fit_conformal
+from mirada.events import Progress
 from mirada.inference import model as model_module
 from mirada.inference.model import Model, load_model
 from mirada.modelfile import Card, load_network, save_model
@@ -149,12 +150,12 @@ def test_a_single_name_is_no_list(folder: Path, opened: Callable[[Card], Model])
 
 def test_predicting_an_index(folder: Path, opened: Callable[[Card], Model]) -> None:
     index = an_index(folder, [*PNGS, "cut.png"], splits=np.array(["val", "test"] * 3))
-    heard: list[dict[str, Any]] = []
-    found = opened(card()).predict(index, watch=heard.append)
+    heard: list[Progress] = []
+    found = opened(card()).predict(index, on_event=heard.append)
     assert found.paths == tuple(PNGS) and found.splits == ("val", "test", "val", "test", "val")
     assert found.targets is not None and found.targets.tolist() == [0, 1, 2, 0, 1]
     assert [item.path for item in found.failed] == ["cut.png"]
-    assert heard[-1] == {"event": "progress", "what": "predicting", "done": 6, "total": 6}
+    assert heard[-1] == Progress("predicting", 6, 6)
     paths = [folder / name for name in PNGS]
     np.testing.assert_array_equal(found.outputs, opened(card()).predict(paths).outputs)
 

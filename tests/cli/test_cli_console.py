@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from mirada.cli import console
-from mirada.cli.console import Progress, counts_table, figure, table
+from mirada.cli.console import ProgressBar, counts_table, figure, table
+from mirada.events import Progress
 
 
 class Terminal(io.StringIO):
@@ -16,23 +17,22 @@ class Terminal(io.StringIO):
         return True
 
 
-def event(done: int) -> dict[str, object]:
-    return {"event": "progress", "what": "decoding", "done": done, "total": 2000}
+def event(done: int) -> Progress:
+    return Progress("decoding", done, 2000)
 
 
 def test_plain_lines_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.0)
-    with Progress() as progress:
-        progress.watch({"event": "epoch"})
-        progress.watch(event(1000))
+    with ProgressBar() as progress:
+        progress.on_event(event(1000))
         progress.line("a line")
-        progress.watch(event(2000))  # the end is told by what follows
+        progress.on_event(event(2000))  # the end is told by what follows
     assert capsys.readouterr() == ("a line\n", "decoding: 1,000 of 2,000\n")
     monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 1000.0)
-    with Progress() as progress:
-        progress.watch(event(1000))
+    with ProgressBar() as progress:
+        progress.on_event(event(1000))
     assert capsys.readouterr() == ("", "")
 
 
@@ -43,12 +43,12 @@ def test_a_bar_on_a_terminal(redirected: bool, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
-    with Progress() as progress:
+    with ProgressBar() as progress:
         progress.line("before")
-        progress.watch({**event(1000), "note": "epoch 1"})
+        progress.on_event(event(1000), note="epoch 1")
         progress.line("between [red]")
         assert progress.bar is not None
-        progress.watch(event(2000))
+        progress.on_event(event(2000))
         assert progress.bar is None
         progress.line("after")
     assert out.getvalue() == ("before\nbetween [red]\nafter\n" if redirected else "before\nafter\n")

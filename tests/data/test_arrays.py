@@ -32,6 +32,7 @@ from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data
 from mirada.errors import DataError
+from mirada.events import Progress
 
 Array = NDArray[Any]
 IDX_CODES = {"|u1": 0x08, "|i1": 0x09, ">i2": 0x0B, ">i4": 0x0C, ">f4": 0x0D, ">f8": 0x0E}
@@ -336,10 +337,10 @@ def test_the_cache_of_an_array(digits: Path, tmp_path: Path) -> None:
     grey = Preprocessing(mode="L", size=(4, 6), mean=(0.0,), std=(1.0,))
     home = tmp_path / "caches"
     index = load_data(digits)
-    heard: list[dict[str, Any]] = []
-    cache = open_cache(index, grey, directory=home, watch=heard.append)
+    heard: list[Progress] = []
+    cache = open_cache(index, grey, directory=home, on_event=heard.append)
     assert cache.decoded == 8
-    assert (heard[-1]["done"], heard[-1]["total"]) == (8, 8)
+    assert (heard[-1].done, heard[-1].total) == (8, 8)
     np.testing.assert_array_equal(cache.pixels[cache.rows[:5], ..., 0], pictures(5, 4, 6, seed=5))
     np.testing.assert_array_equal(cache.pixels[cache.rows[5:], ..., 0], pictures(3, 4, 6, seed=3))
     assert open_cache(index, grey, directory=home).decoded == 0

@@ -23,6 +23,7 @@ from mirada.data.index import Index
 from mirada.data.pixels.decode import decode
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError
+from mirada.events import Progress
 
 SMALL = Preprocessing(size=(6, 8))
 
@@ -180,11 +181,11 @@ def test_each_way_of_decoding_and_each_root_has_its_own_cache(root: Path, home: 
 
 
 def test_progress_is_told(root: Path, home: Path) -> None:
-    heard: list[dict[str, Any]] = []
-    opened(root, home, watch=heard.append)
-    assert heard[-1] == {"event": "progress", "what": "decoding", "done": 5, "total": 5}
+    heard: list[Progress] = []
+    opened(root, home, on_event=heard.append)
+    assert heard[-1] == Progress("decoding", 5, 5)
     heard.clear()
-    opened(root, home, watch=heard.append)
+    opened(root, home, on_event=heard.append)
     assert heard == []
 
 
@@ -462,7 +463,7 @@ def test_an_error_of_the_listener_is_not_taken_for_a_full_disk(root: Path, home:
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        open_cache(index_of(root), SMALL, directory=home, watch=broken)
+        open_cache(index_of(root), SMALL, directory=home, on_event=broken)
     assert files(home) == []
 
 

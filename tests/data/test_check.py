@@ -15,6 +15,7 @@ from mirada.data.checks.findings import FORMAT_EXTENSIONS, KINDS, Finding
 from mirada.data.index import Box, Excluded, Index
 from mirada.data.pixels.decode import EXTENSIONS, FORMATS
 from mirada.data.sources import load_data
+from mirada.events import Progress
 
 
 def noise(name: str, size: tuple[int, int]) -> Image.Image:
@@ -261,9 +262,9 @@ def test_a_finding_without_a_place_is_its_message() -> None:
 
 
 def test_progress_is_told_to_the_end(pets: Path) -> None:
-    events: list[dict[str, object]] = []
-    check(load_data(pets), watch=events.append)
-    assert events[-1] == {"event": "progress", "what": "checking", "done": 8, "total": 8}
+    events: list[Progress] = []
+    check(load_data(pets), on_event=events.append)
+    assert events[-1] == Progress("checking", 8, 8)
 
 
 def test_every_odd_image_is_measured_or_named(shared_data: Path) -> None:

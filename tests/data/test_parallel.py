@@ -3,12 +3,12 @@
 import threading
 import time
 import warnings
-from typing import Any
 
 import pytest
 
 from mirada.data import parallel
 from mirada.data.parallel import each
+from mirada.events import Progress
 
 
 @pytest.fixture
@@ -74,10 +74,10 @@ def test_only_so_many_results_wait(two_cores: None) -> None:
 @pytest.mark.parametrize("tick", [0.0, 3600.0])
 def test_progress_ends_at_the_total(monkeypatch: pytest.MonkeyPatch, tick: float) -> None:
     monkeypatch.setattr(parallel, "TICK", tick)
-    heard: list[dict[str, Any]] = []
-    assert len(list(each(str, range(7), what="reading", watch=heard.append))) == 7
-    assert heard[-1] == {"event": "progress", "what": "reading", "done": 7, "total": 7}
-    done = [event["done"] for event in heard]
+    heard: list[Progress] = []
+    assert len(list(each(str, range(7), what="reading", on_event=heard.append))) == 7
+    assert heard[-1] == Progress("reading", 7, 7)
+    done = [event.done for event in heard]
     assert done == sorted(set(done))
     assert done == list(range(1, 8)) or tick
 

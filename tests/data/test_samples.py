@@ -19,6 +19,7 @@ from mirada.data.examples import SAMPLES, draw_shape, write_digits, write_shapes
 from mirada.data.examples.hands import Hand, draw_hand, finger_share, write_ages
 from mirada.data.sources import load_data
 from mirada.errors import DataError, InvalidArgument
+from mirada.events import Progress
 
 KINDS = ("circle", "square", "star", "triangle")
 
@@ -283,7 +284,7 @@ def test_an_interrupted_run_leaves_nothing(name: str, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        SAMPLES[name](tmp_path / "sample", watch=interrupt)
+        SAMPLES[name](tmp_path / "sample", on_event=interrupt)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -310,10 +311,10 @@ def test_a_new_folder_may_lie_deep_and_has_the_usual_access_rights(tmp_path: Pat
 
 
 def test_progress_is_told_to_the_end(tmp_path: Path) -> None:
-    events: list[dict[str, object]] = []
-    write_shapes(tmp_path / "shapes", count=220, size=32, watch=events.append)
-    assert [event["done"] for event in events] == [100, 200, 220]
-    assert events[-1] == {"event": "progress", "what": "writing", "done": 220, "total": 220}
+    events: list[Progress] = []
+    write_shapes(tmp_path / "shapes", count=220, size=32, on_event=events.append)
+    assert [event.done for event in events] == [100, 200, 220]
+    assert events[-1] == Progress("writing", 220, 220)
 
 
 def test_the_samples_pass_the_check(digits: Path, shapes: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from mirada.data.cache import Cache, open_cache
 from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import TrainingError
+from mirada.events import EpochDone, Event, OnEvent, Progress
 from mirada.layers.network import Network
 from mirada.modelfile import Card, load_network
 from mirada.runs.folder import LAST, MODEL, RESULTS, RunFolder
@@ -37,8 +38,6 @@ from mirada.training.scaling import target_scale
 SIDE, TRAIN, VAL = 16, 21, 9
 MEAN, STD = 0.4, 0.25
 CPU = Compute(torch.device("cpu"), "float32")
-Event = dict[str, Any]
-Watch = Callable[[Event], None]
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +71,11 @@ def make_cache(pixels: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def make(make_cache: Callable[..., Cache], tmp_path: Path) -> Callable[..., Training]:
-    """``make(task, watch=…, **settings)``: lenet5 on the images, in a new run folder each time."""
+    """``make(task, on_event=…, **settings)``: lenet5 on the images, in a new run folder each time."""
 
-    def training(task: str = "classification", *, watch: Watch | None = None, **settings: Any) -> Training:
+    def training(
+        task: str = "classification", *, on_event: OnEvent | None = None, **settings: Any
+    ) -> Training:
         cache = make_cache(task)
         recipe = Recipe(model="lenet5").with_settings(
             {"image_size": SIDE, "mode": "L", "epochs": 3, "batch_size": 8, "lr": 3e-3, **settings}
@@ -103,7 +104,7 @@ def make(make_cache: Callable[..., Cache], tmp_path: Path) -> Callable[..., Trai
             augmentation=Augmentation(**recipe.augment),
             compute=CPU,
             folder=RunFolder(tmp_path / f"run{len(list(tmp_path.iterdir()))}"),
-            watch=watch or (lambda event: None),
+            on_event=on_event or (lambda event: None),
         )
 
     return training
@@ -283,11 +284,11 @@ def test_the_best_model_is_the_best_row(
     flags: list[bool] = []
 
     def hear(event: Event) -> None:
-        if event["event"] == "epoch":
+        if isinstance(event, EpochDone):
             history.append(weights(training.network))
-            flags.append(event["best"])
+            flags.append(event.best)
 
-    training = make(watch=hear)
+    training = make(on_event=hear)
     assert fit(training) == Outcome("finished", 3, best)
     assert best == best_epoch(rows_of(training))
     assert flags.index(True) == 0
@@ -330,17 +331,19 @@ def test_patience(
 def test_events_tell_each_epoch(make: Callable[..., Training]) -> None:
     """The same numbers as results.csv; progress counts up to all steps of the run."""
     events: list[Event] = []
-    training = make(watch=events.append)
+    training = make(on_event=events.append)
     fit(training)
-    epochs = [event for event in events if event["event"] == "epoch"]
+    epochs = [event for event in events if isinstance(event, EpochDone)]
     for event, row in zip(epochs, rows_of(training), strict=True):
-        assert {key: event[key] for key in row} == row
-    progress = [event for event in events if event["event"] == "progress"]
-    done = [event["done"] for event in progress]
+        told = asdict(event)
+        measured = {f"val_{name}": value for name, value in told.pop("metrics").items()}
+        assert (told | measured) == {**row, "best": event.best}
+    progress = [event for event in events if isinstance(event, Progress)]
+    done = [event.done for event in progress]
     assert done == sorted(set(done))
     assert done[-1] == 9
-    assert {event["total"] for event in progress} == {9}
-    assert {event["what"] for event in progress} == {"training"}
+    assert {event.total for event in progress} == {9}
+    assert {event.what for event in progress} == {"training"}
 
 
 # A loss that is no number --------------------------------------------------------------------------------
@@ -359,11 +362,11 @@ def test_a_loss_that_is_no_number_stops_the_run(make: Callable[..., Training]) -
 
 def test_the_best_model_so_far_is_kept(make: Callable[..., Training]) -> None:
     def hear(event: Event) -> None:
-        if event["event"] == "epoch" and event["epoch"] == 2:
+        if isinstance(event, EpochDone) and event.epoch == 2:
             with torch.no_grad():
                 next(training.network.parameters()).fill_(math.nan)
 
-    training = make(watch=hear)
+    training = make(on_event=hear)
     with pytest.raises(TrainingError, match=r"\(epoch 3, learning rate 0\.003\)"):
         fit(training)
     network, _ = load_network(training.folder.path / MODEL)
@@ -401,7 +404,7 @@ def test_a_run_is_a_function_of_its_seed(make: Callable[..., Training]) -> None:
     quiet = with_dropout(make(augment="photos", seed=4))
     torch.manual_seed(1)
     fit(quiet)
-    noisy = with_dropout(make(augment="photos", seed=4, watch=draw_elsewhere))
+    noisy = with_dropout(make(augment="photos", seed=4, on_event=draw_elsewhere))
     torch.manual_seed(2)
     fit(noisy)
     assert_same_bits(weights(quiet.network), weights(noisy.network))
@@ -424,10 +427,10 @@ def test_a_run_that_is_longer_begins_the_same(make: Callable[..., Training]) -> 
     kept: list[dict[str, Tensor]] = []
 
     def hear(event: Event) -> None:
-        if event["event"] == "epoch" and event["epoch"] == 2:
+        if isinstance(event, EpochDone) and event.epoch == 2:
             kept.append(weights(long.network))
 
-    short, long = make(epochs=2, augment="digits"), make(epochs=4, augment="digits", watch=hear)
+    short, long = make(epochs=2, augment="digits"), make(epochs=4, augment="digits", on_event=hear)
     fit(short)
     fit(long)
     assert_same_bits(weights(short.network), kept[0])
@@ -462,12 +465,12 @@ def test_a_batch_without_augmentation_is_the_image(
 # Ctrl-C --------------------------------------------------------------------------------------------------
 
 
-def press_in(epoch: int) -> Watch:
+def press_in(epoch: int) -> OnEvent:
     """Presses Ctrl-C at the first progress of an epoch."""
     pressed: list[bool] = []
 
     def hear(event: Event) -> None:
-        if event["event"] == "progress" and event["epoch"] == epoch and not pressed:
+        if isinstance(event, Progress) and event.epoch == epoch and not pressed:
             pressed.append(True)
             signal.raise_signal(signal.SIGINT)
 
@@ -478,7 +481,7 @@ def press_in(epoch: int) -> Watch:
 def test_one_press_ends_the_run_in_order(make: Callable[..., Training], epoch: int) -> None:
     """The epochs that are whole count; the last weights are kept; the old handler is back."""
     before = signal.getsignal(signal.SIGINT)
-    training = make(watch=press_in(epoch))
+    training = make(on_event=press_in(epoch))
     outcome = fit(training)
     assert (outcome.reason, outcome.epochs) == ("interrupted", epoch - 1)
     assert signal.getsignal(signal.SIGINT) is before
@@ -494,7 +497,7 @@ def test_a_second_press_ends_it_at_once(make: Callable[..., Training]) -> None:
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        fit(make(watch=hear))
+        fit(make(on_event=hear))
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -539,7 +542,8 @@ def test_frozen_parts_stay_through_a_run(make: Callable[..., Training]) -> None:
     frozen = freeze(training.network, ("stem",))
     again = Training(
         network=training.network, card=training.card, cache=training.cache, recipe=training.recipe,
-        augmentation=training.augmentation, compute=CPU, folder=training.folder, watch=training.watch, frozen=frozen,
+        augmentation=training.augmentation, compute=CPU, folder=training.folder, on_event=training.on_event,
+        frozen=frozen,
     )  # fmt: skip
     before = weights(training.network)
     fit(again)
@@ -573,7 +577,7 @@ def make_numbers(make: Callable[..., Training], tmp_path: Path) -> Callable[...,
         torch.manual_seed(0)
         return Training(
             network=card.build(), card=card, cache=replace(plain.cache, index=index), recipe=plain.recipe,
-            augmentation=plain.augmentation, compute=CPU, folder=plain.folder, watch=plain.watch,
+            augmentation=plain.augmentation, compute=CPU, folder=plain.folder, on_event=plain.on_event,
         )  # fmt: skip
 
     return training

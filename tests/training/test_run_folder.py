@@ -2,12 +2,24 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mirada.errors import DataError
+from mirada.events import EpochDone, FileExcluded, Progress
 from mirada.runs.folder import EVENTS, LAST, RESULTS, RunFolder, free_name
+
+EPOCH = EpochDone(
+    epoch=1,
+    seconds=2.5,
+    images_per_second=400.0,
+    lr=0.001,
+    train_loss=0.5,
+    val_loss=0.25,
+    metrics={"mae": 3.0},
+)
 
 
 @pytest.fixture
@@ -39,30 +51,37 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_events_are_lines_of_json_without_progress(folder: RunFolder) -> None:
-    folder.event({"event": "start", "folder": "Äpfel/\udcff"})  # a name that is no UTF-8 is no obstacle
-    folder.event({"event": "progress", "done": 1, "total": 2})
-    folder.event({"event": "epoch", "epoch": 1, "val_loss": 0.5})
+    folder.event(FileExcluded("Äpfel/\udcff", "empty"))  # a name that is no UTF-8 is no obstacle
+    folder.event(Progress("training", 1, 2))
+    folder.event(replace(EPOCH, metrics={"r2": float("nan")}))
     text = (folder.path / EVENTS).read_text(encoding="utf-8")
     assert len(text.splitlines()) == 2
     start, epoch = map(json.loads, text.splitlines())
-    assert start.keys() == {"time", "event", "folder"}
-    assert start["folder"] == "Äpfel/\udcff"
-    assert (epoch["event"], epoch["epoch"], epoch["val_loss"]) == ("epoch", 1, 0.5)
+    assert start.keys() == {"time", "event", "path", "reason"}
+    assert (start["event"], start["path"]) == ("excluded", "Äpfel/\udcff")
+    assert (epoch["event"], epoch["epoch"], epoch["val_loss"]) == ("epoch", 1, 0.25)
+    assert epoch["metrics"] == {"r2": None}  # JSON has no NaN
     assert 0 <= start["time"] <= epoch["time"] <= folder.seconds + 0.001
 
 
-def test_an_event_may_tell_its_own_time(folder: RunFolder) -> None:
-    folder.event({"event": "start", "time": 7.0})
-    assert json.loads((folder.path / EVENTS).read_text(encoding="utf-8"))["time"] == 7.0
-
-
 def test_results_are_a_table_with_one_header(folder: RunFolder) -> None:
-    rows = [{"epoch": 1, "lr": 0.001, "val_loss": 0.25}, {"epoch": 2, "lr": 1e-10, "val_loss": 0.125}]
-    for row in rows:
-        folder.result(row)
+    first = {
+        "epoch": 1,
+        "seconds": 2.5,
+        "images_per_second": 400.0,
+        "lr": 0.001,
+        "train_loss": 0.5,
+        "val_loss": 0.25,
+    }
+    rows = [{**first, "val_mae": 3.0}, {**first, "epoch": 2, "lr": 1e-10, "val_loss": 0.125, "val_mae": 2.0}]
+    for row, done in zip(
+        rows, (EPOCH, replace(EPOCH, epoch=2, lr=1e-10, val_loss=0.125, metrics={"mae": 2.0})), strict=True
+    ):
+        folder.result(done)
         with (folder.path / RESULTS).open(newline="", encoding="utf-8") as stream:  # whole after every epoch
             read = list(csv.DictReader(stream))
-        assert [{key: float(value) for key, value in line.items()} for line in read] == rows[: row["epoch"]]
+        assert [{key: float(value) for key, value in line.items()} for line in read] == rows[: done.epoch]
+        assert list(read[0]) == list(row)
 
 
 def test_json(folder: RunFolder) -> None:

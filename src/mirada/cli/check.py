@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mirada.cli.console import Progress, counts_table
+from mirada.cli.console import ProgressBar, counts_table
 from mirada.cli.data_options import Columns, data_options
 from mirada.cli.files import in_a_folder, unused
 
@@ -51,8 +51,8 @@ def command(columns: Columns, data: str, as_json: bool, html: str | None, no_htm
         raise click.UsageError(
             f"{html} lies in the data folder, in which nothing is changed. Choose another place."
         )
-    with Progress() as progress:
-        report = check(index, watch=progress.watch)
+    with ProgressBar() as progress:
+        report = check(index, on_event=progress.on_event)
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1, ensure_ascii=False))
     else:

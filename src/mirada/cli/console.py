@@ -8,11 +8,13 @@ from typing import Any, Self
 
 import click
 
+from mirada.events import Progress
+
 SECONDS_BETWEEN_LINES = 10.0  # progress without a terminal
 
 
-class Progress:
-    """Shows ``progress`` events: a bar on a terminal, now and then a line elsewhere. Use as a context."""
+class ProgressBar:
+    """Shows progress: a bar on a terminal, now and then a line elsewhere. Use as a context."""
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
@@ -29,10 +31,12 @@ class Progress:
     ) -> None:
         self.close()
 
-    def watch(self, event: dict[str, Any]) -> None:
-        """Hears an event; all but progress is passed over."""
-        if event["event"] == "progress":
-            (self._draw if self.terminal else self._tell)(event)
+    def on_event(self, event: Progress, note: str = "") -> None:
+        """Hears of progress; ``note`` stands behind the bar."""
+        if self.terminal:
+            self._draw(event, note)
+        else:
+            self._tell(event)
 
     def line(self, text: str = "") -> None:
         """Prints a line, above the bar if that is on the same terminal."""
@@ -47,21 +51,21 @@ class Progress:
             self.bar.stop()
         self.bar, self.what = None, ""
 
-    def _draw(self, event: dict[str, Any]) -> None:
-        if event["what"] != self.what:
+    def _draw(self, event: Progress, note: str) -> None:
+        if event.what != self.what:
             self.close()
-            self.what = event["what"]
+            self.what = event.what
             self.bar = _bar()
             self.bar.start()
-            self.task = self.bar.add_task(self.what, total=event["total"], note="")
-        self.bar.update(self.task, completed=event["done"], note=event.get("note", ""))
-        if event["done"] >= event["total"]:
+            self.task = self.bar.add_task(self.what, total=event.total, note="")
+        self.bar.update(self.task, completed=event.done, note=note)
+        if event.done >= event.total:
             self.close()
 
-    def _tell(self, event: dict[str, Any]) -> None:
-        if time.monotonic() - self.told >= SECONDS_BETWEEN_LINES and event["done"] < event["total"]:
+    def _tell(self, event: Progress) -> None:
+        if time.monotonic() - self.told >= SECONDS_BETWEEN_LINES and event.done < event.total:
             self.told = time.monotonic()
-            click.echo(f"{event['what']}: {event['done']:,} of {event['total']:,}", err=True)
+            click.echo(f"{event.what}: {event.done:,} of {event.total:,}", err=True)
 
 
 def _bar() -> Any:

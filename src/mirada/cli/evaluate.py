@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mirada.cli.console import Progress, figure, metric_lines, table
+from mirada.cli.console import ProgressBar, figure, metric_lines, table
 from mirada.cli.data_options import Columns, data_options
 from mirada.cli.files import columns_of_training, in_a_folder, unused
 from mirada.errors import DataError, InvalidArgument
@@ -68,8 +68,8 @@ def command(
         index = index.take(index.rows(chosen))
     if not len(index):
         raise DataError(f"{data}: there are no images in the split {chosen}.")
-    with Progress() as progress:
-        predictions = loaded.predict(index, watch=progress.watch)
+    with ProgressBar() as progress:
+        predictions = loaded.predict(index, on_event=progress.on_event)
     predictions = replace(predictions, failed=(*index.excluded, *predictions.failed))
     learnt = loaded.conformal if chosen == "test" else None  # on the validation images, to hold on others
     result = evaluate(predictions, temperature=card.temperature, conformal=learnt)

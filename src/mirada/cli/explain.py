@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mirada.cli.console import Progress
+from mirada.cli.console import ProgressBar
 from mirada.cli.data_options import IMAGE_HELP
 from mirada.cli.files import image_files, samples, there, unused
 from mirada.cli.known import known_option
+from mirada.events import Progress
 
 if TYPE_CHECKING:
     from mirada.inference.model import Explained
@@ -57,7 +58,7 @@ def command(
     shown = samples(files, loaded.card, known, image)
     index = shown if isinstance(shown, Index) else unlabeled(shown, loaded.card)
     failed = len(index.excluded)
-    with Progress() as progress:
+    with ProgressBar() as progress:
         for item in index.excluded:
             progress.line(f"left out: {item.path}: {item.reason}")
         for row in range(len(index)):
@@ -67,7 +68,7 @@ def command(
             except DecodeError as error:
                 failed += 1
                 progress.line(f"left out: {error}")
-            progress.watch({"event": "progress", "what": "explaining", "done": row + 1, "total": len(index)})
+            progress.on_event(Progress("explaining", row + 1, len(index)))
     return 1 if failed else 0
 
 

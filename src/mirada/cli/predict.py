@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mirada.cli.console import Progress, table
+from mirada.cli.console import ProgressBar, table
 from mirada.cli.data_options import IMAGE_HELP
 from mirada.cli.files import image_files, in_a_folder, samples, there
 from mirada.cli.known import known_option
@@ -62,8 +62,8 @@ def command(
 
     loaded = load_model(model, device=device)
     shown = samples(files, loaded.card, known, image)
-    with Progress() as progress:
-        predictions = loaded.predict(shown, known=known, watch=progress.watch)
+    with ProgressBar() as progress:
+        predictions = loaded.predict(shown, known=known, on_event=progress.on_event)
     if isinstance(shown, Index):
         failed = (*shown.excluded, *predictions.failed)
         predictions = replace(predictions, splits=("",) * len(predictions), targets=None, failed=failed)

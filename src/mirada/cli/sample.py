@@ -2,7 +2,7 @@
 
 import click
 
-from mirada.cli.console import Progress
+from mirada.cli.console import ProgressBar
 from mirada.errors import nearest
 
 KINDS = {
@@ -21,7 +21,7 @@ def command(kind: str, folder: str) -> int:
         raise click.UsageError(f'There is no sample "{kind}". {nearest(kind, KINDS)}')
     from mirada.data.examples import SAMPLES
 
-    with Progress() as progress:
-        count = SAMPLES[kind](folder, watch=progress.watch)
+    with ProgressBar() as progress:
+        count = SAMPLES[kind](folder, on_event=progress.on_event)
     click.echo(f"{count:,} images written to {folder}")
     return 0

@@ -1,14 +1,29 @@
 """``mirada train``."""
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from mirada.cli.console import Progress, counts_table, figure
+from mirada.cli.console import ProgressBar, counts_table, figure
 from mirada.cli.data_options import Columns, data_options
+from mirada.events import (
+    BestEpoch,
+    EpochDone,
+    Evaluated,
+    Event,
+    FileExcluded,
+    FirstLayerLoaded,
+    FoldStarted,
+    LayersFrozen,
+    Progress,
+    Started,
+    Stopped,
+    WeightsLoaded,
+)
 
 TRIVIAL = 5  # classes, up to which the top-5 accuracy is 100 % whatever the network does
+LISTED = 10  # files that are left out, by name
+SPLITS = {"val": "validation", "test": "test"}
 
 
 @click.command()
@@ -64,19 +79,19 @@ def command(
     from mirada.jobs.train import train
 
     flush_denormals()
-    with Progress() as progress:
+    with ProgressBar() as progress:
         lines = _Lines(progress)
 
-        def hear(event: dict[str, Any]) -> None:
-            if event["event"] == "start":  # what decoding has freed goes back
+        def hear(event: Event) -> None:
+            if isinstance(event, Started):  # what decoding has freed goes back
                 keep_freed_memory()
             lines.hear(event)
 
         if folds:
-            done = cross_validate(index, recipe=chosen, folds=folds, output=output, watch=hear)
+            done = cross_validate(index, recipe=chosen, folds=folds, output=output, on_event=hear)
             run, report, complete = done.runs[-1], done.report_path, done.evaluation is not None
         else:
-            run = train(index, recipe=chosen, output=output, watch=hear)
+            run = train(index, recipe=chosen, output=output, on_event=hear)
             report, complete = run.report_path, run.outcome.reason != "interrupted"
     if not complete:
         click.echo(f"Interrupted. What there is: {run.folder}", err=True)
@@ -121,75 +136,64 @@ def _loss(value: float) -> str:
 class _Lines:
     """Turns the events of a run into lines and a progress bar."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ProgressBar) -> None:
         self.progress = progress
-        self.last: dict[str, Any] = {}
+        self.speed = ""
         self.excluded = 0
         self.classes = 0
-        self.tellers: dict[str, Callable[[dict[str, Any]], None]] = {
-            "best": self._best, "epoch": self._epoch, "evaluation": self._evaluation, "excluded": self._excluded,
-            "first_layer": self._text, "fold": self._fold, "frozen": self._text, "progress": self._progress,
-            "start": self._start, "stopped": self._stopped, "weights": self._text,
-        }  # fmt: skip
 
-    def hear(self, event: dict[str, Any]) -> None:
-        if tell := self.tellers.get(event["event"]):
-            tell(event)
+    def hear(self, event: Event) -> None:
+        match event:
+            case Progress():
+                note = f"epoch {event.epoch}{self.speed}" if event.epoch else ""
+                self.progress.on_event(event, note)
+            case Started():
+                self._start(event)
+            case WeightsLoaded() | FirstLayerLoaded() | LayersFrozen():
+                self.progress.line(event.text)
+            case FileExcluded():
+                self._excluded(event)
+            case EpochDone():
+                self._epoch(event)
+            case Stopped(reason="early"):
+                self.progress.line(
+                    f"Stopped after epoch {event.epochs}: no improvement for `patience` epochs."
+                )
+            case BestEpoch():
+                self.progress.line(f"best epoch: {event.epoch}")
+            case Evaluated():
+                self._evaluation(event)
+            case FoldStarted():
+                self.progress.line(f"fold {event.fold} of {event.folds}")
 
-    def _progress(self, event: dict[str, Any]) -> None:
-        if event["what"] == "training":
-            rate = self.last.get("images_per_second")
-            speed = f", {rate:,.0f} images/s" if rate else ""
-            event = {**event, "note": f"epoch {event['epoch']}{speed}"}
-        self.progress.watch(event)
-
-    def _fold(self, event: dict[str, Any]) -> None:
-        self.progress.line(f"fold {event['fold']} of {event['folds']}")
-
-    def _start(self, event: dict[str, Any]) -> None:
-        self.classes = max(len(names) for names in event["counts"].values())
-        for note in event["notes"]:
+    def _start(self, event: Started) -> None:
+        self.classes = max(len(names) for names in event.counts.values())
+        for note in event.notes:
             self.progress.line(note)
-        self.progress.line(counts_table(event["counts"]))
-        self.progress.line(f"{event['split_note']}")
-        decoded = f"{event['decoded']:,} images decoded" if event["decoded"] else "all images in the cache"
-        self.progress.line(f"{event['parameters']:,} parameters, {decoded}, training on {event['compute']}.")
+        self.progress.line(counts_table(event.counts))
+        self.progress.line(event.split_note)
+        decoded = f"{event.decoded:,} images decoded" if event.decoded else "all images in the cache"
+        self.progress.line(f"{event.parameters:,} parameters, {decoded}, training on {event.compute}.")
 
-    def _text(self, event: dict[str, Any]) -> None:
-        self.progress.line(event["text"])
-
-    def _excluded(self, event: dict[str, Any]) -> None:
+    def _excluded(self, event: FileExcluded) -> None:
         self.excluded += 1
-        if self.excluded <= 10:
-            self.progress.line(f"left out: {event['path']}: {event['reason']}")
-        elif self.excluded == 11:
+        if self.excluded <= LISTED:
+            self.progress.line(f"left out: {event.path}: {event.reason}")
+        elif self.excluded == LISTED + 1:
             self.progress.line("left out: more, all named in events.jsonl and in the report")
 
-    def _epoch(self, event: dict[str, Any]) -> None:
-        self.last = event
-        told = {key.removeprefix("val_"): value for key, value in event.items() if key.startswith("val_")}
-        if self.classes <= TRIVIAL:
-            told.pop("top5", None)
-        shown = [f"{key} {figure(key, value)}" for key, value in told.items() if key != "loss"]
+    def _epoch(self, event: EpochDone) -> None:
+        self.speed = f", {event.images_per_second:,.0f} images/s"
+        skip = "top5" if self.classes <= TRIVIAL else ""
+        shown = [f"{name} {figure(name, value)}" for name, value in event.metrics.items() if name != skip]
         self.progress.line(
-            f"epoch {event['epoch']:3}  {event['seconds']:6.2f} s  loss {_loss(event['train_loss'])}  "
-            f"validation loss {_loss(event['val_loss'])}  {'  '.join(shown)}{'  best' if event['best'] else ''}"
+            f"epoch {event.epoch:3}  {event.seconds:6.2f} s  loss {_loss(event.train_loss)}  "
+            f"validation loss {_loss(event.val_loss)}  {'  '.join(shown)}{'  best' if event.best else ''}"
         )
 
-    def _stopped(self, event: dict[str, Any]) -> None:
-        if event["reason"] == "early":
-            self.progress.line(
-                f"Stopped after epoch {event['epochs']}: no improvement for `patience` epochs."
-            )
-
-    def _best(self, event: dict[str, Any]) -> None:
-        self.progress.line(f"best epoch: {event['epoch']}")
-
-    def _evaluation(self, event: dict[str, Any]) -> None:
-        names = {"val": "validation", "test": "test"}
-        skip = ("event", "split", "n")
-        told = {key: value for key, value in event.items() if key not in skip}
+    def _evaluation(self, event: Evaluated) -> None:
+        told = event.metrics
         if any(":" in key for key in told):  # of several targets, the two that say most
             told = {key: value for key, value in told.items() if key.startswith(("mae:", "r2:"))}
         shown = [f"{key} {figure(key, value)}" for key, value in told.items()]
-        self.progress.line(f"{names[event['split']]}, {event['n']:,} images: {', '.join(shown)}")
+        self.progress.line(f"{SPLITS[event.split]}, {event.n:,} images: {', '.join(shown)}")

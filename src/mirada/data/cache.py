@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from itertools import accumulate, chain, groupby
@@ -24,11 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirada.data.index import Excluded, Index
-from mirada.data.parallel import Watch, each
+from mirada.data.parallel import each
 from mirada.data.pixels.arrays import container, decode_image, digest, read_image
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError, reason_of
+from mirada.events import OnProgress, Progress
 
 try:
     import fcntl
@@ -83,7 +84,7 @@ def open_cache(
     preprocessing: Preprocessing,
     *,
     directory: Path | None = None,
-    watch: Watch | None = None,
+    on_event: OnProgress | None = None,
 ) -> Cache:
     """Opens the cache of ``index``, decoding what is not in it yet, by all cores.
 
@@ -91,7 +92,7 @@ def open_cache(
     cache folder. Raises ``DataError`` if the disk is too small or fills up, or if no image can be decoded.
     """
     store = _Store(index.root, preprocessing, directory or default_directory())
-    entries, decoded = store.refresh(index, watch)
+    entries, decoded = store.refresh(index, on_event)
     reasons = {path: entries[path].reason for path in index.paths if entries[path].row < 0}
     index = index.without([Excluded(path, reason) for path, reason in reasons.items()])
     if not len(index):
@@ -124,7 +125,7 @@ class _Store:
         self.pixel_file = ""
         self.pixels: Pixels = np.empty((0, *self.shape), dtype=self.dtype)
 
-    def refresh(self, index: Index, watch: Watch | None) -> tuple[dict[str, Entry], int]:
+    def refresh(self, index: Index, on_event: OnProgress | None) -> tuple[dict[str, Entry], int]:
         """Entries for every file of the index, and how many images were decoded for it."""
         known = self._load()
         wanted = dict.fromkeys(index.paths)  # a table may name a file twice
@@ -140,7 +141,7 @@ class _Store:
         added: dict[str, Entry] = {}
         by_digest = {entry.digest: entry for entry in known.values()}
         look = partial(_look, stamps=_Stamps(self.root), preprocessing=self.preprocessing, known=by_digest)
-        looks = _in_chunks(look, list(stale), watch)
+        looks = _in_chunks(look, list(stale), on_event)
         self._prepare(new=len(stale.keys() - known.keys()))
         with _temporary(self.folder) as stream:
             for path, (entry, pixels) in zip(stale, looks, strict=True):
@@ -266,7 +267,9 @@ def _remove_abandoned(file: Path) -> None:
         file.unlink()
 
 
-def _in_chunks(look: Callable[[str], Fresh], paths: list[str], watch: Watch | None) -> Iterator[Fresh]:
+def _in_chunks(
+    look: Callable[[str], Fresh], paths: list[str], on_event: OnProgress | None
+) -> Iterator[Fresh]:
     """What ``look`` says of every path, by all cores; the rows of an array many at a time, for each takes no time."""
     alike = (list(part) for _, part in groupby(paths, key=_before_mark))
     chunks = [part[start : start + ROWS] for part in alike for start in range(0, len(part), ROWS)]
@@ -275,11 +278,11 @@ def _in_chunks(look: Callable[[str], Fresh], paths: list[str], watch: Watch | No
     def look_at(chunk: list[str]) -> list[Fresh]:
         return [look(path) for path in chunk]
 
-    def tell(event: dict[str, Any]) -> None:
-        if watch:
-            watch({**event, "done": done[event["done"]], "total": len(paths)})
+    def tell(event: Progress) -> None:
+        if on_event:
+            on_event(replace(event, done=done[event.done], total=len(paths)))
 
-    return chain.from_iterable(each(look_at, chunks, what="decoding", watch=tell))
+    return chain.from_iterable(each(look_at, chunks, what="decoding", on_event=tell))
 
 
 def _before_mark(path: str) -> str:

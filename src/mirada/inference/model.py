@@ -17,7 +17,7 @@ from mirada.data.batches import in_order, normalize, read
 from mirada.data.cache import Cache
 from mirada.data.covariates import BAR, stated_number, stated_word
 from mirada.data.index import Excluded, Index
-from mirada.data.parallel import Watch, each
+from mirada.data.parallel import each
 from mirada.data.pixels.arrays import decode_image, read_image, show_image
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.preprocessing import Preprocessing
@@ -26,6 +26,7 @@ from mirada.evaluation.calibration import fit_temperature
 from mirada.evaluation.conformal import Conformal, fit_conformal
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.evaluation.predictions import Predictions
+from mirada.events import OnProgress
 from mirada.explain import explain
 from mirada.explain.overlay import limit_of, overlay, place, with_colour_bar
 from mirada.layers.covariates import given
@@ -96,7 +97,7 @@ class Model:
         images: Sequence[File] | Index,
         *,
         known: Known | None = None,
-        watch: Watch | None = None,
+        on_event: OnProgress | None = None,
     ) -> Predictions:
         """Probabilities, or values, for image files or for every sample of an index.
 
@@ -112,7 +113,7 @@ class Model:
         failed: list[Excluded] = []
         kept: list[int] = []
         outputs: list[Tensor] = []
-        for rows, batch in self._decoded(index, failed, watch):
+        for rows, batch in self._decoded(index, failed, on_event):
             kept += rows
             outputs.append(self._infer(batch, None if covariates is None else covariates[rows]))
         raw = torch.cat(outputs) if outputs else torch.empty(0, self.card.num_classes)
@@ -229,14 +230,14 @@ class Model:
         return names.index(name)
 
     def _decoded(
-        self, index: Index, failed: list[Excluded], watch: Watch | None
+        self, index: Index, failed: list[Excluded], on_event: OnProgress | None
     ) -> Iterator[tuple[list[int], Tensor]]:
         """Batches of the files that can be decoded, and their rows; fills ``failed`` with the rest."""
         files = [index.path(row) for row in range(len(index))]
         rows: list[int] = []
         batch: list[Pixels] = []
         attempt = partial(_attempt, preprocessing=self.card.preprocessing)
-        for row, result in enumerate(each(attempt, files, what="predicting", watch=watch)):
+        for row, result in enumerate(each(attempt, files, what="predicting", on_event=on_event)):
             if isinstance(result, str):
                 failed.append(Excluded(index.paths[row], result))
                 continue

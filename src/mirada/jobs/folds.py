@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from mirada.data.index import Index
-from mirada.data.parallel import Watch
 from mirada.data.sources import load_data
 from mirada.data.splits import complete_splits, k_fold
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
+from mirada.events import Evaluated, FoldStarted, OnEvent
 from mirada.jobs.train import Run, chosen_recipe, command_line, run_path, train
 from mirada.pages import write_report
-from mirada.runs.folder import require_free, write_json
+from mirada.runs.codec import to_json
+from mirada.runs.folder import NAMES, require_free, write_json
 from mirada.training.demands import require_splits, with_plain_target
 from mirada.training.recipe import Recipe
 
@@ -46,7 +47,7 @@ def cross_validate(
     model: str | None = None,
     recipe: Recipe | None = None,
     output: str | Path | None = None,
-    watch: Watch | None = None,
+    on_event: OnEvent | None = None,
     **settings: Any,
 ) -> Folds:
     """Trains ``folds`` networks, each tested on its own part of the images, and reports on all of them together.
@@ -55,24 +56,24 @@ def cross_validate(
     a validation part of its own, also where the data set has one, and leaves its folder, ``fold-1`` and so on, in
     ``output``; beside them are the predictions of every image by the one network that had not seen it, their metrics,
     and a report. The intervals hold images to be independent, which the networks of the folds are not quite: they
-    share training images. The other arguments are those of ``train``. ``watch`` hears each run's events, and ``fold``
-    before them.
+    share training images. The other arguments are those of ``train``. ``on_event`` hears each run's events, and
+    ``FoldStarted`` before them.
 
     Raises ``InvalidArgument`` for fewer than 2 folds, ``DataError`` if the data set has a test split of its own, if a
     fold would be empty or leave too little to train on, or if ``output`` exists; and what ``train`` raises.
     """
     chosen = chosen_recipe(model, recipe, settings)
     index = with_plain_target(data if isinstance(data, Index) else load_data(data))
-    tell = watch or (lambda event: None)
+    tell = on_event or (lambda event: None)
     parts = _parts(index, folds, chosen)
     folder = run_path(index, chosen, output, ending="-folds")
     require_free(folder)
     runs: list[Run] = []
     for number, part in enumerate(parts, start=1):
-        tell({"event": "fold", "fold": number, "folds": folds})
+        tell(FoldStarted(number, folds))
         own = folder / f"fold-{number}"
         saved = replace(part, options=(*index.options, "--split", str(own / "splits.csv")))
-        runs.append(train(saved, recipe=chosen, output=own, watch=tell))
+        runs.append(train(saved, recipe=chosen, output=own, on_event=tell))
         if runs[-1].outcome.reason == "interrupted":
             return Folds(folder, tuple(runs), None)
     return Folds(folder, tuple(runs), _conclude(folder, runs, index, tell))
@@ -102,7 +103,7 @@ def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
     return parts
 
 
-def _conclude(folder: Path, runs: Sequence[Run], index: Index, tell: Watch) -> Evaluation:
+def _conclude(folder: Path, runs: Sequence[Run], index: Index, tell: OnEvent) -> Evaluation:
     """Judges all images together, and writes what the report reads."""
     tables = [Predictions.from_csv(run.folder / "predictions.csv", unit=index.unit) for run in runs]
     table = Predictions.joined([each.of_split("test") for each in tables])
@@ -111,9 +112,10 @@ def _conclude(folder: Path, runs: Sequence[Run], index: Index, tell: Watch) -> E
     for name in COPIED:
         shutil.copyfile(runs[0].folder / name, folder / name)
     values = {metric.key: metric.value for metric in result.metrics}
-    told = {"event": "evaluation", "split": "test", "n": result.n, **values}
+    told = Evaluated("test", result.n, values)
     tell(told)
-    (folder / "events.jsonl").write_text(json.dumps(told) + "\n", encoding="utf-8")
+    line = {"event": NAMES[Evaluated], **to_json(told)}
+    (folder / "events.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     write_json(folder / "evaluation.json", {"test": result.to_dict()})
     write_json(folder / "data.json", _data(runs))
     write_json(folder / "environment.json", _environment(folder, runs, index))

@@ -20,13 +20,24 @@ from mirada.data.augment import Augmentation
 from mirada.data.batches import channel_statistics
 from mirada.data.cache import Cache, open_cache
 from mirada.data.index import Index
-from mirada.data.parallel import Watch
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits, save_splits, splits_digest
 from mirada.errors import InvalidArgument, RecipeError, TrainingError, nearest
 from mirada.evaluation.calibration import scaled
 from mirada.evaluation.evaluate import Evaluation, evaluate
+from mirada.events import (
+    BestEpoch,
+    Evaluated,
+    Event,
+    FileExcluded,
+    FirstLayerLoaded,
+    LayersFrozen,
+    OnEvent,
+    Started,
+    Stopped,
+    WeightsLoaded,
+)
 from mirada.inference.model import load_model
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.modelfile import Card, save_model
@@ -70,7 +81,7 @@ def train(
     model: str | None = None,
     recipe: Recipe | None = None,
     output: str | Path | None = None,
-    watch: Watch | None = None,
+    on_event: OnEvent | None = None,
     **settings: Any,
 ) -> Run:
     """Trains a network on images and leaves a run folder with model, predictions, maps and report.
@@ -79,10 +90,10 @@ def train(
     ``Recipe`` (``epochs=25``, ``image_size=64``, …) on top of ``recipe``, which is the model's own by default.
     With ``weights=`` a file of public weights, or a model file, training starts from those instead of random ones:
     the layers of the heads that the file has in another size are drawn anew, pixels are normalized as the weights
-    expect, and the event ``weights`` tells what became of every tensor. The index's covariates join the features
+    expect, and the event ``WeightsLoaded`` tells what became of every tensor. The index's covariates join the features
     before the head, and its groups stay in one split.
-    ``output`` is the run folder: ``runs/<data>-<model>`` by default, numbered if it exists. ``watch`` hears
-    events (dicts) as they happen. The test split is used once, at the end.
+    ``output`` is the run folder: ``runs/<data>-<model>`` by default, numbered if it exists. ``on_event`` hears
+    what happens as it happens, a record of ``mirada.events`` each time. The test split is used once, at the end.
 
     Raises ``DataError``, ``RecipeError``, ``InvalidArgument``, ``CheckpointError`` for what cannot be used,
     ``TrainingError`` when the loss is no longer a number.
@@ -90,7 +101,7 @@ def train(
     chosen = chosen_recipe(model, recipe, settings)
     index = with_plain_target(data if isinstance(data, Index) else load_data(data))
     with torch.random.fork_rng(), deterministic():
-        return _Job(chosen, index, watch or (lambda event: None)).run(output)
+        return _Job(chosen, index, on_event or (lambda event: None)).run(output)
 
 
 def chosen_recipe(model: str | None, recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
@@ -125,9 +136,9 @@ def augmentation_of(recipe: Recipe) -> Augmentation:
 class _Job:
     """One run of ``train``, step by step."""
 
-    def __init__(self, recipe: Recipe, index: Index, watch: Watch) -> None:
+    def __init__(self, recipe: Recipe, index: Index, on_event: OnEvent) -> None:
         self.recipe = recipe
-        self.watch = watch
+        self.on_event = on_event
         self.compute = choose(recipe.device, recipe.precision)
         self.augmentation = augmentation_of(recipe)
         require_targets(index)
@@ -147,7 +158,7 @@ class _Job:
         self.frozen = freeze(self.network, recipe.freeze)
 
     def run(self, output: str | Path | None) -> Run:
-        cache = open_cache(self.index, _unit_scale(self.recipe), watch=self.watch)
+        cache = open_cache(self.index, _unit_scale(self.recipe), on_event=self.on_event)
         require_splits(cache.index)
         card = self._card(cache.index, self._preprocessing(cache))
         folder = RunFolder(run_path(self.index, self.recipe, output))
@@ -172,7 +183,7 @@ class _Job:
             augmentation=self.augmentation,
             compute=self.compute,
             folder=folder,
-            watch=_both(folder, self.watch),
+            on_event=_both(folder, self.on_event),
             frozen=self.frozen,
         )
         save_samples(training, folder.path / "samples.jpg")
@@ -252,20 +263,26 @@ class _Job:
                 "summary": str(summary),
             },
         )
-        tell = _both(folder, self.watch)
-        tell({
-            "event": "start", "folder": str(folder.path), "compute": str(self.compute), "decoded": cache.decoded,
-            "counts": index.counts(), "split_note": self.split_note, "parameters": summary.parameters,
-            "notes": list(index.notes),
-        })  # fmt: skip
+        tell = _both(folder, self.on_event)
+        tell(
+            Started(
+                folder=str(folder.path),
+                compute=str(self.compute),
+                decoded=cache.decoded,
+                parameters=summary.parameters,
+                counts=index.counts(),
+                split_note=self.split_note,
+                notes=index.notes,
+            )
+        )
         if self.weights:
-            tell({"event": "weights", "text": str(self.weights), **asdict(self.weights)})
+            tell(WeightsLoaded(**asdict(self.weights), text=str(self.weights)))
         if self.first_layer:
-            tell({"event": "first_layer", "text": str(self.first_layer), **asdict(self.first_layer)})
+            tell(FirstLayerLoaded(**asdict(self.first_layer), text=str(self.first_layer)))
         if self.frozen.names:
-            tell({"event": "frozen", "text": str(self.frozen), **asdict(self.frozen)})
-        for item in excluded:
-            tell({"event": "excluded", **item})
+            tell(LayersFrozen(**asdict(self.frozen), text=str(self.frozen)))
+        for item in index.excluded:
+            tell(FileExcluded(item.path, item.reason))
 
 
 @contextmanager
@@ -283,21 +300,21 @@ def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation]]:
     try:
         outcome = fit(training)
     except TrainingError as error:
-        training.watch({"event": "stopped", "reason": str(error).rstrip(".")})
+        training.on_event(Stopped("failed", text=str(error)))
         raise
-    training.watch({"event": "stopped", "reason": outcome.reason, "epochs": outcome.epochs})
+    training.on_event(Stopped(outcome.reason, outcome.epochs))
     if outcome.best_epoch:
-        training.watch({"event": "best", "epoch": outcome.best_epoch})
+        training.on_event(BestEpoch(outcome.best_epoch))
     if outcome.reason == "interrupted":
         return outcome, {}
     try:
-        return outcome, _conclude(training.folder, training.cache, training.compute, training.watch)
+        return outcome, _conclude(training.folder, training.cache, training.compute, training.on_event)
     except KeyboardInterrupt:
-        training.watch({"event": "stopped", "reason": "interrupted during the final evaluation"})
+        training.on_event(Stopped("interrupted", outcome.epochs, "during the final evaluation"))
         return replace(outcome, reason="interrupted"), {}
 
 
-def _conclude(folder: RunFolder, cache: Cache, compute: Compute, watch: Watch) -> dict[str, Evaluation]:
+def _conclude(folder: RunFolder, cache: Cache, compute: Compute, on_event: OnEvent) -> dict[str, Evaluation]:
     """Evaluates the best model on validation and, for the first and only time, test images; draws maps."""
     model = load_model(folder.path / MODEL, device=str(compute.device))
     splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
@@ -319,7 +336,7 @@ def _conclude(folder: RunFolder, cache: Cache, compute: Compute, watch: Watch) -
     folder.json("evaluation.json", {split: result.to_dict() for split, result in evaluations.items()})
     for split, result in evaluations.items():
         values = {metric.key: metric.value for metric in result.metrics}
-        watch({"event": "evaluation", "split": split, "n": result.n, **values})
+        on_event(Evaluated(split, result.n, values))
     folder.json("maps.json", draw_maps(model, cache.index, predictions.of_split(splits[-1]), folder.path))
     return evaluations
 
@@ -381,11 +398,11 @@ def _environment(
     }
 
 
-def _both(folder: RunFolder, watch: Watch) -> Watch:
+def _both(folder: RunFolder, on_event: OnEvent) -> OnEvent:
     """Tells the run folder first, then the watcher."""
 
-    def tell(event: dict[str, Any]) -> None:
+    def tell(event: Event) -> None:
         folder.event(event)
-        watch(event)
+        on_event(event)
 
     return tell

@@ -161,7 +161,11 @@ class RunFolder:
     @property
     def stopped(self) -> str:
         """A sentence on why the run ended before its last planned epoch; empty if it did not."""
-        reasons = [str(event.get("reason", "")) for event in self.events if event["event"] == "stopped"]
+        stops = [event for event in self.events if event["event"] == "stopped"]
+        reasons = [
+            str(event.get("text" if event.get("reason") == "failed" else "reason", "")).rstrip(".")
+            for event in stops
+        ]
         if not reasons:
             unknown = "The end of this run is not recorded; it may have been killed, or may still be running."
             return unknown if self.evaluation is None else ""

@@ -3,15 +3,26 @@
 import csv
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mirada import events
 from mirada.errors import DataError, reason_of
+from mirada.events import EpochDone, Event, Progress
+from mirada.runs.codec import to_json
 
 RESULTS = "results.csv"
 EVENTS = "events.jsonl"
 MODEL = "model.safetensors"
 LAST = "checkpoints/last.safetensors"
+KINDS: dict[str, type[Event]] = {
+    "best": events.BestEpoch, "epoch": events.EpochDone, "evaluation": events.Evaluated,
+    "excluded": events.FileExcluded, "first_layer": events.FirstLayerLoaded, "fold": events.FoldStarted,
+    "frozen": events.LayersFrozen, "start": events.Started, "stopped": events.Stopped,
+    "weights": events.WeightsLoaded,
+}  # fmt: skip  # what the lines of events.jsonl call them
+NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 class RunFolder:
@@ -32,16 +43,19 @@ class RunFolder:
         """Since the run began."""
         return time.monotonic() - self.started
 
-    def event(self, event: dict[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         """Appends one line to ``events.jsonl``; progress is not kept."""
-        if event["event"] == "progress":
+        if isinstance(event, Progress):
             return
-        line = json.dumps({"time": round(self.seconds, 3), **event})
+        line = json.dumps({"time": round(self.seconds, 3), "event": NAMES[type(event)], **to_json(event)})
         with (self.path / EVENTS).open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
-    def result(self, row: dict[str, Any]) -> None:
+    def result(self, done: EpochDone) -> None:
         """Appends one epoch to ``results.csv``; the first row also writes the header."""
+        measured = {f"val_{name}": value for name, value in done.metrics.items()}
+        plain = {name: value for name, value in asdict(done).items() if name not in ("metrics", "best")}
+        row = plain | measured
         file = self.path / RESULTS
         new = not file.exists()
         with file.open("a", newline="", encoding="utf-8") as stream:

@@ -6,8 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,11 +17,12 @@ from mirada.compute import Compute
 from mirada.data.augment import Augmentation
 from mirada.data.batches import batch_rows, generator, in_order, normalize, read, shuffled, steps_per_epoch
 from mirada.data.cache import Cache
-from mirada.data.parallel import TICK, Watch
+from mirada.data.parallel import TICK
 from mirada.data.sampling import balanced, visits
 from mirada.errors import TrainingError
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.evaluation.metrics import quick_metrics
+from mirada.events import EpochDone, OnEvent, Progress, Reason
 from mirada.layers.covariates import given
 from mirada.layers.network import Network
 from mirada.modelfile import Card, save_model
@@ -37,7 +37,7 @@ from mirada.training.recipe import Recipe
 class Outcome:
     """How training ended: ``finished``, ``early`` (no improvement for ``patience`` epochs) or ``interrupted``."""
 
-    reason: str
+    reason: Reason
     epochs: int
     best_epoch: int
 
@@ -57,7 +57,7 @@ class Training:
     augmentation: Augmentation
     compute: Compute
     folder: RunFolder
-    watch: Watch
+    on_event: OnEvent
     frozen: Frozen = NOTHING
     targets: Tensor = field(init=False)
     covariates: Tensor | None = field(init=False)
@@ -116,19 +116,19 @@ def fit(training: Training) -> Outcome:
     Raises ``TrainingError`` when the loss is no longer a finite number.
     """
     best, best_epoch, epoch = (-math.inf, -math.inf), 0, 0
-    reason = "finished"
+    reason: Reason = "finished"
     with _interruptible() as interrupted:
         for epoch in range(1, training.recipe.epochs + 1):
-            row = _epoch(training, epoch, interrupted)
-            if row is None:
+            done = _epoch(training, epoch, interrupted)
+            if done is None:
                 reason, epoch = "interrupted", epoch - 1
                 break
-            training.folder.result(row)
-            score = _score(row, training.card)
+            training.folder.result(done)
+            score = _score(done, training.card)
             if score > best:
                 best, best_epoch = score, epoch
                 save_model(training.folder.path / MODEL, training.network, training.card)
-            training.watch({"event": "epoch", **row, "best": best_epoch == epoch})
+            training.on_event(replace(done, best=best_epoch == epoch))
             patience = training.recipe.patience
             if patience and epoch - best_epoch >= patience and epoch < training.recipe.epochs:
                 reason = "early"
@@ -137,7 +137,7 @@ def fit(training: Training) -> Outcome:
     return Outcome(reason, epoch, best_epoch)
 
 
-def _epoch(training: Training, epoch: int, interrupted: Callable[[], bool]) -> dict[str, Any] | None:
+def _epoch(training: Training, epoch: int, interrupted: Callable[[], bool]) -> EpochDone | None:
     """Trains one epoch and validates; None if it was interrupted."""
     started = time.monotonic()
     train_loss = _train(training, epoch, interrupted)
@@ -147,14 +147,16 @@ def _epoch(training: Training, epoch: int, interrupted: Callable[[], bool]) -> d
     validation = validate(training)
     rate = training.rate(epoch, training.steps - 1)
     _require_finite(validation["loss"], epoch, rate)  # the last step may have broken the weights
-    return {
-        "epoch": epoch,
-        "seconds": round(time.monotonic() - started, 4),
-        "images_per_second": round(training.visits / trained, 1),
-        "lr": rate,
-        "train_loss": round(train_loss, 6),
-        **{f"val_{name}": round(value, 6) for name, value in validation.items()},
-    }
+    found = {name: round(value, 6) for name, value in validation.items()}
+    return EpochDone(
+        epoch=epoch,
+        seconds=round(time.monotonic() - started, 4),
+        images_per_second=round(training.visits / trained, 1),
+        lr=rate,
+        train_loss=round(train_loss, 6),
+        val_loss=found.pop("loss"),
+        metrics=dict(found),
+    )
 
 
 def _train(training: Training, epoch: int, interrupted: Callable[[], bool]) -> float | None:
@@ -173,10 +175,7 @@ def _train(training: Training, epoch: int, interrupted: Callable[[], bool]) -> f
             told = time.monotonic()
             _require_finite(float(total), epoch, training.rate(epoch, step))
             done = (epoch - 1) * steps + step + 1
-            training.watch({
-                "event": "progress", "what": "training", "done": done, "total": steps * recipe.epochs,
-                "epoch": epoch,
-            })  # fmt: skip
+            training.on_event(Progress("training", done, steps * recipe.epochs, epoch))
     return float(total) / len(order)
 
 
@@ -236,11 +235,12 @@ def validate(training: Training) -> dict[str, float]:
     return {"loss": loss, **metrics}
 
 
-def _score(row: dict[str, Any], card: Card) -> tuple[float, float]:
+def _score(done: EpochDone, card: Card) -> tuple[float, float]:
     """Higher is better."""
-    if "val_accuracy" in row:
-        return row["val_accuracy"], -row["val_loss"]
-    return -row["val_loss" if card.target_names else "val_mae"], -row["val_loss"]
+    accuracy, error = done.metrics.get("accuracy"), done.metrics.get("mae")
+    if accuracy is not None:
+        return accuracy, -done.val_loss
+    return -(done.val_loss if card.target_names or error is None else error), -done.val_loss
 
 
 def _require_finite(loss: float, epoch: int, rate: float) -> None:

@@ -22,7 +22,8 @@ from mirada.data.checks.findings import (
 from mirada.data.checks.looks import look
 from mirada.data.checks.targets import target_findings
 from mirada.data.index import Excluded, Index
-from mirada.data.parallel import Watch, each
+from mirada.data.parallel import each
+from mirada.events import OnProgress
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ class CheckReport:
         }
 
 
-def check(index: Index, *, watch: Watch | None = None) -> CheckReport:
+def check(index: Index, *, on_event: OnProgress | None = None) -> CheckReport:
     """Decodes every file of ``index`` once, by all cores, and reports counts, sizes, colour modes and findings.
 
     Never raises for a bad file and never changes one. Of each image, a kilobyte is kept. Copies are looked for
     among the images of the index only; a group is named by its code.
     """
     paths = tuple(dict.fromkeys(index.paths))  # a table may name a file twice
-    looks = list(each(partial(look, index.root), paths, what="checking", watch=watch))
+    looks = list(each(partial(look, index.root), paths, what="checking", on_event=on_event))
     readable = [seen for seen in looks if not seen.reason]
     rest = index.without([Excluded(seen.path, seen.reason) for seen in looks if seen.reason])
     findings = [

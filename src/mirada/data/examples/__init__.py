@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from mirada.data.examples.hands import write_ages
 from mirada.data.examples.staging import all_or_nothing, require_at_least, save, tell
-from mirada.data.parallel import Watch
+from mirada.events import OnProgress
 
 Floats = NDArray[np.float64]
 Box = tuple[int, int, int, int]  # x_min, y_min, x_max, y_max
@@ -22,7 +22,7 @@ Box = tuple[int, int, int, int]  # x_min, y_min, x_max, y_max
 class Writer(Protocol):
     """Writes one sample data set into a new folder and returns the number of images."""
 
-    def __call__(self, folder: str | Path, *, watch: Watch | None = None) -> int: ...
+    def __call__(self, folder: str | Path, *, on_event: OnProgress | None = None) -> int: ...
 
 
 # --- digits -------------------------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ test/ does not tell how well the handwriting of other people is read.
 """
 
 
-def write_digits(folder: str | Path, *, watch: Watch | None = None) -> int:
+def write_digits(folder: str | Path, *, on_event: OnProgress | None = None) -> int:
     """Writes 1,797 real handwritten digits as ``{train,test}/<0…9>/<row>.png``, 8 × 8 pixels, 8-bit grey.
 
     The test split holds 20 % of every class. Raises ``DataError`` if the folder is not empty or cannot be
@@ -60,7 +60,7 @@ def write_digits(folder: str | Path, *, watch: Watch | None = None) -> int:
         for row in range(len(rows)):
             split = "test" if in_test[row] else "train"
             save(Image.fromarray(pixels[row]), staging / split / str(digits.target[row]) / f"{row:04}.png")
-            tell(watch, row + 1, len(rows))
+            tell(on_event, row + 1, len(rows))
         (staging / "README.txt").write_text(DIGITS_README, encoding="utf-8")
     return len(rows)
 
@@ -81,7 +81,7 @@ SMALLEST = 32  # pixels; below it a star and a triangle can no longer be told ap
 
 
 def write_shapes(
-    folder: str | Path, *, count: int = 600, size: int = 64, seed: int = 0, watch: Watch | None = None
+    folder: str | Path, *, count: int = 600, size: int = 64, seed: int = 0, on_event: OnProgress | None = None
 ) -> int:
     """Writes drawn shapes as ``{train,test}/<class>/<number>.png`` and their boxes as ``boxes.csv``.
 
@@ -102,7 +102,7 @@ def write_shapes(
             name = f"{'test' if turn % 5 == 4 else 'train'}/{names[kind]}/{number:04}.png"
             save(image, staging / name)
             table.append((name, names[kind], *box))
-            tell(watch, number + 1, count)
+            tell(on_event, number + 1, count)
         with (staging / "boxes.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(table)
         readme = SHAPES_README.format(size=size, seed=seed, classes=len(names), names=", ".join(names))

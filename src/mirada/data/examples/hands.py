@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mirada.data.examples.staging import all_or_nothing, require_at_least, save, tell
-from mirada.data.parallel import Watch
+from mirada.events import OnProgress
 
 Floats = NDArray[np.float64]
 Capsules = list[tuple[float, float, float, float, float]]
@@ -59,7 +59,12 @@ class Hand(NamedTuple):
 
 
 def write_ages(
-    folder: str | Path, *, count: int = 400, size: int = 128, seed: int = 0, watch: Watch | None = None
+    folder: str | Path,
+    *,
+    count: int = 400,
+    size: int = 128,
+    seed: int = 0,
+    on_event: OnProgress | None = None,
 ) -> int:
     """Writes drawn hands as ``images/<number>.png``, 8-bit grey, and their ages as ``ages.csv``.
 
@@ -74,7 +79,7 @@ def write_ages(
             name = f"images/{number:04}.png"
             save(draw_hand(hand, np.random.default_rng([seed, 1, number]), size=size), staging / name)
             rows.append((name, hand.age, hand.male, f"P{patient:04}"))
-            tell(watch, number + 1, count)
+            tell(on_event, number + 1, count)
         with (staging / "ages.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
         readme = README.format(size=size, seed=seed, lag=LAG, spread=SPREAD)

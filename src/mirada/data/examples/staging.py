@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from mirada.data.parallel import Watch
 from mirada.errors import DataError, InvalidArgument, reason_of
+from mirada.events import OnProgress, Progress
 
 
 @contextmanager
@@ -39,10 +39,10 @@ def save(image: Image.Image, path: Path) -> None:
     image.save(path)
 
 
-def tell(watch: Watch | None, done: int, total: int) -> None:
-    """Tells ``watch`` of every hundredth image, and of the last."""
-    if watch and (done % 100 == 0 or done == total):
-        watch({"event": "progress", "what": "writing", "done": done, "total": total})
+def tell(on_event: OnProgress | None, done: int, total: int) -> None:
+    """Tells ``on_event`` of every hundredth image, and of the last."""
+    if on_event and (done % 100 == 0 or done == total):
+        on_event(Progress("writing", done, total))
 
 
 def require_at_least(least: dict[str, tuple[int, int]], owner: str) -> None:
