@@ -1,22 +1,116 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all: every file that Mirada writes for somebody else goes through here."""
 
+import json
+import math
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+STANDARD_STREAMS = (1, 2)  # the descriptors of output and errors
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A file beside the target, to be written: it takes the target's place once it is safely on disk.
+    """A draft beside the target, to be written: it takes the target's place once it is safely on disk.
 
-    If anything fails before, the target stays as it was, and nothing is left beside it.
+    If anything fails before, the target stays as it was, and nothing is left beside it. Of a symbolic link the file
+    that it points to is replaced, which keeps its permissions. What is no file, such as ``/dev/stdout`` or a pipe, is
+    written straight away.
+
+    Args:
+        target: The file to make or to replace; its folder exists.
+
+    Yields:
+        The path to write to, with the target's suffix, which some writers go by.
+
+    Raises:
+        OSError: The target or its folder takes no files; ``filename`` is the target.
     """
-    draft = target.with_name(f".{target.name}-{os.getpid()}")
+    before = _status(target)
+    if before and _is_a_stream(before):
+        yield target
+        return
+    if before and not os.access(target, os.W_OK):
+        raise PermissionError(13, "Permission denied", str(target))
+    place = Path(os.path.realpath(target))
+    draft = place.with_name(f".{os.urandom(8).hex()}{place.suffix}")  # unique among processes and threads
     try:
         yield draft
-        with draft.open("rb+") as stream:
+        if before:
+            draft.chmod(stat.S_IMODE(before.st_mode))
+        with draft.open("rb") as stream:
             os.fsync(stream.fileno())
-        draft.replace(target)
+        draft.replace(place)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(draft)):
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error  # nobody knows the draft's name
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Writes a file, whole or not at all. Raises ``OSError`` that names it."""
+    with replacing(target) as draft:
+        draft.write_bytes(data)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Writes UTF-8, whole or not at all; bytes of file names that are no UTF-8 come out as they went in.
+
+    Raises ``OSError`` that names the file.
+    """
+    write_bytes(target, text.encode(errors="surrogateescape"))
+
+
+def write_json(target: Path, content: object) -> None:
+    """Writes a value as ``json_text`` puts it, whole or not at all. Raises ``OSError`` that names the file."""
+    write_text(target, json_text(content, indent=1) + "\n")
+
+
+def json_text(content: object, *, indent: int | None = None) -> str:
+    r"""A value as JSON that every reader takes: null for NaN and infinities, which JSON does not have.
+
+    Bytes of file names that are no UTF-8 are written as the escapes that ``json.loads`` gives back.
+
+    >>> json_text({"r2": float("nan"), "files": ("犬.png", "caf\udce9.png")})
+    '{"r2": null, "files": ["犬.png", "caf\\udce9.png"]}'
+
+    Args:
+        content: Dictionaries, sequences, texts, numbers, truth values and None.
+        indent: Spaces for each depth; None for one line.
+
+    Returns:
+        The text, without a line break at its end.
+    """
+    text = json.dumps(_finite(content), allow_nan=False, ensure_ascii=False, indent=indent)
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _status(target: Path) -> os.stat_result | None:
+    """That of the file, or of the one that a link points to; None if there is none yet."""
+    try:
+        return target.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _is_a_stream(status: os.stat_result) -> bool:
+    """Whether a file is to be written in place: it is none, or it is what this process prints into."""
+    if not stat.S_ISREG(status.st_mode):
+        return not stat.S_ISDIR(status.st_mode)
+    for number in STANDARD_STREAMS:
+        with suppress(OSError):  # closed
+            if os.path.samestat(status, os.fstat(number)):
+                return True
+    return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
@@ -14,6 +13,7 @@ import click
 from mirada.cli.console import ProgressBar, counts_table
 from mirada.cli.data_options import Columns, data_options
 from mirada.cli.files import in_a_folder, unused
+from mirada.files import json_text
 
 if TYPE_CHECKING:
     from mirada.data.checks.check import CheckReport, Sizes
@@ -54,7 +54,7 @@ def command(columns: Columns, data: str, as_json: bool, html: str | None, no_htm
     with ProgressBar() as progress:
         report = check(index, on_event=progress.on_event)
     if as_json:
-        click.echo(json.dumps(report.to_dict(), indent=1, ensure_ascii=False))
+        click.echo(json_text(report.to_dict(), indent=1))
     else:
         _tell(index, report)
     wanted = html or (report.findings and not as_json and not no_html)

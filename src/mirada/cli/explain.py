@@ -12,6 +12,7 @@ from mirada.cli.data_options import IMAGE_HELP
 from mirada.cli.files import image_files, samples, there, unused
 from mirada.cli.known import known_option
 from mirada.events import Progress
+from mirada.files import replacing
 
 if TYPE_CHECKING:
     from mirada.inference.model import Explained
@@ -82,7 +83,8 @@ def _save(seen: Explained, folder: Path) -> str:
     file = container(seen.path)
     within = seen.path.name.removeprefix(file.name).replace("#", "-")  # of an address the frame, or the row
     picture = unused(folder / f"{file.stem}{within}-map.png")
-    Image.fromarray(seen.picture()).save(picture)
+    with replacing(picture) as draft:
+        Image.fromarray(seen.picture()).save(draft)
     receipt = "" if seen.receipt is None else f", adds up to the output within {max(seen.receipt, 1e-9):.0e}"
     note = f"; {seen.note}" if seen.note else ""
     return f"{picture}: {seen.answer}; {seen.subject}, {seen.method}{receipt}{note}"

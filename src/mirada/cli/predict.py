@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from mirada.cli.console import ProgressBar, table
 from mirada.cli.data_options import IMAGE_HELP
 from mirada.cli.files import image_files, in_a_folder, samples, there
 from mirada.cli.known import known_option
+from mirada.files import json_text, write_text
 
 if TYPE_CHECKING:
     from mirada.evaluation.conformal import Conformal
@@ -69,9 +69,9 @@ def command(
         predictions = replace(predictions, splits=("",) * len(predictions), targets=None, failed=failed)
     if csv_file:
         predictions.to_csv(csv_file)
-    text = json.dumps(predictions.to_json(), indent=1, ensure_ascii=False) if json_file else ""
+    text = json_text(predictions.to_json(), indent=1) if json_file else ""
     if json_file and json_file != "-":
-        Path(json_file).write_text(text + "\n", encoding="utf-8")
+        write_text(Path(json_file), text + "\n")
     click.echo(text if json_file == "-" else _table(predictions, top, loaded.conformal))
     return 1 if predictions.failed else 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.files import in_a_folder, unused
+from mirada.files import json_text, write_text
 from mirada.models import CATALOGUE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def command(
 
     summary = replace(summarize(network, depth=depth), network=name)
     if form == "json":
-        click.echo(json.dumps(summary.to_dict(batch_size), indent=1))
+        click.echo(json_text(summary.to_dict(batch_size), indent=1))
     elif form == "markdown":
         click.echo(summary.to_markdown(batch_size))
     else:
@@ -105,7 +105,7 @@ def _built(name: str, image_size: int | None, classes: int | None) -> tuple[str,
 def _draw(name: str, network: Network, file: Path) -> None:
     from mirada.diagram.draw import draw
 
-    file.write_text(draw(network, title=name), encoding="utf-8")
+    write_text(file, draw(network, title=name))
     click.echo(file)
 
 
@@ -127,10 +127,10 @@ def _print_comparison(
             )
         rows.append(compare(name, summarize(network), accuracy))
     click.echo(
-        json.dumps([row.to_dict() for row in rows], indent=1) if form == "json" else comparison_table(rows)
+        json_text([row.to_dict() for row in rows], indent=1) if form == "json" else comparison_table(rows)
     )
     drawing = Path(file) if file else unused(Path("comparison.svg"))
-    drawing.write_text(draw_comparison(rows), encoding="utf-8")
+    write_text(drawing, draw_comparison(rows))
     click.echo(drawing, err=form == "json")
     return 0
 
@@ -139,7 +139,7 @@ def _print_plan(layers: str, shape: str, form: str | None) -> int:
     from mirada.summary.stack import parse_shape, plan
 
     stack = plan(layers, parse_shape(shape))
-    click.echo(json.dumps(stack.to_dict(), indent=1) if form == "json" else str(stack))
+    click.echo(json_text(stack.to_dict(), indent=1) if form == "json" else str(stack))
     return 0
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mirada.data.index import SPLIT_NAMES, Excluded, Index
 from mirada.errors import DataError, InvalidArgument, counted
+from mirada.files import replacing
 
 if TYPE_CHECKING:
     from mirada.data.sources.tables import Row, Table
@@ -289,7 +290,10 @@ def save_splits(index: Index, file: Path) -> None:
     """
     several = index.target_names if index.targets.ndim > 1 else ()
     grouped = ("group",) if index.groups else ()
-    with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
+    with (
+        replacing(file) as draft,
+        draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream,
+    ):
         writer = csv.writer(stream)
         writer.writerow(("path", "split", *(several or ("target",)), *grouped, *index.covariate_names))
         for row, (path, split) in enumerate(zip(index.paths, index.splits.tolist(), strict=True)):

@@ -16,10 +16,11 @@ from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
 from mirada.events import Evaluated, FoldStarted, OnEvent
+from mirada.files import json_text, write_json, write_text
 from mirada.jobs.train import Run, chosen_recipe, command_line, run_path, train
 from mirada.pages import write_report
 from mirada.runs.codec import to_json
-from mirada.runs.folder import NAMES, require_free, write_json
+from mirada.runs.folder import NAMES, require_free
 from mirada.training.demands import require_splits, with_plain_target
 from mirada.training.recipe import Recipe
 
@@ -115,7 +116,7 @@ def _conclude(folder: Path, runs: Sequence[Run], index: Index, tell: OnEvent) ->
     told = Evaluated("test", result.n, values)
     tell(told)
     line = {"event": NAMES[Evaluated], **to_json(told)}
-    (folder / "events.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    write_text(folder / "events.jsonl", json_text(line) + "\n")
     write_json(folder / "evaluation.json", {"test": result.to_dict()})
     write_json(folder / "data.json", _data(runs))
     write_json(folder / "environment.json", _environment(folder, runs, index))

@@ -9,6 +9,7 @@ from PIL import Image
 
 from mirada.data.index import Index
 from mirada.evaluation.predictions import Predictions
+from mirada.files import replacing
 from mirada.inference.model import Model
 from mirada.training.loop import Training, training_batch
 
@@ -28,8 +29,8 @@ def draw_maps(model: Model, index: Index, predictions: Predictions, folder: Path
         zip(chosen, model.explain(shown, max_side=PHOTO_SIDE), strict=True)
     ):
         photo, picture = f"maps/{number:03}-photo.jpg", f"maps/{number:03}-map.jpg"
-        Image.fromarray(seen.photo).save(folder / photo, quality=88)
-        Image.fromarray(seen.picture(colour_bar=False)).save(folder / picture, quality=90)
+        _save(Image.fromarray(seen.photo), folder / photo, quality=88)
+        _save(Image.fromarray(seen.picture(colour_bar=False)), folder / picture, quality=90)
         records.append({
             "section": section, **_record(predictions, row), "explained": seen.subject, "method": seen.method,
             "limit": seen.limit, "unit": seen.unit, "note": seen.note, "image": photo, "overlay": picture,
@@ -85,4 +86,9 @@ def save_samples(training: Training, file: Path) -> None:
     factor = max(1, 1024 // picture.width)
     picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
     picture.thumbnail((1600, 1600))
-    picture.save(file, quality=88)
+    _save(picture, file, quality=88)
+
+
+def _save(picture: Image.Image, file: Path, *, quality: int) -> None:
+    with replacing(file) as draft:
+        picture.save(draft, quality=quality)

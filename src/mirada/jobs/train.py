@@ -38,6 +38,7 @@ from mirada.events import (
     Stopped,
     WeightsLoaded,
 )
+from mirada.files import write_text
 from mirada.inference.model import load_model
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.modelfile import Card, save_model
@@ -235,7 +236,7 @@ class _Job:
         """Writes what is known before training: recipe, data, splits, network."""
         index = cache.index
         excluded = [{"path": item.path, "reason": item.reason} for item in index.excluded]
-        (folder.path / "recipe.toml").write_text(self.recipe.to_toml(), encoding="utf-8")
+        write_text(folder.path / "recipe.toml", self.recipe.to_toml())
         save_splits(index, folder.path / "splits.csv")
         data = {
             "root": str(index.root),

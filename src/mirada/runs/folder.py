@@ -1,7 +1,6 @@
 """The folder of one run: what happened, as it happens. An existing run is never overwritten."""
 
 import csv
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from mirada import events
 from mirada.errors import DataError, reason_of
 from mirada.events import EpochDone, Event, Progress
+from mirada.files import json_text, write_json
 from mirada.runs.codec import to_json
 
 RESULTS = "results.csv"
@@ -47,7 +47,7 @@ class RunFolder:
         """Appends one line to ``events.jsonl``; progress is not kept."""
         if isinstance(event, Progress):
             return
-        line = json.dumps({"time": round(self.seconds, 3), "event": NAMES[type(event)], **to_json(event)})
+        line = json_text({"time": round(self.seconds, 3), "event": NAMES[type(event)], **to_json(event)})
         with (self.path / EVENTS).open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
@@ -73,11 +73,6 @@ def require_free(path: Path) -> None:
     """Raises ``DataError`` if there is such a folder, or file, already."""
     if path.exists():
         raise DataError(f"{path}: exists already; a run is never overwritten. Choose another --output.")
-
-
-def write_json(file: Path, content: Any) -> None:
-    """Writes a file that the report reads."""
-    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def free_name(root: Path, name: str) -> Path:
