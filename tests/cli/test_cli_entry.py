@@ -164,3 +164,40 @@ def test_a_reader_that_goes_away(lines: int, shell: Cli) -> None:
 def test_run_returns_what_the_verb_says(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "nothing*"]) == 1
     assert capsys.readouterr().err == 'No network matches "nothing*". mirada models lists them all.\n'
+
+
+# Threads that wait -------------------------------------------------------------------------------------------
+
+POLICY = """
+import os, sys
+for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+    os.environ.pop(name, None)
+os.environ.update({given!r})
+seen = []
+class Look:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch" and not seen:
+            seen.append(True)
+            print({{name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")}})
+sys.meta_path.insert(0, Look())
+{act}
+"""
+RUN = "from mirada.cli import main; main(['summary', 'lenet5'])"
+
+
+@pytest.mark.parametrize(
+    ("act", "given", "found"),
+    [
+        (RUN, {}, (None, "1000", "1")),
+        (RUN, {"OMP_WAIT_POLICY": "active"}, ("active", None, None)),
+        (RUN, {"GOMP_SPINCOUNT": "5"}, (None, "5", None)),
+        ("import mirada; mirada.create_model('lenet5')", {}, (None, None, None)),
+    ],
+)
+def test_waiting_is_settled_before_torch_is_loaded_and_only_by_the_command_line(
+    act: str, given: dict[str, str], found: tuple[str | None, ...], shell: Cli
+) -> None:
+    """Unless the user has said how threads are to wait; the user of the library is left alone."""
+    out = shell(prefix=("-c", POLICY.format(given=given, act=act))).out
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    assert out.startswith(str(dict(zip(names, found, strict=True))))

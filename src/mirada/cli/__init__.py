@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import click
 
+from mirada.cli.threads import spin_briefly
 from mirada.errors import InvalidArgument, MiradaError, RecipeError, nearest
 
 VERBS = {
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits with its code."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # file names need not be Unicode
+    spin_briefly(os.environ)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
