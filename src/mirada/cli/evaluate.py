@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mirada.cli.console import ProgressBar, figure, metric_lines, table
+from mirada.cli.console import ProgressBar, figure, metric_lines, say
 from mirada.cli.data_options import Columns, data_options
 from mirada.cli.files import columns_of_training, in_a_folder, unused
 from mirada.errors import DataError, InvalidArgument
+from mirada.text import table
 
 if TYPE_CHECKING:
     from mirada.data.index import Excluded, Index
@@ -61,7 +62,7 @@ def command(
     if not columns.split:
         index, note = _with_training_splits(index, card, Path(model).resolve().with_name("splits.csv"))
         if note:
-            click.echo(note, err=True)
+            say(note, err=True)
     held_out = (name for name in ("test", "val") if len(index.rows(name)))
     chosen = part or next(held_out, "all")
     if chosen != "all":
@@ -78,13 +79,13 @@ def command(
     _left_out(predictions.failed, target)
     missing = [score.name for score in result.per_class if score.n == 0]
     if missing:
-        click.echo(f"without images here: {', '.join(missing)}")
-    click.echo(f"{result.n:,} images ({'all splits' if chosen == 'all' else chosen})\n")
+        say(f"without images here: {', '.join(missing)}")
+    say(f"{result.n:,} images ({'all splits' if chosen == 'all' else chosen})", "")
     _metrics(result)
     _parts(result, card.unit)
     _calibration(result)
     _classes(result)
-    click.echo(f"\nevery prediction: {target}")
+    say("", f"every prediction: {target}")
     return 1 if predictions.failed else 0
 
 
@@ -180,17 +181,17 @@ def _number_trained_with(card: Card) -> int:
 
 def _left_out(files: Sequence[Excluded], table: Path) -> None:
     for file in files[:LISTED]:
-        click.echo(f"left out: {file.path}: {file.reason}")
+        say(f"left out: {file.path}: {file.reason}")
     if len(files) > LISTED:
-        click.echo(f"left out: {len(files) - LISTED:,} more, all named in {table}")
+        say(f"left out: {len(files) - LISTED:,} more, all named in {table}")
 
 
 def _metrics(result: Evaluation) -> None:
     """A block for each target, where there are several."""
     for number, target in enumerate(dict.fromkeys(metric.target for metric in result.metrics)):
         if target:
-            click.echo(("\n" if number else "") + f"target: {target}")
-        click.echo("\n".join(metric_lines([each for each in result.metrics if each.target == target])))
+            say(*[""] * bool(number), f"target: {target}")
+        say(*metric_lines([each for each in result.metrics if each.target == target]))
 
 
 def _parts(result: Evaluation, unit: str) -> None:
@@ -208,14 +209,15 @@ def _parts(result: Evaluation, unit: str) -> None:
         ]
         title = f"error by {covariate.partition('=')[0] or 'range of the true value'}"
         header = [f"{target}: {title}" if target else title, "images", "mean absolute error", "interval"]
-        click.echo("\n" + table(header, rows))
+        say("", *table(header, rows))
     for held in result.coverage:
         who = f"{held.target} " if held.target else "value "
         span = "" if held.low is None or held.high is None else f" ({held.low:.1%} … {held.high:.1%})"
         share = "–" if held.covered is None else f"{held.covered:.1%}"
-        click.echo(
-            f"\n{who}± {figure('mae', held.half_width, unit)}: to hold for {held.level:.0%}, by "
-            f"{held.learnt_from:,} validation images; holds here for {share}{span}"
+        say(
+            "",
+            f"{who}± {figure('mae', held.half_width, unit)}: to hold for {held.level:.0%}, by "
+            f"{held.learnt_from:,} validation images; holds here for {share}{span}",
         )
 
 
@@ -229,10 +231,8 @@ def _calibration(result: Evaluation) -> None:
         [name, figure("", getattr(found.before, key)), figure("", getattr(found.after, key))]
         for key, name in names.items()
     ]
-    click.echo(
-        f"\nprobabilities scaled by the temperature {found.temperature:.3g}, fitted on validation images"
-    )
-    click.echo(table(["", "before", "after"], rows))
+    say("", f"probabilities scaled by the temperature {found.temperature:.3g}, fitted on validation images")
+    say(*table(["", "before", "after"], rows))
 
 
 def _classes(result: Evaluation) -> None:
@@ -246,9 +246,9 @@ def _classes(result: Evaluation) -> None:
         ]
         for score in result.per_class
     ]
-    click.echo("\n" + table(["class", "images", "precision", "recall", "F1"], rows))
+    say("", *table(["class", "images", "precision", "recall", "F1"], rows))
     if len(rows) > MATRIX_LIMIT:
         return
     names = [score.name for score in result.per_class]
     matrix = [[name, *map(str, counts)] for name, counts in zip(names, result.confusion, strict=True)]
-    click.echo("\nrows: true class, columns: predicted\n" + table(["", *names], matrix))
+    say("", "rows: true class, columns: predicted", *table(["", *names], matrix))
