@@ -536,12 +536,15 @@ def test_a_calibrated_model_puts_out_scaled_probabilities(
         classes=CLASSES,
     )
     plain = model.predict(index)
-    better = model.calibrated(plain)
-    assert better.card.temperature == fit_temperature(plain.class_numbers, plain.outputs) != 1.0
+    many = replace(plain, targets=plain.predicted).take(np.tile(np.arange(5), 40))
+    many = replace(many, targets=np.where(np.arange(200) % 9, many.targets, 1))  # some are wrong
+    better = model.calibrated(many)
+    assert better.card.temperature == fit_temperature(many.class_numbers, many.outputs) != 1.0
     np.testing.assert_allclose(
         better.predict(index).outputs, scaled(plain.outputs, better.card.temperature), atol=1e-9
     )
-    again = better.calibrated(better.predict(index)).card.temperature  # nothing is left to learn
+    scaled_many = replace(many, outputs=scaled(many.outputs, better.card.temperature))
+    again = better.calibrated(scaled_many).card.temperature  # nothing is left to learn
     assert again == pytest.approx(better.card.temperature, rel=1e-4)
     assert better.conformal is None
 

@@ -8,7 +8,14 @@ from scipy import optimize, special
 
 from mirada.errors import InvalidArgument
 from mirada.evaluation import metrics as m
-from mirada.evaluation.calibration import BINS, calibration, fit_temperature, reliability, scaled
+from mirada.evaluation.calibration import (
+    BINS,
+    calibration,
+    fit_temperature,
+    likeliest_temperature,
+    reliability,
+    scaled,
+)
 
 
 def sampled(n, num_classes, *, temperature, seed, spread=2.0):
@@ -39,7 +46,7 @@ def test_the_minimum_is_that_of_scipy(n, num_classes, seed, hot):
         z = logits / np.exp(log_temperature)
         return float(-(special.log_softmax(z, axis=1)[np.arange(n), targets]).mean())
 
-    found = fit_temperature(targets, outputs)
+    found = likeliest_temperature(targets, outputs)
     if (outputs.argmax(axis=1) == targets).all():
         assert found == 1.0
         return
@@ -49,19 +56,21 @@ def test_the_minimum_is_that_of_scipy(n, num_classes, seed, hot):
 
 
 def test_nothing_to_learn_leaves_the_probabilities_as_they_are():
-    assert fit_temperature(np.array([0, 1]), np.array([[0.6, 0.4], [0.1, 0.9]])) == 1.0  # all right
-    assert fit_temperature(np.empty(0, int), np.empty((0, 3))) == 1.0
+    for fit in (fit_temperature, likeliest_temperature):
+        assert fit(np.array([0, 1]), np.array([[0.6, 0.4], [0.1, 0.9]])) == 1.0  # all right
+        assert fit(np.empty(0, int), np.empty((0, 3))) == 1.0
+    assert fit_temperature(np.arange(200) % 2, np.eye(2)[np.arange(200) % 2] * 0.8 + 0.1) == 1.0
 
 
 def test_a_network_worse_than_chance_ends_at_the_hottest_temperature():
-    assert fit_temperature(
+    assert likeliest_temperature(
         np.array([0, 0, 1]), np.array([[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]])
     ) == pytest.approx(100)
 
 
 def test_probabilities_of_zero_do_no_harm():
     outputs = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.3, 0.7]])
-    found = fit_temperature(np.array([0, 1, 1, 1]), outputs)
+    found = likeliest_temperature(np.array([0, 1, 1, 1]), outputs)
     assert np.isfinite(found) and found > 10
     assert np.isfinite(scaled(outputs, found)).all()
 
@@ -123,3 +132,40 @@ def test_the_fit_lowers_log_loss_and_error_of_an_overconfident_network():
 def test_no_images_have_no_error():
     found = reliability(np.empty(0, int), np.empty((0, 3)))
     assert (found.ece, found.log_loss, found.brier, found.bins) == (None, None, None, ())
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 12, 49])
+def test_a_handful_of_images_teaches_no_temperature(n):
+    targets, outputs = sampled(n, 3, temperature=4.0, seed=1)
+    assert fit_temperature(targets, outputs) == 1.0
+
+
+@pytest.mark.parametrize("n", [50, 100, 300])
+def test_of_honest_probabilities_few_draws_learn_a_temperature(n):
+    """A test at one sided 5 %: of 200 draws from a calibrated network some 10 pass by chance."""
+    found = [fit_temperature(*sampled(n, 3, temperature=1.0, seed=seed)) for seed in range(200)]
+    assert sum(each != 1 for each in found) <= 20
+
+
+def test_one_confident_mistake_does_not_decide():
+    """99 of 100 right at 98 %, and one wrong label that got 1e-6: the likeliest temperature is far from 1."""
+    outputs = np.full((100, 2), [0.98, 0.02])
+    outputs[0] = [1 - 1e-6, 1e-6]
+    targets = np.zeros(100, int)
+    targets[0] = 1
+    assert likeliest_temperature(targets, outputs) > 1.15
+    assert fit_temperature(targets, outputs) == 1.0
+
+
+def test_images_of_one_patient_count_once():
+    targets, outputs = sampled(20, 2, temperature=4.0, seed=3)
+    rows = np.repeat(np.arange(20), 10)
+    assert fit_temperature(targets[rows], outputs[rows]) > 1
+    assert fit_temperature(targets[rows], outputs[rows], groups=rows) == 1.0
+
+
+def test_the_fit_does_not_depend_on_the_order_of_the_groups_names():
+    targets, outputs = sampled(300, 3, temperature=3.0, seed=5)
+    assert fit_temperature(targets, outputs) == pytest.approx(
+        fit_temperature(targets, outputs, groups=np.arange(300)), rel=1e-12
+    )

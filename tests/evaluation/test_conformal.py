@@ -8,6 +8,7 @@ from scipy import stats
 
 from mirada.errors import InvalidArgument
 from mirada.evaluation.conformal import Conformal, coverage, fit_conformal
+from mirada.evaluation.estimate import Sampling
 
 
 def test_the_half_width_by_hand():
@@ -56,7 +57,7 @@ def test_each_target_has_its_own_width():
 
 def test_coverage_is_counted_with_wilsons_interval():
     errors = np.array([-3.0, 1, 2, 3, 4])
-    found = coverage(errors, Conformal(0.9, (7.0, 3.0), 30), 1, target="height", groups=None, seed=0)
+    found = coverage(errors, Conformal(0.9, (7.0, 3.0), 30), 1, target="height", sampling=Sampling())
     expected = stats.binomtest(4, 5).proportion_ci(method="wilson")
     assert (found.covered, found.half_width, found.n, found.learnt_from) == (0.8, 3.0, 5, 30)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))

@@ -11,11 +11,12 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
+from mirada.cli.console import figure
 from mirada.cli.evaluate import _calibration, _metrics, _parts
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.calibration import scaled
 from mirada.evaluation.conformal import Conformal
-from mirada.evaluation.evaluate import evaluate
+from mirada.evaluation.evaluate import Constant, evaluate
 from mirada.evaluation.predictions import Predictions
 
 
@@ -58,12 +59,16 @@ def test_classes_against_scikit_learn_and_scipy():
     table = classified(200, 7)
     evaluation = evaluate(table)
     found = by_name(evaluation)
-    assert list(found) == ["accuracy", "top5", "balanced_accuracy", "log_loss", "brier", "ece"]
+    assert list(found) == [
+        "accuracy", "top5", "balanced_accuracy", "roc_auc", "average_precision", "log_loss", "brier", "ece",
+    ]  # fmt: skip
     predicted = table.outputs.argmax(axis=1)
     expected = {
         "accuracy": sk.accuracy_score(table.targets, predicted),
         "top5": sk.top_k_accuracy_score(table.targets, table.outputs, k=5),
         "balanced_accuracy": sk.balanced_accuracy_score(table.targets, predicted),
+        "roc_auc": sk.roc_auc_score(table.targets, table.outputs, multi_class="ovr"),
+        "average_precision": sk.average_precision_score(np.eye(7)[table.targets], table.outputs),
         "log_loss": sk.log_loss(table.targets, table.outputs),
         "brier": sk.brier_score_loss(table.targets, table.outputs, scale_by_half=False),
     }
@@ -77,8 +82,11 @@ def test_classes_against_scikit_learn_and_scipy():
     assert (found["accuracy"].low, found["accuracy"].high) == pytest.approx((wilson.low, wilson.high))
     assert all(metric.low < metric.value < metric.high for metric in found.values())
     methods = [metric.method for metric in found.values()]
-    assert methods == ["Wilson 95 %"] * 2 + ["bootstrap 95 %, 2,000 resamples"] * 3
-    assert [metric.unit for metric in found.values()] == ["", "", "", "nats", ""]
+    bootstrap = "bootstrap 95 %, 2,000 resamples"
+    assert methods == ["Wilson 95 %"] * 2 + [bootstrap] + ["DeLong 95 %"] * 2 + [bootstrap] * 2
+    assert [metric.unit for metric in found.values()] == ["", "", "", "", "", "nats", ""]
+    assert {(metric.level, metric.n) for metric in found.values()} == {(0.95, 200)}
+    assert [metric.metric.kind for metric in found.values()] == ["share"] * 3 + ["number"] * 4
     np.testing.assert_array_equal(evaluation.confusion, sk.confusion_matrix(table.targets, predicted))
 
 
@@ -129,9 +137,12 @@ def test_the_dict_has_exactly_these_keys():
     ]  # nothing was scaled, so there is no before
     assert result["n"] == 40
     for metric in result["metrics"]:
-        assert list(metric) == ["name", "value", "low", "high", "method", "unit"]
+        assert list(metric) == ["name", "value", "low", "high", "method", "unit", "level", "n", "kind"]
     for score in result["per_class"]:
-        assert list(score) == ["name", "n", "precision", "recall", "f1"]
+        assert list(score) == [
+            "name", "n", "precision", "recall", "f1", "specificity", "roc_auc",
+            "precision_interval", "recall_interval", "specificity_interval",
+        ]  # fmt: skip
     assert [score["n"] for score in result["per_class"]] == [sum(row) for row in result["confusion"]]
 
 
@@ -143,7 +154,8 @@ def test_top5_is_left_out_where_it_would_be_trivial():
 def test_an_absent_class_is_none_in_json():
     table = replace(classified(30, 3, targets=[0, 1] * 15), outputs=np.tile([0.9, 0.1, 0.0], (30, 1)))
     result = strict(evaluate(table))
-    assert result["per_class"] == [
+    keys = ("name", "n", "precision", "recall", "f1")
+    assert [{key: score[key] for key in keys} for score in result["per_class"]] == [
         {"name": "class 0", "n": 15, "precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3)},
         {"name": "class 1", "n": 15, "precision": None, "recall": 0.0, "f1": 0.0},
         {"name": "class 2", "n": 0, "precision": None, "recall": None, "f1": None},
@@ -166,15 +178,16 @@ def test_constant_targets_have_no_r2():
         "low": None,
         "high": None,
         "method": "no interval: undefined in some resamples",
+        "level": None,
     }
-    assert r2 == {"name": "r2", "unit": ""} | undefined
+    assert r2 == {"name": "r2", "unit": "", "n": 4, "kind": "number"} | undefined
 
 
 def test_one_row_has_values_and_says_why_it_has_no_interval():
     metric = strict(evaluate(measured([5.0], [7.0])))["metrics"][0]
     assert metric == {
         "name": "mae", "value": 2.0, "low": None, "high": None,
-        "method": "no interval: fewer than two images", "unit": "months",
+        "method": "no interval: fewer than two images", "unit": "months", "level": None, "n": 1, "kind": "unit",
     }  # fmt: skip
     accuracy, *_ = evaluate(classified(1, 3)).metrics
     assert accuracy.method == "Wilson 95 %"
@@ -341,8 +354,10 @@ def test_the_command_line_prints_parts_coverage_and_calibration(capsys):
     _parts(result, "months")
     printed = capsys.readouterr().out
     assert re.search(r"^loa_high +[\d.]+ months", printed, flags=re.M)
-    assert re.search(r"^under 30 +20 +1 months +1 … 1$", printed, flags=re.M)
-    assert re.search(r"^30 and over +20 +3 months +3 … 3$", printed, flags=re.M)
+    assert re.search(
+        r"^under 30 +20 +1 months +–$", printed, flags=re.M
+    )  # all errors alike: nothing can vary
+    assert re.search(r"^30 and over +20 +3 months +–$", printed, flags=re.M)
     assert "value ± 2.5 months: to hold for 90%, by 77 validation images; holds here for 50.0% (3" in printed
     _metrics(evaluate(several(30)))
     assert [line for line in capsys.readouterr().out.splitlines() if "target" in line] == [
@@ -356,3 +371,107 @@ def test_the_command_line_prints_parts_coverage_and_calibration(capsys):
     assert lines[1] == "probabilities scaled by the temperature 2, fitted on validation images"
     before, after = (sk.log_loss(raw.targets, scaled(raw.outputs, t)) for t in (1.0, 2.0))
     assert lines[3].split() == ["log", "loss", f"{before:.4g}", f"{after:.4g}"]
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 8])
+def test_per_class_shares_against_scikit_learn(num_classes):
+    table = classified(120, num_classes, seed=2)
+    predicted = table.outputs.argmax(axis=1)
+    for number, score in enumerate(evaluate(table).per_class):
+        own, called = table.targets == number, predicted == number
+        assert score.specificity == pytest.approx(sk.recall_score(~own, ~called))
+        assert score.roc_auc == pytest.approx(sk.roc_auc_score(own, table.outputs[:, number]))
+        for interval, hits, n in (
+            (score.recall_interval, (own & called).sum(), own.sum()),
+            (score.precision_interval, (own & called).sum(), called.sum()),
+            (score.specificity_interval, (~own & ~called).sum(), (~own).sum()),
+        ):
+            expected = stats.binomtest(int(hits), int(n)).proportion_ci(method="wilson")
+            assert interval == pytest.approx((expected.low, expected.high))
+
+
+def test_repeated_rows_of_a_group_do_not_narrow_the_intervals_of_a_class():
+    table = classified(80, 3)
+    copied = table.take(np.repeat(np.arange(80), 5))
+    grouped = replace(copied, groups=tuple(str(row // 5) for row in range(400)))
+    for alone, together in zip(evaluate(table).per_class, evaluate(grouped).per_class, strict=True):
+        assert together.recall == alone.recall
+        assert together.recall_interval == pytest.approx(alone.recall_interval, abs=0.02)
+        assert together.specificity_interval == pytest.approx(alone.specificity_interval, abs=0.02)
+    auc = [by_name(evaluate(each))["roc_auc"] for each in (table, grouped)]
+    assert auc[1].method == "DeLong 95 % of 80 groups"
+    assert (auc[1].low, auc[1].high) == pytest.approx((auc[0].low, auc[0].high), abs=0.01)
+
+
+def constant(n, answer, targets):
+    outputs = np.full((n, 2), 0.2)
+    outputs[:, answer] = 0.8
+    return replace(classified(n, 2, targets=targets), outputs=outputs)
+
+
+def test_a_network_that_always_gives_the_same_answer_is_named_and_has_no_interval_of_a_constant():
+    result = evaluate(constant(46, 1, [0, 1] * 23))
+    assert result.constant == (Constant("", "class 1"),)
+    balanced = by_name(result)["balanced_accuracy"]
+    assert (balanced.value, balanced.low, balanced.high, balanced.level) == (0.5, None, None, None)
+    assert strict(result)["constant"] == [{"target": "", "answer": "class 1"}]
+    assert evaluate(constant(10, 1, [1] * 10)).constant == ()  # one class of images: nothing to tell apart
+    assert evaluate(classified(40, 2)).constant == ()
+
+
+def test_all_right_has_wilsons_interval_and_none_of_a_constant():
+    found = by_name(evaluate(replace(classified(60, 3), outputs=np.eye(3)[classified(60, 3).targets])))
+    assert found["accuracy"].high == 1 and found["accuracy"].low < 1
+    for name in ("balanced_accuracy", "roc_auc", "average_precision"):
+        assert (found[name].value, found[name].low, found[name].high) == (1, None, None)
+
+
+def test_a_constant_number_is_named():
+    targets = np.linspace(10, 200, 30)
+    result = evaluate(measured(targets, np.full(30, 105.0) + np.linspace(0, 0.01, 30)))
+    assert [(each.target, round(each.answer)) for each in result.constant] == [("", 105)]
+    assert evaluate(measured(targets, targets * 0.5)).constant == ()
+    assert (
+        by_name(evaluate(measured([1.0, 2.0, 3.0], [2.0, 3.0, 4.0])))["mae"].low is None
+    )  # always off by one
+
+
+def test_many_classes_are_told_in_few_places():
+    table = classified(300, 60)
+    result = strict(evaluate(table))
+    assert "confusion" not in result
+    counts = np.zeros((60, 60), dtype=int)
+    for true, predicted, count in result["confusion_cells"]:
+        counts[true, predicted] += count
+    np.testing.assert_array_equal(counts, sk.confusion_matrix(table.targets, table.predicted))
+    assert set(result["per_class"][0]) >= {"precision", "recall", "f1", "recall_interval"}
+    assert "specificity" not in result["per_class"][0]
+    assert not {"roc_auc", "average_precision"} & {metric["name"] for metric in result["metrics"]}
+
+
+def test_a_class_without_images_or_with_one_has_an_area_and_no_interval():
+    single = by_name(evaluate(classified(21, 3, targets=[0] * 10 + [1] * 10 + [2])))["roc_auc"]
+    assert single.value is not None
+    assert (single.low, single.method) == (None, "no interval: a class has a single image")
+    none = by_name(evaluate(classified(20, 2, targets=[0] * 20)))["roc_auc"]
+    assert (none.value, none.low) == (None, None)
+
+
+def test_the_terminal_shows_a_metric_by_its_kind():
+    assert figure("ece", 0.0312) == "3.1%"
+    assert figure("roc_auc", 0.8734) == "0.8734"
+    assert figure("mae:height", 12.3456, "months") == "12.35 months"
+
+
+def test_temperatures_of_several_networks():
+    raw = classified(300, 3, seed=6)
+    each = np.repeat([0.5, 2.0, 1.5], 100)
+    table = replace(raw, outputs=scaled(raw.outputs, each))
+    found = strict(evaluate(table, temperature=each))["calibration"]
+    assert found["temperatures"] == [0.5, 2.0, 1.5]
+    assert found["temperature"] == pytest.approx((0.5 * 2 * 1.5) ** (1 / 3))
+    assert found["before"]["log_loss"] == pytest.approx(sk.log_loss(raw.targets, raw.outputs))
+    with pytest.raises(
+        InvalidArgument, match=r"one for each of 300 predictions. Got an array of shape \(2,\)"
+    ):
+        evaluate(table, temperature=[1.0, 2.0])

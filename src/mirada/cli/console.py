@@ -1,63 +1,21 @@
 """What the verbs share: progress bars on a terminal and plain lines elsewhere, tables, numbers as people read them."""
 
-import os
+from __future__ import annotations
+
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
 from mirada.events import Progress
-from mirada.files import json_text
-from mirada.text import table, visible, visible_json
+
+if TYPE_CHECKING:
+    from mirada.evaluation.evaluate import Measured
 
 SECONDS_BETWEEN_LINES = 10.0  # progress without a terminal
-
-
-@contextmanager
-def heard_or_not(stream: TextIO) -> Iterator[None]:
-    """Passes over an output that is full, or that nobody reads any more; what follows goes nowhere."""
-    try:
-        yield
-    except OSError:
-        silence(stream)
-
-
-def silence(stream: TextIO) -> None:
-    """Lets all that is still to be written to an output go nowhere, what waits in its buffer included."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-
-
-def say(*lines: object, err: bool = False) -> None:
-    """Prints lines, the only way in which a verb does: what a terminal would obey in them is written out.
-
-    Where the reader has gone, as ``head`` does, the verb goes on, and what it says goes nowhere.
-
-    Args:
-        lines: one line each, also where a name in it has a line break.
-        err: to standard error.
-
-    Raises:
-        OSError: if the output cannot be written, for the disk is full.
-    """
-    try:
-        click.echo("\n".join(map(visible, lines)), err=err)
-    except BrokenPipeError:
-        silence(sys.stderr if err else sys.stdout)
-    except OSError as error:
-        error.filename = "standard error" if err else "standard output"
-        raise
-
-
-def say_json(content: object) -> None:
-    """Prints a value as JSON; raises as ``say`` does."""
-    say(*visible_json(json_text(content, indent=1)).split("\n"))
 
 
 class ProgressBar:
@@ -80,30 +38,23 @@ class ProgressBar:
 
     def on_event(self, event: Progress, note: str = "") -> None:
         """Hears of progress; ``note`` stands behind the bar."""
-        with heard_or_not(sys.stderr):
-            if self.terminal:
-                self._draw(event, note)
-            else:
-                self._tell(event)
+        if self.terminal:
+            self._draw(event, note)
+        else:
+            self._tell(event)
 
-    def line(self, *lines: object) -> None:
-        """Prints lines, above the bar if that is on the same terminal.
-
-        Work does not end because nobody reads of it: where the output is full or closed, the rest goes unsaid.
-        """
-        with heard_or_not(sys.stdout):
-            if self.bar and sys.stdout.isatty():
-                text = "\n".join(map(visible, lines))
-                self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-            else:
-                say(*lines)
+    def line(self, text: str = "") -> None:
+        """Prints a line, above the bar if that is on the same terminal."""
+        if self.bar and sys.stdout.isatty():
+            self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            click.echo(text)
 
     def close(self) -> None:
         """Takes the bar away."""
-        bar, self.bar, self.what = self.bar, None, ""
-        if bar:
-            with heard_or_not(sys.stderr):
-                bar.stop()
+        if self.bar:
+            self.bar.stop()
+        self.bar, self.what = None, ""
 
     def _draw(self, event: Progress, note: str) -> None:
         if event.what != self.what:
@@ -119,7 +70,7 @@ class ProgressBar:
     def _tell(self, event: Progress) -> None:
         if time.monotonic() - self.told >= SECONDS_BETWEEN_LINES and event.done < event.total:
             self.told = time.monotonic()
-            say(f"{event.what}: {event.done:,} of {event.total:,}", err=True)
+            click.echo(f"{event.what}: {event.done:,} of {event.total:,}", err=True)
 
 
 def _bar() -> Any:
@@ -138,7 +89,20 @@ def _bar() -> Any:
     )
 
 
-def counts_table(counts: dict[str, dict[str, int]]) -> list[str]:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Aligned columns; the first ``left`` ones to the left, the rest, numbers, to the right."""
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def counts_table(counts: dict[str, dict[str, int]]) -> str:
     """Images per class and split."""
     splits = list(counts)
     names = list(next(iter(counts.values()), {}))
@@ -147,22 +111,37 @@ def counts_table(counts: dict[str, dict[str, int]]) -> list[str]:
     return table(["class", *splits], rows)
 
 
-SHARES = frozenset(("accuracy", "top5", "balanced_accuracy", "precision", "recall", "f1"))
+def share(value: float | None) -> str:
+    """A share in per cent."""
+    return "–" if value is None else f"{value:.1%}"
 
 
-def figure(name: str, value: float | None, unit: str = "") -> str:
-    """A metric's value: shares in per cent, the rest with four digits and the unit."""
-    if value is None:
-        return "–"
-    return f"{value:.1%}" if name in SHARES else f"{value:.4g} {unit}".rstrip()
+def quantity(value: float | None, unit: str = "") -> str:
+    """A number with four digits and its unit."""
+    return "–" if value is None else f"{value:.4g} {unit}".rstrip()
 
 
-def metric_lines(metrics: Sequence[Any]) -> list[str]:
+def figure(key: str, value: float | None, unit: str = "") -> str:
+    """A metric's value, as its kind is shown."""
+    from mirada.evaluation.metric_table import metric_named  # which brings NumPy, of no use to --help
+
+    return share(value) if metric_named(key).kind == "share" else quantity(value, unit)
+
+
+def interval(low: str, high: str) -> str:
+    """From one end to the other; ``–`` where there is no interval."""
+    return "–" if "–" in (low, high) else f"{low} … {high}"
+
+
+def metric_lines(metrics: Sequence[Measured]) -> list[str]:
     """One line per metric, with its interval."""
-    rows = []
-    for metric in metrics:
-        interval = ""
-        if metric.low is not None:
-            interval = f"{figure(metric.name, metric.low)} … {figure(metric.name, metric.high)}"
-        rows.append([metric.name, figure(metric.name, metric.value, metric.unit), interval, metric.method])
-    return table(["metric", "value", "interval", "method"], rows, left=4)
+    rows = [
+        [
+            measured.name,
+            figure(measured.name, measured.value, measured.unit),
+            interval(figure(measured.name, measured.low), figure(measured.name, measured.high)),
+            measured.method,
+        ]
+        for measured in metrics
+    ]
+    return table(["metric", "value", "interval", "method"], rows, left=4).splitlines()

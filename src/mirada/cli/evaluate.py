@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mirada.cli.console import ProgressBar, figure, metric_lines, say
+from mirada.cli.console import ProgressBar, figure, interval, metric_lines, quantity, share, table
 from mirada.cli.data_options import Columns, data_options
 from mirada.cli.files import columns_of_training, in_a_folder, unused
 from mirada.errors import DataError, InvalidArgument
-from mirada.text import table
 
 if TYPE_CHECKING:
     from mirada.data.index import Excluded, Index
-    from mirada.evaluation.evaluate import Evaluation
+    from mirada.evaluation.evaluate import Constant, Evaluation
     from mirada.modelfile import Card
 
 LISTED = 10  # files that are left out; all of them are in the CSV file
@@ -62,7 +61,7 @@ def command(
     if not columns.split:
         index, note = _with_training_splits(index, card, Path(model).resolve().with_name("splits.csv"))
         if note:
-            say(note, err=True)
+            click.echo(note, err=True)
     held_out = (name for name in ("test", "val") if len(index.rows(name)))
     chosen = part or next(held_out, "all")
     if chosen != "all":
@@ -79,13 +78,15 @@ def command(
     _left_out(predictions.failed, target)
     missing = [score.name for score in result.per_class if score.n == 0]
     if missing:
-        say(f"without images here: {', '.join(missing)}")
-    say(f"{result.n:,} images ({'all splits' if chosen == 'all' else chosen})", "")
+        click.echo(f"without images here: {', '.join(missing)}")
+    click.echo(f"{result.n:,} images ({'all splits' if chosen == 'all' else chosen})\n")
+    for constant in result.constant:
+        click.echo(f"{_always(constant, card.unit)}\n")
     _metrics(result)
     _parts(result, card.unit)
     _calibration(result)
     _classes(result)
-    say("", f"every prediction: {target}")
+    click.echo(f"\nevery prediction: {target}")
     return 1 if predictions.failed else 0
 
 
@@ -181,17 +182,24 @@ def _number_trained_with(card: Card) -> int:
 
 def _left_out(files: Sequence[Excluded], table: Path) -> None:
     for file in files[:LISTED]:
-        say(f"left out: {file.path}: {file.reason}")
+        click.echo(f"left out: {file.path}: {file.reason}")
     if len(files) > LISTED:
-        say(f"left out: {len(files) - LISTED:,} more, all named in {table}")
+        click.echo(f"left out: {len(files) - LISTED:,} more, all named in {table}")
+
+
+def _always(constant: Constant, unit: str) -> str:
+    """What is said of a network that gives one answer whatever the image."""
+    answer = f'"{constant.answer}"' if isinstance(constant.answer, str) else quantity(constant.answer, unit)
+    of = f" of {constant.target}" if constant.target else ""
+    return f"always answers {answer}{of}; it has learnt nothing"
 
 
 def _metrics(result: Evaluation) -> None:
     """A block for each target, where there are several."""
     for number, target in enumerate(dict.fromkeys(metric.target for metric in result.metrics)):
         if target:
-            say(*[""] * bool(number), f"target: {target}")
-        say(*metric_lines([each for each in result.metrics if each.target == target]))
+            click.echo(("\n" if number else "") + f"target: {target}")
+        click.echo("\n".join(metric_lines([each for each in result.metrics if each.target == target])))
 
 
 def _parts(result: Evaluation, unit: str) -> None:
@@ -201,23 +209,21 @@ def _parts(result: Evaluation, unit: str) -> None:
             [
                 part.name,
                 f"{part.n:,}",
-                figure("mae", part.mae, unit),
-                "" if part.low is None else f"{figure('mae', part.low)} … {figure('mae', part.high)}",
+                quantity(part.mae, unit),
+                interval(quantity(part.low), quantity(part.high)),
             ]
             for part in result.parts
             if (part.target, part.covariate) == (target, covariate)
         ]
         title = f"error by {covariate.partition('=')[0] or 'range of the true value'}"
         header = [f"{target}: {title}" if target else title, "images", "mean absolute error", "interval"]
-        say("", *table(header, rows))
+        click.echo("\n" + table(header, rows))
     for held in result.coverage:
         who = f"{held.target} " if held.target else "value "
-        span = "" if held.low is None or held.high is None else f" ({held.low:.1%} … {held.high:.1%})"
-        share = "–" if held.covered is None else f"{held.covered:.1%}"
-        say(
-            "",
-            f"{who}± {figure('mae', held.half_width, unit)}: to hold for {held.level:.0%}, by "
-            f"{held.learnt_from:,} validation images; holds here for {share}{span}",
+        span = "" if held.low is None else f" ({interval(share(held.low), share(held.high))})"
+        click.echo(
+            f"\n{who}± {quantity(held.half_width, unit)}: to hold for {held.level:.0%}, by "
+            f"{held.learnt_from:,} validation images; holds here for {share(held.covered)}{span}"
         )
 
 
@@ -228,11 +234,13 @@ def _calibration(result: Evaluation) -> None:
         return
     names = {"log_loss": "log loss", "brier": "Brier score", "ece": "calibration error"}
     rows = [
-        [name, figure("", getattr(found.before, key)), figure("", getattr(found.after, key))]
+        [name, figure(key, getattr(found.before, key)), figure(key, getattr(found.after, key))]
         for key, name in names.items()
     ]
-    say("", f"probabilities scaled by the temperature {found.temperature:.3g}, fitted on validation images")
-    say(*table(["", "before", "after"], rows))
+    click.echo(
+        f"\nprobabilities scaled by the temperature {found.temperature:.3g}, fitted on validation images"
+    )
+    click.echo(table(["", "before", "after"], rows))
 
 
 def _classes(result: Evaluation) -> None:
@@ -242,13 +250,19 @@ def _classes(result: Evaluation) -> None:
         [
             score.name,
             f"{score.n:,}",
-            *(figure(key, getattr(score, key)) for key in ("precision", "recall", "f1")),
+            share(score.precision),
+            share(score.recall),
+            interval(*(map(share, score.recall_interval or (None, None)))),
+            share(score.specificity),
+            share(score.f1),
+            quantity(score.roc_auc),
         ]
         for score in result.per_class
     ]
-    say("", *table(["class", "images", "precision", "recall", "F1"], rows))
+    header = ["class", "images", "precision", "recall", "interval", "specificity", "F1", "ROC AUC"]
+    click.echo("\n" + table(header, rows))
     if len(rows) > MATRIX_LIMIT:
         return
     names = [score.name for score in result.per_class]
     matrix = [[name, *map(str, counts)] for name, counts in zip(names, result.confusion, strict=True)]
-    say("", "rows: true class, columns: predicted", *table(["", *names], matrix))
+    click.echo("\nrows: true class, columns: predicted\n" + table(["", *names], matrix))

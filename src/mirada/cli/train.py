@@ -1,11 +1,10 @@
 """``mirada train``."""
 
-import sys
 from typing import Any
 
 import click
 
-from mirada.cli.console import ProgressBar, counts_table, figure, heard_or_not, say
+from mirada.cli.console import ProgressBar, counts_table, figure
 from mirada.cli.data_options import Columns, data_options
 from mirada.events import (
     BestEpoch,
@@ -22,7 +21,6 @@ from mirada.events import (
     WeightsLoaded,
 )
 
-TRIVIAL = 5  # classes, up to which the top-5 accuracy is 100 % whatever the network does
 LISTED = 10  # files that are left out, by name
 SPLITS = {"val": "validation", "test": "test"}
 
@@ -95,10 +93,9 @@ def command(
             run = train(index, recipe=chosen, output=output, on_event=hear)
             report, complete = run.report_path, run.outcome.reason != "interrupted"
     if not complete:
-        with heard_or_not(sys.stderr):
-            say(f"Interrupted. What there is: {run.folder}", err=True)
+        click.echo(f"Interrupted. What there is: {run.folder}", err=True)
         report = run.report_path
-    progress.line(report)
+    click.echo(report)
     return 0 if complete else 130
 
 
@@ -142,7 +139,6 @@ class _Lines:
         self.progress = progress
         self.speed = ""
         self.excluded = 0
-        self.classes = 0
 
     def hear(self, event: Event) -> None:
         match event:
@@ -152,7 +148,7 @@ class _Lines:
             case Started():
                 self._start(event)
             case WeightsLoaded() | FirstLayerLoaded() | LayersFrozen():
-                self.progress.line(*event.text.split("\n"))
+                self.progress.line(event.text)
             case FileExcluded():
                 self._excluded(event)
             case EpochDone():
@@ -169,10 +165,9 @@ class _Lines:
                 self.progress.line(f"fold {event.fold} of {event.folds}")
 
     def _start(self, event: Started) -> None:
-        self.classes = max(len(names) for names in event.counts.values())
         for note in event.notes:
             self.progress.line(note)
-        self.progress.line(*counts_table(event.counts))
+        self.progress.line(counts_table(event.counts))
         self.progress.line(event.split_note)
         decoded = f"{event.decoded:,} images decoded" if event.decoded else "all images in the cache"
         self.progress.line(f"{event.parameters:,} parameters, {decoded}, training on {event.compute}.")
@@ -186,8 +181,7 @@ class _Lines:
 
     def _epoch(self, event: EpochDone) -> None:
         self.speed = f", {event.images_per_second:,.0f} images/s"
-        skip = "top5" if self.classes <= TRIVIAL else ""
-        shown = [f"{name} {figure(name, value)}" for name, value in event.metrics.items() if name != skip]
+        shown = [f"{name} {figure(name, value)}" for name, value in event.metrics.items()]
         self.progress.line(
             f"epoch {event.epoch:3}  {event.seconds:6.2f} s  loss {_loss(event.train_loss)}  "
             f"validation loss {_loss(event.val_loss)}  {'  '.join(shown)}{'  best' if event.best else ''}"

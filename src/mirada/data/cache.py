@@ -115,7 +115,7 @@ class _Store:
     """The folder of one cache: one data set's root and one way of decoding. ``pixels`` is (rows, H, W, C)."""
 
     def __init__(self, root: Path, preprocessing: Preprocessing, directory: Path) -> None:
-        key = blake2b(os.fsencode(root.resolve()), digest_size=8).hexdigest()
+        key = blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
         self.root = root
         self.preprocessing = preprocessing
         self.folder = directory / f"{key}-{preprocessing.decode_key}"

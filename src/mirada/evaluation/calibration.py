@@ -5,18 +5,22 @@ Sources: Guo, Pleiss, Sun & Weinberger 2017, On Calibration of Modern Neural Net
 
 from dataclasses import dataclass
 from math import pi, sqrt
+from statistics import NormalDist
 
 import numpy as np
 
 from mirada.errors import InvalidArgument
 from mirada.evaluation import metrics as m
-from mirada.evaluation.estimate import defined
+from mirada.evaluation.estimate import Groups, defined
 from mirada.evaluation.intervals import wilson
 
 BINS = 15  # of equal width, as in the paper
 HOTTEST = 100.0  # the temperature of a network whose answers are no better than chance
 CLOSE = 1e-10  # of the inverse temperature, relative
 STEPS = 200
+FEWEST = 50  # images that a temperature is learnt from; a handful says nothing of how sure the network may be
+PARTS = 5  # of the cross-validation that judges it
+BEYOND_CHANCE = NormalDist().inv_cdf(0.95)  # standard errors that its gain must exceed
 
 
 @dataclass(frozen=True)
@@ -52,38 +56,83 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Reliability after scaling by ``temperature``, and before; ``before`` is None where nothing was scaled."""
+    """Reliability after scaling by ``temperature``, and before; ``before`` is None where nothing was scaled.
+
+    Where the images are those of several networks, ``temperatures`` are theirs and ``temperature`` is the geometric
+    mean over the images.
+    """
 
     temperature: float
     before: Reliability | None
     after: Reliability
+    temperatures: tuple[float, ...] | None = None
 
 
-def scaled(outputs: m.Floats, temperature: float) -> m.Floats:
-    """Class probabilities (n, K) at another temperature T: softmax(ln p / T), which is softmax(logits / T).
+def scaled(outputs: m.Floats, temperature: float | m.Floats) -> m.Floats:
+    """Class probabilities at another temperature T: softmax(ln p / T), which is softmax(logits / T).
 
     The logits are ln p up to a constant per row, which the softmax does not see. T > 1 makes the network less sure,
-    T < 1 surer; the order of the classes stays. Raises ``InvalidArgument`` unless T > 0.
+    T < 1 surer; the order of the classes stays.
+
+    Args:
+        outputs: Class probabilities (n, K).
+        temperature: T, or one per row (n,).
+
+    Returns:
+        Class probabilities (n, K).
+
+    Raises:
+        InvalidArgument: Unless every T > 0.
 
     >>> scaled(np.array([[0.8, 0.2]]), 2.0).round(3)
     array([[0.667, 0.333]])
     """
-    if not temperature > 0:
+    each = np.asarray(temperature, dtype=np.float64)
+    if not (each > 0).all():
         raise InvalidArgument(f"`temperature` of scaled must be above 0. Got {temperature}.")
-    logits = _logits(outputs) / temperature
+    logits = _logits(outputs) / (each[:, None] if each.ndim else each)
     powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def fit_temperature(targets: m.Integers, outputs: m.Floats) -> float:
+def fit_temperature(targets: m.Integers, outputs: m.Floats, *, groups: Groups = None) -> float:
+    """The temperature that betters the log loss of softmax(ln p / T) beyond chance, 1 where none does.
+
+    It is the likeliest one if, in a cross-validation of these images, temperatures learnt from four fifths lower the
+    loss of the other fifth by more than 1.64 standard errors. So a few confident mistakes, or wrong labels, do not
+    decide it, and the cross-validated loss never rises.
+
+    Args:
+        targets: Class numbers (n,) of images that were not trained on, and that are not those of the test.
+        outputs: Class probabilities (n, K) for them.
+        groups: A number per row, equal for rows that belong together: a group is not divided (n,).
+
+    Returns:
+        T; 1 for fewer than 50 images or groups, or if all answers are right.
+    """
+    n = len(targets)
+    distinct, member = np.unique(np.arange(n) if groups is None else groups, return_inverse=True)
+    if len(distinct) < FEWEST:
+        return 1.0
+    part = member % PARTS
+    gains = m.row_losses(targets, outputs)
+    for number in range(PARTS):
+        held = part == number
+        temperature = likeliest_temperature(targets[~held], outputs[~held])
+        gains[held] -= m.row_losses(targets[held], scaled(outputs[held], temperature))
+    sums = np.bincount(member, weights=gains)
+    error = sqrt(len(sums)) * sums.std(ddof=1)
+    return likeliest_temperature(targets, outputs) if sums.sum() > BEYOND_CHANCE * error else 1.0
+
+
+def likeliest_temperature(targets: m.Integers, outputs: m.Floats) -> float:
     """The temperature T that makes the log loss of softmax(ln p / T) smallest, for targets (n,) and outputs (n, K).
 
     The loss is convex in β = 1 / T, with the slope mean(Σₖ pₖ zₖ − z_target) and the curvature mean(Varₚ z) for
     z = ln p: Newton's steps, and bisection where one would leave the bracket.
 
     1 where there is nothing to learn from: no images, or all answers right, so that the loss falls forever as T goes
-    to 0. At most 100, which the answers of a network that is no better than chance get. Fit it on images that were
-    not trained on, and never on those of the test.
+    to 0. At most 100, which the answers of a network that is no better than chance get.
     """
     hits = m.top_k_hits(targets, outputs, 1)
     if hits.all():  # of no images, too
@@ -123,10 +172,16 @@ def reliability(targets: m.Integers, outputs: m.Floats) -> Reliability:
     )
 
 
-def calibration(targets: m.Integers, outputs: m.Floats, temperature: float) -> Calibration:
-    """Reliability of outputs (n, K) that have been scaled by ``temperature``, and of what they were before."""
-    before = None if temperature == 1 else reliability(targets, scaled(outputs, 1 / temperature))
-    return Calibration(temperature, before, reliability(targets, outputs))
+def calibration(targets: m.Integers, outputs: m.Floats, temperature: float | m.Floats) -> Calibration:
+    """Reliability of outputs (n, K) that have been scaled by ``temperature``, one or one per row, and before it."""
+    each = np.asarray(temperature, dtype=np.float64)
+    before = None if (each == 1).all() else reliability(targets, scaled(outputs, 1 / each))
+    after = reliability(targets, outputs)
+    if not each.ndim:
+        return Calibration(float(each), before, after)
+    distinct = tuple(dict.fromkeys(each.tolist()))
+    usual = distinct[0] if len(distinct) == 1 else float(np.exp(np.log(each).mean()))
+    return Calibration(usual, before, after, distinct if len(distinct) > 1 else None)
 
 
 def _logits(outputs: m.Floats) -> m.Floats:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mirada.errors import InvalidArgument
 from mirada.evaluation import metrics as m
-from mirada.evaluation.estimate import Groups, share
+from mirada.evaluation.estimate import Sampling, share
 
 LEVEL = 0.9  # 95 % would need 19 images at least, and more to be steady
 
@@ -45,6 +45,7 @@ class Coverage:
     low: float | None
     high: float | None
     method: str
+    level_of_interval: float | None = None
 
 
 def fit_conformal(targets: m.Floats, predicted: m.Floats, *, level: float = LEVEL) -> Conformal | None:
@@ -70,9 +71,9 @@ def fit_conformal(targets: m.Floats, predicted: m.Floats, *, level: float = LEVE
 
 
 def coverage(
-    errors: m.Floats, conformal: Conformal, number: int, *, target: str, groups: Groups, seed: int
+    errors: m.Floats, conformal: Conformal, number: int, *, target: str, sampling: Sampling
 ) -> Coverage:
     """How often the interval of target ``number`` held, for errors (n,) on images that did not set its width."""
     width = conformal.half_widths[number]
-    found = share(np.abs(errors) <= width, seed=seed, groups=groups)
+    found = share(np.abs(errors) <= width, sampling)
     return Coverage(target, conformal.level, width, conformal.n, len(errors), *found)

@@ -1,24 +1,39 @@
 """From predictions to every number the terminal and the report show, each with its interval."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation import metrics as m
-from mirada.evaluation.calibration import BINS, Calibration, calibration
+from mirada.evaluation.calibration import Calibration, calibration
 from mirada.evaluation.conformal import Conformal, Coverage, coverage
-from mirada.evaluation.estimate import Estimate, Groups, defined, group_numbers, resampled, share
-from mirada.evaluation.parts import Part, covariate_parts, target_parts
+from mirada.evaluation.estimate import Estimate, Sampling, defined, group_numbers, quick_share
+from mirada.evaluation.metric_table import CLASS_METRICS, MANY, NUMBER_METRICS, Metric, metric_named
 from mirada.evaluation.predictions import Predictions
+from mirada.evaluation.ranking import roc_area
+from mirada.evaluation.subgroups import Subgroup, covariate_subgroups, target_subgroups
+
+ALIKE = 0.01  # of the targets' range: answers closer to each other are one answer
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A number, its interval and where that comes from; None where undefined, ``method`` then says why.
+class Measured:
+    """A metric's value on ``n`` images, its interval and where that comes from.
 
-    ``target`` names the column that it is about, where there are several.
+    Args:
+        name: The key of the metric.
+        value: None where undefined.
+        low: Lower end of the interval; None where there is none, ``method`` then says why.
+        high: Upper end.
+        method: How the interval was found.
+        unit: Of the value: that of the target, or the metric's own.
+        target: The column that it is about, where there are several.
+        level: What the interval promises, such as 0.95; None without one.
+        n: Images.
     """
 
     name: str
@@ -28,6 +43,13 @@ class Metric:
     method: str
     unit: str = ""
     target: str = ""
+    level: float | None = None
+    n: int = 0
+
+    @property
+    def metric(self) -> Metric:
+        """What is measured: its title, its kind, which way is better."""
+        return metric_named(self.name)
 
     @property
     def key(self) -> str:
@@ -37,73 +59,103 @@ class Metric:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How one class fared: ``n`` images that are of it; None where a share is undefined."""
+    """How one class fared: ``n`` images that are of it; None where a share is undefined.
+
+    ``recall`` is also called sensitivity; ``specificity`` is the share of the other classes' images that were not
+    given to it, ``roc_auc`` the area under the ROC curve against all others. The last two are left out for more than
+    50 classes. The 95 % intervals are (low, high).
+    """
 
     name: str
     n: int
     precision: float | None
     recall: float | None
     f1: float | None
+    specificity: float | None = None
+    roc_auc: float | None = None
+    precision_interval: tuple[float, float] | None = None
+    recall_interval: tuple[float, float] | None = None
+    specificity_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The one answer that a network gives whatever the image: a class, or a number of ``target``."""
+
+    target: str
+    answer: str | float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What a model is worth on ``n`` images with a known target.
 
-    Classes: ``confusion`` counts true classes (rows) against predicted ones (columns), in the order of
-    ``per_class``; ``calibration`` says whether the probabilities can be trusted. Numbers: ``parts`` are the errors
-    by range of the target and by covariate; ``coverage`` says how often the intervals held, per target. What is of
-    the other task is empty.
+    Args:
+        n: Images.
+        metrics: The numbers.
+        per_class: How each class fared, in the order of ``predictions.classes``. Empty for numbers.
+        confusion: Counts of true classes (rows) against predicted ones (columns). Empty for numbers.
+        calibration: How far the probabilities can be trusted. None for numbers.
+        parts: The error by range of the target and by covariate. Empty for classes.
+        coverage: How often the conformal intervals held, per target.
+        constant: The answer, per target, of a network that always gives the same although the images differ.
     """
 
     n: int
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Measured, ...]
     per_class: tuple[ClassScore, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     calibration: Calibration | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Subgroup, ...] = ()
     coverage: tuple[Coverage, ...] = ()
+    constant: tuple[Constant, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values, None for undefined numbers; what there is not of the task has no key."""
-        found = asdict(self)
-        metrics = [
-            {key: value for key, value in each.items() if key != "target" or value}
-            for each in found["metrics"]
-        ]
-        result: dict[str, Any] = {"n": self.n, "metrics": metrics}
+        """As plain JSON values, None for undefined numbers; what there is not of the task has no key.
+
+        Beyond 50 classes the confusion matrix is told by its cells that are not zero, [true, predicted, count].
+        """
+        result: dict[str, Any] = {"n": self.n, "metrics": [_measured_record(each) for each in self.metrics]}
         if self.per_class:
-            result["per_class"] = list(found["per_class"])
-            result["confusion"] = [list(row) for row in self.confusion]
+            result["per_class"] = [_class_record(score) for score in self.per_class]
+            result |= _confusion_record(self.confusion)
         if self.calibration:
-            reports = {name: found["calibration"][name] for name in ("before", "after")}
-            told = {name: each | {"bins": list(each["bins"])} for name, each in reports.items() if each}
-            result["calibration"] = {"temperature": self.calibration.temperature, **told}
-        return result | {name: list(found[name]) for name in ("parts", "coverage") if found[name]}
+            result["calibration"] = _without_none(_listed(asdict(self.calibration)))
+        for name in ("parts", "coverage", "constant"):
+            if found := getattr(self, name):
+                result[name] = [asdict(each) for each in found]
+        return result
 
 
 def evaluate(
     predictions: Predictions,
     *,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] = 1.0,
     conformal: Conformal | None = None,
 ) -> Evaluation:
-    """All metrics of the rows whose target is known, with 95 % intervals. ``seed`` draws the resamples.
+    """All metrics of the rows whose target is known, with 95 % intervals.
 
-    Classification: ``accuracy``, ``top5``, ``balanced_accuracy``, ``log_loss`` (nats), ``brier`` (0 to 2), ``ece``
-    (expected calibration error). ``top5`` is left out for five classes or fewer, where it would be 100 % whatever
-    the network does. ``temperature`` is the one that the outputs have been scaled by already; what they were without
-    it is told beside.
+    Classification: ``accuracy``, ``top5`` (for more than five classes), ``balanced_accuracy``, ``roc_auc`` and
+    ``average_precision`` (means of each class against the rest, up to 50 classes), ``log_loss`` (nats), ``brier`` (0
+    to 2), ``ece`` (expected calibration error). Regression, per target: ``mae``, ``rmse``, ``r2``, ``bias`` (predicted
+    − target), ``median_ae``, and the limits of agreement ``loa_low`` and ``loa_high``.
 
-    Regression, per target: ``mae``, ``rmse``, ``r2``, ``bias`` (predicted − target), ``median_ae``, and the limits
-    of agreement ``loa_low`` and ``loa_high``; the error in parts of the data; with ``conformal``, the share of
-    images in its intervals, which says something only for images that did not set their width.
+    Args:
+        predictions: What a network says of N images. Where they have groups, whole groups are resampled. Without
+            rows all numbers are undefined.
+        seed: Draws the resamples.
+        temperature: That by which the outputs have been scaled already, or one for each of the N rows; what they were
+            without it is told beside.
+        conformal: Intervals whose coverage is to be measured, which says something only for images that did not
+            set their width.
 
-    Where predictions have groups, whole groups are resampled. A table without rows gives undefined numbers.
+    Returns:
+        The numbers of all, and of parts of the data.
 
-    Raises ``DataError`` if there are predictions and none has a target, ``InvalidArgument`` if ``conformal`` has
-    other targets.
+    Raises:
+        DataError: If there are predictions and none has a target.
+        InvalidArgument: If ``conformal`` has other targets, or ``temperature`` another length.
     """
     known = predictions.known
     if predictions.targets is None or (len(known) and not known.any()):
@@ -112,53 +164,83 @@ def evaluate(
             "Give data that name a class or a value for each file."
         )
     table = predictions.take(np.flatnonzero(known))
-    groups = group_numbers(table.groups)
+    sampling = Sampling(seed, group_numbers(table.groups))
     if table.task == "regression":
-        return _regression(table, conformal, groups=groups, seed=seed)
-    return _classification(table, temperature, groups=groups, seed=seed)
+        return _regression(table, conformal, sampling)
+    return _classification(table, _temperatures(temperature, known), sampling)
 
 
-def _classification(table: Predictions, temperature: float, *, groups: Groups, seed: int) -> Evaluation:
+def _temperatures(temperature: float | Sequence[float], known: NDArray[np.bool_]) -> float | m.Floats:
+    if isinstance(temperature, int | float):
+        return temperature
+    each = np.asarray(temperature, dtype=np.float64)
+    if each.shape != known.shape:
+        raise InvalidArgument(
+            f"`temperature` of evaluate must be a number, or one for each of {len(known)} predictions. "
+            f"Got an array of shape {each.shape}."
+        )
+    return each[known]
+
+
+def _classification(table: Predictions, temperature: float | m.Floats, sampling: Sampling) -> Evaluation:
     targets, outputs = table.class_numbers, table.outputs
     predicted = outputs.argmax(axis=1)
-    hits = targets == predicted
-    counts = m.confusion(targets, predicted, len(table.classes))
-    columns = zip(table.classes, counts.sum(axis=1).tolist(), *m.precision_recall_f1(counts), strict=True)
-    calibrated = calibration(targets, outputs, temperature)
-    _, members = np.unique(targets, return_inverse=True)
-    found = [Metric("accuracy", *share(hits, seed=seed, groups=groups))]
-    if len(table.classes) > m.TOP:
-        top = m.top_k_hits(targets, outputs, m.TOP)
-        found.append(Metric("top5", *share(top, seed=seed, groups=groups)))
-    found += [
-        Metric("balanced_accuracy", *resampled(m.mean_recall, (members, hits), seed=seed, groups=groups)),
-        Metric("log_loss", *_mean(m.row_losses(targets, outputs), groups, seed), "nats"),
-        Metric("brier", *_mean(m.row_brier(targets, outputs), groups, seed)),
-        Metric("ece", *_calibration_error(calibrated)),
-    ]
+    answers, classes = np.unique(predicted), len(table.classes)
+    alike = len(answers) == 1 and len(np.unique(targets)) > 1
+    chosen = [metric for metric in CLASS_METRICS if metric.tells(classes)]
     return Evaluation(
         n=len(targets),
-        metrics=tuple(found),
-        per_class=tuple(ClassScore(name, n, *map(defined, shares)) for name, n, *shares in columns),
-        confusion=tuple(map(tuple, counts.tolist())),
-        calibration=calibrated if len(targets) else None,
+        metrics=tuple(_measured(each, targets, outputs, sampling, each.unit) for each in chosen),
+        per_class=_class_scores(table, predicted, sampling),
+        confusion=tuple(map(tuple, m.confusion(targets, predicted, classes).tolist())),
+        calibration=calibration(targets, outputs, temperature) if len(targets) else None,
+        constant=(Constant("", table.classes[answers[0]]),) if alike else (),
     )
 
 
-def _mean(rows: m.Floats, groups: Groups, seed: int) -> Estimate:
-    return resampled(m.mean, (rows,), seed=seed, groups=groups)
+def _measured(
+    metric: Metric, targets: Any, outputs: m.Floats, sampling: Sampling, unit: str, target: str = ""
+) -> Measured:
+    found: Estimate = metric.function(targets, outputs, sampling)
+    return Measured(metric.key, *found[:4], unit, target, found.level, len(targets))
 
 
-def _calibration_error(calibrated: Calibration) -> Estimate:
-    """Without an interval: resampling adds to the error what it should only measure."""
-    ece, chance = calibrated.after.ece, calibrated.after.ece_by_chance
-    if ece is None:
-        return Estimate(None, None, None, "no interval: no images")
-    method = f"{BINS} bins of equal width; chance alone would give about {chance:.1%}".replace("%", " %")
-    return Estimate(ece, None, None, f"no interval: {method}")
+def _class_scores(table: Predictions, predicted: m.Integers, sampling: Sampling) -> tuple[ClassScore, ...]:
+    targets = table.class_numbers
+    counts = m.confusion(targets, predicted, len(table.classes))
+    shares = zip(*m.precision_recall_f1(counts), m.specificity(counts), strict=True)
+    scores = []
+    for number, (name, (precision, recall, f1, specificity)) in enumerate(
+        zip(table.classes, shares, strict=True)
+    ):
+        own, called = targets == number, predicted == number
+        few = len(table.classes) <= MANY
+        scores.append(
+            ClassScore(
+                name,
+                int(own.sum()),
+                defined(precision),
+                defined(recall),
+                defined(f1),
+                defined(specificity) if few else None,
+                defined(roc_area(own, table.outputs[:, number])[0]) if few else None,
+                _interval(own, called, sampling),
+                _interval(called, own, sampling),
+                _interval(~called, ~own, sampling) if few else None,
+            )
+        )
+    return tuple(scores)
 
 
-def _regression(table: Predictions, conformal: Conformal | None, *, groups: Groups, seed: int) -> Evaluation:
+def _interval(
+    hits: NDArray[np.bool_], among: NDArray[np.bool_], sampling: Sampling
+) -> tuple[float, float] | None:
+    """The interval of the share of hits among some rows."""
+    found = quick_share(hits[among], sampling.take(among))
+    return None if found.low is None or found.high is None else (found.low, found.high)
+
+
+def _regression(table: Predictions, conformal: Conformal | None, sampling: Sampling) -> Evaluation:
     targets, outputs = table.values, table.outputs
     names = table.target_names if len(table.target_names) > 1 else ("",)
     if conformal and len(conformal.half_widths) != len(names):
@@ -166,22 +248,56 @@ def _regression(table: Predictions, conformal: Conformal | None, *, groups: Grou
             f"`conformal` of evaluate must have a half width for each of {len(names)} targets. "
             f"Got {len(conformal.half_widths)}."
         )
-    units = {
-        m.mae: table.unit, m.rmse: table.unit, m.r2: "", m.bias: table.unit,
-        m.median_ae: table.unit, m.loa_low: table.unit, m.loa_high: table.unit,
-    }  # fmt: skip
-    metrics: list[Metric] = []
-    parts: list[Part] = []
+    metrics: list[Measured] = []
+    parts: list[Subgroup] = []
     covered: list[Coverage] = []
+    constant: list[Constant] = []
     for number, name in enumerate(names):
         pair = (targets[:, number], outputs[:, number])
-        for metric, unit in units.items():
-            estimate = resampled(metric, pair, seed=seed, groups=groups)
-            metrics.append(Metric(metric.__name__, *estimate, unit, name))
-        parts += target_parts(*pair, target=name, groups=groups, seed=seed)
+        for metric in NUMBER_METRICS:
+            unit = table.unit if metric.kind == "unit" else metric.unit
+            metrics.append(_measured(metric, *pair, sampling, unit, name))
+        parts += target_subgroups(*pair, target=name, sampling=sampling)
         for known, covariate in zip(table.covariates.T, table.covariate_names, strict=True):
-            parts += covariate_parts(known, pair, names=(name, covariate), groups=groups, seed=seed)
+            parts += covariate_subgroups(known, pair, names=(name, covariate), sampling=sampling)
         if conformal:
-            errors = pair[1] - pair[0]
-            covered.append(coverage(errors, conformal, number, target=name, groups=groups, seed=seed))
-    return Evaluation(n=len(table), metrics=tuple(metrics), parts=tuple(parts), coverage=tuple(covered))
+            covered.append(coverage(pair[1] - pair[0], conformal, number, target=name, sampling=sampling))
+        if len(table) > 1 and np.ptp(pair[1]) < ALIKE * np.ptp(pair[0]):
+            constant.append(Constant(name, float(np.median(pair[1]))))
+    return Evaluation(
+        n=len(table),
+        metrics=tuple(metrics),
+        parts=tuple(parts),
+        coverage=tuple(covered),
+        constant=tuple(constant),
+    )
+
+
+def _measured_record(measured: Measured) -> dict[str, Any]:
+    """``kind`` is there for other readers: Mirada knows it by the name."""
+    found = asdict(measured) | {"kind": measured.metric.kind}
+    return {key: value for key, value in found.items() if key != "target" or value}
+
+
+def _class_record(score: ClassScore) -> dict[str, Any]:
+    """Without the keys that are left out for many classes."""
+    return _without_none(_listed(asdict(score)), but=("precision", "recall", "f1"))
+
+
+def _confusion_record(confusion: Sequence[Sequence[int]]) -> dict[str, Any]:
+    if len(confusion) <= MANY:
+        return {"confusion": [list(row) for row in confusion]}
+    counts = np.asarray(confusion)
+    places = np.argwhere(counts)
+    return {"confusion_cells": np.column_stack([places, counts[counts > 0]]).tolist()}
+
+
+def _listed(value: Any) -> Any:
+    """Tuples as the lists that JSON knows, at every depth."""
+    if isinstance(value, dict):
+        return {key: _listed(each) for key, each in value.items()}
+    return [_listed(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _without_none(record: dict[str, Any], but: Sequence[str] = ()) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if value is not None or key in but}

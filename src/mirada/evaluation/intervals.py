@@ -4,7 +4,7 @@ Both treat rows as independent draws: several images of one patient make them to
 draws whole groups instead.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from math import sqrt
 from statistics import NormalDist
 from typing import Any
@@ -16,17 +16,30 @@ from mirada.errors import InvalidArgument
 
 LEVEL = 0.95
 RESAMPLES = 2000
-CHUNK = 2**17  # rows drawn at a time: at 1 MiB per column all stays in the processor's cache
+CHUNK = 2**17  # rows weighted at a time: 1 MiB, which stays in the processor's cache
 
 Interval = tuple[float, float]
-Rows = NDArray[np.int64]
+Weights = NDArray[np.float64]  # how often each row was drawn (chunk, n), whole numbers
+Statistic = Callable[[Weights], Any]  # weights (chunk, n) → one number per resample (chunk,)
 
 
-def wilson(successes: int, n: int, level: float = LEVEL) -> Interval | None:
-    """Wilson's score interval (low, high) for a share of ``successes`` in ``n``; None for n = 0.
+def wilson(successes: float, n: float, level: float = LEVEL) -> Interval | None:
+    """Wilson's score interval for a share.
 
     (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n), p = successes / n, z = Φ⁻¹((1 + level) / 2).
-    Raises ``InvalidArgument`` unless 0 ≤ successes ≤ n and 0 < level < 1. Source: Wilson 1927, JASA 22:209.
+
+    Args:
+        successes: How many of the ``n`` are hits; a fraction for an effective number of draws.
+        n: Draws.
+        level: Share of such intervals that hold the truth.
+
+    Returns:
+        The ends (low, high); None for n = 0.
+
+    Raises:
+        InvalidArgument: Unless 0 ≤ successes ≤ n and 0 < level < 1.
+
+    Source: Wilson 1927, JASA 22:209.
 
     >>> [round(end, 3) for end in wilson(9, 10)]
     [0.596, 0.982]
@@ -48,71 +61,72 @@ def wilson(successes: int, n: int, level: float = LEVEL) -> Interval | None:
 
 
 def bootstrap(
-    statistic: Callable[..., Any],
-    columns: Sequence[NDArray[Any]],
+    statistic: Statistic,
+    n: int,
     *,
     seed: int,
     groups: NDArray[Any] | None = None,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> Interval | None:
-    """Percentile bootstrap interval (low, high) of ``statistic(*columns)``: rows drawn with replacement.
+    """Percentile bootstrap interval of a statistic of n rows, drawn with replacement.
 
-    ``columns`` are arrays (n,) that belong together row by row. ``statistic`` gets them with leading axes, as
-    (chunk, n), and reduces the last axis → (chunk,). Equal seeds draw equal rows. Works in chunks, so memory
-    stays below 64 MB up to n = 100,000.
+    A resample is told by how often each row was drawn, so that nothing is copied: a mean is one product of matrices.
+    Works in chunks; memory stays below 64 MB up to n = 100,000.
 
-    With ``groups`` (n,), whole groups are drawn (cluster bootstrap), as many as there are: rows of one group
-    resemble each other, and drawn one by one they would make the interval too narrow. ``statistic`` then gets
-    plain columns.
+    Args:
+        statistic: Takes weights (chunk, n), whole numbers ≥ 0, and returns one number per resample (chunk,).
+        n: Rows.
+        seed: Equal seeds draw equal rows.
+        groups: A group per row (n,): whole groups are then drawn (cluster bootstrap), as many as there are, since
+            rows of one group resemble each other and would make the interval too narrow if drawn one by one.
+        resamples: How many times.
+        level: Share of resamples between the ends.
 
-    None where there is no honest interval: fewer than two rows or groups, or a statistic that is not finite in
-    some resample. Raises ``InvalidArgument`` for columns that differ in length, resamples < 1, or a level
-    outside (0, 1). Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, §13.3; groups: Field &
-    Welsh 2007, JRSS B 69:369.
+    Returns:
+        The ends (low, high); None where there is no honest interval: fewer than two rows or groups, or a statistic
+        that is not finite in some resample.
 
-    >>> low, high = bootstrap(lambda x: x.mean(axis=-1), [np.arange(100.0)], seed=0)
+    Raises:
+        InvalidArgument: For groups of another length, resamples < 1, or a level outside (0, 1).
+
+    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, §13.3; groups: Field & Welsh 2007,
+    JRSS B 69:369.
+
+    >>> values = np.arange(100.0)
+    >>> low, high = bootstrap(lambda weights: weights @ values / weights.sum(axis=-1), 100, seed=0)
     >>> low < 49.5 < high
     True
     """
     _check_level(level, "bootstrap")
-    lengths = [len(column) for column in (*columns, *(() if groups is None else (groups,)))]
-    if len(set(lengths)) != 1:
-        raise InvalidArgument(f"`columns` of bootstrap must be one or more of equal length. Got {lengths}.")
+    if groups is not None and len(groups) != n:
+        raise InvalidArgument(f"`groups` of bootstrap must name one for each of {n} rows. Got {len(groups)}.")
     if resamples < 1:
         raise InvalidArgument(f"`resamples` of bootstrap must be an integer ≥ 1. Got {resamples}.")
-    if len(np.unique(np.arange(lengths[0]) if groups is None else groups)) < 2:
+    if (n if groups is None else len(np.unique(groups))) < 2:
         return None
-    random = np.random.default_rng(seed)
-    draws = (
-        _rows(lengths[0], resamples, random) if groups is None else _whole_groups(groups, resamples, random)
-    )
-    estimates = np.concatenate(
-        [np.atleast_1d(statistic(*(column[rows] for column in columns))) for rows in draws]
-    )
+    drawn = _weights(n, groups, resamples, np.random.default_rng(seed))
+    estimates = np.concatenate([np.atleast_1d(statistic(weights)) for weights in drawn])
     if not np.isfinite(estimates).all():
         return None
     low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def _rows(n: int, resamples: int, random: np.random.Generator) -> Iterator[Rows]:
-    """Row numbers (chunk, n), until there are ``resamples`` of them."""
+def _weights(
+    n: int, groups: NDArray[Any] | None, resamples: int, random: np.random.Generator
+) -> Iterator[Weights]:
+    """How often each row is drawn, (chunk, n), until there are ``resamples`` of them."""
+    distinct, member = np.arange(n), np.arange(n)
+    if groups is not None:
+        distinct, member = np.unique(groups, return_inverse=True)
+    units = len(distinct)
     chunk = max(1, CHUNK // n)
     for start in range(0, resamples, chunk):
-        yield random.integers(n, size=(min(chunk, resamples - start), n))
-
-
-def _whole_groups(groups: NDArray[Any], resamples: int, random: np.random.Generator) -> Iterator[Rows]:
-    """The row numbers of groups drawn with replacement; how many rows depends on the groups that are drawn."""
-    _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    sorted_rows = np.argsort(numbers, kind="stable")
-    starts = np.cumsum(sizes) - sizes
-    for _ in range(resamples):
-        drawn = random.integers(len(sizes), size=len(sizes))
-        own = sizes[drawn]
-        within = np.arange(own.sum()) - np.repeat(np.cumsum(own) - own, own)  # 0, 1, … in each group
-        yield sorted_rows[np.repeat(starts[drawn], own) + within]
+        size = min(chunk, resamples - start)
+        drawn = random.integers(units, size=(size, units)) + units * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units).astype(np.float64)
+        yield counts if groups is None else np.take(counts, member, axis=1)  # in rows; indexing makes columns
 
 
 def _check_level(level: float, owner: str) -> None:

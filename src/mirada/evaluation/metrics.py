@@ -1,19 +1,20 @@
-"""Metrics: pure functions over arrays, undefined values are NaN.
+"""Metrics: pure functions over arrays, undefined values are NaN. ``metric_table`` says what each is called.
 
 ``targets`` are known class numbers or values (n,), ``predicted`` what the network says of them (n,),
-``outputs`` the class probabilities (n, K). No rows at all give NaN.
+``outputs`` the class probabilities (n, K). No rows at all give NaN. ``weights`` (..., n) say how often each row
+counts, whole numbers, for each of several resamples; without them each counts once.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.index import Task
-
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Scores = np.float64 | Floats  # one number per row of the leading axes; a scalar for plain columns
+Weights = Floats | None
+Scores = np.float64 | Floats  # one number per resample (...,); a scalar without weights
 
 SMALLEST_PROBABILITY = 1e-12  # what log_loss takes for anything less: one row costs 27.6 nats at most
 TOP = 5
@@ -80,100 +81,132 @@ def precision_recall_f1(counts: Integers) -> tuple[Floats, Floats, Floats]:
     return _ratio(hits, predicted), _ratio(hits, support), _ratio(2 * hits, predicted + support)
 
 
+def specificity(counts: Integers) -> Floats:
+    """Specificity per class (K,) of a confusion matrix: the share of the other classes' images not given to it.
+
+    NaN where there are no other images.
+    """
+    others = counts.sum() - counts.sum(axis=1)
+    wrongly = counts.sum(axis=0) - np.diag(counts)
+    return _ratio(others - wrongly, others)
+
+
 def balanced_accuracy(targets: Integers, predicted: Integers) -> float:
     """Mean recall of the classes that have images."""
-    _, groups = np.unique(targets, return_inverse=True)
-    return float(mean_recall(groups, targets == predicted))
+    _, members = np.unique(targets, return_inverse=True)
+    return float(mean_recall(members, targets == predicted))
 
 
-def mean_recall(groups: Integers, hits: NDArray[np.bool_]) -> Scores:
-    """Mean over groups of the share of hits. ``groups`` counts from 0. (..., n) → (...).
+def mean_recall(members: Integers, hits: NDArray[np.bool_], weights: Weights = None) -> Scores:
+    """Mean over classes of the share of hits (n,) among their rows. ``members`` counts from 0. (n,)
 
-    Groups without a row are left out of the mean.
+    Classes without a row are left out of the mean.
     """
-    if groups.size == 0:
+    if members.size == 0:
         return np.float64(np.nan)
-    lead, width = groups.shape[:-1], int(groups.max()) + 1
+    weights = np.ones(members.shape) if weights is None else weights
+    lead, width = weights.shape[:-1], int(members.max()) + 1
     batch = int(np.prod(lead))
-    cells = groups.reshape(batch, -1) + width * np.arange(batch)[:, None]
-    size = np.bincount(cells.ravel(), minlength=batch * width).reshape(*lead, width)
-    found = np.bincount(cells[hits.reshape(batch, -1)], minlength=batch * width).reshape(*lead, width)
+    cells = (members + width * np.arange(batch)[:, None]).ravel()
+    size, found = (
+        np.bincount(cells, weights=part.ravel(), minlength=batch * width).reshape(*lead, width)
+        for part in (weights, weights * hits)
+    )
     return np.asarray((found / np.maximum(size, 1)).sum(axis=-1) / (size > 0).sum(axis=-1))
 
 
-def mae(targets: Floats, predicted: Floats) -> Scores:
-    """Mean absolute error, in the unit of the target. (..., n) → (...)"""
-    return mean(np.abs(predicted - targets))
+def mae(targets: Floats, predicted: Floats, weights: Weights = None) -> Scores:
+    """Mean absolute error, in the unit of the target."""
+    return mean(np.abs(predicted - targets), weights)
 
 
-def rmse(targets: Floats, predicted: Floats) -> Scores:
-    """Root of the mean squared error, in the unit of the target. (..., n) → (...)"""
-    return np.sqrt(mean(np.square(predicted - targets)))
+def rmse(targets: Floats, predicted: Floats, weights: Weights = None) -> Scores:
+    """Root of the mean squared error, in the unit of the target."""
+    return np.sqrt(mean(np.square(predicted - targets), weights))
 
 
-def bias(targets: Floats, predicted: Floats) -> Scores:
-    """Mean of predicted − target, in the unit of the target. (..., n) → (...)"""
-    return mean(predicted - targets)
+def bias(targets: Floats, predicted: Floats, weights: Weights = None) -> Scores:
+    """Mean of predicted − target, in the unit of the target."""
+    return mean(predicted - targets, weights)
 
 
-def median_ae(targets: Floats, predicted: Floats) -> Scores:
-    """Median absolute error, in the unit of the target: half of the rows are off by less. (..., n) → (...)"""
-    if targets.shape[-1] == 0:
-        return np.float64(np.nan)
-    return np.asarray(np.median(np.abs(predicted - targets), axis=-1))
+def median_ae(targets: Floats, predicted: Floats, weights: Weights = None) -> Scores:
+    """Median absolute error, in the unit of the target: half of the rows are off by less."""
+    return median_of(np.abs(predicted - targets))(weights)
 
 
-def loa_low(targets: Floats, predicted: Floats) -> Scores:
+def median_of(values: Floats) -> Callable[[Weights], Scores]:
+    """The median of values (n,) as a function of their weights: they are sorted once, for all resamples."""
+    ordered, order = np.sort(values), np.argsort(values)
+
+    def median(weights: Weights) -> Scores:
+        if not values.size:
+            return np.float64(np.nan)
+        if weights is None:
+            return np.asarray(np.median(values))
+        counts = np.take(weights, order, axis=-1).cumsum(axis=-1)
+        # The place of a rank, from 0, is the first where more rows have been counted.
+        ranks = np.stack([(counts[..., -1] - 1) // 2, counts[..., -1] // 2], axis=-1)
+        found = [np.searchsorted(*pair, side="right") for pair in zip(counts, ranks, strict=True)]
+        return np.asarray(ordered[np.stack(found)].mean(axis=-1))
+
+    return median
+
+
+def loa_low(targets: Floats, predicted: Floats, weights: Weights = None) -> Scores:
     """Lower 95 % limit of agreement, bias − 1.96 s, s the standard deviation (n − 1) of the errors; NaN for n < 2.
 
-    (..., n) → (...)  Source: Bland & Altman 1986, Lancet 327:307 (who round 1.96 to 2).
+    Source: Bland & Altman 1986, Lancet 327:307 (who round 1.96 to 2).
     """
-    return bias(targets, predicted) - AGREEMENT * _spread(predicted - targets)
+    return bias(targets, predicted, weights) - AGREEMENT * _spread(predicted - targets, weights)
 
 
-def loa_high(targets: Floats, predicted: Floats) -> Scores:
-    """Upper 95 % limit of agreement, bias + 1.96 s; see ``loa_low``. (..., n) → (...)"""
-    return bias(targets, predicted) + AGREEMENT * _spread(predicted - targets)
+def loa_high(targets: Floats, predicted: Floats, weights: Weights = None) -> Scores:
+    """Upper 95 % limit of agreement, bias + 1.96 s; see ``loa_low``."""
+    return bias(targets, predicted, weights) + AGREEMENT * _spread(predicted - targets, weights)
 
 
-def r2(targets: Floats, predicted: Floats) -> Scores:
-    """Coefficient of determination, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; NaN for constant targets. (..., n) → (...)"""
-    if targets.shape[-1] == 0:
+def r2(targets: Floats, predicted: Floats, weights: Weights = None) -> Scores:
+    """Coefficient of determination, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; NaN for constant targets."""
+    if targets.size == 0:
         return np.float64(np.nan)
-    centred = targets - targets.mean(axis=-1, keepdims=True)
-    unexplained, total = np.square(predicted - targets).sum(axis=-1), np.square(centred).sum(axis=-1)
-    # Asked of the targets, not of their variance, which rounding can keep above zero.
-    constant = targets.max(axis=-1) == targets.min(axis=-1)
+    unexplained, total = mean(np.square(predicted - targets), weights), _variance(targets, weights)
+    # Asked of the targets where their variance is no more than rounding can leave of nothing.
+    rounding = 1e-12 * np.square(targets - targets.mean()).max() + 1e-30 * np.square(targets).max()
+    constant = np.atleast_1d(total <= rounding)
+    for row in np.flatnonzero(constant):
+        constant[row] = np.ptp(targets if weights is None else targets[weights[row] > 0]) == 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(constant, np.nan, 1 - unexplained / total))
+        return np.asarray(np.where(constant.reshape(np.shape(total)), np.nan, 1 - unexplained / total))
 
 
-def quick_metrics(task: Task, outputs: Floats, targets: NDArray[Any]) -> dict[str, float]:
-    """The metrics shown after every epoch, without intervals; NaN where undefined.
-
-    Classification, outputs (n, K): ``accuracy`` and ``top5`` with k = min(5, K). Logits do as well as
-    probabilities. Regression, outputs (n, T): ``mae``, ``rmse``, ``r2``, of several targets the mean over them, each
-    over the rows where it is known. Targets (n,) or (n, 1), for several numbers (n, T); NaN is unknown.
-    """
-    if task == "classification":
-        top = {"accuracy": 1, "top5": TOP}
-        targets = targets.reshape(len(outputs))
-        return {name: top_k_accuracy(targets, outputs, k) for name, k in top.items()}
-    targets = targets.reshape(outputs.shape)  # (n,) against (n, 1) would broadcast to (n, n)
-    known = ~np.isnan(targets)
-    columns = [(t[k], p[k]) for t, p, k in zip(targets.T, outputs.T, known.T, strict=True) if k.any()]
-    return {each.__name__: float(mean(np.array([each(*c) for c in columns]))) for each in (mae, rmse, r2)}
-
-
-def mean(values: NDArray[Any]) -> Scores:
-    """Mean over the last axis; NaN, without a warning, where there is nothing to average."""
-    return np.asarray(values.mean(axis=-1)) if values.shape[-1] else np.float64(np.nan)
+def mean(values: NDArray[Any], weights: Weights = None) -> Scores:
+    """Mean of values (n,); NaN, without a warning, where there is nothing to average."""
+    if not values.size:
+        return np.float64(np.nan)
+    if weights is None:
+        return np.asarray(values.mean())
+    return np.asarray(weights @ values / weights.sum(axis=-1), dtype=np.float64)
 
 
 def _ratio(part: Integers, whole: Integers) -> Floats:
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
 
 
-def _spread(values: Floats) -> Scores:
+def _spread(values: Floats, weights: Weights) -> Scores:
     """Standard deviation with n − 1; NaN, without a warning, for fewer than two values."""
-    return np.asarray(values.std(axis=-1, ddof=1)) if values.shape[-1] > 1 else np.float64(np.nan)
+    if values.size < 2:
+        return np.float64(np.nan)
+    if weights is None:
+        return np.asarray(values.std(ddof=1))
+    count = weights.sum(axis=-1)
+    return np.asarray(np.sqrt(_variance(values, weights) * count / (count - 1)))
+
+
+def _variance(values: Floats, weights: Weights) -> Scores:
+    """Mean squared distance from the mean, about the mean of all rows first, so that no digits are lost."""
+    centred = values - values.mean()
+    if weights is None:
+        return mean(np.square(centred))
+    # Rounding can leave a little less than nothing.
+    return np.maximum(mean(np.square(centred), weights) - np.square(mean(centred, weights)), 0)

@@ -24,6 +24,7 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError, InvalidArgument, nearest
 from mirada.evaluation.calibration import fit_temperature
 from mirada.evaluation.conformal import Conformal, fit_conformal
+from mirada.evaluation.estimate import group_numbers
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.evaluation.predictions import Predictions
 from mirada.events import OnProgress
@@ -145,7 +146,9 @@ class Model:
         """
         table = predictions.take(np.flatnonzero(predictions.known))
         if self.card.task == "classification":
-            temperature = self.card.temperature * fit_temperature(table.class_numbers, table.outputs)
+            temperature = self.card.temperature * fit_temperature(
+                table.class_numbers, table.outputs, groups=group_numbers(table.groups)
+            )
             return replace(self, card=replace(self.card, temperature=temperature))
         learnt = fit_conformal(table.values, table.outputs)
         return replace(self, card=replace(self.card, conformal=asdict(learnt) if learnt else {}))

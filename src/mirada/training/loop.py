@@ -21,7 +21,7 @@ from mirada.data.parallel import TICK
 from mirada.data.sampling import balanced, visits
 from mirada.errors import TrainingError
 from mirada.evaluation.infer import AT_ONCE, infer
-from mirada.evaluation.metrics import quick_metrics
+from mirada.evaluation.metric_table import quick_metrics
 from mirada.events import EpochDone, OnEvent, Progress, Reason
 from mirada.layers.covariates import given
 from mirada.layers.network import Network

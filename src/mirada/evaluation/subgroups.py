@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from math import floor, inf, log10
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from mirada.data.covariates import two_words
 from mirada.evaluation import metrics as m
-from mirada.evaluation.estimate import Groups, resampled
+from mirada.evaluation.estimate import Sampling, resampled
 
 RANGES = 5  # at most so many; each should hold MEMBERS images or so
 MEMBERS = 10
@@ -20,7 +21,7 @@ Members = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Part:
+class Subgroup:
     """The mean absolute error of ``n`` images: those in the range ``name`` of the target or of ``covariate``.
 
     ``covariate`` is empty for a range of the target itself, ``target`` for the only one. ``low``, ``high`` are the
@@ -35,21 +36,20 @@ class Part:
     low: float | None
     high: float | None
     method: str
+    level: float | None = None
 
 
-def target_parts(
-    targets: m.Floats, predicted: m.Floats, *, target: str, groups: Groups, seed: int
-) -> tuple[Part, ...]:
+def target_subgroups(
+    targets: m.Floats, predicted: m.Floats, *, target: str, sampling: Sampling
+) -> tuple[Subgroup, ...]:
     """The error by range of the target (n,); nothing for fewer than 20 images."""
     found = _ranges(targets)
-    return tuple(
-        _part(target, "", name, (targets, predicted, members), groups, seed) for name, members in found
-    )
+    return tuple(_part(target, "", name, (targets, predicted, members), sampling) for name, members in found)
 
 
-def covariate_parts(
-    values: m.Floats, errors: tuple[m.Floats, m.Floats], *, names: tuple[str, str], groups: Groups, seed: int
-) -> tuple[Part, ...]:
+def covariate_subgroups(
+    values: m.Floats, errors: tuple[m.Floats, m.Floats], *, names: tuple[str, str], sampling: Sampling
+) -> tuple[Subgroup, ...]:
     """The error by value, or range, of a covariate (n,); ``errors`` are targets and predictions (n,).
 
     ``names`` are those of the target and the covariate. A covariate that is the same for all has no parts.
@@ -62,7 +62,7 @@ def covariate_parts(
         found = [(_named(covariate, value), values == value) for value in distinct.tolist()]
     else:
         found = list(_ranges(values))
-    return tuple(_part(target, covariate, name, (*errors, members), groups, seed) for name, members in found)
+    return tuple(_part(target, covariate, name, (*errors, members), sampling) for name, members in found)
 
 
 def _named(covariate: str, value: float) -> str:
@@ -119,10 +119,9 @@ def _part(
     covariate: str,
     name: str,
     columns: tuple[m.Floats, m.Floats, Members],
-    groups: Groups,
-    seed: int,
-) -> Part:
+    sampling: Sampling,
+) -> Subgroup:
     targets, predicted, members = columns
-    own = None if groups is None else groups[members]
-    found = resampled(m.mae, (targets[members], predicted[members]), seed=seed, groups=own)
-    return Part(target, covariate, name, int(members.sum()), *found)
+    own = partial(m.mae, targets[members], predicted[members])
+    n = int(members.sum())
+    return Subgroup(target, covariate, name, n, *resampled(own, n, sampling.take(members)))

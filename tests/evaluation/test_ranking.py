@@ -1,0 +1,107 @@
+"""Areas under curves against scikit-learn, their derivatives against differences, their intervals by definition."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from mirada.evaluation.estimate import Sampling, linearised
+from mirada.evaluation.ranking import average_precision, one_against_rest, roc_area
+
+AREAS = [(roc_area, sk.roc_auc_score), (average_precision, sk.average_precision_score)]
+
+
+@st.composite
+def ranked(draw):
+    """Positives and negatives, their scores with and without ties."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n, levels = draw(st.integers(2, 60)), draw(st.sampled_from([3, 10, 10_000]))
+    positive = random.random(n) < 0.4
+    positive[:2] = True, False
+    return positive, random.integers(levels, size=n) / levels + 0.3 * positive
+
+
+@pytest.mark.parametrize(("area", "oracle"), AREAS)
+@given(data=ranked())
+def test_areas_equal_scikit_learn(area, oracle, data):
+    assert area(*data)[0] == pytest.approx(oracle(*data))
+
+
+@pytest.mark.parametrize(("area", "oracle"), AREAS)
+@given(data=ranked())
+def test_derivatives_are_those_of_the_weighted_area(area, oracle, data):
+    positive, scores = data
+    slopes = area(positive, scores)[1]
+    step = 1e-5
+    for row in range(0, len(scores), 7):
+        ends = []
+        for change in (-step, step):
+            weights = np.ones(len(scores))
+            weights[row] += change
+            ends.append(oracle(positive, scores, sample_weight=weights))
+        assert slopes[row] == pytest.approx((ends[1] - ends[0]) / (2 * step), abs=1e-7)
+
+
+@pytest.mark.parametrize(("area", "oracle"), AREAS)
+def test_of_several_classes_the_mean_of_each_against_the_rest(area, oracle):
+    random = np.random.default_rng(0)
+    targets, outputs = random.integers(4, size=90), random.dirichlet(np.ones(5), size=90)
+    expected = [oracle(targets == number, outputs[:, number]) for number in range(4)]  # class 4 has no images
+    assert one_against_rest(area, targets, outputs)[0] == pytest.approx(np.mean(expected))
+
+
+def test_two_classes_have_one_roc_curve():
+    random = np.random.default_rng(0)
+    targets, p = random.integers(2, size=50), random.random(50)
+    found, _ = one_against_rest(roc_area, targets, np.stack([1 - p, p], axis=1))
+    assert found == pytest.approx(sk.roc_auc_score(targets, p))
+
+
+def test_the_interval_is_delongs_by_its_definition():
+    """Placement values one pair at a time, S10 / m + S01 / n, then the interval on the scale of the logit."""
+    random = np.random.default_rng(3)
+    targets = (random.random(70) < 0.4).astype(np.int64)
+    p = np.clip(0.5 + 0.2 * (targets - 0.5) + random.normal(0, 0.2, 70), 0.01, 0.99).round(2)
+    ill, well = p[targets == 1], p[targets == 0]
+    pairs = (ill[:, None] > well).astype(float) + 0.5 * (ill[:, None] == well)
+    variance = pairs.mean(axis=1).var(ddof=1) / len(ill) + pairs.mean(axis=0).var(ddof=1) / len(well)
+    area = pairs.mean()
+    half = 1.959964 * np.sqrt(variance) / (area * (1 - area))
+    logit = np.log(area / (1 - area))
+    expected = [1 / (1 + np.exp(-end)) for end in (logit - half, logit + half)]
+    value, slopes = one_against_rest(roc_area, targets, np.stack([1 - p, p], axis=1))
+    found = linearised(value, slopes, targets, Sampling())
+    assert (found.value, found.low, found.high) == pytest.approx((area, *expected), rel=1e-6)
+
+
+@pytest.mark.parametrize(("area", "truth"), [(roc_area, 0.7602), (average_precision, 0.7527)])
+def test_the_intervals_hold_the_truth_about_95_times_in_100(area, truth):
+    """Normal scores one standard deviation apart, 40 of each: areas from a simulation of 2 million scores."""
+    covered = 0
+    for seed in range(400):
+        random = np.random.default_rng(seed)
+        targets = np.repeat([0, 1], 40)
+        score = random.normal(size=80) + targets
+        value, slopes = area(targets == 1, score)
+        found = linearised(value, slopes, targets, Sampling())
+        covered += found.low <= truth <= found.high
+    assert 0.91 <= covered / 400 <= 0.98
+
+
+def test_groups_of_both_classes_are_drawn_together():
+    """Obuchowski: pairs of an ill and a well image of one patient, whose scores rise and fall together."""
+    random = np.random.default_rng(0)
+    shift = random.normal(0, 3, size=60)
+    targets, groups = np.tile([0, 1], 60), np.repeat(np.arange(60), 2)
+    value, slopes = roc_area(targets == 1, shift[groups] + targets + random.normal(0, 0.1, 120))
+    alone, together = (linearised(value, slopes, targets, Sampling(0, own)) for own in (None, groups))
+    assert together.high - together.low < 0.5 * (alone.high - alone.low)
+    assert together.method == "DeLong 95 % of 60 groups"
+
+
+@pytest.mark.parametrize("positive", [np.ones(3, bool), np.zeros(3, bool)])
+def test_one_class_alone_has_no_area(positive):
+    for area, _ in AREAS:
+        value, slopes = area(positive, np.arange(3.0))
+        assert np.isnan(value) and slopes.shape == (3,)
