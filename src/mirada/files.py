@@ -1,14 +1,25 @@
-"""Files that appear whole or not at all: every file that Mirada writes for somebody else goes through here."""
+"""Files that appear whole or not at all: every file that Mirada writes for somebody else goes through here.
+
+And a lock, for what only one process may do at a time.
+"""
 
 import json
 import math
 import os
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 STANDARD_STREAMS = (1, 2)  # the descriptors of output and errors
+POLL = 0.1  # seconds between two tries for a lock
 
 
 @contextmanager
@@ -114,3 +125,54 @@ def _is_a_stream(status: os.stat_result) -> bool:
             if os.path.samestat(status, os.fstat(number)):
                 return True
     return False
+
+
+@contextmanager
+def locked(file: Path, on_wait: Callable[[], None]) -> Iterator[bool]:
+    """Holds a lock for as long as the context lasts; the system frees that of a process that is killed.
+
+    Args:
+        file: What stands for the lock. It is made, and removed at the end.
+        on_wait: Called about ten times a second while another process, or thread, holds it; what it raises ends the
+            waiting.
+
+    Yields:
+        Whether there is a lock: some file systems, and Windows, know none, and then nobody waits.
+
+    Raises:
+        OSError: The file cannot be made.
+    """
+    stream = file.open("ab")
+    try:
+        held = _acquire(stream, on_wait)
+        while held and not _is_still(file, stream):  # whoever held it before has removed it
+            stream.close()
+            stream = file.open("ab")
+            held = _acquire(stream, on_wait)
+        try:
+            yield held
+        finally:
+            file.unlink(missing_ok=True)
+    finally:
+        stream.close()
+
+
+def _acquire(stream: IO[bytes], on_wait: Callable[[], None]) -> bool:
+    while fcntl:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            time.sleep(POLL)
+        except OSError:  # a file system without locks
+            return False
+        else:
+            return True
+    return False
+
+
+def _is_still(file: Path, stream: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(file.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False

@@ -349,6 +349,15 @@ def build(root: Path, home: Path, before: str = "", size: str = "6, 8") -> "subp
     return subprocess.Popen([sys.executable, "-c", code, root, home], text=True, stderr=subprocess.PIPE)
 
 
+def wait_for(file: Path) -> None:
+    """Until a process has made the file."""
+    for _ in range(1200):
+        if file.exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{file} did not come")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
 @pytest.mark.parametrize(
     ("side", "most"), [(80, 40_000), (6, 300)]
@@ -376,21 +385,15 @@ def slow(data, preprocessing):
 cache.decode_image = slow
 """
     process = build(root, home, endless, "80, 80")
-    for _ in range(600):
-        if (home / "half").exists():
-            break
-        time.sleep(0.05)
+    wait_for(home / "half")
     (home / "half").unlink()
-    assert files(home) == ["buildin"]
-    other = Preprocessing(size=(80, 80))
-    assert opened(root, home, other).decoded == 5  # beside a running build
-    assert files(home) == ["buildin", *WHOLE]  # and the running one keeps its file
+    assert files(home) == ["buildin", "lock"]
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert opened(root, home, other).decoded == 0
-    (root / "5.bmp").write_bytes(picture(5))
-    assert opened(root, home, other).decoded == 1
+    other = Preprocessing(size=(80, 80))
+    assert opened(root, home, other).decoded == 5
     assert files(home) == WHOLE
+    assert opened(root, home, other).decoded == 0
 
 
 def test_pixels_that_a_killed_build_did_not_list_are_removed(root: Path, home: Path) -> None:

@@ -44,7 +44,7 @@ def read(cache: Cache, rows: Rows) -> Tensor:
 
     ``Compute.put`` makes both real numbers from 0 to 255.
     """
-    return torch.from_numpy(cache.pixels[cache.rows[rows]]).permute(0, 3, 1, 2)
+    return torch.from_numpy(cache.read(rows)).permute(0, 3, 1, 2)
 
 
 def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -73,7 +73,7 @@ def channel_statistics(
     values = np.arange(levels) / (levels - 1)
     histogram = np.zeros((channels, levels), dtype=np.int64)
     for part in in_order(rows[:: max(1, -(-len(rows) // limit))], 32):
-        pixels = cache.pixels[cache.rows[part]].reshape(-1, channels)
+        pixels = cache.read(part).reshape(-1, channels)
         histogram += np.stack([np.bincount(pixels[:, c], minlength=levels) for c in range(channels)])
     share = histogram / histogram.sum(axis=1, keepdims=True)
     mean = share @ values

@@ -1,66 +1,68 @@
 """Decode once: a memory map of every image of a data set, keyed by content and decode options.
 
-A cache is a folder with two files: ``pixels-*.u8`` (``.u16`` for a depth of 16 bits), rows of (H, W, C), and
-``files.json``, which says for each image its file's size and times, its content hash and row (or the reason why it
-cannot be decoded). ``files.json`` is replaced last and in one step, so a build that is killed, or meets a full disk,
-leaves the previous cache or none. What a killed build leaves besides, the next one removes. An image whose file's size
-and times are unchanged is trusted; otherwise it is read, and decoded only if its content differs.
+``cache_files`` describes the folder of a cache. Its list is replaced last and in one step, so a build that is killed,
+or meets a full disk, leaves the previous cache or none; what it leaves besides, the next one removes. An image whose
+file is the same one, of unchanged size and times, is trusted; otherwise it is read, and decoded only if its content
+differs. Of several processes one builds, and the others wait for it.
 """
 
-import json
+import errno
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from itertools import accumulate, chain, groupby
+from mmap import mmap
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mirada.data.cache_files import (
+    FILES,
+    LOCK,
+    UNKNOWN,
+    BadList,
+    CachedImage,
+    Listing,
+    Stamp,
+    default_directory,
+    make_private,
+    read_listing,
+    remove_rest,
+    spare_directory,
+)
 from mirada.data.index import Excluded, Index
 from mirada.data.parallel import each
 from mirada.data.pixels.arrays import container, decode_image, digest, read_image
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.preprocessing import Preprocessing
-from mirada.errors import DataError, reason_of
+from mirada.errors import DataError, counted, reason_of
 from mirada.events import OnProgress, Progress
-
-try:
-    import fcntl
-except ImportError:  # Windows, where a file in use cannot be removed anyway
-    fcntl = None  # type: ignore[assignment]
+from mirada.files import locked, replacing
 
 Pixels = NDArray[Any]  # uint8 or uint16
 
-FILES = "files.json"
 ROWS = 256  # of an array, that a thread takes at once
-CHUNK = 16 * 2**20  # bytes copied at a time
-UNKNOWN = (0, 0, 0)  # size and times of a file that is not to be trusted next time
+FULL = (errno.ENOSPC, errno.EDQUOT)
+GRAIN_NS = 20_000_000  # the clock of a file system may stand still as long, and two changes have one time
+COARSE_GRAIN_NS = 2_000_000_000  # where it counts whole seconds, or, as FAT does, every other one
 
 
-class Entry(NamedTuple):
-    """What the cache knows of one image; of a row of an array, with its file's size and times.
-
-    ``row`` is −1 for what cannot be decoded for ``reason``."""
-
-    size: int
-    modified_ns: int
-    changed_ns: int
-    digest: str
-    row: int
-    reason: str
+class _NoPlace(DataError):
+    """The folder of caches takes no files."""
 
 
 class Fresh(NamedTuple):
     """A file just looked at; ``pixels`` is None if its content is known already or cannot be decoded."""
 
-    entry: Entry
+    entry: CachedImage
     pixels: Pixels | None
 
 
@@ -78,6 +80,26 @@ class Cache:
     preprocessing: Preprocessing
     decoded: int
 
+    def read(self, samples: NDArray[np.int64]) -> Pixels:
+        """Copies images out of the map.
+
+        Args:
+            samples: (n,) rows of ``index``.
+
+        Returns:
+            (n, H, W, C), of ``preprocessing.dtype``.
+
+        Raises:
+            DataError: The file was cut while it was mapped. Reading on would end the process by a signal.
+        """
+        mapped = self.pixels.base
+        if isinstance(mapped, mmap) and mapped.size() < self.pixels.nbytes:
+            raise DataError(
+                f"{self.index.origin}: the cache of its decoded images was cut while it was read. Start again: it is "
+                f"then built anew."
+            )
+        return self.pixels[self.rows[samples]]
+
 
 def open_cache(
     index: Index,
@@ -88,11 +110,31 @@ def open_cache(
 ) -> Cache:
     """Opens the cache of ``index``, decoding what is not in it yet, by all cores.
 
-    ``directory`` is where caches live: by default the environment variable ``MIRADA_CACHE``, else the user's
-    cache folder. Raises ``DataError`` if the disk is too small or fills up, or if no image can be decoded.
+    Args:
+        index: The images.
+        preprocessing: How they are decoded; ``mean`` and ``std`` make no difference.
+        directory: Where caches live. By default ``default_directory()``, or ``spare_directory()`` if that cannot be
+            written.
+        on_event: Hears of progress, also while another process decodes and this one waits.
+
+    Returns:
+        The cache. The notes of its index say if what was there could not be used, or if another place was.
+
+    Raises:
+        DataError: The disk is too small or fills up, ``directory`` cannot be written, or no image can be decoded.
     """
-    store = _Store(index.root, preprocessing, directory or default_directory())
-    entries, decoded = store.refresh(index, on_event)
+    places = [directory] if directory else list(dict.fromkeys((default_directory(), spare_directory())))
+    notes = []
+    while True:
+        place = places.pop(0)
+        store = _Store(index.root, preprocessing, place)
+        try:
+            entries, decoded = store.refresh(index, on_event)
+            break
+        except _NoPlace as error:
+            if not places:
+                raise
+            notes.append(f"Decoded images are kept in {places[0]} this time. {error}")
     reasons = {path: entries[path].reason for path in index.paths if entries[path].row < 0}
     index = index.without([Excluded(path, reason) for path, reason in reasons.items()])
     if not len(index):
@@ -100,84 +142,150 @@ def open_cache(
             f"{index.origin}: none of the {len(reasons)} files can be decoded; the first: {_first(reasons)}."
         )
     rows = np.array([entries[path].row for path in index.paths], dtype=np.int64)
+    index = replace(index, notes=(*index.notes, *notes, *store.notes))
     return Cache(index, store.pixels, rows, preprocessing, decoded)
-
-
-def default_directory() -> Path:
-    """``$MIRADA_CACHE``, else ``mirada`` in the user's cache folder."""
-    chosen = os.environ.get("MIRADA_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mirada"
 
 
 class _Store:
     """The folder of one cache: one data set's root and one way of decoding. ``pixels`` is (rows, H, W, C)."""
 
     def __init__(self, root: Path, preprocessing: Preprocessing, directory: Path) -> None:
-        key = blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
+        whole = os.path.realpath(root)
+        key = blake2b(os.fsencode(whole), digest_size=8).hexdigest()
         self.root = root
         self.preprocessing = preprocessing
         self.folder = directory / f"{key}-{preprocessing.decode_key}"
         self.shape = (*preprocessing.size, preprocessing.channels)
         self.dtype = preprocessing.dtype
         self.row_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
-        self.pixel_file = ""
         self.pixels: Pixels = np.empty((0, *self.shape), dtype=self.dtype)
+        self.listing = Listing(whole, "", [], {})
+        self.notes: list[str] = []
+        self.waited = False
 
-    def refresh(self, index: Index, on_event: OnProgress | None) -> tuple[dict[str, Entry], int]:
+    def refresh(self, index: Index, on_event: OnProgress | None) -> tuple[dict[str, CachedImage], int]:
         """Entries for every file of the index, and how many images were decoded for it."""
-        known = self._load()
         wanted = dict.fromkeys(index.paths)  # a table may name a file twice
-        stamps = _Stamps(self.root)
-        stale = {path: None for path in wanted if path not in known or stamps.of(path) != known[path][:3]}
-        if not stale:
+        known = self._load(wanted)
+        if not self._stale(wanted, known):
             return known, 0
+        with self._alone(on_event, len(wanted)) as held:
+            known = self._load(wanted)  # another process may have built it by now
+            stale = self._stale(wanted, known)
+            if not stale:
+                self.notes += ["Another process decoded the images; this one waited for it."] * self.waited
+                return known, 0
+            if held:
+                remove_rest(self.folder, but=self.listing.pixels)
+            return self._build(wanted, known, stale, on_event)
+
+    def _load(self, wanted: Iterable[str]) -> dict[str, CachedImage]:
+        """The entries of the cache on disk that can be used, whose pixels are mapped; none if there is no whole one."""
+        self.notes = []
+        try:
+            listing = read_listing(self.folder)
+            if listing is None:
+                return {}
+            self.pixels = self._map(self.folder / listing.pixels, len(listing.sums))
+            self.listing = listing
+            return self._undamaged(wanted, listing)
+        except (BadList, OSError) as error:
+            reason = reason_of(error) if isinstance(error, OSError) else str(error)
+            self.notes = [
+                f"The cache of decoded images in {self.folder} was not used ({reason}); they were decoded anew."
+            ]
+            return {}
+
+    def _map(self, file: Path, count: int) -> Pixels:
+        if not file.is_file() or not count or file.stat().st_size != count * self.row_bytes:
+            raise BadList("its pixels are missing or cut")
+        return np.memmap(file, dtype=self.dtype, mode="r", shape=(count, *self.shape))
+
+    def _undamaged(self, wanted: Iterable[str], listing: Listing) -> dict[str, CachedImage]:
+        """The entries without those whose pixels are wanted and differ from their checksum."""
+        rows = sorted({listing.files[path].row for path in wanted if path in listing.files} - {-1})
+        damaged = {
+            row for row, data in zip(rows, self._rows(rows), strict=True) if crc32(data) != listing.sums[row]
+        }
+        if not damaged:
+            return listing.files
+        images = counted(len(damaged), "image")
+        self.notes = [f"The cache of decoded images in {self.folder} was damaged; {images} decoded anew."]
+        return {path: entry for path, entry in listing.files.items() if entry.row not in damaged}
+
+    def _rows(self, rows: list[int]) -> Iterator[bytes]:
+        """The pixels of these rows, read and not mapped: a file that is cut meanwhile gives fewer bytes, no signal."""
+        if not rows:  # there may be no file
+            return
+        with (self.folder / self.listing.pixels).open("rb", buffering=0) as stream:
+            for row in rows:
+                stream.seek(row * self.row_bytes)
+                yield stream.read(self.row_bytes)
+
+    def _stale(self, wanted: Iterable[str], known: dict[str, CachedImage]) -> dict[str, None]:
+        """The files that have to be looked at: new ones, and those that are not as they were."""
+        stamps = _Stamps(self.root)
+        return {path: None for path in wanted if path not in known or stamps.of(path) != known[path].stamp}
+
+    @contextmanager
+    def _alone(self, on_event: OnProgress | None, total: int) -> Iterator[bool]:
+        """Keeps other processes from building this cache; waits, and says so, while one of them does."""
+
+        def wait() -> None:
+            self.waited = True
+            if on_event:
+                on_event(Progress("waiting for another process, which decodes these images", 0, total))
+
+        with ExitStack() as stack:
+            try:
+                make_private(self.folder.parent)
+                self.folder.mkdir(exist_ok=True)
+                held = stack.enter_context(locked(self.folder / LOCK, wait))
+            except OSError as error:
+                if error.filename is None:  # the listener's
+                    raise
+                kind = DataError if error.errno in FULL else _NoPlace
+                raise kind(_unwritable(self.folder, error)) from error
+            yield held
+
+    def _build(
+        self,
+        wanted: dict[str, None],
+        known: dict[str, CachedImage],
+        stale: dict[str, None],
+        on_event: OnProgress | None,
+    ) -> tuple[dict[str, CachedImage], int]:
+        """Looks at the stale files, decodes those of new content, and replaces the cache: its entries, how many."""
+        stamps = _Stamps(self.root)
         kept = {
             path: entry
             for path, entry in known.items()
             if path not in stale and (path in wanted or stamps.of(path) != UNKNOWN)
         }
-        added: dict[str, Entry] = {}
+        if not all(_is_settled(stamps.of(path)) for path in stale):
+            time.sleep(GRAIN_NS / 1e9)  # so that the files just written can be trusted the next time
         by_digest = {entry.digest: entry for entry in known.values()}
         look = partial(_look, stamps=_Stamps(self.root), preprocessing=self.preprocessing, known=by_digest)
         looks = _in_chunks(look, list(stale), on_event)
-        self._prepare(new=len(stale.keys() - known.keys()))
+        self._require_space(new=len(stale.keys() - known.keys()))
+        added: dict[str, CachedImage] = {}
+        sums: list[int] = []
         with _temporary(self.folder) as stream:
             for path, (entry, pixels) in zip(stale, looks, strict=True):
                 if pixels is None:
                     kept[path] = entry
                     continue
                 added[path] = entry._replace(row=len(added))
+                data = pixels.tobytes()
+                sums.append(crc32(data))
                 with _explained(self.folder):
-                    stream.write(pixels.tobytes())
+                    stream.write(data)
             with _explained(self.folder):
-                return self._commit(stream, kept, added), len(added)
+                return self._commit(stream, kept, added, sums), len(added)
 
-    def _load(self) -> dict[str, Entry]:
-        """The entries of the cache on disk, whose pixels are mapped; none if there is no whole one."""
-        try:
-            saved = json.loads((self.folder / FILES).read_text(encoding="utf-8"))
-            entries = {path: Entry(*values) for path, values in saved["files"].items()}
-            file, count = self.folder / saved["pixels"], saved["count"]
-            if file.stat().st_size != count * self.row_bytes:
-                return {}
-            self.pixels = self._map(file, count)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}
-        self.pixel_file = saved["pixels"]
-        return entries
-
-    def _map(self, file: Path, count: int) -> Pixels:
-        return np.memmap(file, dtype=self.dtype, mode="r", shape=(count, *self.shape))
-
-    def _prepare(self, *, new: int) -> None:
-        """Makes the folder, clears what killed builds have left, and makes sure of the space for ``new`` rows."""
+    def _require_space(self, *, new: int) -> None:
+        """Raises ``DataError`` unless there is space for the present rows and ``new`` ones."""
         with _explained(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for file in (*self.folder.glob("building-*"), *self.folder.glob("pixels-*")):
-                if file.name != self.pixel_file:
-                    _remove_abandoned(file)
             free = shutil.disk_usage(self.folder).free
         needed = (len(self.pixels) + new) * self.row_bytes if new else 0
         if needed > free:
@@ -187,54 +295,53 @@ class _Store:
                 f"variable MIRADA_CACHE, or choose a smaller image size."
             )
 
-    def _commit(self, stream: IO[bytes], kept: dict[str, Entry], added: dict[str, Entry]) -> dict[str, Entry]:
+    def _commit(
+        self, stream: IO[bytes], kept: dict[str, CachedImage], added: dict[str, CachedImage], sums: list[int]
+    ) -> dict[str, CachedImage]:
         """Makes the cache of the new rows, in ``stream``, and of the old ones that ``kept`` needs; all entries."""
-        old = sorted({entry.row for entry in kept.values() if entry.row >= 0})
+        old = sorted({entry.row for entry in kept.values()} - {-1})
         if not added:  # the pixels stay; only what is known of the files is new
             if old:
-                self._list(self.pixel_file, len(self.pixels), kept)
+                self._list(replace(self.listing, files=kept))
             return kept
         self._append(stream, old)
         moved = {row: number for number, row in enumerate(old, start=len(added))}
         entries = {path: entry._replace(row=moved.get(entry.row, -1)) for path, entry in kept.items()} | added
-        name, count = f"pixels-{os.urandom(6).hex()}.u{8 * self.dtype.itemsize}", len(added) + len(old)
-        file, superseded = self.folder / name, self.folder / self.pixel_file
-        self._list(name, count, entries, building=Path(stream.name))
-        if self.pixel_file:
-            superseded.unlink(missing_ok=True)
-        self.pixel_file, self.pixels = name, self._map(file, count)
+        superseded = self.listing.pixels
+        sums = sums + [self.listing.sums[row] for row in old]
+        name = f"pixels-{os.urandom(6).hex()}.u{8 * self.dtype.itemsize}"
+        self._list(Listing(self.listing.root, name, sums, entries), building=Path(stream.name))
+        if superseded:
+            with suppress(
+                OSError
+            ):  # in use, where that keeps a file from being removed: the next build does it
+                (self.folder / superseded).unlink()
+        self.pixels = self._map(self.folder / name, len(sums))
         return entries
 
     def _append(self, stream: IO[bytes], rows: list[int]) -> None:
         """Ends a pixel file with these rows of the present one, and closes it."""
-        step = max(1, CHUNK // self.row_bytes)
-        for start in range(0, len(rows), step):
-            stream.write(self.pixels[rows[start : start + step]].tobytes())
+        for data in self._rows(rows):
+            stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
         stream.close()
 
-    def _list(
-        self, pixel_file: str, count: int, entries: dict[str, Entry], *, building: Path | None = None
-    ) -> None:
+    def _list(self, listing: Listing, *, building: Path | None = None) -> None:
         """Puts a pixel file that is complete in its place, and replaces ``files.json``: from here on this is it."""
-        text = json.dumps({"pixels": pixel_file, "count": count, "files": entries})
-        with _temporary(self.folder) as stream:
-            stream.write(text.encode())
-            stream.close()
+        with replacing(self.folder / FILES) as draft:
+            draft.write_text(listing.to_text(), encoding="utf-8")
             if building:
-                building.replace(self.folder / pixel_file)
-            Path(stream.name).replace(self.folder / FILES)
+                building.replace(self.folder / listing.pixels)
+        self.listing = listing
 
 
 @contextmanager
 def _temporary(folder: Path) -> Iterator[IO[bytes]]:
-    """A file to build in, locked, and gone at the end unless it was renamed."""
+    """A file to build in, gone at the end unless it was renamed."""
     with _explained(folder):
-        stream = tempfile.NamedTemporaryFile(dir=folder, prefix="building-", delete=False)  # noqa: SIM115
+        stream = (folder / f"building-{os.urandom(6).hex()}").open("xb")
     try:
-        with suppress(OSError):  # a file system without locks
-            _lock(stream)
         yield stream
     finally:
         with suppress(OSError):  # closing writes the rest, once more to a full disk
@@ -248,23 +355,14 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(
-            f"{folder}: the cache of decoded images cannot be written ({reason_of(error)}). Free some space, or "
-            f"name another folder in the environment variable MIRADA_CACHE."
-        ) from error
+        raise DataError(_unwritable(folder, error)) from error
 
 
-def _lock(stream: IO[bytes]) -> None:
-    """Marks a file as in use until it is closed. Raises ``OSError`` if it is in use already."""
-    if fcntl:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _remove_abandoned(file: Path) -> None:
-    """Removes a file that no running build holds."""
-    with suppress(OSError), file.open("rb") as stream:
-        _lock(stream)
-        file.unlink()
+def _unwritable(folder: Path, error: OSError) -> str:
+    return (
+        f"{folder}: the cache of decoded images cannot be written ({reason_of(error)}). Free some space, or "
+        f"name another folder in the environment variable MIRADA_CACHE."
+    )
 
 
 def _in_chunks(
@@ -291,14 +389,14 @@ def _before_mark(path: str) -> str:
 
 
 class _Stamps:
-    """Size and times of the files that hold images; a file of many is asked once."""
+    """Those of the files that hold images; a file of many is asked once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.shared: dict[str, tuple[int, int, int]] = {}
+        self.shared: dict[str, Stamp] = {}
 
-    def of(self, path: str) -> tuple[int, int, int]:
-        """Zeros if there is no such file."""
+    def of(self, path: str) -> Stamp:
+        """``UNKNOWN`` if there is no such file."""
         common = _before_mark(path)
         if common not in self.shared:
             file = self.root / path
@@ -308,28 +406,38 @@ class _Stamps:
         return self.shared[common]
 
 
-def _stamp(file: Path) -> tuple[int, int, int]:
+def _stamp(file: Path) -> Stamp:
     try:
         info = file.stat()
-    except OSError:
+    except (OSError, ValueError):  # a name with a zero byte
         return UNKNOWN
-    return info.st_size, info.st_mtime_ns, info.st_ctime_ns
+    return Stamp(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_dev, info.st_ino)
 
 
-def _look(path: str, *, stamps: _Stamps, preprocessing: Preprocessing, known: dict[str, Entry]) -> Fresh:
+def _is_settled(stamp: Stamp) -> bool:
+    """Whether a change from now on would show: the file's clock has moved on since its last one."""
+    grain = GRAIN_NS if stamp.changed_ns % 1_000_000_000 else COARSE_GRAIN_NS
+    return time.time_ns() - stamp.changed_ns >= grain
+
+
+def _look(
+    path: str, *, stamps: _Stamps, preprocessing: Preprocessing, known: dict[str, CachedImage]
+) -> Fresh:
     """Reads an image and, if its content is new, decodes it."""
     stamp = stamps.of(path)  # before reading: a change in between then shows next time
+    if not _is_settled(stamp):
+        stamp = UNKNOWN
     content = ""
     try:
         image = read_image(stamps.root / path)
         content = digest(image)
         if same := known.get(content):
-            return Fresh(Entry(*stamp, content, same.row, same.reason), None)
-        return Fresh(Entry(*stamp, content, -1, ""), decode_image(image, preprocessing))
+            return Fresh(CachedImage(*stamp, content, same.row, same.reason), None)
+        return Fresh(CachedImage(*stamp, content, -1, ""), decode_image(image, preprocessing))
     except DecodeError as error:
         if not content:
             stamp = UNKNOWN  # it was not read, perhaps only this time
-        return Fresh(Entry(*stamp, content, -1, str(error)), None)
+        return Fresh(CachedImage(*stamp, content, -1, str(error)), None)
 
 
 def _first(reasons: dict[str, str]) -> str:
