@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,10 @@ def test_the_systems_errors_are_one_sentence(cli: Cli, tmp_path: Path) -> None:
         (OSError("odd"), 1, "Error: odd\n"),
         (KeyboardInterrupt(), 130, "\nInterrupted.\n"),
         (click.UsageError("So not."), 2, "Error: So not.\n"),
+        (click.UsageError("no\x1b[2J\nfindings"), 2, "Error: no\\x1b[2J\\nfindings\n"),
+        (SystemExit(3), 3, ""),
+        (SystemExit(), 0, ""),
+        (SystemExit("a text"), 1, ""),
     ],
 )
 def test_exit_codes(
@@ -159,6 +165,51 @@ def test_a_reader_that_goes_away(lines: int, shell: Cli) -> None:
         assert shell(prefix=("-c", script), stdout=writer) == (0, "", "")
     finally:
         os.close(writer)
+
+
+def test_an_output_that_is_full_is_said(shell: Cli) -> None:
+    with Path("/dev/full").open("w") as full:
+        answer = shell("models", stdout=full.fileno())
+    assert answer == (1, "", "Error: standard output: no space left on device.\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_outputs_lead_nowhere(closed: str, tmp_path: Path) -> None:
+    """Also not into the file that is opened next, whose number would be theirs."""
+    command = f"{sys.executable} -m mirada summary lenet5 --diagram drawn.svg {closed}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    drawn = (tmp_path / "drawn.svg").read_text(encoding="utf-8")
+    assert drawn.startswith("<svg") and "drawn.svg" not in drawn
+
+
+ENDING = """
+import signal, sys
+from mirada.cli import main
+import mirada.cli.models as models
+signal.signal(signal.SIGINT, signal.{interrupt})
+signal.signal(signal.SIGHUP, signal.{hangup})
+models.list_models = lambda pattern: signal.raise_signal(signal.{number}) or []
+main(["models"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "interrupt", "hangup", "code"),
+    [
+        ("SIGTERM", "default_int_handler", "SIG_DFL", 130),
+        ("SIGHUP", "default_int_handler", "SIG_DFL", 130),
+        ("SIGTERM", "SIG_IGN", "SIG_DFL", 130),  # a command in the background of a script
+        ("SIGHUP", "default_int_handler", "SIG_IGN", 1),  # nohup: it goes on, and finds no network
+    ],
+)
+def test_the_signals_that_end_a_session(
+    number: str, interrupt: str, hangup: str, code: int, shell: Cli
+) -> None:
+    script = ENDING.format(number=number, interrupt=interrupt, hangup=hangup)
+    answer = shell(prefix=("-c", script))
+    assert answer.code == code
+    assert answer.err.endswith("Interrupted.\n") == (code == 130)
 
 
 def test_run_returns_what_the_verb_says(capsys: pytest.CaptureFixture[str]) -> None:

@@ -218,8 +218,10 @@ def test_stopping_early_is_said(cli: Cli, shapes: Path) -> None:
     assert code == 0 and "no improvement for `patience` epochs." in out
 
 
-def interrupted(arguments: list[object], cwd: Path, *, when: Callable[[str], bool]) -> tuple[int, str, str]:
-    """A run in a process of its own that gets SIGINT once a line of its output is the right one."""
+def interrupted(
+    arguments: list[object], cwd: Path, *, when: Callable[[str], bool], number: int = signal.SIGINT
+) -> tuple[int, str, str]:
+    """A run in a process of its own that gets a signal once a line of its output is the right one."""
     process = subprocess.Popen(
         [sys.executable, "-m", "mirada", *map(str, arguments)],
         cwd=cwd,
@@ -234,21 +236,79 @@ def interrupted(arguments: list[object], cwd: Path, *, when: Callable[[str], boo
         for line in process.stdout:
             lines.append(line)
             if when(line):
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 break
         out, err = process.communicate(timeout=60)
     return process.returncode, "".join(lines) + out, PROGRESS.sub("", err)
 
 
-def test_interrupted_during_training(shapes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", pytest.param("SIGHUP", marks=pytest.mark.slow)])
+def test_interrupted_during_training(name: str, shapes: Path, tmp_path: Path) -> None:
     arguments = ["train", shapes, "--model", "lenet5", *TINY, "--epochs", "100000", "--output", "run"]
-    code, out, err = interrupted(arguments, tmp_path, when=lambda line: line.startswith("epoch   1"))
+    code, out, err = interrupted(
+        arguments,
+        tmp_path,
+        when=lambda line: line.startswith("epoch   1"),
+        number=getattr(signal, name),
+    )
     assert code == 130 and "Traceback" not in err
     assert err == "Interrupted. What there is: run\n"
     assert out.endswith("run/report.html\n")
     for name in ("model.safetensors", "checkpoints/last.safetensors"):
         load_network(tmp_path / "run" / name)
     assert "interrupted" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_training_goes_on_though_nobody_reads(shapes: Path, tmp_path: Path, shell: Cli) -> None:
+    """Its folder is what counts: the disk of its output is full, or `head` has gone, or there is no output."""
+    train = f"{sys.executable} -m mirada train {shapes} {' '.join(TINY)} --model lenet5"
+    ends = {"full": "> /dev/full", "head": "| head -n 1", "closed": ">&- 2>&-"}
+    for name, end in ends.items():
+        command = f"set -o pipefail; {train} --output {name} {end}"
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), name
+        left = {path.name for path in (tmp_path / name).iterdir()}
+        assert {"model.safetensors", "predictions.csv", "report.html"} <= left
+
+
+def test_names_of_strangers_are_not_obeyed(cli: Cli, shapes: Path, tmp_path: Path) -> None:
+    """By any verb: no title is set, no screen cleared, no line forged, no word turned; names need not be UTF-8."""
+    strange = ["x\x1b]0;owned\x07\nNo findings: ready to train.", "gpj.\u202eexe", "犬"]
+    for name, folder in zip(strange, sorted((shapes / "train").iterdir()), strict=False):
+        shutil.copytree(folder, tmp_path / "data" / name)
+        for bad in (b"caf\xe9.png", b"a\n\x9b\x1b[2J.png"):
+            (tmp_path / "data" / name / os.fsdecode(bad)).write_bytes(b"no image")
+    answers = [
+        cli("train", "data", "--model", "lenet5", *TINY, "--output", "run"),
+        *(
+            cli(verb, *words)
+            for verb, *words in (
+                ["check", "data", "--no-html"],
+                ["check", "data", "--json"],
+                ["predict", "run/model.safetensors", "data/犬"],
+                ["predict", "run/model.safetensors", "data/犬", "--json", "-"],
+                ["evaluate", "run/model.safetensors", "data"],
+                ["explain", "run/model.safetensors", "data/犬"],
+                ["train", "data/no\x1b[2J"],
+            )
+        ),
+    ]
+    for code, out, err in answers:
+        assert code in (0, 1, 2) and (out or err)
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\ud800-\udfff]", out + err)
+        assert "\nNo findings" not in out
+    assert {answer.code for answer in answers[:1]} == {0}
+    assert "x\\x1b]0;owned\\x07\\nNo findings: ready to train.  " in answers[0].out
+    found = json.loads(answers[4].out)
+    assert "p:" + strange[0] in found[0] and "data/犬/caf\udce9.png" in {each["path"] for each in found}
+
+
+def test_a_folder_whose_name_is_not_utf_8(cli: Cli, shapes: Path, tmp_path: Path) -> None:
+    data = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(shapes, data)
+    code, out, err = cli("train", data, "--model", "lenet5", *TINY, "--output", data / "run")
+    assert (code, err) == (0, "")
+    assert out.endswith("caf\\udce9/run/report.html\n") and (data / "run" / "report.html").exists()
 
 
 PRESS = """

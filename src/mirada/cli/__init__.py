@@ -4,14 +4,18 @@ Exit codes: 0 done, 1 a finding or a failure, 2 wrong use, 130 interrupted.
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
+from types import FrameType
 from typing import NoReturn
 
 import click
 
+from mirada.cli.console import heard_or_not, say, silence
 from mirada.cli.threads import spin_briefly
 from mirada.errors import InvalidArgument, MiradaError, RecipeError, nearest
 
@@ -64,20 +68,62 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # file names need not be Unicode
+    _open_streams()
+    _end_as_by_ctrl_c()
     spin_briefly(os.environ)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def script() -> NoReturn:
-    """The command ``mirada``: like ``main``, but leaves without taking torch apart, which would take half a second."""
+    """The command ``mirada``: like ``main``, but leaves without taking torch apart, which would take half a second.
+
+    Only where nobody waits for that: the processes of a group that trains together have to part in order.
+    """
     try:
         main()
     except SystemExit as end:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(int(end.code or 0))
+        if "torch" not in sys.modules or "RANK" in os.environ:
+            raise
+        for stream in (sys.stdout, sys.stderr):
+            with heard_or_not(stream):
+                stream.flush()
+        os._exit(code_of(end))
+
+
+def _open_streams() -> None:
+    """Makes the streams usable whatever they were started as: closed ones lead nowhere, and any name can be printed.
+
+    A number that is free would go to the next file that is opened, and what is printed would end up in it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 # as long as the process
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # the terminal's letters need not be Unicode's
+
+
+def _end_as_by_ctrl_c() -> None:
+    """Lets the signals by which a session or a machine ends a process do what Ctrl-C does.
+
+    Whoever handles Ctrl-C, as training does, hears of them too. One that is ignored, as by ``nohup``, stays so.
+    """
+
+    def press(number: int, frame: FrameType | None) -> None:
+        heard = signal.getsignal(signal.SIGINT)
+        if callable(heard):
+            heard(signal.SIGINT, frame)
+        else:  # ignored, as of a command that a shell runs in the background; these signals are not
+            raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, press)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -85,28 +131,41 @@ def run(arguments: Sequence[str]) -> int:
     plain = [argument for argument in arguments if argument != "--debug"]
     try:
         code = int(cli.main(plain, prog_name="mirada", standalone_mode=False) or 0)
-        sys.stdout.flush()  # a reader that has gone shows here
+        with heard_or_not(sys.stdout):
+            sys.stdout.flush()
         return code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
-        return 130
+        return _ended(130, "Interrupted.")
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
-        return 2
-    except (BrokenPipeError, SystemExit):  # the reader, such as `head`, has gone; click exits when it hears
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _ended(2, *(error.ctx.get_help() if error.ctx else "").split("\n"))
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # click's end when nobody reads its help any more
+            silence(sys.stdout)
+            return 0
+        return code_of(end)
     except (click.ClickException, MiradaError, OSError) as error:
         if "--debug" in arguments:
             traceback.print_exc()
-        click.echo(click.style("Error: ", fg="red", bold=True) + _sentence(error), err=True)
         wrong_use = isinstance(error, click.ClickException | InvalidArgument | RecipeError)
-        return 2 if wrong_use else 1
+        return _ended(2 if wrong_use else 1, _sentence(error), kind="Error: ")
+
+
+def _ended(code: int, *lines: str, kind: str = "") -> int:
+    """The exit code, once standard error has been told; that nobody may read it changes nothing."""
+    with heard_or_not(sys.stderr):
+        click.echo(click.style(kind, fg="red", bold=True) if kind else "", err=True, nl=False)
+        say(*lines, err=True)
+    return code
+
+
+def code_of(end: SystemExit) -> int:
+    """The exit code of a process that ends so, as Python itself takes it: a text is a failure."""
+    return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror.lower()}."
+        return f"{os.fsdecode(error.filename)}: {error.strerror.lower()}."
     return str(error)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mirada.cli.console import ProgressBar, counts_table
+from mirada.cli.console import ProgressBar, counts_table, say, say_json
 from mirada.cli.data_options import Columns, data_options
 from mirada.cli.files import in_a_folder, unused
-from mirada.files import json_text
 
 if TYPE_CHECKING:
     from mirada.data.checks.check import CheckReport, Sizes
@@ -54,13 +53,13 @@ def command(columns: Columns, data: str, as_json: bool, html: str | None, no_htm
     with ProgressBar() as progress:
         report = check(index, on_event=progress.on_event)
     if as_json:
-        click.echo(json_text(report.to_dict(), indent=1))
+        say_json(report.to_dict())
     else:
         _tell(index, report)
     wanted = html or (report.findings and not as_json and not no_html)
     said = _page(index, report, html) if wanted else ""
     if not as_json:
-        click.echo("\n".join(filter(None, (said, _verdict(report)))))
+        say(*filter(None, (said, _verdict(report))))
     return 0 if report.ok else 1
 
 
@@ -84,18 +83,18 @@ def _within(index: Index, page: Path) -> bool:
 
 
 def _tell(index: Index, report: CheckReport) -> None:
-    click.echo(counts_table(report.counts))
+    say(*counts_table(report.counts))
     if report.sizes:
-        click.echo(f"\nsizes (height × width): {_sizes(report.sizes)}")
-        click.echo("modes: " + ", ".join(f"{mode} {count:,}" for mode, count in report.modes.items()))
+        say("", f"sizes (height × width): {_sizes(report.sizes)}")
+        say("modes: " + ", ".join(f"{mode} {count:,}" for mode, count in report.modes.items()))
     for note in index.notes:
-        click.echo(note)
-    click.echo()
+        say(note)
+    say()
     for severity, kind in _kinds(report):
         for finding in kind[:LINES]:
-            click.echo(f"{WORDS[severity]}: {finding}")
+            say(f"{WORDS[severity]}: {finding}")
         if len(kind) > LINES:
-            click.echo(f"{WORDS[severity]}: … and {len(kind) - LINES:,} more like this; --json names all")
+            say(f"{WORDS[severity]}: … and {len(kind) - LINES:,} more like this; --json names all")
 
 
 def _kinds(report: CheckReport) -> list[tuple[str, list[Finding]]]:

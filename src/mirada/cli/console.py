@@ -2,20 +2,67 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import click
 
 from mirada.events import Progress
+from mirada.files import json_text
+from mirada.text import table, visible, visible_json
 
 if TYPE_CHECKING:
     from mirada.evaluation.evaluate import Measured
 
 SECONDS_BETWEEN_LINES = 10.0  # progress without a terminal
+
+
+@contextmanager
+def heard_or_not(stream: TextIO) -> Iterator[None]:
+    """Passes over an output that is full, or that nobody reads any more; what follows goes nowhere."""
+    try:
+        yield
+    except OSError:
+        silence(stream)
+
+
+def silence(stream: TextIO) -> None:
+    """Lets all that is still to be written to an output go nowhere, what waits in its buffer included."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def say(*lines: object, err: bool = False) -> None:
+    """Prints lines, the only way in which a verb does: what a terminal would obey in them is written out.
+
+    Where the reader has gone, as ``head`` does, the verb goes on, and what it says goes nowhere.
+
+    Args:
+        lines: one line each, also where a name in it has a line break.
+        err: to standard error.
+
+    Raises:
+        OSError: if the output cannot be written, for the disk is full.
+    """
+    try:
+        click.echo("\n".join(map(visible, lines)), err=err)
+    except BrokenPipeError:
+        silence(sys.stderr if err else sys.stdout)
+    except OSError as error:
+        error.filename = "standard error" if err else "standard output"
+        raise
+
+
+def say_json(content: object) -> None:
+    """Prints a value as JSON; raises as ``say`` does."""
+    say(*visible_json(json_text(content, indent=1)).split("\n"))
 
 
 class ProgressBar:
@@ -38,23 +85,30 @@ class ProgressBar:
 
     def on_event(self, event: Progress, note: str = "") -> None:
         """Hears of progress; ``note`` stands behind the bar."""
-        if self.terminal:
-            self._draw(event, note)
-        else:
-            self._tell(event)
+        with heard_or_not(sys.stderr):
+            if self.terminal:
+                self._draw(event, note)
+            else:
+                self._tell(event)
 
-    def line(self, text: str = "") -> None:
-        """Prints a line, above the bar if that is on the same terminal."""
-        if self.bar and sys.stdout.isatty():
-            self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        else:
-            click.echo(text)
+    def line(self, *lines: object) -> None:
+        """Prints lines, above the bar if that is on the same terminal.
+
+        Work does not end because nobody reads of it: where the output is full or closed, the rest goes unsaid.
+        """
+        with heard_or_not(sys.stdout):
+            if self.bar and sys.stdout.isatty():
+                text = "\n".join(map(visible, lines))
+                self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            else:
+                say(*lines)
 
     def close(self) -> None:
         """Takes the bar away."""
-        if self.bar:
-            self.bar.stop()
-        self.bar, self.what = None, ""
+        bar, self.bar, self.what = self.bar, None, ""
+        if bar:
+            with heard_or_not(sys.stderr):
+                bar.stop()
 
     def _draw(self, event: Progress, note: str) -> None:
         if event.what != self.what:
@@ -70,7 +124,7 @@ class ProgressBar:
     def _tell(self, event: Progress) -> None:
         if time.monotonic() - self.told >= SECONDS_BETWEEN_LINES and event.done < event.total:
             self.told = time.monotonic()
-            click.echo(f"{event.what}: {event.done:,} of {event.total:,}", err=True)
+            say(f"{event.what}: {event.done:,} of {event.total:,}", err=True)
 
 
 def _bar() -> Any:
@@ -89,20 +143,7 @@ def _bar() -> Any:
     )
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Aligned columns; the first ``left`` ones to the left, the rest, numbers, to the right."""
-    lines = [header, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-def counts_table(counts: dict[str, dict[str, int]]) -> str:
+def counts_table(counts: dict[str, dict[str, int]]) -> list[str]:
     """Images per class and split."""
     splits = list(counts)
     names = list(next(iter(counts.values()), {}))
@@ -144,4 +185,4 @@ def metric_lines(metrics: Sequence[Measured]) -> list[str]:
         ]
         for measured in metrics
     ]
-    return table(["metric", "value", "interval", "method"], rows, left=4).splitlines()
+    return table(["metric", "value", "interval", "method"], rows, left=4)

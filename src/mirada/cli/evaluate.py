@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mirada.cli.console import ProgressBar, figure, interval, metric_lines, quantity, share, table
+from mirada.cli.console import ProgressBar, figure, interval, metric_lines, quantity, say, share
 from mirada.cli.data_options import Columns, data_options
 from mirada.cli.files import columns_of_training, in_a_folder, unused
 from mirada.errors import DataError, InvalidArgument
+from mirada.text import table
 
 if TYPE_CHECKING:
     from mirada.data.index import Excluded, Index
@@ -61,7 +62,7 @@ def command(
     if not columns.split:
         index, note = _with_training_splits(index, card, Path(model).resolve().with_name("splits.csv"))
         if note:
-            click.echo(note, err=True)
+            say(note, err=True)
     held_out = (name for name in ("test", "val") if len(index.rows(name)))
     chosen = part or next(held_out, "all")
     if chosen != "all":
@@ -78,15 +79,15 @@ def command(
     _left_out(predictions.failed, target)
     missing = [score.name for score in result.per_class if score.n == 0]
     if missing:
-        click.echo(f"without images here: {', '.join(missing)}")
-    click.echo(f"{result.n:,} images ({'all splits' if chosen == 'all' else chosen})\n")
+        say(f"without images here: {', '.join(missing)}")
+    say(f"{result.n:,} images ({'all splits' if chosen == 'all' else chosen})", "")
     for constant in result.constant:
-        click.echo(f"{_always(constant, card.unit)}\n")
+        say(_always(constant, card.unit), "")
     _metrics(result)
     _parts(result, card.unit)
     _calibration(result)
     _classes(result)
-    click.echo(f"\nevery prediction: {target}")
+    say("", f"every prediction: {target}")
     return 1 if predictions.failed else 0
 
 
@@ -182,9 +183,9 @@ def _number_trained_with(card: Card) -> int:
 
 def _left_out(files: Sequence[Excluded], table: Path) -> None:
     for file in files[:LISTED]:
-        click.echo(f"left out: {file.path}: {file.reason}")
+        say(f"left out: {file.path}: {file.reason}")
     if len(files) > LISTED:
-        click.echo(f"left out: {len(files) - LISTED:,} more, all named in {table}")
+        say(f"left out: {len(files) - LISTED:,} more, all named in {table}")
 
 
 def _always(constant: Constant, unit: str) -> str:
@@ -198,8 +199,8 @@ def _metrics(result: Evaluation) -> None:
     """A block for each target, where there are several."""
     for number, target in enumerate(dict.fromkeys(metric.target for metric in result.metrics)):
         if target:
-            click.echo(("\n" if number else "") + f"target: {target}")
-        click.echo("\n".join(metric_lines([each for each in result.metrics if each.target == target])))
+            say(*[""] * bool(number), f"target: {target}")
+        say(*metric_lines([each for each in result.metrics if each.target == target]))
 
 
 def _parts(result: Evaluation, unit: str) -> None:
@@ -217,13 +218,14 @@ def _parts(result: Evaluation, unit: str) -> None:
         ]
         title = f"error by {covariate.partition('=')[0] or 'range of the true value'}"
         header = [f"{target}: {title}" if target else title, "images", "mean absolute error", "interval"]
-        click.echo("\n" + table(header, rows))
+        say("", *table(header, rows))
     for held in result.coverage:
         who = f"{held.target} " if held.target else "value "
         span = "" if held.low is None else f" ({interval(share(held.low), share(held.high))})"
-        click.echo(
-            f"\n{who}± {quantity(held.half_width, unit)}: to hold for {held.level:.0%}, by "
-            f"{held.learnt_from:,} validation images; holds here for {share(held.covered)}{span}"
+        say(
+            "",
+            f"{who}± {quantity(held.half_width, unit)}: to hold for {held.level:.0%}, by "
+            f"{held.learnt_from:,} validation images; holds here for {share(held.covered)}{span}",
         )
 
 
@@ -237,10 +239,8 @@ def _calibration(result: Evaluation) -> None:
         [name, figure(key, getattr(found.before, key)), figure(key, getattr(found.after, key))]
         for key, name in names.items()
     ]
-    click.echo(
-        f"\nprobabilities scaled by the temperature {found.temperature:.3g}, fitted on validation images"
-    )
-    click.echo(table(["", "before", "after"], rows))
+    say("", f"probabilities scaled by the temperature {found.temperature:.3g}, fitted on validation images")
+    say(*table(["", "before", "after"], rows))
 
 
 def _classes(result: Evaluation) -> None:
@@ -260,9 +260,9 @@ def _classes(result: Evaluation) -> None:
         for score in result.per_class
     ]
     header = ["class", "images", "precision", "recall", "interval", "specificity", "F1", "ROC AUC"]
-    click.echo("\n" + table(header, rows))
+    say("", *table(header, rows))
     if len(rows) > MATRIX_LIMIT:
         return
     names = [score.name for score in result.per_class]
     matrix = [[name, *map(str, counts)] for name, counts in zip(names, result.confusion, strict=True)]
-    click.echo("\nrows: true class, columns: predicted\n" + table(["", *names], matrix))
+    say("", "rows: true class, columns: predicted", *table(["", *names], matrix))

@@ -2,8 +2,9 @@
 
 import click
 
-from mirada.cli.console import table
+from mirada.cli.console import say
 from mirada.models import CATALOGUE, list_models
+from mirada.text import table
 
 
 @click.command()
@@ -21,16 +22,16 @@ def command(pattern: str) -> int:
         macs = f"{entry.macs / 1e6:,.1f} M"
         rows.append([name, image, str(entry.num_classes), f"{entry.parameters:,}", macs, f"  {entry.source}"])
     if not names:
-        click.echo(f'No network matches "{pattern}". mirada models lists them all.', err=True)
+        say(f'No network matches "{pattern}". mirada models lists them all.', err=True)
         return 1
     header = ["network", "input", "outputs", "parameters", "MACs", "  source"]
     for line in _with_source_left(header, rows):
-        click.echo(line)
+        say(line)
     return 0
 
 
 def _with_source_left(header: list[str], rows: list[list[str]]) -> list[str]:
-    numbers = table(header[:-1], [row[:-1] for row in rows]).splitlines()
+    numbers = table(header[:-1], [row[:-1] for row in rows])
     return [
         f"{line}{source}" for line, source in zip(numbers, [header[-1], *(r[-1] for r in rows)], strict=True)
     ]

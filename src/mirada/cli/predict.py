@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mirada.cli.console import ProgressBar, table
+from mirada.cli.console import ProgressBar, say, say_json
 from mirada.cli.data_options import IMAGE_HELP
 from mirada.cli.files import image_files, in_a_folder, samples, there
 from mirada.cli.known import known_option
-from mirada.files import json_text, write_text
+from mirada.files import write_json
+from mirada.text import table
 
 if TYPE_CHECKING:
     from mirada.evaluation.conformal import Conformal
@@ -69,14 +70,16 @@ def command(
         predictions = replace(predictions, splits=("",) * len(predictions), targets=None, failed=failed)
     if csv_file:
         predictions.to_csv(csv_file)
-    text = json_text(predictions.to_json(), indent=1) if json_file else ""
     if json_file and json_file != "-":
-        write_text(Path(json_file), text + "\n")
-    click.echo(text if json_file == "-" else _table(predictions, top, loaded.conformal))
+        write_json(Path(json_file), predictions.to_json())
+    if json_file == "-":
+        say_json(predictions.to_json())
+    else:
+        say(*_table(predictions, top, loaded.conformal))
     return 1 if predictions.failed else 0
 
 
-def _table(predictions: Predictions, top: int, conformal: Conformal | None) -> str:
+def _table(predictions: Predictions, top: int, conformal: Conformal | None) -> list[str]:
     problems = [[file.path, f"cannot be read: {file.reason}"] for file in predictions.failed]
     if predictions.task == "regression":
         header, values = _values(predictions, conformal)

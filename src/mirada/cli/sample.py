@@ -2,7 +2,7 @@
 
 import click
 
-from mirada.cli.console import ProgressBar
+from mirada.cli.console import ProgressBar, say
 from mirada.errors import nearest
 
 KINDS = {
@@ -23,5 +23,5 @@ def command(kind: str, folder: str) -> int:
 
     with ProgressBar() as progress:
         count = SAMPLES[kind](folder, on_event=progress.on_event)
-    click.echo(f"{count:,} images written to {folder}")
+    say(f"{count:,} images written to {folder}")
     return 0

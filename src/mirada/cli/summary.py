@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mirada.cli.console import say, say_json
 from mirada.cli.files import in_a_folder, unused
-from mirada.files import json_text, write_text
+from mirada.files import write_text
 from mirada.models import CATALOGUE
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ def command(
 
     summary = replace(summarize(network, depth=depth), network=name)
     if form == "json":
-        click.echo(json_text(summary.to_dict(batch_size), indent=1))
+        say_json(summary.to_dict(batch_size))
     elif form == "markdown":
-        click.echo(summary.to_markdown(batch_size))
+        say(*summary.to_markdown(batch_size).split("\n"))
     else:
-        click.echo(summary.to_text(width=_columns(), batch_size=batch_size))
+        say(*summary.to_text(width=_columns(), batch_size=batch_size).split("\n"))
     if diagram:
         _draw(name, network, Path(diagram))
     return 0
@@ -106,7 +107,7 @@ def _draw(name: str, network: Network, file: Path) -> None:
     from mirada.diagram.draw import draw
 
     write_text(file, draw(network, title=name))
-    click.echo(file)
+    say(file)
 
 
 def _print_comparison(
@@ -126,12 +127,13 @@ def _print_comparison(
                 top1=figure.top1, dataset=figure.dataset, measured=figure.measured, source=figure.reference
             )
         rows.append(compare(name, summarize(network), accuracy))
-    click.echo(
-        json_text([row.to_dict() for row in rows], indent=1) if form == "json" else comparison_table(rows)
-    )
+    if form == "json":
+        say_json([row.to_dict() for row in rows])
+    else:
+        say(*comparison_table(rows).split("\n"))
     drawing = Path(file) if file else unused(Path("comparison.svg"))
     write_text(drawing, draw_comparison(rows))
-    click.echo(drawing, err=form == "json")
+    say(drawing, err=form == "json")
     return 0
 
 
@@ -139,7 +141,10 @@ def _print_plan(layers: str, shape: str, form: str | None) -> int:
     from mirada.summary.stack import parse_shape, plan
 
     stack = plan(layers, parse_shape(shape))
-    click.echo(json_text(stack.to_dict(), indent=1) if form == "json" else str(stack))
+    if form == "json":
+        say_json(stack.to_dict())
+    else:
+        say(*str(stack).split("\n"))
     return 0
 
 

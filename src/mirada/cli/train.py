@@ -1,10 +1,11 @@
 """``mirada train``."""
 
+import sys
 from typing import Any
 
 import click
 
-from mirada.cli.console import ProgressBar, counts_table, figure
+from mirada.cli.console import ProgressBar, counts_table, figure, heard_or_not, say
 from mirada.cli.data_options import Columns, data_options
 from mirada.events import (
     BestEpoch,
@@ -93,9 +94,10 @@ def command(
             run = train(index, recipe=chosen, output=output, on_event=hear)
             report, complete = run.report_path, run.outcome.reason != "interrupted"
     if not complete:
-        click.echo(f"Interrupted. What there is: {run.folder}", err=True)
+        with heard_or_not(sys.stderr):
+            say(f"Interrupted. What there is: {run.folder}", err=True)
         report = run.report_path
-    click.echo(report)
+    progress.line(report)
     return 0 if complete else 130
 
 
@@ -148,7 +150,7 @@ class _Lines:
             case Started():
                 self._start(event)
             case WeightsLoaded() | FirstLayerLoaded() | LayersFrozen():
-                self.progress.line(event.text)
+                self.progress.line(*event.text.split("\n"))
             case FileExcluded():
                 self._excluded(event)
             case EpochDone():
@@ -167,7 +169,7 @@ class _Lines:
     def _start(self, event: Started) -> None:
         for note in event.notes:
             self.progress.line(note)
-        self.progress.line(counts_table(event.counts))
+        self.progress.line(*counts_table(event.counts))
         self.progress.line(event.split_note)
         decoded = f"{event.decoded:,} images decoded" if event.decoded else "all images in the cache"
         self.progress.line(f"{event.parameters:,} parameters, {decoded}, training on {event.compute}.")
