@@ -86,8 +86,8 @@ def test_wrong_use_is_one_sentence(cli: Cli) -> None:
     answer = cli("trian", "data")
     assert answer.code == 2 and answer.out == ""
     assert answer.err == (
-        'Error: There is no verb "trian". Did you mean "train"? Known: check, evaluate, explain, models, predict, '
-        "sample, summary, train.\n"
+        'Error: There is no verb "trian". Did you mean "train"? Known: cache, check, evaluate, explain, models, '
+        "predict, sample, summary, train.\n"
     )
     for wrong in (
         ["train"],

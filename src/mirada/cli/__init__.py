@@ -28,6 +28,7 @@ VERBS = {
     "summary": "Print a network layer by layer.",
     "models": "List the networks there are.",
     "sample": "Write a small data set to try things on.",
+    "cache": "Show or remove the decoded images that are kept; MIRADA_CACHE says where.",
 }
 
 
