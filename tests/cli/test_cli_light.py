@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mirada.models import CATALOGUE
+from mirada.models import CATALOGUE, facts
 
 Cli = Callable[..., Any]
 
@@ -23,6 +23,23 @@ def test_models(cli: Cli) -> None:
     assert [row.split()[0] for row in cli("models", "resnet1[058]*").out.splitlines()[1:]] == [
         "resnet101", "resnet152", "resnet18",
     ]  # fmt: skip
+    assert [row.split()[0] for row in cli("models", "Feat").out.splitlines()[1:]] == [
+        "overfeat_accurate", "overfeat_fast",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["lenet5", "LeNet5", "bonet_simple", "mlp", "plain20"])
+def test_models_of_one_name_lists_its_options(name: str, cli: Cli) -> None:
+    """Each with its default and what it may be, from the table that checks them."""
+    code, out, err = cli("models", name)
+    assert code == 0 and err == ""
+    lines = out.splitlines()
+    assert lines[1].split()[0] == name.lower() and lines[2] == ""
+    options = facts(name.lower()).options
+    assert [line.partition("=")[0] for line in lines[4 : 4 + len(options)]] == list(options)
+    for line, option in zip(lines[4:], options.values(), strict=False):
+        assert option.kind in line and line.endswith(option.meaning)
+    assert lines[-1].startswith(f"mirada train DATA --model {name.lower()} --set options.")
 
 
 def test_summary_of_a_name(cli: Cli) -> None:

@@ -21,7 +21,8 @@ FAMILIES = [
     name
     for name in TREES
     if name.startswith("models/")
-    and name not in ("models/__init__.py", "models/catalogue.py", "models/published.py", "models/weights.py")
+    and name.removeprefix("models/")
+    not in ("__init__.py", "catalogue.py", "families.py", "options.py", "published.py", "weights.py")
 ]
 ENDS_A_SENTENCE = re.compile(r"[.:?!…][”\"'`)\]]*(?=\n|$)|[.:] \(.*\)$")  # a shape may follow
 SHAPE = re.compile(r"\((N|n|C|\.\.\.)[,)]|[Aa]ny shape")  # (N, C, H, W), (n,), (C, h, w), (..., n)

@@ -2,6 +2,8 @@
 
 import copy
 from functools import cache
+from inspect import signature
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -10,9 +12,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mirada.errors import InvalidArgument
+from mirada.explain.class_maps import class_maps
 from mirada.layers.activation import ACTIVATIONS, Rectifier, ScaledTanh, make_activation
 from mirada.layers.network import Network
-from mirada.models import CATALOGUE, create_model, find, list_models
+from mirada.models import CATALOGUE, create_model, facts, find, list_models
+from mirada.models.families import ACTIVATION, FAMILIES, OWN, Own
 
 EVERY = list(CATALOGUE)
 WITH_AUXILIARY = ["googlenet", "googlenet_bn", "inception_v2", "inception_v3"]
@@ -272,7 +276,8 @@ def test_trains_with_every_activation(name: str, activation: str) -> None:
 @pytest.mark.parametrize("name", SMALLEST)
 def test_an_unknown_activation_gets_the_nearest(name: str) -> None:
     with pytest.raises(
-        InvalidArgument, match=r'^There is no activation "rleu"\. Did you mean "relu"\? Known: '
+        InvalidArgument,
+        match=rf"^`activation` of {name} must be one of those known\. Got 'rleu'\. Did you mean \"relu\"\? Known: ",
     ):
         on_meta(name, activation="rleu")
 
@@ -323,8 +328,138 @@ def test_an_unknown_name_gets_the_nearest() -> None:
         create_model("resnet81")
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("ResNet18", 'Did you mean "resnet18"? Known: alexnet, '),
+        ("VGG16_BN", 'Did you mean "vgg16_bn"? Known: alexnet, '),
+        ("overfeat", "Did you mean one of these? overfeat_accurate, overfeat_fast."),
+        ("DenseNet", "Did you mean one of these? densenet121, densenet161, densenet169, densenet201."),
+        ("", "Known: alexnet, "),
+    ],
+)
+def test_capitals_and_parts_of_names_are_understood(name: str, hint: str) -> None:
+    with pytest.raises(InvalidArgument) as error:
+        create_model(name)
+    assert str(error.value).startswith(f'There is no network "{name}". {hint}')
+
+
 def test_listing() -> None:
+    """By a shell pattern or by a part of a name, in any case."""
     assert list_models() == sorted(CATALOGUE)
     assert list_models("resnet1?") == ["resnet18"]
     assert list_models("densenet*") == ["densenet121", "densenet161", "densenet169", "densenet201"]
-    assert list_models("RESNET*") == list_models("transformer*") == []
+    assert list_models("RESNET*") == [name for name in sorted(CATALOGUE) if name.startswith("resnet")]
+    assert list_models("feat") == ["overfeat_accurate", "overfeat_fast"]
+    assert list_models("transformer*") == list_models("transformer") == []
+
+
+# Options ---------------------------------------------------------------------------------------------------
+
+
+def test_every_family_has_its_facts_and_no_other() -> None:
+    assert list(FAMILIES) == list(dict.fromkeys(entry.family for entry in CATALOGUE.values()))
+    assert OWN.keys() < CATALOGUE.keys()
+    assert set(ACTIVATION.choices) == ACTIVATIONS.keys()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_options_are_the_builders(name: str) -> None:
+    """All that it takes but the name, the outputs, the channels and the size; only what is open is passed on."""
+    family, own = FAMILIES[CATALOGUE[name].family], OWN.get(name, Own())
+    taken = list(signature(resolve_name(f"mirada.models.{family.builder}")).parameters)
+    assert taken[:4] == ["name", "num_classes", "in_channels", "image_size"]
+    open_ones = {option for option, of in family.options.items() if len(of.choices) != 1}
+    assert set(taken[4:]) == open_ones
+    assert own.options.keys() <= family.options.keys()
+    assert "head" in facts(name).options and "activation" in facts(name).options
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_options_defaults_are_what_is_built(name: str) -> None:
+    defaults = {option: of.default for option, of in facts(name).options.items()}
+    assert repr(on_meta(name, **defaults)) == repr(on_meta(name))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_unknown_option_gets_all_there_are(name: str) -> None:
+    known = sorted(
+        ("num_classes", "in_channels", "image_size", "weights", "replace_head", *facts(name).options)
+    )
+    with pytest.raises(InvalidArgument) as error:
+        create_model(name, num_class=3)
+    assert str(error.value) == (
+        f'{name} has no option "num_class". Did you mean "num_classes"? Known: {", ".join(known)}.'
+    )
+
+
+WRONG = {
+    bool: (1, "yes", None),
+    int: (0, 2.0, True, "2", [2]),
+    float: (-0.1, 1.1, float("nan"), True, "1", [1]),
+}
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_values_of_the_wrong_type_or_size_are_refused(name: str) -> None:
+    """Before anything is built, in one sentence that names the option and the value."""
+    for option, of in facts(name).options.items():
+        wrong = (
+            ("nothing", 5, None, ["relu"])
+            if of.choices
+            else WRONG.get(type(of.default), (5, [0], (1.5,), []))
+        )
+        for value in wrong:
+            with pytest.raises(InvalidArgument) as error:
+                create_model(name, **{option: value})
+            assert str(error.value).startswith(f"`{option}` of {name} must be "), (option, value)
+            assert f"Got {value!r}." in str(error.value)
+
+
+# The head of averages --------------------------------------------------------------------------------------
+
+# Channels that enter the head, and the weights before it, from the papers' tables: all weights of the catalogue
+# minus those of the published head.
+BEFORE_AVERAGE = {
+    "mlp": (128, 235_146 - 1_290),
+    "lenet5": (16, 156 + 2_416),
+    "lenet5_1998": (120, 156 + 12 + 1_516 + 32 + 48_120),
+    "lenet_caffe": (50, 520 + 25_050),
+    "alexnet": (256, 60_965_224 - (9_216 * 4_096 + 4_096) - (4_096 * 4_096 + 4_096) - (4_096 * 1000 + 1000)),
+    "overfeat_fast": (
+        1024, 145_920_872 - (36_864 * 3_072 + 3_072) - (3_072 * 4_096 + 4_096) - (4_096 * 1000 + 1000),
+    ),
+    "vgg11": (512, 9_220_480),
+    "vgg16": (512, 14_714_688),
+    "vgg16_bn": (512, 14_714_688 + 2 * 4_224),
+    "googlenet": (1024, 6_998_552 - 1_025_000),
+    "bn_inception": (1024, 11_285_224 - 1_025_000),
+    "inception_v4": (1536, 42_679_816 - 1_537_000),
+    "resnet18": (512, 11_176_512),
+    "densenet121": (1024, 6_953_856),
+    "simplecnn": (32, 896 + 9_248),
+    "bonet_simple": (1024, 4_800 + 2_458_624),
+    "bonet": (1024, 44_784_513 - 2_099_200 - 2_049),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("outputs", [1, 10])
+@pytest.mark.parametrize("name", BEFORE_AVERAGE)
+def test_counts_with_a_head_of_averages(name: str, outputs: int) -> None:
+    network = on_meta(name, head="average", num_classes=outputs)
+    channels, before = BEFORE_AVERAGE[name]
+    assert sum(p.numel() for p in network.parameters()) == before + channels * outputs + outputs
+    assert [type(layer).__name__ for layer in network.head if not isinstance(layer, nn.Dropout)] == [
+        "AdaptiveAvgPool2d", "Flatten", "Linear",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in SMALLEST if CATALOGUE[name].macs < 2e9])
+def test_class_maps_of_a_head_of_averages_add_up(name: str) -> None:
+    """The mean of the map and the bias are the output, to the rounding of float32; weights keep their names."""
+    torch.manual_seed(0)
+    network, x = create_model(name, head="average", num_classes=3).eval(), small_images(name)
+    maps = class_maps(network, x)
+    torch.testing.assert_close(maps.maps.mean(dim=(2, 3)) + maps.bias, network(x), rtol=1e-4, atol=1e-4)
+    body = {key for key in network.state_dict() if not key.startswith("head.")}
+    assert body == {key for key in on_meta(name, num_classes=3).state_dict() if not key.startswith("head.")}

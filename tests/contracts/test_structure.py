@@ -56,7 +56,8 @@ NO_TORCH = [
     or name in {f"data/{file}.py" for file in ("covariates", "index", "parallel", "splits")}
     or name in {
         "training/__init__.py", "training/recipe.py", "models/catalogue.py",
-        "models/published.py", "models/__init__.py", "errors.py", "events.py", "files.py", "text.py", "__init__.py",
+        "models/families.py", "models/options.py", "models/published.py",
+        "models/__init__.py", "errors.py", "events.py", "files.py", "text.py", "__init__.py",
     }
 ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 """BoNet's sizes and counts for every choice that the notes leave open, its deformation layer, and its refusal."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 from mirada import reference as ref
 from mirada.errors import InvalidArgument
 from mirada.layers.network import Network
+from mirada.models import create_model
 from mirada.models.bonet import SpatialTransformer, bonet
 
 # name, stride, padding, head: parameters with 1 and with 3 channels
@@ -19,8 +21,10 @@ COUNTS = {
     ("bonet_simple", 1, "same", "flatten"): (6_346_352_321, 6_346_361_729),
     ("bonet_simple", 1, "valid", "flatten"): (5_457_159_873, 5_457_169_281),
     ("bonet_simple", 2, "valid", "flatten"): (1_210_427_073, 1_210_436_481),
-    ("bonet_simple", 2, "valid", "average"): (4_564_673, 4_574_081),
-    ("bonet_simple", 1, "same", "average"): (4_564_673, 4_574_081),
+    ("bonet_simple", 2, "valid", "average_dense"): (4_564_673, 4_574_081),
+    ("bonet_simple", 1, "same", "average_dense"): (4_564_673, 4_574_081),
+    # 4,800 or 14,208 and 2,458,624 of the convolutions, and one linear layer on 1,024 means
+    ("bonet_simple", 2, "valid", "average"): (2_464_449, 2_473_857),
     ("bonet", 1, "same", "flatten"): (118_175_425, 118_184_833),
     ("bonet", 1, "valid", "flatten"): (76_232_385, 76_241_793),
     ("bonet", 2, "same", "flatten"): (61_552_321, 61_561_729),
@@ -225,16 +229,19 @@ def test_more_weights_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         bonet("bonet_simple", head="flatten", **literal)  # type: ignore[arg-type]
     machine_with(0.03, monkeypatch)
     with pytest.raises(InvalidArgument, match=r"4,564,673 weights, which take 0\.0 GB"):
-        bonet("bonet_simple", head="average", **literal)  # type: ignore[arg-type]
+        bonet("bonet_simple", head="average_dense", **literal)  # type: ignore[arg-type]
 
 
 def test_options_that_cannot_be() -> None:
-    with pytest.raises(InvalidArgument, match=r"^`stride` of bonet must be at least 1\. Got 0\.$"):
-        built("bonet", stride=0)
-    with pytest.raises(InvalidArgument, match=r"^`padding` must be 'same' or 'valid'\. Got 'full'\.$"):
-        built("bonet", padding="full")
-    with pytest.raises(InvalidArgument, match=r"^`head` must be 'average' or 'flatten'\. Got 'gap'\.$"):
-        built("bonet", head="gap")
+    for options, sentence in (
+        ({"stride": 0}, "`stride` of bonet must be a whole number from 1 to 64. Got 0."),
+        ({"stride": 10**9}, f"`stride` of bonet must be a whole number from 1 to 64. Got {10**9}."),
+        ({"padding": "full"}, "`padding` of bonet must be 'same' or 'valid'. Got 'full'."),
+        ({"head": "gap"}, "`head` of bonet must be 'flatten' or 'average_dense' or 'average'. Got 'gap'."),
+        ({"deformation": 1}, "`deformation` of bonet must be true or false. Got 1."),
+    ):
+        with pytest.raises(InvalidArgument, match=f"^{re.escape(sentence)}$"):
+            create_model("bonet", **options)
 
 
 def test_every_activation_is_the_one_asked_for() -> None:

@@ -9,6 +9,7 @@ from layer_rows import drawn, layer_rows, on_meta, parameters, stage_shapes
 from torch import Tensor, nn
 
 from mirada.errors import InvalidArgument
+from mirada.models import create_model
 from mirada.models.densenet import PUBLIC_KEYS, densenet
 
 # parameters, MACs per image
@@ -194,14 +195,13 @@ def test_smaller_than_29_is_refused() -> None:
 
 
 def test_impossible_options_are_refused() -> None:
-    with pytest.raises(InvalidArgument, match=r"^`growth` of densenet must be at least 1\. Got 0\.$"):
-        on_meta(densenet, "densenet121", growth=0)
-    for value in (0.0, 1.5):
-        sentence = (
-            rf"^`compression` of densenet must be above 0 and at most 1\. Got {value}; the paper has 0\.5\.$"
-        )
+    sentence = r"^`growth` of densenet121 must be a whole number from 1 to 1024\. Got 0\.$"
+    with pytest.raises(InvalidArgument, match=sentence):
+        create_model("densenet121", growth=0)
+    for value in (0.0, 1.5, float("nan")):
+        sentence = rf"^`compression` of densenet121 must be a number from 0\.01 to 1\. Got {value}\.$"
         with pytest.raises(InvalidArgument, match=sentence):
-            on_meta(densenet, "densenet121", compression=value)
+            create_model("densenet121", compression=value)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from torch import nn
 from mirada.errors import InvalidArgument
 from mirada.layers.activation import ACTIVATIONS
 from mirada.layers.network import Network
+from mirada.models import create_model
 from mirada.models.mlp import mlp
 
 
@@ -90,13 +91,11 @@ def test_initialisation_is_glorot_uniform_without_bias() -> None:
             assert (layer.bias == 0).all()
 
 
-@pytest.mark.parametrize(("widths", "got"), [((), r"\(\)"), ([8, 0], r"\(8, 0\)")])
+@pytest.mark.parametrize(("widths", "got"), [((), r"\(\)"), ([8, 0], r"\[8, 0\]")])
 def test_empty_layers_are_refused(widths: Sequence[int], got: str) -> None:
-    sentence = (
-        rf"^`widths` of mlp must name at least one hidden layer, each with at least one unit\. Got {got}\.$"
-    )
+    sentence = rf"^`widths` of mlp must be a list of whole numbers from 1 to 65536\. Got {got}\.$"
     with pytest.raises(InvalidArgument, match=sentence):
-        built(widths=widths)
+        create_model("mlp", widths=widths)
 
 
 def test_images_without_pixels_are_refused() -> None:

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mirada.errors import InvalidArgument
 from mirada.layers.activation import Rectifier, ScaledTanh
 from mirada.layers.network import Network
+from mirada.models import create_model
 from mirada.models.resnet import CIFAR_KEYS, TABLE, PaddedIdentity, Residual, resnet
 from mirada.models.weights import convert
 
@@ -135,13 +136,16 @@ def test_every_activation_is_the_one_asked_for() -> None:
 
 
 def test_options_that_cannot_be() -> None:
-    with pytest.raises(InvalidArgument, match=r"^`version` must be 1 or 1\.5\. Got 2\.$"):
-        built("resnet50", version=2)
-    with pytest.raises(InvalidArgument, match=r"^`shortcut` must be 'A' or 'B' or 'C'\. Got 'D'\.$"):
-        built("resnet20", shortcut="D")
-    sentence = r"^plain20 has no shortcuts\. Leave `shortcut` out, or choose resnet20\. Got 'A'\.$"
-    with pytest.raises(InvalidArgument, match=sentence):
-        built("plain20", shortcut="A")
+    with pytest.raises(InvalidArgument, match=r"^`version` of resnet50 must be 1 or 1\.5\. Got 2\.$"):
+        create_model("resnet50", version=2)
+    with pytest.raises(
+        InvalidArgument, match=r"^`shortcut` of resnet20 must be 'A' or 'B' or 'C'\. Got 'D'\.$"
+    ):
+        create_model("resnet20", shortcut="D")
+    with pytest.raises(
+        InvalidArgument, match=r'^plain20 has no option "shortcut"\. Known: activation, head, '
+    ):
+        create_model("plain20", shortcut="A")
 
 
 @pytest.fixture(scope="module")

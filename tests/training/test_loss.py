@@ -1,5 +1,6 @@
 """Every loss against its formula in NumPy, and how many outputs a task needs."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from mirada import reference as ref
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import RecipeError
 from mirada.modelfile import Card
-from mirada.models import CATALOGUE, create_model
+from mirada.models import CATALOGUE, create_model, facts
 from mirada.models.lenet import RadialBasis
-from mirada.training.loss import CODED, RUBBISH, balanced_weights, make_loss, map_loss, outputs_for
+from mirada.training.loss import RUBBISH, balanced_weights, make_loss, map_loss, outputs_for
 from mirada.training.recipe import Recipe
 
 Array = NDArray[np.float64]
@@ -211,7 +212,7 @@ def test_a_number_has_no_cross_entropy(loss: Any) -> None:
 
 @pytest.mark.parametrize("model", ["lenet5", "simplecnn", "resnet18"])
 def test_map_is_for_distances(model: str) -> None:
-    text = rf'^The loss "map" is for distances to codes, which lenet5_1998 puts out and {model} does not\. Choose '
+    text = rf'^The loss "map" is for distances to codes, which lenet5_1998 puts out and this {model} does not\. Choose '
     with pytest.raises(RecipeError, match=text + r"cross_entropy\.$"):
         outputs_for(Recipe(model=model, loss="map"), "classification", 2)
 
@@ -220,7 +221,16 @@ def test_whose_outputs_are_distances() -> None:
     """The networks that end in codes, and no others."""
     with torch.device("meta"):
         ends = {name: list(create_model(name).head.modules())[-1] for name in CATALOGUE if "net" in name}
-    assert tuple(name for name, end in ends.items() if isinstance(end, RadialBasis)) == CODED
+    assert [name for name, end in ends.items() if isinstance(end, RadialBasis)] == ["lenet5_1998"]
+    assert [name for name in CATALOGUE if facts(name).loss == "map"] == ["lenet5_1998"]
+
+
+def test_a_head_of_averages_puts_out_no_distances() -> None:
+    """So ``auto`` is cross-entropy, and ``map`` is refused."""
+    recipe = Recipe(model="lenet5_1998", options={"head": "average"})
+    assert facts("lenet5_1998").loss_with(recipe.options) == "cross_entropy"
+    with pytest.raises(RecipeError, match=r"^The loss \"map\" is for distances to codes"):
+        outputs_for(replace(recipe, loss="map"), "classification", 10)
 
 
 @pytest.mark.parametrize(

@@ -3,35 +3,57 @@
 import click
 
 from mirada.cli.console import say
-from mirada.models import CATALOGUE, list_models
+from mirada.models import CATALOGUE, facts, list_models
 from mirada.text import table
 
 
 @click.command()
-@click.argument("pattern", default="*")
+@click.argument("pattern", metavar="[PATTERN|NAME]", default="*")
 def command(pattern: str) -> int:
-    """List the networks there are.
+    """List the networks there are, or the options of one.
 
-    PATTERN is a shell pattern such as 'res*'.
+    PATTERN is a part of a name or a shell pattern such as 'res*'. NAME is one network: its options are listed with
+    their values, the default and what they mean.
     """
-    names = list_models(pattern)
+    name = pattern.lower()
+    names = [name] if name in CATALOGUE else list_models(pattern)
+    if not names:
+        say(f'No network matches "{pattern}". mirada models lists them all.', err=True)
+        return 1
+    lines = [*_catalogue(names), *(["", *_options(name)] if name in CATALOGUE else [])]
+    for line in lines:
+        say(line)
+    return 0
+
+
+def _catalogue(names: list[str]) -> list[str]:
     rows = []
     for name in names:
         entry = CATALOGUE[name]
         image = " × ".join(str(side) for side in entry.image)
         macs = f"{entry.macs / 1e6:,.1f} M"
         rows.append([name, image, str(entry.num_classes), f"{entry.parameters:,}", macs, f"  {entry.source}"])
-    if not names:
-        say(f'No network matches "{pattern}". mirada models lists them all.', err=True)
-        return 1
-    header = ["network", "input", "outputs", "parameters", "MACs", "  source"]
-    for line in _with_source_left(header, rows):
-        say(line)
-    return 0
+    return _with_last_left(["network", "input", "outputs", "parameters", "MACs", "  source"], rows)
 
 
-def _with_source_left(header: list[str], rows: list[list[str]]) -> list[str]:
-    numbers = table(header[:-1], [row[:-1] for row in rows])
-    return [
-        f"{line}{source}" for line, source in zip(numbers, [header[-1], *(r[-1] for r in rows)], strict=True)
+def _options(name: str) -> list[str]:
+    """One line per option, and how to give one."""
+    rows = [
+        [f"{option}={_value(of.default)}", of.kind, of.meaning] for option, of in facts(name).options.items()
     ]
+    lines = table(["option=default", "may be", "meaning"], rows, left=3)
+    return [*lines, "", f"mirada train DATA --model {name} --set options.activation=leaky_relu"]
+
+
+def _value(default: object) -> str:
+    match default:
+        case bool():
+            return str(default).lower()
+        case tuple():
+            return f"[{', '.join(map(str, default))}]"
+    return str(default)
+
+
+def _with_last_left(header: list[str], rows: list[list[str]]) -> list[str]:
+    numbers = table(header[:-1], [row[:-1] for row in rows])
+    return [f"{line}{last}" for line, last in zip(numbers, [header[-1], *(r[-1] for r in rows)], strict=True)]

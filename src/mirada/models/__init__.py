@@ -1,13 +1,16 @@
 """The networks by name. Listing them imports no torch; building one imports its family's file."""
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from importlib import import_module
-from inspect import signature
 from logging import INFO, WARNING, getLogger
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from mirada.errors import InvalidArgument, nearest
 from mirada.models.catalogue import CATALOGUE, Entry
+from mirada.models.families import Facts, facts_of
+from mirada.models.options import Option, Value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,16 +18,43 @@ if TYPE_CHECKING:
     from mirada.layers.network import Network
     from mirada.models.weights import Report
 
-__all__ = ["CATALOGUE", "Entry", "create_model", "list_models", "load_weights"]
+__all__ = [
+    "CATALOGUE",
+    "Entry",
+    "Facts",
+    "Option",
+    "checked_options",
+    "create_model",
+    "facts",
+    "find",
+    "list_models",
+    "load_weights",
+]
+
+ARGUMENTS = (
+    "num_classes",
+    "in_channels",
+    "image_size",
+    "weights",
+    "replace_head",
+)  # of create_model, for every network
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """The names of the networks that match a shell pattern, sorted.
+    """The names of the networks that match a pattern, sorted.
+
+    Args:
+        pattern: A shell pattern such as ``"vgg*"``, or a part of a name such as ``"resnet"``; capitals count as lower
+            case.
 
     >>> list_models("lenet*")
     ['lenet5', 'lenet5_1998', 'lenet_caffe']
+    >>> list_models("resnet1") == list_models("*resnet1*")
+    True
     """
-    return sorted(name for name in CATALOGUE if fnmatchcase(name, pattern))
+    lower = pattern.lower()
+    shell = lower if set(lower) & set("*?[") else f"*{lower}*"
+    return sorted(name for name in CATALOGUE if fnmatchcase(name, shell))
 
 
 def create_model(
@@ -39,19 +69,27 @@ def create_model(
 ) -> "Network":
     """Builds a network by name, with freshly drawn weights (set ``torch.manual_seed`` first to repeat them).
 
-    ``weights`` is a file of torchvision's, timm's or the public CIFAR ResNets' (``.pth``, ``.th``,
-    ``.safetensors``), or a model file of Mirada's. ``replace_head`` takes a file whose head has another size, and
-    draws the head anew. The report is logged by the logger ``mirada``: as a warning where anything was left out,
-    newly drawn or adapted, else as information; ``load_weights`` returns it. Images must be normalized as the
-    weights expect: by ImageNet's mean and deviation, but for googlenet_bn, inception_v3, inception_v4 and
-    inception_resnet_v2, which expect (value / 255 − 0.5) / 0.5; ``mirada.train`` sees to it.
+    Args:
+        name: One of ``list_models()``.
+        num_classes: The number of outputs: one per class, or 1 for a yes/no question or a number. What is left out,
+            here and below, is as the paper has it.
+        in_channels: Channels of an image: 3 for colours, 1 for grey.
+        image_size: A side, or (height, width), in pixels.
+        weights: A file of torchvision's, timm's or the public CIFAR ResNets' (``.pth``, ``.th``, ``.safetensors``), or
+            a model file of Mirada's. Images must then be normalized as the weights expect, which ``facts(name).scale``
+            says and ``mirada.train`` sees to.
+        replace_head: Takes a file whose head has another size, and draws the head anew.
+        options: The network's own, such as ``head="average"``; ``facts(name).options`` and ``mirada models NAME``
+            list them.
 
-    ``num_classes`` is the number of outputs: one per class, or 1 for a yes/no question or a number. What is
-    left out is as the paper has it. ``image_size`` is a side, or (height, width), in pixels. ``options`` are the
-    family's own, such as ``activation="leaky_relu"``; its builder's signature names them.
+    Returns:
+        The network in training mode. What became of every tensor of ``weights`` is logged by the logger ``mirada``:
+        as a warning where anything was left out, newly drawn or adapted, else as information; ``load_weights``
+        returns it.
 
-    Raises ``InvalidArgument`` for an unknown name or option, a number below one, or images too small for the
-    network, and ``CheckpointError`` for a file that cannot be read or does not fit.
+    Raises:
+        InvalidArgument: For an unknown name or option, a value out of range, or images too small for the network.
+        CheckpointError: For a file of weights that cannot be read or does not fit.
 
     >>> create_model("lenet5", num_classes=3).head.linear
     Linear(in_features=84, out_features=3, bias=True)
@@ -67,17 +105,38 @@ def create_model(
     size = entry.image[1:] if image_size is None else image_size
     if isinstance(size, int):
         size = (size, size)
-    family = import_module(f"mirada.models.{entry.family}")
-    build = getattr(family, entry.family)
-    known = list(signature(build).parameters)[4:]  # after name, num_classes, in_channels, image_size
-    for option in options:
-        if option not in known:
-            raise InvalidArgument(f'{name} has no option "{option}". {nearest(option, known)}')
-    network: Network = build(name, image_size=size, **numbers, **options)
+    known = facts_of(name, entry.family)
+    chosen = checked_options(name, options)
+    # An option with a single choice decides nothing, and no builder takes it.
+    deciding = {key: value for key, value in chosen.items() if len(known.options[key].choices) != 1}
+    build = resolve_name(f"mirada.models.{known.builder}")
+    network: Network = build(name, image_size=size, **numbers, **deciding)
     if weights is not None:
         report = load_weights(network, name, weights, replace_head=replace_head)
         getLogger("mirada").log(INFO if report.whole else WARNING, "%s", report)
     return network
+
+
+def facts(name: str) -> Facts:
+    """What there is to know of a network besides its layers: options, starting recipe, value scale, loss.
+
+    Raises:
+        InvalidArgument: For an unknown name, with the nearest one.
+    """
+    return facts_of(name, find(name).family)
+
+
+def checked_options(name: str, options: Mapping[str, object]) -> dict[str, Value]:
+    """The options of a network with the types that its builder expects.
+
+    Raises:
+        InvalidArgument: For an unknown network, an option that it does not have, or a value that the option cannot be.
+    """
+    known = facts(name).options
+    for option in options:
+        if option not in known:
+            raise InvalidArgument(f'{name} has no option "{option}". {nearest(option, (*ARGUMENTS, *known))}')
+    return {option: known[option].checked(option, name, value) for option, value in options.items()}
 
 
 def load_weights(
@@ -95,7 +154,18 @@ def load_weights(
 
 
 def find(name: str) -> Entry:
-    """The catalogue's row of a network. Raises ``InvalidArgument`` with the nearest name."""
-    if name not in CATALOGUE:
-        raise InvalidArgument(f'There is no network "{name}". {nearest(name, CATALOGUE)}')
-    return CATALOGUE[name]
+    """The catalogue's row of a network.
+
+    Raises:
+        InvalidArgument: For an unknown name, with those that begin with it or hold it, or else the nearest.
+    """
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    lower = name.lower()
+    if lower and lower not in CATALOGUE:
+        parts = [each for each in list_models() if each.startswith(lower)] or list_models(lower)
+        if parts:
+            raise InvalidArgument(
+                f'There is no network "{name}". Did you mean one of these? {", ".join(parts)}.'
+            )
+    raise InvalidArgument(f'There is no network "{name}". {nearest(lower, CATALOGUE)}')

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from torch import nn
 
 from mirada.layers.activation import make_activation
-from mirada.layers.blocks import ConvStyle
+from mirada.layers.blocks import ConvStyle, average_head
+from mirada.layers.initialization import fill_bias, weighted_layers
 from mirada.layers.network import Network, Size, require_size
 
 # fmt: off
@@ -75,6 +76,7 @@ def alexnet(
     image_size: Size,
     activation: str = "relu",
     dropout: float = 0.5,
+    head: str = "dense",
 ) -> Network:
     """Builds a row of ``TABLE``."""
     require_size(image_size, MIN_SIZE[name])
@@ -89,7 +91,9 @@ def alexnet(
     network = Network(
         stem=stages[0],
         stages=stages[1:],
-        head=_head(channels, num_classes, activation=activation, dropout=dropout, dropout_first=first),
+        head=average_head(channels, num_classes, dropout=dropout)
+        if head == "average"
+        else _head(channels, num_classes, activation=activation, dropout=dropout, dropout_first=first),
         in_channels=in_channels,
         image_size=image_size,
         min_size=MIN_SIZE[name],
@@ -119,7 +123,7 @@ def _head(
 
 def _initialize(network: Network) -> None:
     """Normal weights; biases of 0.1 in layers 2, 4, 5, 6 and 7, so that their rectifiers start in the open."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    for number, layer in enumerate(layers, start=1):
-        nn.init.normal_(layer.weight, std=0.005 if number in (6, 7) else 0.01)
-        nn.init.constant_(layer.bias, 0.1 if number in (2, 4, 5, 6, 7) else 0.0)  # type: ignore[arg-type]
+    for number, (name, layer) in enumerate(weighted_layers(network), start=1):
+        hidden = name.startswith("head.hidden")
+        nn.init.normal_(layer.weight, std=0.005 if hidden else 0.01)
+        fill_bias(layer, 0.1 if hidden or number in (2, 4, 5) else 0.0)

@@ -2,7 +2,7 @@
 
 Differs from the paper: what the notes leave open is an argument. By default the first layer strides by 2, as
 OverFeat's does, nothing is padded, the activation is ReLU, and ``bonet_simple`` averages its maps instead of
-flattening them; taken literally (``stride=1, head="flatten"``) it has 5 to 6 thousand million weights. The
+flattening them; taken literally (``stride=1, head="flatten"``) it has 5–6 billion weights. The
 deformation layer of the paper, whose size and place the notes do not give, is an option: an affine spatial
 transformer on the maps of the first layer, where there are still many pixels to move. No dropout.
 The notes train with their first layer frozen, also where its weights are random (``bonet_simple``): so does the
@@ -27,14 +27,14 @@ from torch import Tensor, nn
 
 from mirada.errors import InvalidArgument
 from mirada.layers.activation import make_activation
-from mirada.layers.blocks import ConvStyle, dense_head
+from mirada.layers.blocks import ConvStyle, average_head, dense_head
+from mirada.layers.initialization import initialize
 from mirada.layers.network import Network, Size, require_size
-from mirada.layers.options import require_choice
 
 # fmt: off
 #                  kernels          maps                            head
 TABLE = {
-    "bonet_simple": ((7, 5),          (96, 1024),                   "average"),
+    "bonet_simple": ((7, 5),          (96, 1024),                   "average_dense"),
     "bonet":        ((7, 5, 3, 3, 3), (96, 2048, 1024, 1024, 1024), "flatten"),
 }
 # fmt: on
@@ -90,14 +90,14 @@ def bonet(
     deformation: bool = False,
     activation: str = "relu",
 ) -> Network:
-    """Builds a row of ``TABLE``: ``stride`` of the first layer, ``padding`` same or valid, ``head`` average or flatten.
+    """Builds a row of ``TABLE``: ``stride`` of the first layer, ``padding`` same or valid.
 
-    ``deformation`` adds a ``SpatialTransformer`` behind the first layer. Raises ``InvalidArgument`` for other values,
-    images too small, or more weights than this machine can train.
+    ``head`` flattens the maps (flatten) or averages them (average_dense) before a hidden layer, or averages them
+    before the last layer (average). ``deformation`` adds a ``SpatialTransformer`` behind the first layer. Raises
+    ``InvalidArgument`` for images too small, or more weights than this machine can train.
     """
     kernels, maps, usual = TABLE[name]
     head = usual if head is None else head
-    _check(stride, padding, head)
     geometry = _Geometry(kernels, stride, padding == "same")
     require_size(image_size, geometry.min_size())
     conv = ConvStyle(batch_norm=False, activation=activation)
@@ -122,13 +122,6 @@ def bonet(
     )
     _initialize(network)
     return network
-
-
-def _check(stride: int, padding: str, head: str) -> None:
-    if stride < 1:
-        raise InvalidArgument(f"`stride` of bonet must be at least 1. Got {stride}.")
-    require_choice("padding", padding, ("same", "valid"))
-    require_choice("head", head, ("average", "flatten"))
 
 
 @dataclass(frozen=True)
@@ -161,6 +154,8 @@ class _Geometry:
 def _head(kind: str, maps: tuple[int, ...], *, num_classes: int, activation: str) -> nn.Sequential:
     if kind == "flatten":
         return dense_head(prod(maps), (HIDDEN,), num_classes, activation=activation)
+    if kind == "average":
+        return average_head(maps[0], num_classes)
     dense = dense_head(maps[0], (HIDDEN,), num_classes, activation=activation)
     return nn.Sequential(OrderedDict([("pool", nn.AdaptiveAvgPool2d(1)), *dense.named_children()]))
 
@@ -190,10 +185,7 @@ def _require_memory(name: str, stages: Sequence[nn.Module], make_head: Callable[
 
 
 def _initialize(network: Network) -> None:
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    initialize(network, conv=nn.init.xavier_uniform_, linear=nn.init.xavier_uniform_)
     for layer in network.modules():
         if isinstance(layer, SpatialTransformer):
             layer.reset()

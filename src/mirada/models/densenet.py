@@ -10,9 +10,9 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from mirada.errors import InvalidArgument
 from mirada.layers.activation import make_activation
 from mirada.layers.blocks import ConvStyle, average_head
+from mirada.layers.initialization import initialize
 from mirada.layers.network import Network, Size, require_size
 
 # fmt: off
@@ -66,14 +66,10 @@ def densenet(
     compression: float = 0.5,
     activation: str = "relu",
 ) -> Network:
-    """Builds a row of ``TABLE``, with another growth rate k or compression θ if they are given.
-
-    Raises ``InvalidArgument`` for a growth rate below 1 or a compression outside of (0, 1].
-    """
+    """Builds a row of ``TABLE``, with another growth rate k or compression θ if they are given."""
     require_size(image_size, MIN_SIZE)
     paper_growth, depths = TABLE[name]
     growth = paper_growth if growth is None else growth
-    _check(growth, compression)
     channels = 2 * growth
     stem = nn.Sequential(
         ConvStyle(activation=activation)(in_channels, channels, 7, stride=2),  # 224 → 112
@@ -101,21 +97,8 @@ def densenet(
         image_size=image_size,
         min_size=MIN_SIZE,
     )
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight)
-        elif isinstance(module, nn.Linear):
-            nn.init.zeros_(module.bias)
+    initialize(network, conv=nn.init.kaiming_normal_)
     return network
-
-
-def _check(growth: int, compression: float) -> None:
-    if growth < 1:
-        raise InvalidArgument(f"`growth` of densenet must be at least 1. Got {growth!r}.")
-    if not 0 < compression <= 1:
-        raise InvalidArgument(
-            f"`compression` of densenet must be above 0 and at most 1. Got {compression!r}; the paper has 0.5."
-        )
 
 
 def _normalized_conv(channels: int, maps: int, kernel: int, *, activation: str) -> nn.Sequential:

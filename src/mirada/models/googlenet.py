@@ -21,6 +21,7 @@ from torch import nn
 
 from mirada.layers.blocks import ConvStyle, average_head, dense_head
 from mirada.layers.branches import Branches
+from mirada.layers.initialization import fill_bias, weighted_layers
 from mirada.layers.network import Network, Size, require_size
 
 
@@ -238,13 +239,10 @@ def _auxiliary_head(conv: ConvStyle, channels: int, num_classes: int) -> nn.Sequ
 
 def _initialize(network: Network, *, batch_norm: bool) -> None:
     """torchvision's with batch normalization, Caffe's without; layers that put out predictions get no bias."""
-    for name, layer in network.named_modules():
-        if not isinstance(layer, nn.Conv2d | nn.Linear):
-            continue
+    for name, layer in weighted_layers(network):
         if batch_norm:
             nn.init.normal_(layer.weight, std=0.01)
         else:
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")  # ±√(3 / fan-in)
-        if layer.bias is not None:
-            predicts = name.endswith("linear")
-            nn.init.constant_(layer.bias, 0.0 if batch_norm or predicts else 0.2)
+        predicts = name.endswith("linear")
+        fill_bias(layer, 0.0 if batch_norm or predicts else 0.2)

@@ -9,8 +9,8 @@ Differs from the papers:
   and not the 576 and 1024 of its output column (in TF-slim it is the widths that give way). The first convolution
   is an ordinary 7 × 7. Poolings round sizes up, as in the public Caffe network.
 - ``inception_v2``: Table 1 gives no widths within the modules. They are those of ``inception_v3``, where there is a
-  3 × 3 in place of the 5 × 5 of the modules at 35 × 35 (Fig. 5); so it has 26 million parameters and 6.4 thousand
-  million MACs, more than the paper's.
+  3 × 3 in place of the 5 × 5 of the modules at 35 × 35 (Fig. 5); so it has 26 million parameters and 6.4 billion
+  MACs, more than the paper's.
 - ``inception_v3`` is the released network (TF-slim, torchvision): it differs from Table 1 in the stem, keeps the
   5 × 5, and has four modules at 17 × 17 instead of five.
 - The auxiliary head, used in training only, is built where asked for (``auxiliary=True``), with the release's weight
@@ -26,9 +26,9 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pad
 
-from mirada.errors import InvalidArgument
 from mirada.layers.blocks import ConvStyle, average_head
 from mirada.layers.branches import Branches
+from mirada.layers.initialization import fill_bias, weighted_layers
 from mirada.layers.network import Network, Size, require_size
 
 Parts = tuple[nn.Sequential, list[nn.Module]]  # the stem and the stages
@@ -96,7 +96,7 @@ VARIANTS = {
 }
 #                 eps   maps  dropout  smallest side, with the auxiliary head
 TABLE = {
-    "bn_inception": (1e-5, 1024, 0.0,   7,           None),
+    "bn_inception": (1e-5, 1024, 0.0,   7,              7),
     "inception_v2": (1e-3, 2048, 0.5,  75,            299),
     "inception_v3": (1e-3, 2048, 0.5,  75,            299),
 }
@@ -136,13 +136,10 @@ def inception(
     """Builds a row of ``TABLE``.
 
     ``dropout`` is the one before the last layer, None for the row's. ``auxiliary`` adds the head that helps in
-    training: 3,326,696 parameters for 1000 outputs. Raises ``InvalidArgument`` for it with ``bn_inception``.
+    training: 3,326,696 parameters for 1000 outputs; ``bn_inception`` has no such option.
     """
-    eps, maps, usual_dropout, min_size, min_size_auxiliary = TABLE[name]
-    if auxiliary:
-        if min_size_auxiliary is None:
-            raise InvalidArgument(f"{name} has no auxiliary head; leave `auxiliary` out, or set it to false.")
-        min_size = min_size_auxiliary
+    eps, maps, usual_dropout, smallest, smallest_auxiliary = TABLE[name]
+    min_size = smallest_auxiliary if auxiliary else smallest
     require_size(image_size, min_size)
     conv = ConvStyle(eps=eps, activation=activation)
     if name == "bn_inception":
@@ -371,12 +368,11 @@ def _auxiliary_head(conv: ConvStyle, num_classes: int) -> nn.Sequential:
 
 
 def _initialize(network: Network) -> None:
-    for name, layer in network.named_modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.zeros_(layer.bias)
+    for name, layer in weighted_layers(network):
+        fill_bias(layer, 0.0)
         if name == "auxiliary.stage2.conv.conv":
             nn.init.normal_(layer.weight, std=0.01)
         elif name == "auxiliary.stage2.predict.linear":
             nn.init.normal_(layer.weight, std=0.001)
-        elif isinstance(layer, nn.Conv2d | nn.Linear):
+        else:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

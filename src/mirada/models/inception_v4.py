@@ -30,10 +30,11 @@ from torch import Tensor, nn
 from mirada.layers.activation import make_activation
 from mirada.layers.blocks import ConvStyle, average_head
 from mirada.layers.branches import Branches
+from mirada.layers.initialization import initialize
 from mirada.layers.network import Network, Size, require_size
 
 
-class Residual(NamedTuple):
+class Addition(NamedTuple):
     """A figure whose branches, concatenated and through a linear 1×1 convolution, are scaled and added to x."""
 
     scale: float
@@ -44,7 +45,7 @@ class Residual(NamedTuple):
 # A chain of steps, or parallel branches in the order of concatenation, or a residual block. A step is "h×w n", a
 # convolution to n maps, with stride 2 where it says "/2" and without padding where it says "V" (valid); or "max", a
 # 3×3 maximum, /2 V; or "avg", a 3×3 mean of what is inside the image; or "{a ∥ b}", which splits into branches.
-Figure = str | tuple[str, ...] | Residual
+Figure = str | tuple[str, ...] | Addition
 
 # fmt: off
 STEM: list[Figure] = [                       # Figure 3
@@ -84,19 +85,19 @@ C4 = ("1×1 256",                             # Figure 6: Inception-C
       "avg → 1×1 256")
 
 # Inception-ResNet-v1
-A1 = Residual(0.17, ("1×1 32",               # Figure 10
+A1 = Addition(0.17, ("1×1 32",               # Figure 10
                      "1×1 32 → 3×3 32",
                      "1×1 32 → 3×3 32 → 3×3 32"))
 RA1 = ("3×3 384 /2 V",                       # Figure 7 with 192, 192, 256, 384
        "1×1 192 → 3×3 192 → 3×3 256 /2 V",
        "max")
-B1 = Residual(0.10, ("1×1 128",              # Figure 11
+B1 = Addition(0.10, ("1×1 128",              # Figure 11
                      "1×1 128 → 1×7 128 → 7×1 128"))
 RB1 = ("1×1 256 → 3×3 384 /2 V",             # Figure 12
        "1×1 256 → 3×3 256 /2 V",
        "1×1 256 → 3×3 256 → 3×3 256 /2 V",
        "max")
-C1 = Residual(0.20, ("1×1 192",              # Figure 13
+C1 = Addition(0.20, ("1×1 192",              # Figure 13
                      "1×1 192 → 1×3 192 → 3×1 192"))
 
 # Inception-ResNet-v2
@@ -104,21 +105,21 @@ MIXED = ("1×1 96",                           # in the release only
          "1×1 48 → 5×5 64",
          "1×1 64 → 3×3 96 → 3×3 96",
          "avg → 1×1 64")
-A2 = Residual(0.17, ("1×1 32",               # Figure 16
+A2 = Addition(0.17, ("1×1 32",               # Figure 16
                      "1×1 32 → 3×3 32",
                      "1×1 32 → 3×3 48 → 3×3 64"))
 RA2 = ("3×3 384 /2 V",                       # Figure 7 with 256, 256, 384, 384
        "1×1 256 → 3×3 256 → 3×3 384 /2 V",
        "max")
-B2 = Residual(0.10, ("1×1 192",              # Figure 17
+B2 = Addition(0.10, ("1×1 192",              # Figure 17
                      "1×1 128 → 1×7 160 → 7×1 192"))
 RB2 = ("1×1 256 → 3×3 384 /2 V",             # Figure 18
        "1×1 256 → 3×3 288 /2 V",
        "1×1 256 → 3×3 288 → 3×3 320 /2 V",
        "max")
-C2 = Residual(0.20, ("1×1 192",              # Figure 19
+C2 = Addition(0.20, ("1×1 192",              # Figure 19
                      "1×1 192 → 1×3 224 → 3×1 256"))
-LAST = Residual(1.0, C2.branches, activate=False)
+LAST = Addition(1.0, C2.branches, activate=False)
 
 TABLE: dict[str, list[Sequence[Figure]]] = {
     #                            stem   35 × 35                17 × 17            8 × 8
@@ -222,7 +223,8 @@ def inception_v4(
         image_size=image_size,
         min_size=MIN_SIZE,
     )
-    _initialize(network, glorot=name != "inception_v4")
+    glorot = nn.init.xavier_uniform_  # as TF-slim, which has He's normal for the convolutions of Inception-v4
+    initialize(network, conv=_he if name == "inception_v4" else glorot, linear=glorot)
     return network
 
 
@@ -230,7 +232,7 @@ def _draw(figure: Figure, channels: int, conv: ConvStyle) -> tuple[nn.Module, in
     """A figure as a layer, and how many maps that gives."""
     if isinstance(figure, str):
         return _chain(figure.split(" → "), channels, conv)
-    if isinstance(figure, Residual):
+    if isinstance(figure, Addition):
         inner, width = _draw(figure.branches, channels, conv)
         expansion = nn.Conv2d(width, channels, 1)
         act = make_activation(conv.activation, channels) if figure.activate else nn.Identity()
@@ -267,15 +269,7 @@ def _step(step: str, channels: int, conv: ConvStyle) -> tuple[nn.Module, int]:
     return layer, int(width)
 
 
-def _initialize(network: Network, *, glorot: bool) -> None:
-    """As TF-slim: convolutions by He's normal for Inception-v4, else by Glorot's uniform; no bias."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            if isinstance(layer, nn.Linear) or glorot:
-                nn.init.xavier_uniform_(layer.weight)
-            else:
-                # cut at two deviations, which takes 1.3 times the variance to give 2 / fan-in
-                deviation = (1.3 * 2 / layer.weight[0].numel()) ** 0.5
-                nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+def _he(weight: Tensor) -> None:
+    """Normal, cut at two deviations, which takes 1.3 times the variance to give 2 / fan-in."""
+    deviation = (1.3 * 2 / weight[0].numel()) ** 0.5
+    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)

@@ -16,13 +16,15 @@ Shapes: images (N, 1, 32, 32) → outputs (N, 10).
 """
 
 from collections import OrderedDict
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from mirada.errors import InvalidArgument
 from mirada.layers.activation import make_activation
-from mirada.layers.blocks import ConvStyle, dense_head
+from mirada.layers.blocks import ConvStyle, average_head, dense_head
+from mirada.layers.initialization import initialize
 from mirada.layers.network import Network, Size, conv_pool_size, require_size
 
 # fmt: off
@@ -120,36 +122,44 @@ class RadialBasis(nn.Module):
 
 
 def lenet(
-    name: str, *, num_classes: int, in_channels: int, image_size: Size, activation: str | None = None
+    name: str,
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: Size,
+    activation: str | None = None,
+    head: str = "",
 ) -> Network:
-    """Builds a row of ``TABLE``; ``activation`` replaces the table's.
+    """Builds a row of ``TABLE``; ``activation`` replaces the table's, and ``head`` "average" the hidden layers.
 
-    Raises ``InvalidArgument`` for images too small, an unknown activation, or more classes than codes (168) in
-    ``lenet5_1998``.
+    Raises ``InvalidArgument`` for images too small, or more classes than codes (168) in ``lenet5_1998``.
     """
     maps, hidden, usual, min_size = TABLE[name]
     require_size(image_size, min_size)
     activation = activation or usual
     height, width = conv_pool_size(image_size, (KERNEL, KERNEL))
-    head: nn.Module
     if name == "lenet5_1998":
         stem, *stages = _paper_stages(in_channels, activation)
-        c5_values = hidden[0] * (height - KERNEL + 1) * (width - KERNEL + 1)
-        head = _paper_head(c5_values, num_classes, activation)
+        last, height, width = hidden[0], height - KERNEL + 1, width - KERNEL + 1  # after C5
+        published = partial(_paper_head, last * height * width, num_classes, activation)
     else:
         squash = activation if name == "lenet5" else None
         stem = _conv_pool(in_channels, maps[0], squash)
-        stages = [_conv_pool(maps[0], maps[1], squash)]
-        head = dense_head(maps[1] * height * width, hidden, num_classes, activation=activation)
+        stages, last = [_conv_pool(maps[0], maps[1], squash)], maps[1]
+        published = partial(dense_head, last * height * width, hidden, num_classes, activation=activation)
     network = Network(
         stem=stem,
         stages=stages,
-        head=head,
+        head=average_head(last, num_classes) if head == "average" else published(),
         in_channels=in_channels,
         image_size=image_size,
         min_size=min_size,
     )
-    _initialize(network, name)
+    if name == "lenet5_1998":
+        _initialize_as_published(network)
+    elif name == "lenet_caffe":  # Caffe's "xavier": ±√(3 / F), F being the inputs of a unit
+        draw = partial(nn.init.kaiming_uniform_, nonlinearity="linear")
+        initialize(network, conv=draw, linear=draw)
     return network
 
 
@@ -212,16 +222,14 @@ def output_codes(num_classes: int) -> Tensor:
     return torch.cat((matrix, -matrix))[:num_classes]
 
 
-def _initialize(network: Network, name: str) -> None:
-    """The paper's uniform in ±2.4 / F, F being the inputs of a unit; Caffe's ±√(3 / F); or what PyTorch drew."""
+def _initialize_as_published(network: Network) -> None:
+    """The paper's uniform in ±2.4 / F, F being the inputs of a unit, for biases and coefficients as well."""
     for layer in network.modules():
-        if name == "lenet5_1998" and isinstance(layer, nn.Conv2d | nn.Linear):
-            limit = 2.4 / layer.weight[0].numel()
-            nn.init.uniform_(layer.weight, -limit, limit)
-            nn.init.uniform_(layer.bias, -limit, limit)  # type: ignore[arg-type]
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            inputs = layer.weight[0].numel()
         elif isinstance(layer, Subsampling):
-            nn.init.uniform_(layer.coefficient, -2.4 / 4, 2.4 / 4)
-            nn.init.uniform_(layer.bias, -2.4 / 4, 2.4 / 4)
-        elif name == "lenet_caffe" and isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_uniform_(layer.weight, nonlinearity="linear")
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            inputs = 4
+        else:
+            continue
+        for values in layer.parameters(recurse=False):
+            nn.init.uniform_(values, -2.4 / inputs, 2.4 / inputs)

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from mirada.errors import InvalidArgument
 from mirada.layers.activation import make_activation
-from mirada.layers.blocks import dense_head
+from mirada.layers.blocks import average_head, dense_head
+from mirada.layers.initialization import initialize
 from mirada.layers.network import Network, Size, require_size
 
 WIDTHS = (256, 128)
@@ -31,31 +31,26 @@ def mlp(
     image_size: Size,
     widths: Sequence[int] = WIDTHS,
     activation: str = "relu",
+    head: str = "dense",
 ) -> Network:
     """Builds ``mlp``, with one hidden layer for each of ``widths``: 200,960 + 32,896 + 1,290 = 235,146 parameters.
 
-    Raises ``InvalidArgument`` without a hidden layer, or with an empty one.
+    Its maps have one pixel, so ``head`` "average" has the layers of "dense", behind an average of one value.
     """
     require_size(image_size, MIN_SIZE)
-    if not widths or min(widths) < 1:
-        raise InvalidArgument(
-            f"`widths` of mlp must name at least one hidden layer, each with at least one unit. "
-            f"Got {tuple(widths)!r}."
-        )
     before = [in_channels * image_size[0] * image_size[1], *widths[:-1]]
     layers = [_hidden(*sizes, activation=activation) for sizes in zip(before, widths, strict=True)]
     network = Network(
         stem=layers[0],
         stages=layers[1:],
-        head=dense_head(widths[-1], (), num_classes),
+        head=average_head(widths[-1], num_classes)
+        if head == "average"
+        else dense_head(widths[-1], (), num_classes),
         in_channels=in_channels,
         image_size=image_size,
         min_size=MIN_SIZE,
     )
-    for layer in network.modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+    initialize(network, linear=nn.init.xavier_uniform_)
     return network
 
 

@@ -6,9 +6,12 @@ Shapes: images (N, 3, 231, 231) → outputs (N, 1000); ``overfeat_accurate`` has
 layer 1, ``stage1 …`` are its other convolutional layers.  Initialisation N(0, 0.01²), zero bias.
 """
 
+from functools import partial
+
 from torch import nn
 
-from mirada.layers.blocks import ConvStyle, dense_head
+from mirada.layers.blocks import ConvStyle, average_head, dense_head
+from mirada.layers.initialization import initialize
 from mirada.layers.network import Network, Size, require_size
 
 # fmt: off
@@ -46,6 +49,7 @@ def overfeat(
     image_size: Size,
     activation: str = "relu",
     dropout: float = 0.5,
+    head: str = "dense",
 ) -> Network:
     """Builds a row of ``TABLE``."""
     grid, hidden, min_size = DENSE[name]
@@ -59,19 +63,18 @@ def overfeat(
             stage.append(nn.MaxPool2d(pooling))
         stages.append(stage)
         channels = maps
-    head = dense_head(
-        channels * grid**2, hidden, num_classes, activation=activation, dropout=dropout, grid=grid
-    )
     network = Network(
         stem=stages[0],
         stages=stages[1:],
-        head=head,
+        head=average_head(channels, num_classes, dropout=dropout)
+        if head == "average"
+        else dense_head(
+            channels * grid**2, hidden, num_classes, activation=activation, dropout=dropout, grid=grid
+        ),
         in_channels=in_channels,
         image_size=image_size,
         min_size=min_size,
     )
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    draw = partial(nn.init.normal_, std=0.01)
+    initialize(network, conv=draw, linear=draw)
     return network

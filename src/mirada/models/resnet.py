@@ -7,15 +7,15 @@ Shapes: images (N, 3, 224, 224) → outputs (N, 1000); the CIFAR networks (N, 3,
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mirada.errors import InvalidArgument
 from mirada.layers.activation import make_activation
 from mirada.layers.blocks import ConvStyle, average_head
+from mirada.layers.initialization import initialize
 from mirada.layers.network import Network, Size, require_size
-from mirada.layers.options import require_choice
 
 # fmt: off
 #              block         blocks per stage   shortcut: an option of §3.3, or none in a plain network
@@ -158,15 +158,12 @@ def resnet(
     """Builds a row of ``TABLE``; ``shortcut`` replaces the table's.
 
     ``version`` 1 or 1.5 places a bottleneck's stride. Shortcut A is ``PaddedIdentity`` where the shape changes, B a
-    projection there, C a projection everywhere.
-
-    Raises ``InvalidArgument`` for another version or shortcut, or a shortcut in a plain network.
+    projection there, C a projection everywhere; a plain network has no such option.
     """
     require_size(image_size, MIN_SIZE)
-    require_choice("version", version, (1, 1.5))
     kind, depths, usual = TABLE[name]
     conv = ConvStyle(activation=activation)
-    block = BlockStyle(kind, _shortcut(name, usual, shortcut), version, conv)
+    block = BlockStyle(kind, shortcut or usual, version, conv)
     stem, widths = _cifar_stem(conv, in_channels) if len(depths) == 3 else _imagenet_stem(conv, in_channels)
     stages: list[nn.Module] = []
     channels = widths[0]
@@ -182,9 +179,8 @@ def resnet(
         image_size=image_size,
         min_size=MIN_SIZE,
     )
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    he = partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")
+    initialize(network, conv=he, bias=None)
     return network
 
 
@@ -198,15 +194,3 @@ def _imagenet_stem(conv: ConvStyle, in_channels: int) -> tuple[nn.Module, tuple[
 
 def _cifar_stem(conv: ConvStyle, in_channels: int) -> tuple[nn.Module, tuple[int, ...]]:
     return conv(in_channels, CIFAR_WIDTHS[0], 3), CIFAR_WIDTHS
-
-
-def _shortcut(name: str, usual: str | None, wanted: str | None) -> str | None:
-    if wanted is None:
-        return usual
-    require_choice("shortcut", wanted, ("A", "B", "C"))
-    if usual is None:
-        twin = name.replace("plain", "resnet")
-        raise InvalidArgument(
-            f"{name} has no shortcuts. Leave `shortcut` out, or choose {twin}. Got {wanted!r}."
-        )
-    return wanted

@@ -9,7 +9,8 @@ Shapes: images (N, 3, 64, 64) → outputs (N, 1).  Initialisation as Keras has i
 from torch import nn
 
 from mirada.layers.activation import make_activation
-from mirada.layers.blocks import dense_head
+from mirada.layers.blocks import average_head, dense_head
+from mirada.layers.initialization import initialize
 from mirada.layers.network import Network, Size, conv_pool_size, require_size
 
 #               maps  kernel   size at 64 × 64
@@ -20,7 +21,13 @@ MIN_SIZE = 10
 
 
 def simplecnn(
-    name: str, *, num_classes: int, in_channels: int, image_size: Size, activation: str = "relu"
+    name: str,
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: Size,
+    activation: str = "relu",
+    head: str = "dense",
 ) -> Network:
     """Builds ``simplecnn``: 896 + 9,248 + 802,944 + 129 = 813,217 parameters with one output.
 
@@ -32,20 +39,23 @@ def simplecnn(
         _conv_pool(before, maps, kernel, activation)
         for before, (maps, kernel) in zip(channels, CONVOLUTIONS, strict=False)
     ]
-    height, width = conv_pool_size(image_size, [kernel for _, kernel in CONVOLUTIONS])
     network = Network(
         stem=stages[0],
         stages=stages[1:],
-        head=dense_head(channels[-1] * height * width, HIDDEN, num_classes, activation=activation),
+        head=_head(head, channels[-1], image_size, num_classes, activation),
         in_channels=in_channels,
         image_size=image_size,
         min_size=MIN_SIZE,
     )
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    initialize(network, conv=nn.init.xavier_uniform_, linear=nn.init.xavier_uniform_)
     return network
+
+
+def _head(kind: str, maps: int, image_size: Size, num_classes: int, activation: str) -> nn.Sequential:
+    if kind == "average":
+        return average_head(maps, num_classes)
+    height, width = conv_pool_size(image_size, [kernel for _, kernel in CONVOLUTIONS])
+    return dense_head(maps * height * width, HIDDEN, num_classes, activation=activation)
 
 
 def _conv_pool(in_channels: int, out_channels: int, kernel: int, activation: str) -> nn.Sequential:

@@ -8,9 +8,12 @@ Shapes: images (N, 3, 224, 224) → outputs (N, 1000).  ``stem`` is the paper's 
 conv2 … conv5, each with the pooling that ends it.
 """
 
+from functools import partial
+
 from torch import nn
 
-from mirada.layers.blocks import ConvStyle, dense_head
+from mirada.layers.blocks import ConvStyle, average_head, dense_head
+from mirada.layers.initialization import initialize
 from mirada.layers.network import Network, Size, require_size
 
 # fmt: off
@@ -37,8 +40,13 @@ def vgg(
     image_size: Size,
     activation: str = "relu",
     dropout: float = 0.5,
+    head: str = "dense",
 ) -> Network:
-    """Builds a row of ``TABLE``; with ``_bn`` behind its name, batch-normalized."""
+    """Builds a row of ``TABLE``; with ``_bn`` behind its name, batch-normalized.
+
+    With ``head`` "average" the convolutions' 14.7 million weights of ``vgg16`` are followed by one linear layer alone
+    (Zhou et al. 2016, arXiv:1512.04150, §3).
+    """
     require_size(image_size, MIN_SIZE)
     conv = ConvStyle(batch_norm=name.endswith("_bn"), bias=True, activation=activation)
     stages = []
@@ -49,24 +57,23 @@ def vgg(
             layers.append(conv(channels, width, kernel))
             channels = width
         stages.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
-    head = dense_head(
-        channels * GRID**2, HIDDEN, num_classes, activation=activation, dropout=dropout, grid=GRID
-    )
     network = Network(
         stem=stages[0],
         stages=stages[1:],
-        head=head,
+        head=average_head(channels, num_classes, dropout=dropout)
+        if head == "average"
+        else dense_head(
+            channels * GRID**2, HIDDEN, num_classes, activation=activation, dropout=dropout, grid=GRID
+        ),
         in_channels=in_channels,
         image_size=image_size,
         min_size=MIN_SIZE,
     )
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        elif isinstance(layer, nn.Linear):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+    initialize(
+        network,
+        conv=partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu"),
+        linear=partial(nn.init.normal_, std=0.01),
+    )
     return network
 
 

@@ -10,14 +10,13 @@ from torch import Tensor
 
 from mirada.errors import RecipeError
 from mirada.modelfile import Card
-from mirada.models import find
+from mirada.models import CATALOGUE, facts, find
 from mirada.training.recipe import Recipe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 HUBER_DELTA = 1.0  # where the square becomes a line, in standard deviations of the target
 DISTANCES: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
-CODED = ("lenet5_1998",)  # the networks whose outputs are minus a squared distance to the code of each class
 # j, the squared distance of the rubbish class from every image. The paper gives no number. The codes of the digits
 # differ in at least 11 of their 84 places: half-way between two of those, an image is at 11 from both.
 RUBBISH = 11.0
@@ -120,7 +119,7 @@ def _named(recipe: Recipe, task: str) -> str:
         return recipe.loss
     if task == "regression":
         return "mse"
-    return "map" if recipe.model in CODED else "cross_entropy"
+    return facts(recipe.model).loss_with(recipe.options)
 
 
 def _require_fitting(recipe: Recipe, task: str, classes: int) -> None:
@@ -140,10 +139,11 @@ def _require_fitting(recipe: Recipe, task: str, classes: int) -> None:
         raise RecipeError(
             f'The loss "binary_cross_entropy" is for two classes; there are {classes}. Choose cross_entropy.'
         )
-    if loss == "map" and recipe.model not in CODED:
+    if loss == "map" and facts(recipe.model).loss_with(recipe.options) != "map":
+        coded = ", ".join(name for name in CATALOGUE if facts(name).loss == "map")
         raise RecipeError(
-            f'The loss "map" is for distances to codes, which {", ".join(CODED)} puts out and {recipe.model} does '
-            "not. Choose cross_entropy."
+            f'The loss "map" is for distances to codes, which {coded} puts out and this {recipe.model} does not. '
+            "Choose cross_entropy."
         )
     if recipe.label_smoothing and loss in (*DISTANCES, "map"):
         raise RecipeError(

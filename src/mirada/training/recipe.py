@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from mirada.errors import RecipeError, nearest, reason_of
-from mirada.models import find
+from mirada.models import facts, find
 
 TABLES = ("options", "augment")  # fields that hold settings of their own, checked where they are used
 FILES = ("weights", "first_layer")
@@ -163,53 +163,13 @@ AUGMENT_PRESETS: dict[str, dict[str, Any]] = {
     "digits": DIGIT_AUGMENT,
 }
 
-# What the networks of a family start from, besides the size and the channels of their paper; the settings of a file
-# and of the command line come on top.
-# Adam, because it needs no rate of its own for every network, size and task: with SGD at 0.02 ``resnet18`` diverges
-# where it learns a number, and ``resnet20`` stays at the mean. Without batch normalization the rate is lower.
-ADAM: dict[str, Any] = {
-    "optimizer": "adam", "lr": 1e-3, "weight_decay": 5e-4, "schedule": "cosine", "warmup": 1.0,
-    "augment": {**PHOTO_AUGMENT, "crop": 0.35},
-}  # fmt: skip
-GENTLE_ADAM = {**ADAM, "lr": 3e-4}
-FAMILY_RECIPES: dict[str, dict[str, Any]] = {
-    "mlp": {"schedule": "cosine", "augment": DIGIT_AUGMENT},
-    "lenet": {
-        "epochs": 60, "batch_size": 64, "lr": 2e-3, "weight_decay": 5e-4, "schedule": "cosine",
-        "augment": DIGIT_AUGMENT,
-    },
-    "simplecnn": {  # the notes': Adam at 1e-3, batches of 32, pixel values 0 … 1; not theirs: schedule, augment
-        "epochs": 25, "normalize": "unit", "schedule": "cosine", "augment": PHOTO_AUGMENT,
-    },
-    "alexnet": GENTLE_ADAM,
-    "overfeat": GENTLE_ADAM,
-    "vgg": GENTLE_ADAM,
-    # The notes', §5.2 and §5.3: MAE, the rate, its decay, momentum, the frozen first layer, 150 passes. They may mean
-    # iterations by the passes, or weight decay by the decay; these are the defaults of Keras, which they use. Of batch
-    # size, augmentation, warm-up and weight decay they say nothing: 32 as in their §5.1, and none.
-    "bonet": {
-        "epochs": 150, "optimizer": "sgd", "lr": 0.002, "momentum": 0.9, "schedule": "time", "decay": 2e-4,
-        "loss": "mae", "freeze": ["stem"],
-    },
-    "googlenet": {**ADAM, "options": {"auxiliary": True}},
-    "inception_v4": {**ADAM, "label_smoothing": 0.1},
-}  # fmt: skip
-# What single networks of a family have besides, as their authors trained them: the passes of 1998, for one, with the
-# loss of then, which ``auto`` stands for.
-NETWORK_RECIPES: dict[str, dict[str, Any]] = {
-    "lenet5_1998": {"epochs": 20, "batch_size": 32},
-    "inception_v2": {"label_smoothing": 0.1, "options": {"auxiliary": True}},
-    "inception_v3": {"label_smoothing": 0.1, "options": {"auxiliary": True}},
-}
-
 
 def recipe_for(model: str) -> Recipe:
     """The recipe that a network starts from. Raises ``InvalidArgument`` for an unknown name."""
     entry = find(model)
     channels, *size = entry.image
     image = {"image_size": size, "mode": "L" if channels == 1 else "RGB"}
-    family = FAMILY_RECIPES.get(entry.family, ADAM)
-    return Recipe(model=model).with_settings({**image, **family, **NETWORK_RECIPES.get(model, {})})
+    return Recipe(model=model).with_settings({**image, **facts(model).recipe})
 
 
 def augment_preset(name: Any, origin: str = "settings") -> dict[str, Any]:

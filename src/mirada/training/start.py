@@ -8,7 +8,7 @@ from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.modelfile import Card, load_card
-from mirada.models import load_weights
+from mirada.models import facts, load_weights
 from mirada.models.weights import OWN, Report
 from mirada.training.recipe import Recipe
 
@@ -20,9 +20,6 @@ SCALES: dict[str, Scale] = {
     "half": ((0.5,), (0.5,)),
     "unit": ((0.0,), (1.0,)),
 }
-# Whose public weights, torchvision's as well as timm's, were trained on values from −1 to 1; all others on
-# ImageNet's scale. (torchvision's own networks turn the latter into the former.)
-HALF = ("googlenet_bn", "inception_v3", "inception_v4", "inception_resnet_v2")
 
 
 def starting_network(recipe: Recipe, card: Card) -> tuple[Network, Report | None]:
@@ -47,13 +44,13 @@ def starting_network(recipe: Recipe, card: Card) -> tuple[Network, Report | None
 def starting_scale(recipe: Recipe, weights: Report | None, channels: int) -> Scale | None:
     """The mean and deviation that the recipe names, or that its weights expect; None: those of the images.
 
-    A model file says what it expects, public weights expect what ``HALF`` says, and about other weights under
-    Mirada's names nobody knows. A first layer from a model file counts like weights where there are no others.
-    For grey images a colour's three values are averaged.
+    A model file says what it expects, public weights expect what their network's ``facts`` say, and about other
+    weights under Mirada's names nobody knows. A first layer from a model file counts like weights where there are no
+    others. For grey images a colour's three values are averaged.
     """
     scale = SCALES.get(recipe.normalize)
     if recipe.normalize == "auto" and weights and weights.convention != OWN:
-        scale = SCALES["half" if recipe.model in HALF else "imagenet"]
+        scale = SCALES[facts(recipe.model).scale]
     elif recipe.normalize == "auto" and (weights or recipe.first_layer):
         before = _card_in(recipe.weights or recipe.first_layer)
         scale = (before.preprocessing.mean, before.preprocessing.std) if before else None

@@ -1,0 +1,263 @@
+"""What each family of networks takes and how training begins with it, readable without torch.
+
+One row per family: the function that builds it, its options, and the recipe that its networks start from, as plain
+settings over the defaults of ``training.recipe.Recipe``. What one network has that its family has not is in ``OWN``.
+A test holds every option against the builder's signature and behaviour.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from mirada.models.options import Option
+
+Settings = Mapping[str, object]  # keys of a recipe; ``augment.crop`` reaches into a table
+Scale = Literal["imagenet", "half"]
+Loss = Literal["cross_entropy", "map"]
+
+# ---- options ---------------------------------------------------------------------------------
+
+ACTIVATIONS = (
+    "absolute", "leaky_relu", "prelu", "prelu_per_channel", "relu", "scaled_tanh", "sigmoid", "tanh",
+)  # fmt: skip
+AVERAGE = "average"  # global average pooling and one linear layer: the form of which class maps are exact
+ACTIVATION = Option(default="relu", choices=ACTIVATIONS, meaning="the activation behind every weighted layer")
+AVERAGE_HEAD = Option(
+    default=AVERAGE,
+    choices=(AVERAGE,),
+    meaning="average each map, then one linear layer (arXiv:1512.04150); class maps are exact",
+)
+DENSE_HEAD = Option(
+    default="dense",
+    choices=("dense", AVERAGE),
+    meaning="dense: as published; average: average each map, then one linear layer, with exact class maps",
+)
+AUXILIARY = Option(default=False, meaning="heads in the middle of the network that help in training")
+
+
+def dropout(share: float) -> Option:
+    """The option of a network that leaves out this share in training."""
+    return Option(
+        default=share,
+        least=0,
+        most=1,
+        meaning="share of the values before a linear layer of the head that training leaves out",
+    )
+
+
+# ---- recipes ---------------------------------------------------------------------------------
+
+# Adam, because it needs no rate of its own for every network, size and task: with SGD at 0.02 ``resnet18`` diverges
+# where it learns a number, and ``resnet20`` stays at the mean. Without batch normalization the rate is lower.
+ADAM: Settings = {
+    "optimizer": "adam", "lr": 1e-3, "weight_decay": 5e-4, "schedule": "cosine", "warmup": 1.0,
+    "augment": "photos", "augment.crop": 0.35,
+}  # fmt: skip
+GENTLE_ADAM: Settings = {**ADAM, "lr": 3e-4}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Networks that one function builds.
+
+    ``builder`` is that function, ``module:name`` in this folder. ``recipe`` holds the settings to begin training with.
+    """
+
+    builder: str
+    options: Mapping[str, Option]
+    recipe: Settings = field(default_factory=lambda: ADAM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """What one network has in place of its family's; an option of None is one that it does not have.
+
+    ``scale`` is that of the pixel values that its public weights expect: ``imagenet``, or ``half``, from −1 to 1.
+    ``loss`` is what the recipe's ``auto`` stands for with classes: ``map`` where the outputs are minus a squared
+    distance to the code of each class.
+    """
+
+    options: Mapping[str, Option | None] = field(default_factory=dict)
+    recipe: Settings = field(default_factory=dict)
+    scale: Scale = "imagenet"
+    loss: Loss = "cross_entropy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What there is to know of a network besides its layers: its family's, and its own on top."""
+
+    builder: str
+    options: Mapping[str, Option]
+    recipe: Settings
+    scale: Scale
+    loss: Loss
+
+    def loss_with(self, options: Mapping[str, object]) -> Loss:
+        """The loss for classes when it is built with these options: a head of averages has no codes to compare."""
+        return "cross_entropy" if options.get("head") == AVERAGE else self.loss
+
+
+FAMILIES: dict[str, Family] = {
+    "mlp": Family(
+        builder="mlp:mlp",
+        options={
+            "widths": Option(default=(256, 128), least=1, most=65_536, meaning="units of each hidden layer"),
+            "activation": ACTIVATION,
+            "head": DENSE_HEAD,
+        },
+        recipe={"schedule": "cosine", "augment": "digits"},
+    ),
+    "lenet": Family(
+        builder="lenet:lenet",
+        options={"activation": ACTIVATION, "head": DENSE_HEAD},
+        recipe={
+            "epochs": 60, "batch_size": 64, "lr": 2e-3, "weight_decay": 5e-4, "schedule": "cosine", "augment": "digits",
+        },
+    ),
+    "alexnet": Family(
+        builder="alexnet:alexnet",
+        options={"activation": ACTIVATION, "dropout": dropout(0.5), "head": DENSE_HEAD},
+        recipe=GENTLE_ADAM,
+    ),
+    "overfeat": Family(
+        builder="overfeat:overfeat",
+        options={"activation": ACTIVATION, "dropout": dropout(0.5), "head": DENSE_HEAD},
+        recipe=GENTLE_ADAM,
+    ),
+    "vgg": Family(
+        builder="vgg:vgg",
+        options={"activation": ACTIVATION, "dropout": dropout(0.5), "head": DENSE_HEAD},
+        recipe=GENTLE_ADAM,
+    ),
+    "googlenet": Family(
+        builder="googlenet:googlenet",
+        options={
+            "activation": ACTIVATION,
+            "dropout": dropout(0.4),
+            "auxiliary": AUXILIARY,
+            "head": AVERAGE_HEAD,
+        },
+        recipe={**ADAM, "options.auxiliary": True},
+    ),
+    "inception": Family(
+        builder="inception:inception",
+        options={
+            "activation": ACTIVATION,
+            "dropout": dropout(0.5),
+            "auxiliary": AUXILIARY,
+            "head": AVERAGE_HEAD,
+        },
+    ),
+    "inception_v4": Family(
+        builder="inception_v4:inception_v4",
+        options={"activation": ACTIVATION, "dropout": dropout(0.2), "head": AVERAGE_HEAD},
+        recipe={**ADAM, "label_smoothing": 0.1},
+    ),
+    "resnet": Family(
+        builder="resnet:resnet",
+        options={
+            "version": Option(
+                default=1.5,
+                choices=(1, 1.5),
+                meaning="which convolution of a bottleneck strides: the first (1, the paper) or the middle (1.5)",
+            ),
+            "shortcut": Option(
+                default="B",
+                choices=("A", "B", "C"),
+                meaning="where shapes change: A pads, B projects; C projects everywhere (§3.3)",
+            ),
+            "activation": ACTIVATION,
+            "head": AVERAGE_HEAD,
+        },
+    ),
+    "densenet": Family(
+        builder="densenet:densenet",
+        options={
+            "growth": Option(default=32, least=1, most=1024, meaning="maps that each layer adds, k"),
+            "compression": Option(
+                default=0.5, least=0.01, most=1, meaning="share of the maps that a transition keeps, θ"
+            ),
+            "activation": ACTIVATION,
+            "head": AVERAGE_HEAD,
+        },
+    ),
+    "simplecnn": Family(
+        builder="simplecnn:simplecnn",
+        options={"activation": ACTIVATION, "head": DENSE_HEAD},
+        # the notes': Adam at 1e-3, batches of 32, pixel values 0 … 1; not theirs: schedule, augment
+        recipe={"epochs": 25, "normalize": "unit", "schedule": "cosine", "augment": "photos"},
+    ),
+    "bonet": Family(
+        builder="bonet:bonet",
+        options={
+            "stride": Option(default=2, least=1, most=64, meaning="stride of the first layer"),
+            "padding": Option(
+                default="valid",
+                choices=("same", "valid"),
+                meaning="same: convolutions keep the size; valid: none pads",
+            ),
+            "head": Option(
+                default="flatten",
+                choices=("flatten", "average_dense", AVERAGE),
+                meaning="flatten or average_dense: every value, or each map's mean, into 2,048 units; "
+                "average: each map's mean into one linear layer, with exact class maps",
+            ),
+            "deformation": Option(default=False, meaning="a spatial transformer behind the first layer"),
+            "activation": ACTIVATION,
+        },
+        # The notes', §5.2 and §5.3: MAE, the rate, its decay, momentum, the frozen first layer, 150 passes. They may
+        # mean iterations by the passes, or weight decay by the decay; these are the defaults of Keras, which they use.
+        # Of batch size, augmentation, warm-up and weight decay they say nothing: 32 as in their §5.1, and none.
+        recipe={
+            "epochs": 150, "optimizer": "sgd", "lr": 0.002, "momentum": 0.9, "schedule": "time", "decay": 2e-4,
+            "loss": "mae", "freeze": ["stem"],
+        },
+    ),
+}  # fmt: skip
+
+# A plain network has no shortcuts; the CIFAR networks pad theirs.
+_PLAIN = Own(options={"shortcut": None})
+_CIFAR = Own(options={"shortcut": replace(FAMILIES["resnet"].options["shortcut"], default="A")})
+_TRAINED_WITH_HEADS: Settings = {"label_smoothing": 0.1, "options.auxiliary": True}
+# Whose public weights, torchvision's as well as timm's, were trained on values from −1 to 1; all others on ImageNet's
+# scale. (torchvision's own networks turn the latter into the former.)
+OWN: dict[str, Own] = {
+    "lenet5_1998": Own(  # the passes of 1998, with the loss of then
+        options={
+            "activation": replace(ACTIVATION, default="scaled_tanh"),
+            "head": Option(
+                default="codes",
+                choices=("codes", AVERAGE),
+                meaning="codes: distances to fixed codes, as published; average: average each map, then linear",
+            ),
+        },
+        recipe={"epochs": 20, "batch_size": 32},
+        loss="map",
+    ),
+    "googlenet_bn": Own(options={"dropout": dropout(0.2)}, scale="half"),
+    "bn_inception": Own(options={"dropout": dropout(0.0), "auxiliary": None}),
+    "inception_v2": Own(recipe=_TRAINED_WITH_HEADS),
+    "inception_v3": Own(recipe=_TRAINED_WITH_HEADS, scale="half"),
+    "inception_v4": Own(scale="half"),
+    "inception_resnet_v2": Own(scale="half"),
+    "densenet161": Own(options={"growth": replace(FAMILIES["densenet"].options["growth"], default=48)}),
+    "bonet_simple": Own(
+        options={"head": replace(FAMILIES["bonet"].options["head"], default="average_dense")}
+    ),
+    **dict.fromkeys(("resnet20", "resnet32", "resnet44", "resnet56", "resnet110"), _CIFAR),
+    **dict.fromkeys(("plain18", "plain34", "plain20", "plain32", "plain44", "plain56", "plain110"), _PLAIN),
+}
+
+
+def facts_of(name: str, family: str) -> Facts:
+    """The facts of a network of this family; ``mirada.models.facts`` finds the family by itself."""
+    row, own = FAMILIES[family], OWN.get(name, Own())
+    options = {**row.options, **own.options}
+    return Facts(
+        builder=row.builder,
+        options={key: option for key, option in options.items() if option is not None},
+        recipe={**row.recipe, **own.recipe},
+        scale=own.scale,
+        loss=own.loss,
+    )
