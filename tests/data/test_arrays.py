@@ -134,6 +134,36 @@ def test_damaged_gzip_and_missing_labels(digits: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("unpacked", ["train-images-idx3-ubyte", "train-images.idx3-ubyte"])
+def test_a_file_of_idx_that_is_there_packed_and_unpacked_counts_once(digits: Path, unpacked: str) -> None:
+    packed = gzip.decompress((digits / "train-images-idx3-ubyte.gz").read_bytes())
+    (digits / unpacked).write_bytes(packed)
+    labels = gzip.decompress((digits / "train-labels-idx1-ubyte.gz").read_bytes())
+    (digits / unpacked.replace("images", "labels").replace("idx3", "idx1")).write_bytes(labels)
+    index = load_data(digits)
+    assert len(index) == len(set(index.paths)) == 8
+    assert index.paths[0] == f"{unpacked}#0"
+
+
+def test_labels_may_be_packed_where_the_images_are_not(digits: Path) -> None:
+    images = digits / "t10k-images-idx3-ubyte.gz"
+    (digits / "t10k-images-idx3-ubyte").write_bytes(gzip.decompress(images.read_bytes()))
+    images.unlink()
+    assert len(load_data(digits)) == 8
+
+
+def test_several_sets_of_idx_in_a_folder(digits: Path) -> None:
+    for kind in ("images-idx3", "labels-idx1"):
+        content = (digits / f"train-{kind}-ubyte.gz").read_bytes()
+        (digits / f"emnist-letters-train-{kind}-ubyte.gz").write_bytes(content)
+    assert refusal(digits) == (
+        "ROOT: holds several sets of images (emnist-letters-train-images-idx3-ubyte.gz and train-images-idx3-ubyte.gz "
+        "are both train), and their labels may mean different things. Give one file of images, or a folder with one "
+        "set."
+    )
+    assert len(load_data(digits / "emnist-letters-train-images-idx3-ubyte.gz")) == 5
+
+
 def test_rows_that_are_not_there(digits: Path) -> None:
     with pytest.raises(DecodeError, match=r"^t10k-images-idx3-ubyte\.gz has 3 images, numbered from 0$"):
         read_image(digits / "t10k-images-idx3-ubyte.gz#3")
@@ -186,6 +216,44 @@ def test_labels_that_are_words_one_hot_or_whole_floats(tmp_path: Path) -> None:
     assert (index.classes, index.targets.tolist()) == (("1", "3"), [1, 0, 1])
     text = refusal(npz(tmp_path, x=x, y=np.ones((3, 2), dtype=int)))
     assert text.startswith("ROOT: the labels are an array of (3, 2). Expected one class")
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool", "uint8", "float32", "float64"])
+def test_one_hot_rows_are_classes_whatever_their_type(tmp_path: Path, dtype: str) -> None:
+    x, rows = pictures(4, 4, 4), np.eye(3, dtype=dtype)[[2, 0, 1, 0]]
+    index = load_data(npz(tmp_path, x=x, y=rows))
+    assert (index.classes, index.targets.tolist()) == (("0", "1", "2"), [2, 0, 1, 0])
+    text = refusal(npz(tmp_path, x=x, y=np.ones((4, 2), dtype=dtype)))  # several classes an image
+    assert text.startswith("ROOT: the labels are an array of (4, 2). Expected one class")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_zero_and_one_are_classes_as_in_a_table(tmp_path: Path, dtype: str) -> None:
+    x = pictures(4, 4, 4)
+    index = load_data(npz(tmp_path, x=x, y=np.array([0, 1, np.nan, 1], dtype=dtype)))
+    assert (index.classes, index.targets.tolist()) == (("0", "1"), [0, 1, 1])
+    assert [(item.path, item.reason) for item in index.excluded] == [
+        ("set.npz#x-2", "its label is no number")
+    ]
+    numbers = load_data(npz(tmp_path, x=x, y=np.array([0, 1, 1, 0], dtype=dtype)), task="regression")
+    assert (numbers.task, numbers.targets.tolist()) == ("regression", [0, 1, 1, 0])
+    wider = load_data(npz(tmp_path, x=x, y=np.array([0, 1, 2, 1], dtype=dtype)))
+    assert wider.task == "regression" and "task=classification makes classes" in wider.notes[-1]
+
+
+def test_words_of_bytes_are_words(tmp_path: Path) -> None:
+    labels = np.array(["cat", "Käse", "cat"], dtype="U4")
+    index = load_data(npz(tmp_path, x=pictures(3, 4, 4), y=np.char.encode(labels, "utf-8")))
+    assert (index.classes, index.targets.tolist()) == (("Käse", "cat"), [1, 0, 1])
+
+
+def test_an_array_in_two_pairs_is_refused(tmp_path: Path) -> None:
+    x = pictures(3, 4, 4)
+    text = refusal(npz(tmp_path, data=x, images=x, labels=np.arange(3)))
+    assert text == (
+        'ROOT: "labels" belongs to several pairs of images and labels (data with labels, images with labels). '
+        "Keep one pair a split."
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from refusals import refusal
 
 from mirada.data.index import Excluded
-from mirada.data.sources import folders, load_data, require_images
+from mirada.data.sources import listing, load_data, require_images
 from mirada.errors import DataError
 
 
@@ -90,6 +90,210 @@ def test_a_name_that_is_no_utf8_is_left_out_and_can_be_printed(tmp_path: Path) -
     assert index.excluded == (Excluded(r"a/caf\udce9.png", "its name is not valid UTF-8"),)
 
 
+# --- a level of folders too many ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train_set", "val_set"), ("trainset", "testset"), ("train_images", "test_images"),
+        ("Training_data", "Testing_data"), ("seg_train", "seg_test"), ("train-data", "validation data"),
+        ("dataset_train", "dataset_test"), ("train2017", "val2017"), ("images.train", "images.test"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("repeated", [False, True])
+def test_parts_of_the_data_by_their_many_names(tmp_path: Path, train: str, test: str, repeated: bool) -> None:
+    for part, count in ((train, 2), (test, 1)):
+        below = f"{part}/{part}" if repeated else part
+        touch(tmp_path, *(f"{below}/{name}/{n}.png" for name in ("sea", "ice") for n in range(count)))
+    index = load_data(tmp_path)
+    assert index.classes == ("ice", "sea")
+    assert [sum(table.values()) for table in index.counts().values()] == [4, 2]
+
+
+@pytest.mark.parametrize(
+    "name", ["trainer", "contest", "latest", "testament", "strain", "valve", "images", "set"]
+)
+def test_words_that_only_contain_the_name_of_a_part(name: str) -> None:
+    assert listing.split_named(name) == ""
+
+
+def test_a_folder_that_holds_nothing_but_the_data(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "pets/train/a/1.png",
+        "pets/train/b/1.png",
+        "pets/test/a/1.png",
+        "pets/test/b/1.png",
+        "notes.md",
+    )
+    assert load_data(tmp_path).counts() == {"train": {"a": 1, "b": 1}, "test": {"a": 1, "b": 1}}
+
+
+def test_the_parts_may_lie_in_the_classes(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{name}/{part}/1.png" for name in ("cat", "dog") for part in ("train", "test")))
+    index = load_data(tmp_path)
+    assert index.counts() == {"train": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 1}}
+    assert index.paths == ("cat/train/1.png", "dog/train/1.png", "cat/test/1.png", "dog/test/1.png")
+
+
+@pytest.mark.parametrize(
+    "outer", [("fold1", "fold2", "fold3"), ("P01", "P02", "P03"), ("Entrenamiento", "Otro", "Prueba")]
+)
+@pytest.mark.parametrize("below", ["", "train/"])
+def test_two_levels_that_may_both_be_the_classes(tmp_path: Path, outer: tuple[str, ...], below: str) -> None:
+    touch(tmp_path, *(f"{below}{name}/{kind}/1.png" for name in outer for kind in ("benign", "malignant")))
+    (tmp_path / below / outer[0] / "malignant" / "1.png").unlink()  # a patient has one of them only
+    (tmp_path / below / outer[0] / "malignant").rmdir()
+    folder = f"ROOT/{below}".rstrip("/")
+    names = ", ".join(f'"{name}"' for name in outer)
+    assert refusal(tmp_path) == (
+        f'{folder}: its folders ({names}) hold the same folders ("benign", "malignant"), and either may be the '
+        "classes. Call parts of the data train, val and test; for patients, folds or anything else, list the images "
+        "in a table with the columns image, label and, for patients, group, and name that: mirada train table.csv"
+    )
+    assert load_data(tmp_path, classes=sorted(outer)).classes == tuple(sorted(outer))  # a model's settle it
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cat/anna/1.png", "cat/bert/1.png", "dog/carl/1.png", "dog/dora/1.png"),
+        ("cat/images/1.png", "dog/images/1.png"),
+        ("cat/left/1.png", "cat/right/1.png", "dog/left/1.png", "dog/right/1.png", "dog/2.png"),
+    ],
+)
+def test_folders_within_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    touch(tmp_path, *names)
+    index = load_data(tmp_path)
+    assert (index.classes, len(index)) == (("cat", "dog"), len(names))
+
+
+def test_a_single_folder_that_holds_others_names_them(tmp_path: Path) -> None:
+    touch(tmp_path, "PetImages/Cat/1.png", "PetImages/Dog/1.png")
+    assert refusal(tmp_path) == (
+        'ROOT: only one class ("PetImages"). Classification needs at least two. If those in it ("Cat", "Dog") are the '
+        "classes, name it: mirada train ROOT/PetImages"
+    )
+
+
+# --- images named by their class ----------------------------------------------------------------------------
+
+
+def test_kaggles_flat_folder_of_cats_and_dogs(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{name}.{number}.jpg" for name in ("cat", "dog") for number in range(3)))
+    index = load_data(tmp_path)
+    assert index.counts() == {"train": {"cat": 3, "dog": 3}}
+    assert index.notes == ("train: 6 images, classes by file name (cat.0.jpg: cat)",)
+
+
+def test_flat_parts_named_by_class_and_a_test_without(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        touch(tmp_path, *(f"{part}/{name}.{number:03}.jpg" for name in ("cat", "dog") for number in range(2)))
+    touch(tmp_path, "test/1.jpg")
+    index = load_data(tmp_path)
+    assert index.counts() == {"train": {"cat": 2, "dog": 2}, "val": {"cat": 2, "dog": 2}}
+    assert index.excluded == (Excluded("test/1.jpg", "lies beside the class folders, not in one of them"),)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cat.1.jpg", "cat.2.jpg", "dog.1.jpg"),  # a single dog
+        ("cat.1.jpg", "cat.2.jpg", "dog.1.jpg", "dog.2.jpg", "other.jpg"),
+        ("IMG_1.jpg", "IMG_2.jpg", "DSC_1.jpg", "DSC_2.jpg"),
+        ("2020.1.jpg", "2020.2.jpg", "2021.1.jpg", "2021.2.jpg"),
+    ],
+)
+def test_names_that_may_be_no_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    touch(tmp_path, *names)
+    assert f" {len(names)} images there, such as {min(names)}, lie in no such folder; a table " in refusal(
+        tmp_path
+    )
+
+
+# --- what is passed over ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        "@eaDir", "$RECYCLE.BIN", "System Volume Information", "#recycle", "lost+found", "__MACOSX", "@Recycle",
+        "RECYCLER", "_vti_cnf", "FOUND.000", "__pycache__",
+    ],
+)  # fmt: skip
+def test_folders_of_systems_are_no_data_at_any_level(tmp_path: Path, junk: str) -> None:
+    touch(
+        tmp_path,
+        "cat/1.png",
+        "dog/1.png",
+        f"{junk}/1.png",
+        f"cat/{junk}/1.png/THUMB.jpg",
+        f"dog/deep/{junk}/2.png",
+    )
+    index = load_data(tmp_path)
+    assert (index.classes, index.paths, index.excluded) == (("cat", "dog"), ("cat/1.png", "dog/1.png"), ())
+    assert index.notes == (f"passed over: 3 images in {junk}",)
+
+
+def test_hidden_images_are_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.png", "dog/1.png", "cat/._1.png", "dog/.ipynb_checkpoints/1.png", ".git/config")
+    assert load_data(tmp_path).notes == ("passed over: 2 images in hidden files",)
+
+
+@pytest.mark.parametrize("parts", ["", "train/"])
+@pytest.mark.parametrize(
+    "own",
+    [
+        ("runs/a/recipe.toml", "runs/a/samples.jpg", "runs/b/model.safetensors", "runs/b/samples.jpg"),
+        (
+            "runs/a/recipe.toml",
+            "runs/a/fold-1/recipe.toml",
+            "runs/a/samples.jpg",
+            "runs/a/fold-1/samples.jpg",
+        ),
+        ("run/recipe.toml", "run/samples.jpg", "run/more.jpg"),
+        ("maps/1-map.png", "maps/1-map-2.png"),
+        ("heat/dog-map.png", "heat/cat-map.png"),
+    ],
+)
+def test_what_mirada_has_written_there_is_no_data(tmp_path: Path, parts: str, own: tuple[str, ...]) -> None:
+    touch(tmp_path, f"{parts}cat/1.png", f"{parts}dog/1.png", *own)
+    index = load_data(tmp_path)
+    assert index.counts() == {"train": {"cat": 1, "dog": 1}}
+    assert index.notes == (f"passed over: 2 images in {own[0].partition('/')[0]} (Mirada's own output)",)
+
+
+def test_a_class_that_holds_a_run_keeps_its_own_images(tmp_path: Path) -> None:
+    touch(tmp_path, "runs/1.png", "walks/1.png", "walks/runs/a/recipe.toml", "walks/runs/a/samples.jpg")
+    touch(tmp_path, "maps/1.png", "maps/2-map.png")
+    index = load_data(tmp_path)
+    assert index.classes == ("maps", "runs", "walks")
+    assert index.paths == ("maps/1.png", "maps/2-map.png", "runs/1.png", "walks/1.png")
+
+
+def test_a_table_keeps_counting_beside_what_mirada_has_written(tmp_path: Path) -> None:
+    touch(tmp_path, "images/1.png", "images/2.png", "runs/a/recipe.toml", "maps/1-map.png", "@eaDir/1.png")
+    (tmp_path / "labels.csv").write_text("file,kind\nimages/1.png,a\nimages/2.png,b\n")
+    (tmp_path / "predictions.csv").write_text("path,split,target,predicted,probability,correct\n")
+    assert load_data(tmp_path).source == tmp_path / "labels.csv"
+
+
+def test_which_files_of_a_folder_are_images(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "IM001", "b.png", "deep/c.JPG", "x.heic", "notes.txt", "@eaDir/1.png", "runs/a/recipe.toml"
+    )
+    (tmp_path / "1.2.840.113").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "scan.IMA").write_bytes(bytes(128) + b"DICM")
+    images, left_out, notes = listing.image_files(tmp_path)
+    assert [file.relative_to(tmp_path).as_posix() for file in images] == [
+        "1.2.840.113", "IM001", "b.png", "deep/c.JPG", "scan.IMA",
+    ]  # fmt: skip
+    assert [item.path for item in left_out] == ["notes.txt", "x.heic"]
+    assert listing.by_extension(left_out) == ".txt 1, .heic 1"
+    assert notes == ("passed over: 1 image in @eaDir",)
+
+
 # --- links --------------------------------------------------------------------------------------------------
 
 
@@ -146,13 +350,25 @@ def test_a_missing_folder_or_a_file_in_its_place(tmp_path: Path) -> None:
     assert refusal(tmp_path / "data.zip") == f"ROOT: {expected}; found a .zip file there."
 
 
-@pytest.mark.parametrize("names", [(), ("1.png",), ("train/1.png", "test/2.png"), (".hidden/1.png",)])
-def test_no_class_folders(tmp_path: Path, names: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("names", "loose"),
+    [
+        ((), ""),
+        ((".hidden/1.png",), ""),
+        (("1.png",), " 1 image there, such as 1.png, lies in no such folder;"),
+        (
+            ("train/1.png", "train/2.png", "test/2.png"),
+            " 2 images there, such as 1.png, lie in no such folder;",
+        ),
+    ],
+)
+def test_no_class_folders(tmp_path: Path, names: tuple[str, ...], loose: str) -> None:
     touch(tmp_path, *names)
     name = tmp_path.name
+    table = " a table with the columns image and label can name the classes as well: mirada train table.csv"
     assert refusal(tmp_path) == (
         "ROOT: no class folders found. Expected one folder per class with images in it: "
-        f"{name}/<class>/*.jpg, or {name}/train/<class>/*.jpg."
+        f"{name}/<class>/*.jpg, or {name}/train/<class>/*.jpg.{loose}{table if loose else ''}"
     )
 
 
@@ -215,7 +431,7 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 
-    monkeypatch.setattr(folders.os, "scandir", guarded)
+    monkeypatch.setattr(listing.os, "scandir", guarded)
     assert refusal(tmp_path) == "ROOT/b: cannot be listed (permission denied)."
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mirada.errors import DataError, MiradaError
+from mirada.errors import DataError, MiradaError, counted
 
 if TYPE_CHECKING:
     from mirada.data.index import Index
@@ -29,7 +29,9 @@ def there(context: click.Context, parameter: click.Parameter, names: tuple[str, 
 
 
 def image_files(names: Sequence[str]) -> list[str]:
-    """The images named, and those with an image's extension in the folders named, sorted; a table stays as it is.
+    """The images named, and those in the folders named, sorted; a table stays as it is.
+
+    Of a folder, the same files are taken as in training, and what is left out is counted on stderr.
 
     Raises ``UsageError`` if there are none, for a file of arrays where an address is meant, and for a table among
     others.
@@ -51,24 +53,25 @@ def _is_table(name: str) -> bool:
 
 def _expand(path: Path) -> Iterator[str]:
     from mirada.data.pixels.arrays import is_idx, is_npz
-    from mirada.data.pixels.decode import EXTENSIONS
+    from mirada.data.sources.listing import by_extension
+    from mirada.data.sources.listing import image_files as of_folder
 
     if not path.is_dir():
         if path.is_file() and (is_npz(path) or is_idx(path)):
             raise click.UsageError(f"{path}: holds many images. Name one, such as {_an_address([path])}")
         yield str(path)
         return
-    files = [
-        file
-        for file in sorted(path.rglob("*"))
-        if not any(part.startswith(".") for part in file.relative_to(path).parts)
-    ]
-    images = [file for file in files if file.suffix.lower() in EXTENSIONS]
-    arrays = [file for file in files if (is_npz(file) or is_idx(file)) and file.is_file()]
+    images, left_out, notes = of_folder(path)
+    arrays = [path / item.path for item in left_out if is_npz(path / item.path) or is_idx(path / item.path)]
     if arrays and not images:
         raise click.UsageError(
             f"{path}: holds files of many images each. Name one image, such as {_an_address(arrays)}"
         )
+    if left_out:
+        said = f"{counted(len(left_out), 'file')} left out, not images by their extensions"
+        notes = (f"{said} ({by_extension(left_out)})", *notes)
+    for note in notes:
+        click.echo(f"{path}: {note}", err=True)
     yield from map(str, images)
 
 

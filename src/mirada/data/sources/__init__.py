@@ -12,7 +12,8 @@ from mirada.data.index import SPLIT_NAMES as SPLIT_NAMES
 from mirada.data.index import Index, Task
 from mirada.data.pixels.arrays import is_idx, is_npz
 from mirada.data.sources.boxes import BOX_TABLE, load_table, load_voc, voc_files
-from mirada.data.sources.folders import listed, load_folder
+from mirada.data.sources.folders import load_folder
+from mirada.data.sources.listing import Listing, is_predictions, listed, split_named
 from mirada.data.sources.lists import pixels_folder
 from mirada.data.sources.packed import idx_files, load_idx, load_npz
 from mirada.data.sources.patients import with_patients
@@ -167,10 +168,10 @@ def _only_table(folder: Path) -> Path | None:
     tables = _tables(folder)
     if len(tables) != 1:
         return None
-    folders = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    folders = Listing().folders(folder)
     if len(folders) > 1 or pixels_folder(folder) != folder:
         return None
-    return None if any(child.name.lower() in SPLIT_NAMES for child in folders) else tables[0]
+    return None if any(map(split_named, folders)) else tables[0]
 
 
 def _tables(folder: Path) -> list[Path]:
@@ -178,7 +179,10 @@ def _tables(folder: Path) -> list[Path]:
     return sorted(
         child
         for child in folder.iterdir()
-        if child.suffix.lower() in (".csv", ".tsv") and child.is_file() and not child.name.startswith(".")
+        if child.suffix.lower() in (".csv", ".tsv")
+        and child.is_file()
+        and not child.name.startswith(".")
+        and not is_predictions(child)
     )
 
 

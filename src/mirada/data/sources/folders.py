@@ -1,51 +1,71 @@
 """Folders → ``Index``: ``root/<class>/*`` or ``root/<split>/<class>/*``. Nothing is decoded here.
 
-A split may also be a flat folder whose classes are in a list (``lists``), as ImageNet's validation images are. Boxes
-beside the images, in ``boxes.csv`` or VOC's XML, are kept.
+A split may also be a flat folder whose classes are in a list (``lists``), as ImageNet's validation images are, or in
+the names of its images, as Kaggle's ``cat.12.jpg``. Boxes beside the images, in ``boxes.csv`` or VOC's XML, are kept.
 """
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index
-from mirada.data.pixels.decode import EXTENSIONS
+from mirada.data.index import SPLITS, Excluded, Index
 from mirada.data.sources.boxes import boxes_beside
-from mirada.data.sources.lists import Labels, labels_of, pixels_folder
-from mirada.errors import DataError, counted, nearest, reason_of
+from mirada.data.sources.listing import Listing, listed, printable, relative, split_named, unusable
+from mirada.data.sources.lists import Labels, labels_by_name, labels_of, pixels_folder
+from mirada.errors import DataError, counted, nearest
 
-JUNK = frozenset(("thumbs.db", "desktop.ini", "__macosx", "readme", "readme.txt", "readme.md", "boxes.csv"))
+NO_UTF8 = "its name is not valid UTF-8"  # and can stand in no table
+SAME = 1.5  # so many folders below for each different name among them: they are not the names of patients
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A split: its folder, and those of its classes by name."""
+
+    folder: Path
+    classes: Mapping[str, Path]
 
 
 def load_folder(folder: Path, known: Sequence[str] | None = None) -> Index:
-    """Lists a folder of images; ``known`` are the classes of a model, in its order.
+    """Lists a folder of images.
 
-    Raises ``DataError`` for a folder without images, a single class, or a split with a class that the training
-    split, or the model, does not have.
+    Args:
+        folder: It holds a folder for each class, or for each split with such folders in it.
+        known: The classes of a model, in its order.
+
+    Raises:
+        DataError: For a folder without images, a single class, a split with a class that the training split, or the
+            model, does not have, and folders of which two levels may be the classes.
     """
-    splits = _split_folders(pixels_folder(folder), need_train=known is None)
-    folders = {split: _class_folders(path) for split, path in splits.items()}
-    names = tuple(known) if known is not None else _class_names(folder, folders)
-    labels = {split: labels_of(folder, splits[split], split, names) for split in splits if split != "train"}
-    by_folder = {split: found for split, found in folders.items() if not labels.get(split)}
-    _require_known(splits, by_folder, names, "the training split" if known is None else "the model")
-    rows = _Rows(folder, names)
-    rows.leave_out_strays(folder, *(splits[split] for split in by_folder))
-    for split in (split for split in SPLITS if split in folders):
-        if found := labels.get(split):
+    listing = Listing()
+    base = pixels_folder(folder)
+    parts = _parts(base, listing, need_train=known is None)
+    for part in parts.values():
+        _require_one_reading(part, known or (), listing)
+    train = parts.get("train")
+    by_name = labels_by_name(listing.images(train.folder)) if train and not train.classes else None
+    names = tuple(known) if known is not None else _class_names(base, parts, by_name, listing)
+    labels = {split: _labels(folder, part, split, names, listing) for split, part in parts.items()}
+    by_folder = {split: part for split, part in parts.items() if not labels[split]}
+    _require_known(by_folder, names, "the training split" if known is None else "the model")
+    rows = _Rows(folder, names, listing)
+    rows.leave_out_strays(base, *(part.folder for part in by_folder.values()))
+    for split in (split for split in SPLITS if split in parts):
+        if found := labels[split]:
             rows.add_listed(found, split)
         else:
-            rows.add_folders(folders[split], split)
+            rows.add_folders(parts[split].classes, split)
     return rows.index()
 
 
 class _Rows:
     """The rows of an index, as they are found."""
 
-    def __init__(self, root: Path, names: tuple[str, ...]) -> None:
+    def __init__(self, root: Path, names: tuple[str, ...], listing: Listing) -> None:
         self.root = root
+        self.listing = listing
         self.names = names
         self.numbers = {name: number for number, name in enumerate(names)}
         self.paths: list[str] = []
@@ -57,16 +77,17 @@ class _Rows:
 
     def leave_out_strays(self, *folders: Path) -> None:
         """Images that lie directly in the root or in a split folder, where they have no class."""
-        for file in _stray_images(*folders):
-            self._leave_out(_relative(file, self.root), "lies beside the class folders, not in one of them")
+        for file in (file for folder in dict.fromkeys(folders) for file in self.listing.images(folder)):
+            self._leave_out(relative(file, self.root), "lies beside the class folders, not in one of them")
 
-    def add_folders(self, folders: dict[str, Path], split: str) -> None:
+    def add_folders(self, folders: Mapping[str, Path], split: str) -> None:
         """All images of the class folders of a split."""
         for name, folder in folders.items():
-            for path in (_relative(file, self.root) for file in _files(folder)):
+            for file in self.listing.files(folder):
+                path = relative(file, self.root)
                 if path.lower().endswith(".xml"):
                     self.xml.append(path)
-                elif reason := _unusable(path):
+                elif reason := unusable(file) or ("" if path == printable(path) else NO_UTF8):
                     self._leave_out(path, reason)
                 else:
                     self._add(path, name, split)
@@ -74,15 +95,15 @@ class _Rows:
     def add_listed(self, labels: Labels, split: str) -> None:
         """The images of a flat folder that a list names."""
         count, found = len(self.paths), set()
-        for file in _stray_images(labels.folder):
-            path = _relative(file, self.root)
+        for file in self.listing.images(labels.folder):
+            path = relative(file, self.root)
             found.add(file.stem)
             if file.stem in labels.classes:
                 self._add(path, labels.classes[file.stem], split)
             else:
                 self._leave_out(path, f"is not in {labels.list_name}")
         for stem in sorted(labels.classes.keys() - found):
-            path = _relative(labels.folder / stem, self.root)
+            path = relative(labels.folder / stem, self.root)
             self._leave_out(path, f"{labels.list_name} names it, and there is no such image")
         images = counted(len(self.paths) - count, "image")
         self.notes.append(f"{split}: {images}, classes by {labels.list_name}")
@@ -100,7 +121,11 @@ class _Rows:
             classes=self.names,
             boxes=boxes,
             excluded=(*self.excluded, *bad),
-            notes=(*self.notes, *([f"boxes: in {counted(len(boxes), 'image')}"] if boxes else [])),
+            notes=(
+                *self.notes,
+                *([f"boxes: in {counted(len(boxes), 'image')}"] if boxes else []),
+                *self.listing.notes(),
+            ),
         )
 
     def _add(self, path: str, name: str, split: str) -> None:
@@ -109,134 +134,128 @@ class _Rows:
         self.splits.append(split)
 
     def _leave_out(self, path: str, reason: str) -> None:
-        self.excluded.append(Excluded(_printable(path), reason))
+        self.excluded.append(Excluded(printable(path), reason))
 
 
-def _split_folders(folder: Path, *, need_train: bool) -> dict[str, Path]:
-    """The folder of each split; a folder without splits is all ``train``."""
-    children = _visible_folders(folder)
-    known = {name: path for name, path in children.items() if name.lower() in SPLIT_NAMES}
+def _parts(folder: Path, listing: Listing, *, need_train: bool) -> dict[str, _Part]:
+    """The folder of each split with its class folders; a folder without splits is all ``train``."""
+    folder = _inner(folder, listing)
+    children = listing.folders(folder)
+    known = {name: path for name, path in children.items() if split_named(name)}
     others = sorted(name for name in children.keys() - known.keys() if "devkit" not in name.lower())
-    if not known or (others and not any(_visible_folders(path) for path in known.values())):
-        return {"train": folder}  # among other classes, one may be called "train"
+    if not known or (others and not any(listing.folders(path) for path in known.values())):
+        # among other classes, one may be called "train"
+        return _parts_of_classes(folder, listing) or {"train": _Part(folder, children)}
     if others:
         raise DataError(
             f"{folder}: holds split folders ({listed(sorted(known))}) beside others ({listed(others)}). "
             f"Keep either <split>/<class>/ folders or <class>/ folders, not both."
         )
-    splits: dict[str, Path] = {}
+    parts: dict[str, _Part] = {}
     for name, path in known.items():
-        split = SPLIT_NAMES[name.lower()]
-        if split in splits:
+        split, inner = split_named(name), _inner(path, listing)
+        if split in parts:
             raise DataError(
-                f"{folder}: {splits[split].name} and {name} both name the {split} split. Keep one."
+                f"{folder}: {parts[split].folder.relative_to(folder).parts[0]} and {name} both name the {split} "
+                f"split. Keep one."
             )
-        splits[split] = path
-    if "train" not in splits and need_train:
+        parts[split] = _Part(inner, listing.folders(inner))
+    if "train" not in parts and need_train:
         raise DataError(
             f"{folder}: has {listed(sorted(known))} but no training split. "
             f"Expected a folder called train, training or training_set."
         )
-    return splits
+    return parts
 
 
-def _class_folders(folder: Path) -> dict[str, Path]:
-    """The class folders of one split, sorted by name."""
-    return dict(sorted(_visible_folders(folder).items()))
+def _inner(folder: Path, listing: Listing) -> Path:
+    """The folder, or where it holds nothing but one that repeats its name or has the splits in it, that one."""
+    children = listing.folders(folder)
+    if len(children) != 1 or listing.images(folder):
+        return folder
+    name, child = next(iter(children.items()))
+    below = listing.folders(child)
+    repeats = name.lower() == folder.name.lower() or split_named(name) == split_named(folder.name) != ""
+    parts = "train" in map(split_named, below) and all(map(split_named, below)) and not split_named(name)
+    return _inner(child, listing) if below and (repeats or parts) else folder
 
 
-def _class_names(root: Path, listed: dict[str, dict[str, Path]]) -> tuple[str, ...]:
+def _parts_of_classes(folder: Path, listing: Listing) -> dict[str, _Part]:
+    """Of ``<class>/<split>/`` folders the splits; nothing if there are others in any class."""
+    splits: dict[str, dict[str, Path]] = {}
+    for name, path in listing.folders(folder).items():
+        below = listing.folders(path)
+        if not below or listing.images(path):
+            return {}
+        for inner, place in below.items():
+            if not (split := split_named(inner)) or name in splits.get(split, {}):
+                return {}
+            splits.setdefault(split, {})[name] = place
+    return {split: _Part(folder, classes) for split, classes in splits.items()} if "train" in splits else {}
+
+
+def _require_one_reading(part: _Part, known: Sequence[str], listing: Listing) -> None:
+    """Raises ``DataError`` if all class folders hold the same folders, as patients or parts of the data do."""
+    if len(part.classes) < 2 or (known and set(part.classes) <= set(known)):
+        return
+    below = {name: [inner.lower() for inner in listing.folders(path)] for name, path in part.classes.items()}
+    if not all(below.values()) or any(listing.images(path) for path in part.classes.values()):
+        return
+    names = dict.fromkeys(name for inner in below.values() for name in inner)
+    if len(names) < 2 or sum(map(len, below.values())) < SAME * len(names):
+        return
+    raise DataError(
+        f"{part.folder}: its folders ({listed(list(below))}) hold the same folders ({listed(list(names))}), and either "
+        f"may be the classes. Call parts of the data train, val and test; for patients, folds or anything else, list "
+        f"the images in a table with the columns image, label and, for patients, group, and name that: "
+        f"mirada train table.csv"
+    )
+
+
+def _class_names(
+    root: Path, parts: Mapping[str, _Part], by_name: Labels | None, listing: Listing
+) -> tuple[str, ...]:
     """The classes of the training split, which every other split must keep to."""
-    classes = tuple(listed["train"])
+    train = parts["train"]
+    classes = tuple(sorted(set(by_name.classes.values()))) if by_name else tuple(train.classes)
     if not classes:
+        images = listing.images(train.folder)
+        loose = (
+            f" {counted(len(images), 'image')} there, such as {printable(images[0].name)}, "
+            f"{'lies' if len(images) == 1 else 'lie'} in no such folder; a table with the columns image and label can "
+            f"name the classes as well: mirada train table.csv"
+            if images
+            else ""
+        )
         raise DataError(
             f"{root}: no class folders found. Expected one folder per class with images in it: "
-            f"{root.name}/<class>/*.jpg, or {root.name}/train/<class>/*.jpg."
+            f"{root.name}/<class>/*.jpg, or {root.name}/train/<class>/*.jpg.{loose}"
         )
     if len(classes) < 2:
-        raise DataError(f'{root}: only one class ("{classes[0]}"). Classification needs at least two.')
+        below = listed(list(listing.folders(train.classes[classes[0]]))) if train.classes else ""
+        advice = (
+            f" If those in it ({below}) are the classes, name it: mirada train {train.classes[classes[0]]}"
+        )
+        raise DataError(
+            f'{root}: only one class ("{classes[0]}"). Classification needs at least two.{advice if below else ""}'
+        )
     return classes
 
 
-def _require_known(
-    splits: dict[str, Path], by_split: dict[str, dict[str, Path]], classes: tuple[str, ...], owner: str
-) -> None:
+def _labels(root: Path, part: _Part, split: str, names: Sequence[str], listing: Listing) -> Labels | None:
+    """The classes of a split's images that lie in no class folders: by a list, else by their names."""
+    if split != "train" and (found := labels_of(root, part.folder, split, names)):
+        return found
+    found = None if part.classes else labels_by_name(listing.images(part.folder))
+    return found if found and set(found.classes.values()) <= set(names) else None
+
+
+def _require_known(parts: Mapping[str, _Part], classes: tuple[str, ...], owner: str) -> None:
     """Raises ``DataError``, listing both sides, if a split has a class that is not among ``classes``."""
-    for split, folders in by_split.items():
-        unknown = sorted(set(folders) - set(classes))
+    for part in parts.values():
+        unknown = sorted(set(part.classes) - set(classes))
         if unknown:
             raise DataError(
-                f"{splits[split]}: has the class {listed(unknown)}, which {owner} does not have. "
+                f"{part.folder}: has the class {listed(unknown)}, which {owner} does not have. "
                 f"{nearest(unknown[0], classes)}"
             )
-
-
-def _stray_images(*folders: Path) -> Iterator[Path]:
-    """Images that lie directly in the root or in a split folder, where they have no class."""
-    for folder in dict.fromkeys(folders):
-        for entry in _entries(folder):
-            path = Path(entry.path)
-            if path.suffix.lower() in EXTENSIONS and not _hidden(entry.name) and not _is_folder(entry):
-                yield path
-
-
-def _unusable(path: str) -> str:
-    """Why a file in a class folder is left out unopened, or nothing. A file without extension may be an image."""
-    extension = Path(path).suffix
-    if extension and extension.lower() not in EXTENSIONS:
-        return f"not an image by its extension ({_printable(extension)})"
-    return "" if path == _printable(path) else "its name is not valid UTF-8"
-
-
-def _printable(path: str) -> str:
-    """The path with bytes that are no UTF-8 written out, so that every table and page can name it."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _visible_folders(folder: Path) -> dict[str, Path]:
-    """The folders, and links to folders, directly below."""
-    return {
-        entry.name: Path(entry.path)
-        for entry in _entries(folder)
-        if not _hidden(entry.name) and _is_folder(entry)
-    }
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _entries(folder: Path) -> list["os.DirEntry[str]"]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({reason_of(error)}).") from error
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below a class folder, sorted, without hidden ones; links to folders are not followed."""
-    for entry in _entries(folder):
-        if _hidden(entry.name):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(Path(entry.path))
-        else:
-            yield Path(entry.path)
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name.lower() in JUNK
-
-
-def _relative(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in quotes, the first eight of them."""
-    shown = ", ".join(f'"{name}"' for name in names[:8])
-    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

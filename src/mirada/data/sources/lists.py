@@ -10,11 +10,12 @@ Source: Russakovsky et al. 2015, arXiv:1409.0575; the readme of the ILSVRC2012 d
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mirada.data.pixels.decode import EXTENSIONS
+from mirada.data.sources.listing import Listing
 from mirada.errors import DataError, nearest
 
 GROUND_TRUTH = "ILSVRC2012_{split}_ground_truth.txt"
@@ -23,6 +24,7 @@ SYNSETS = ("synset_words.txt", "LOC_synset_mapping.txt", "synsets.txt")
 META = "meta.mat"
 KITS = ("", "data", "ILSVRC2012_devkit_t12/data", "devkit/data")
 KAGGLE = ("ILSVRC", "Data", "CLS-LOC")
+NAMED_BY_CLASS = re.compile(r"(?P<label>[^\W\d_][^.\d]*)\.\d+")  # the stem of cat.12.jpg
 LONG_NAMES = {"val": ("val", "validation"), "test": ("test",)}
 
 
@@ -45,7 +47,8 @@ def labels_of(root: Path, folder: Path, split: str, names: Sequence[str]) -> Lab
 
     Raises ``DataError`` for a list that does not fit the images or names a class that is not in ``names``.
     """
-    below = [child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    lister = Listing()
+    below = list(lister.folders(folder))
     flat = folder / "images" if below == ["images"] else folder
     places = [place / kit for place in (folder, root) for kit in KITS]
     listing = _first(
@@ -53,7 +56,7 @@ def labels_of(root: Path, folder: Path, split: str, names: Sequence[str]) -> Lab
     )
     if listing is None or (below and flat == folder):
         return None
-    stems = sorted(file.stem for file in flat.iterdir() if file.suffix.lower() in EXTENSIONS)
+    stems = sorted(file.stem for file in lister.images(flat))
     lines = [re.split(r"[,\s]+", line.strip()) for line in _text(listing).splitlines() if line.strip()]
     lines = [line for line in lines if line[0] != "ImageId"]  # Kaggle's header
     if all(len(line) == 1 for line in lines):
@@ -65,10 +68,24 @@ def labels_of(root: Path, folder: Path, split: str, names: Sequence[str]) -> Lab
     return Labels(listing.name, flat, _named(labels, listing, places, names))
 
 
+def labels_by_name(images: Sequence[Path]) -> Labels | None:
+    """The classes that the names of a flat folder's images begin with, as Kaggle's ``cat.12.jpg``.
+
+    None unless every name is of that kind, and there are several classes with several images each.
+    """
+    found = {file.stem: NAMED_BY_CLASS.fullmatch(file.stem) for file in images}
+    labels = {stem: match["label"] for stem, match in found.items() if match}
+    counts = Counter(labels.values())
+    if len(labels) < len(found) or len(counts) < 2 or min(counts.values()) < 2:
+        return None
+    first = images[0]
+    return Labels(f"file name ({first.name}: {labels[first.stem]})", first.parent, labels)
+
+
 def _named(
     labels: Mapping[str, str], listing: Path, places: Sequence[Path], names: Sequence[str]
 ) -> dict[str, str]:
-    """The same with class names where the list has numbers."""
+    """Class names in place of the list's numbers."""
     found, known = set(labels.values()), set(names)
     numbers = {} if found <= known else {label: label for label in found}
     if numbers and all(label.isdecimal() for label in found):

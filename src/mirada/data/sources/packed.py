@@ -21,11 +21,12 @@ from mirada.errors import DataError, counted, nearest
 
 IMAGES = frozenset(("data", "image", "images", "imgs", "x"))
 LABELS = frozenset(("label", "labels", "target", "targets", "y"))
+SEPARATORS = re.compile(r"[-_.]+")
 WORDS = re.compile(r"[^a-z0-9]+|(?<=[a-z])(?=\d)")
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Packed:
     """The images of one split: the addresses' common part, how many, of which shape, and their labels."""
 
     prefix: str
@@ -40,31 +41,60 @@ class _Part:
 
 
 def idx_files(folder: Path) -> list[Path]:
-    """The IDX files of images directly in a folder, sorted."""
-    return sorted(file for file in folder.iterdir() if is_idx(file) and _labels_file(file) != file)
+    """The IDX files of images directly in a folder, sorted; where one is there packed and unpacked, the latter."""
+    files = [
+        file for file in folder.iterdir() if is_idx(file) and _labels_file(file) != file and file.is_file()
+    ]
+    chosen: dict[str, Path] = {}
+    for file in sorted(files, key=lambda file: (file.suffix.lower() == ".gz", file.name)):
+        chosen.setdefault(_unpacked(file), file)
+    return sorted(chosen.values())
 
 
 def load_idx(files: Sequence[Path], task: Task | None, known: Sequence[str] | None) -> Index:
     """MNIST's four files and their like: images and labels are matched by name, splits told by it.
 
-    ``train-images-idx3-ubyte.gz`` goes with ``train-labels-idx1-ubyte.gz``; ``t10k`` is the test. A file alone is
-    all ``train``. Raises ``DataError`` for a file without its labels, or one that is damaged.
+    Args:
+        files: ``train-images-idx3-ubyte.gz`` goes with ``train-labels-idx1-ubyte.gz``; ``t10k`` is the test. A file
+            alone is all ``train``.
+        task: What to make of the labels; by default classes of whole numbers, numbers of others.
+        known: The classes of a model, in its order.
+
+    Raises:
+        DataError: For a file without its labels, one that is damaged, and several sets of images in one folder,
+            whose labels may mean different things.
     """
-    parts = []
+    parts: list[_Packed] = []
+    names: dict[str, Path] = {}
     for file in files:
-        beside = _labels_file(file)
-        if beside == file:
+        labels = _labels_beside(file)
+        split = _split(WORDS.split(file.name.lower().replace("t10k", "test"))) if len(files) > 1 else "train"
+        if other := names.get(split):
             raise DataError(
-                f"{file}: is a file of labels by its name (idx1). Give the file of their images, or the folder of both."
+                f"{file.parent}: holds several sets of images ({other.name} and {file.name} are both {split}), and "
+                f"their labels may mean different things. Give one file of images, or a folder with one set."
             )
-        if not beside.is_file():
-            raise DataError(
-                f"{file}: expected a file of images with {beside.name} beside it, which is not there."
-            )
-        words = WORDS.split(file.name.lower().replace("t10k", "test"))
-        split = _split(words) if len(files) > 1 else "train"
-        parts.append(_Part(f"{file.name}#", split, images_of(file).shape, read_idx(beside)))
+        names[split] = file
+        parts.append(_Packed(f"{file.name}#", split, images_of(file).shape, read_idx(labels)))
     return _index(files[0] if len(files) == 1 else files[0].parent, parts, task, known)
+
+
+def _labels_beside(images: Path) -> Path:
+    """The file of an IDX file's labels, packed or not. Raises ``DataError`` if there is none."""
+    labels = _labels_file(images)
+    if labels == images:
+        raise DataError(
+            f"{images}: is a file of labels by its name (idx1). Give the file of their images, or the folder of both."
+        )
+    other = (
+        labels.with_suffix("") if labels.suffix.lower() == ".gz" else labels.with_name(f"{labels.name}.gz")
+    )
+    found = next((file for file in (labels, other) if file.is_file()), None)
+    if found is None:
+        raise DataError(
+            f"{images}: expected a file of images with {labels.name} beside it, which is not there."
+        )
+    return found
 
 
 def load_npz(file: Path, task: Task | None, known: Sequence[str] | None) -> Index:
@@ -86,9 +116,15 @@ def load_npz(file: Path, task: Task | None, known: Sequence[str] | None) -> Inde
             f"{file}: expected arrays such as train_images and train_labels, or x and y; found "
             f"{', '.join(words) or 'none'}."
         )
+    twice = [name for pair in pairs for name in pair if sum(name in other for other in pairs) > 1]
+    if twice:
+        names = ", ".join(f"{images} with {labels}" for images, labels in pairs)
+        raise DataError(
+            f'{file}: "{twice[0]}" belongs to several pairs of images and labels ({names}). Keep one pair a split.'
+        )
     require_whole(file, sorted({name for pair in pairs for name in pair}))
     parts = [
-        _Part(
+        _Packed(
             f"{file.name}#{images}-",
             _split(words[images]),
             images_of(file, images).shape,
@@ -105,11 +141,16 @@ def _labels_file(images: Path) -> Path:
     return images.with_name(re.sub("images?", "labels", name, flags=re.IGNORECASE))
 
 
+def _unpacked(file: Path) -> str:
+    """What a file is called by whoever packs it or not: ``train-images.idx3-ubyte.gz``, ``train-images-idx3-ubyte``."""
+    return SEPARATORS.sub("-", file.name.lower().removesuffix(".gz"))
+
+
 def _split(words: Iterable[str]) -> str:
     return next((SPLIT_NAMES[word] for word in sorted(words) if word in SPLIT_NAMES), "train")
 
 
-def _index(source: Path, parts: Sequence[_Part], task: Task | None, known: Sequence[str] | None) -> Index:
+def _index(source: Path, parts: Sequence[_Packed], task: Task | None, known: Sequence[str] | None) -> Index:
     """The rows of all parts; ``source``, for messages, is their file, or the folder of several."""
     root = source if source.is_dir() else source.parent
     parts = sorted(parts, key=lambda part: SPLITS.index(part.split))
@@ -141,9 +182,24 @@ def _index(source: Path, parts: Sequence[_Part], task: Task | None, known: Seque
             for part in parts
         ),
     )
-    if labels.dtype.kind == "f" and known is None and task != "classification":
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "backslashreplace")
+    indicators = labels.dtype.kind == "f" and _are_indicators(labels)
+    if (
+        labels.dtype.kind == "f"
+        and known is None
+        and not (indicators and task is None)
+        and task != "classification"
+    ):
         return _with_numbers(index, labels)
     return _with_classes(index, labels, known, source)
+
+
+def _are_indicators(labels: Array) -> bool:
+    """Whether real numbers are one-hot rows, or 0 and 1: classes that some library has made floats of."""
+    if labels.ndim > 1:
+        return bool(np.isin(labels, (0, 1)).all())
+    return np.array_equal(np.unique(labels[np.isfinite(labels)]), (0, 1))
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -172,6 +228,9 @@ def _with_classes(index: Index, labels: Array, known: Sequence[str] | None, sour
                 f"one-hot rows: of several classes for an image, nothing can be learned here."
             )
         labels = labels.argmax(axis=1)
+    if labels.dtype.kind == "f" and (bad := np.flatnonzero(~np.isfinite(labels)).tolist()):
+        index = index.without([Excluded(index.paths[row], "its label is no number") for row in bad])
+        labels = np.delete(labels, bad)
     values, numbers = np.unique(labels, return_inverse=True)
     found = [
         str(int(value)) if labels.dtype.kind == "f" and value == int(value) else str(value)
