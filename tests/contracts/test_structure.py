@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "layers": set(),
     "summary": set(),
     "diagram": {"summary"},
-    "pages": set(),
+    "pages": {"evaluation", "runs"},
     "runs": set(),
     "data": set(),
     "models": {"layers"},

@@ -339,7 +339,7 @@ def test_before_and_after_a_temperature():
     raw = classified(300, 3, seed=6)
     table = replace(raw, outputs=scaled(raw.outputs, 0.25))
     found = strict(evaluate(table, temperature=0.25))["calibration"]
-    assert list(found) == ["temperature", "before", "after"]
+    assert list(found) == ["temperature", "after", "before"]
     assert found["before"]["log_loss"] == pytest.approx(sk.log_loss(raw.targets, raw.outputs))
     assert found["after"]["log_loss"] == pytest.approx(sk.log_loss(table.targets, table.outputs))
     assert sum(each["n"] for each in found["after"]["bins"]) == 300

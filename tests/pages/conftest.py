@@ -120,7 +120,8 @@ def class_results(classes: Sequence[str], split: str, n: int) -> tuple[dict[str,
 
 def metric(name: str, value: float | None, *rest: Any) -> dict[str, Any]:
     low, high, method, unit = (*rest, "") if len(rest) == 3 else rest
-    return {"name": name, "value": value, "low": low, "high": high, "method": method, "unit": unit}
+    found = {"name": name, "value": value, "low": low, "high": high, "method": method, "unit": unit}
+    return found | {"level": None if low is None else 0.95, "n": 400}
 
 
 def value_results(split: str, n: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -1,6 +1,7 @@
 """The figures: round ticks, positions of points, gaps, and no drawing command that is not a number."""
 
 import re
+from collections.abc import Iterable
 from html.parser import HTMLParser
 
 import numpy as np
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirada.pages import charts
-from mirada.pages.charts import Scale, Series
+from mirada.pages import svg as kit
+from mirada.pages.charts import Series
+from mirada.pages.svg import PixelScale
 
 NAN, INF = float("nan"), float("inf")
 
@@ -49,13 +52,13 @@ class Shapes(HTMLParser):
 
 @pytest.mark.parametrize(("interval", "expected"), GOLDEN_TICKS.items())
 def test_ticks_golden(interval: tuple[float, float], expected: list[float]) -> None:
-    assert charts.ticks(*interval) == expected
+    assert kit.ticks(*interval) == expected
 
 
 @given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9), st.integers(2, 20))
 def test_ticks_cover_the_interval_and_are_evenly_spaced(a: float, b: float, count: int) -> None:
     low, high = min(a, b), max(a, b)
-    marks = charts.ticks(low, high, count)
+    marks = kit.ticks(low, high, count)
     slack = 1e-6 * (marks[-1] - marks[0])
     assert 2 <= len(marks) <= 2.5 * count + 3
     assert marks[0] <= low + slack
@@ -77,11 +80,11 @@ def test_ticks_cover_the_interval_and_are_evenly_spaced(a: float, b: float, coun
     ],
 )
 def test_tick_labels(values: list[float], share: bool, expected: list[str]) -> None:
-    assert charts.tick_labels(values, share) == expected
+    assert kit.tick_labels(values, share) == expected
 
 
 def test_scale_places_values_linearly() -> None:
-    scale = Scale(10, 20, 100, 300)
+    scale = PixelScale(10, 20, 100, 300)
     assert [scale(value) for value in (10, 15, 20, 22.5)] == [100, 200, 300, 350]
 
 
@@ -121,7 +124,7 @@ def test_learning_curve_with_nothing_but_nan_is_an_empty_chart() -> None:
 def test_one_epoch_stands_in_the_middle() -> None:
     svg = charts.learning_curve([1], [Series("loss", "val", [0.7])], best=1)
     dot = Shapes(svg).of("circle", "dot")[0]
-    middle = (charts.LEFT + charts.WIDTH - charts.RIGHT) / 2
+    middle = (kit.LEFT + kit.WIDTH - kit.RIGHT) / 2
     assert float(dot["cx"] or "nan") == pytest.approx(middle)
     assert_only_numbers(svg)
 
@@ -139,8 +142,8 @@ def test_hover_strips_stay_inside_the_plot() -> None:
     svg = charts.learning_curve([1, 2, 3], [Series("loss", "val", [3, 2, 1])], best=None)
     for strip in Shapes(svg).of("rect", "strip"):
         left, width = float(strip["x"] or "nan"), float(strip["width"] or "nan")
-        assert left >= charts.LEFT
-        assert left + width <= charts.WIDTH - charts.RIGHT + 0.1
+        assert left >= kit.LEFT
+        assert left + width <= kit.WIDTH - kit.RIGHT + 0.1
 
 
 def test_parity_puts_perfect_answers_on_the_diagonal() -> None:
@@ -165,18 +168,31 @@ def test_parity_draws_a_part_of_many_points_and_none_that_is_no_number() -> None
     assert_only_numbers(charts.parity([], ""))
 
 
+def histogram_of(values: Iterable[float], unit: str = "") -> str:
+    return charts.histogram(
+        [(value, 1) for value in values], across="error", unit=unit, title="Errors", zero=True
+    )
+
+
+def test_a_histogram_without_zero_begins_at_the_data() -> None:
+    svg = charts.histogram([(100.0, 3), (140.0, 1)], across="height", unit="pixels", title="Heights")
+    assert not Shapes(svg).of("line", "identity")
+    assert "100 to 102\u00a0pixels\n3 images" in svg and "\n1 image<" in svg
+    assert "height\u00a0(pixels)" in svg
+
+
 def test_histogram_counts_like_numpy() -> None:
     values = np.random.default_rng(0).normal(3, 10, 500)
-    svg = charts.histogram(list(values), "months")
-    counts, _ = np.histogram(values, charts.ticks(values.min(), values.max(), count=20))
-    titles = [int(count) for count in re.findall(r"\n(\d+) images", svg)]
+    svg = histogram_of(values, "months")
+    counts, _ = np.histogram(values, kit.ticks(values.min(), values.max(), count=20))
+    titles = [int(count) for count in re.findall(r"\n(\d+) images?<", svg)]
     assert titles == [count for count in counts if count]
     assert sum(titles) == 500
 
 
 @pytest.mark.parametrize("values", [[], [0.0], [5.0], [NAN, 1.0], [1e-12, 2e-12], [-1e8, 1e8]])
 def test_histogram_of_odd_values(values: list[float]) -> None:
-    assert_only_numbers(charts.histogram(values, ""))
+    assert_only_numbers(histogram_of(values))
 
 
 def test_confusion_map_colours_by_share_of_the_row() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from test_page import EVIL, Page, assert_self_contained
 
+from mirada.pages.charts import histogram
 from mirada.pages.findings import (
     Check,
     Item,
     Kind,
     Picture,
-    distribution,
     render_findings,
     title,
     without_extremes,
@@ -143,7 +143,7 @@ def test_the_file_appears_whole(tmp_path: Path) -> None:
 
 def test_bars_add_up_to_the_images() -> None:
     values = [(100.0, 3), (150.0, 5), (900.0, 2)]
-    told = re.findall(r"<title>(\S+) to (\S+) pixels\n(\d+) image", distribution(values, "pixels"))
+    told = re.findall(r"<title>(\S+) to (\S+)\n(\d+) image", histogram(values, across="pixels", title=""))
     bars = {
         (float(low.replace(",", "")), float(high.replace(",", ""))): int(count) for low, high, count in told
     }

@@ -302,17 +302,13 @@ def test_a_damaged_run_leaves_no_page(classification: Path) -> None:
     assert not list(classification.glob("*report*"))
 
 
-def test_the_room_imports_no_torch_and_no_other_room() -> None:
-    code = (
-        "import sys, mirada.pages\n"
-        "rooms = {name.split('.')[1] for name in sys.modules if name.startswith('mirada.')}\n"
-        "print(*sorted(rooms), 'torch' in sys.modules, 'numpy' in sys.modules)"
-    )
+def test_the_room_imports_nothing_heavy() -> None:
+    code = "import sys, mirada.pages; print(*{'torch', 'scipy', 'pandas', 'PIL'} & sys.modules.keys())"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
-    assert found.stdout.split() == ["errors", "files", "pages", "False", "False"]
+    assert found.stdout.split() == []
 
 
 def test_flat_and_cell() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mirada.evaluation.evaluate import Measured
 from mirada.pages import words
 
 NB = "\u00a0"
@@ -53,19 +54,6 @@ def test_duration(seconds: float, expected: str) -> None:
     assert words.duration(seconds) == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("accuracy", "accuracy"),
-        ("top5", "top-5 accuracy"),
-        ("MAE", "mean absolute error"),
-        ("log_loss", "log loss"),
-    ],
-)
-def test_label(name: str, expected: str) -> None:
-    assert words.label(name) == expected
-
-
 def test_shorten_keeps_both_ends() -> None:
     assert words.shorten("kingfisher") == "kingfisher"
     assert words.shorten("great spotted woodpecker 17") == "great spot…cker 17"
@@ -74,8 +62,25 @@ def test_shorten_keeps_both_ends() -> None:
 def metric(
     name: str, value: float | None, low: float | None, high: float | None, unit: str = ""
 ) -> words.Shown:
-    values = {"name": name, "value": value, "low": low, "high": high, "method": "Wilson 95 %", "unit": unit}
-    return words.shown(values)
+    return words.shown(Measured(name, value, low, high, "Wilson 95 %", unit, level=0.95, n=40))
+
+
+def test_the_page_shows_a_metric_by_its_kind() -> None:
+    assert metric("ece", 0.0312, None, None).value == f"3.1{NB}%"
+    assert metric("roc_auc", 0.8734, 0.81, 0.92).value == "0.873"
+    assert metric("log_loss", 0.5, None, None, "nats").value == f"0.500{NB}nats"
+    assert metric("top5", 0.9, None, None).label == "top-5 accuracy"
+
+
+def test_the_level_is_that_of_the_value_and_not_of_its_method() -> None:
+    found = words.shown(Measured("mae", 9.0, 8.0, 10.0, "Wilson 95 %", "mm", level=0.9))
+    assert found.level == f"90{NB}% interval"
+    assert words.shown(Measured("mae", 9.0, 8.0, 10.0, "as it was")).level == "interval"  # of an older file
+
+
+@pytest.mark.parametrize(("n", "expected"), [(0, "0 images"), (1, "1 image"), (2000, "2,000 images")])
+def test_images(n: int, expected: str) -> None:
+    assert words.images(n) == expected
 
 
 def test_shown_share() -> None:

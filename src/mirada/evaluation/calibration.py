@@ -3,6 +3,7 @@
 Sources: Guo, Pleiss, Sun & Weinberger 2017, On Calibration of Modern Neural Networks, arXiv:1706.04599, §2 and §4.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
 from statistics import NormalDist
@@ -19,6 +20,7 @@ HOTTEST = 100.0  # the temperature of a network whose answers are no better than
 CLOSE = 1e-10  # of the inverse temperature, relative
 STEPS = 200
 FEWEST = 50  # images that a temperature is learnt from; a handful says nothing of how sure the network may be
+LEAST = 10  # images in a bin that is drawn
 PARTS = 5  # of the cross-validation that judges it
 BEYOND_CHANCE = NormalDist().inv_cdf(0.95)  # standard errors that its gain must exceed
 
@@ -63,8 +65,8 @@ class Calibration:
     """
 
     temperature: float
-    before: Reliability | None
     after: Reliability
+    before: Reliability | None = None
     temperatures: tuple[float, ...] | None = None
 
 
@@ -178,10 +180,36 @@ def calibration(targets: m.Integers, outputs: m.Floats, temperature: float | m.F
     before = None if (each == 1).all() else reliability(targets, scaled(outputs, 1 / each))
     after = reliability(targets, outputs)
     if not each.ndim:
-        return Calibration(float(each), before, after)
+        return Calibration(float(each), after, before)
     distinct = tuple(dict.fromkeys(each.tolist()))
     usual = distinct[0] if len(distinct) == 1 else float(np.exp(np.log(each).mean()))
-    return Calibration(usual, before, after, distinct if len(distinct) > 1 else None)
+    return Calibration(usual, after, before, distinct if len(distinct) > 1 else None)
+
+
+def merged_bins(bins: Sequence[Bin], least: int = LEAST) -> tuple[Bin, ...]:
+    """Neighbouring bins put together until each holds ``least`` images: of one or two nothing can be said.
+
+    A last one that is too small joins the one before.
+    """
+    groups: list[list[Bin]] = []
+    for each in bins:
+        if groups and sum(one.n for one in groups[-1]) < least:
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    if len(groups) > 1 and sum(one.n for one in groups[-1]) < least:
+        groups[-2:] = [groups[-2] + groups[-1]]
+    return tuple(_joined(group) for group in groups)
+
+
+def _joined(bins: Sequence[Bin]) -> Bin:
+    if len(bins) == 1:
+        return bins[0]
+    n = sum(each.n for each in bins)
+    right = round(sum(each.n * each.share for each in bins))
+    low, high = wilson(right, n) or (0.0, 1.0)
+    confidence = sum(each.n * each.confidence for each in bins) / n
+    return Bin(bins[0].low, bins[-1].high, n, confidence, right / n, low, high)
 
 
 def _logits(outputs: m.Floats) -> m.Floats:

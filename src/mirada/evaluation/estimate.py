@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, isfinite, log, sqrt
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.evaluation.intervals import LEVEL, RESAMPLES, Interval, Weights, bootstrap, wilson
+from mirada.evaluation.intervals import LEVEL, RESAMPLES, Interval, Weights, Z, bootstrap, wilson
 from mirada.evaluation.metrics import mean
 
 PERCENT = f"{100 * LEVEL:g} %"
@@ -153,7 +152,7 @@ def linearised(
         variance = float((sums**2).sum() * len(sums) / (len(sums) - 1))
     if not 0 < value < 1 or variance <= 1e-24:
         return Estimate.of(value, None, "no interval: it is at the end of its scale")
-    half = NormalDist().inv_cdf((1 + LEVEL) / 2) * sqrt(variance) / (value * (1 - value))
+    half = Z * sqrt(variance) / (value * (1 - value))
     centre = log(value / (1 - value))
     low, high = (1 / (1 + exp(-end)) for end in (centre - half, centre + half))
     return Estimate.of(value, (low, high), f"DeLong {PERCENT}{sampling.told(len(influence))}")

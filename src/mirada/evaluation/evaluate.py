@@ -94,7 +94,8 @@ class Evaluation:
         n: Images.
         metrics: The numbers.
         per_class: How each class fared, in the order of ``predictions.classes``. Empty for numbers.
-        confusion: Counts of true classes (rows) against predicted ones (columns). Empty for numbers.
+        confusion: Counts of true classes (rows) against predicted ones (columns), up to 50 classes.
+        confusion_cells: Of more classes, (true, predicted, count) of those counts that are not zero.
         calibration: How far the probabilities can be trusted. None for numbers.
         parts: The error by range of the target and by covariate. Empty for classes.
         coverage: How often the conformal intervals held, per target.
@@ -105,26 +106,35 @@ class Evaluation:
     metrics: tuple[Measured, ...]
     per_class: tuple[ClassScore, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
+    confusion_cells: tuple[tuple[int, int, int], ...] = ()
     calibration: Calibration | None = None
     parts: tuple[Subgroup, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     constant: tuple[Constant, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values, None for undefined numbers; what there is not of the task has no key.
-
-        Beyond 50 classes the confusion matrix is told by its cells that are not zero, [true, predicted, count].
-        """
+        """As plain JSON values, None for undefined numbers; what there is not of the task has no key."""
         result: dict[str, Any] = {"n": self.n, "metrics": [_measured_record(each) for each in self.metrics]}
         if self.per_class:
             result["per_class"] = [_class_record(score) for score in self.per_class]
-            result |= _confusion_record(self.confusion)
+            name = "confusion_cells" if self.confusion_cells else "confusion"
+            result[name] = _listed(getattr(self, name))
         if self.calibration:
             result["calibration"] = _without_none(_listed(asdict(self.calibration)))
         for name in ("parts", "coverage", "constant"):
             if found := getattr(self, name):
                 result[name] = [asdict(each) for each in found]
         return result
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """The whole confusion matrix (K, K), whichever way it is kept; (0, 0) of numbers."""
+        if not self.confusion_cells:
+            return np.array(self.confusion, dtype=np.int64).reshape(len(self.confusion), len(self.confusion))
+        counts = np.zeros((len(self.per_class), len(self.per_class)), dtype=np.int64)
+        true, predicted, found = np.array(self.confusion_cells).T
+        counts[true, predicted] = found
+        return counts
 
 
 def evaluate(
@@ -188,11 +198,15 @@ def _classification(table: Predictions, temperature: float | m.Floats, sampling:
     answers, classes = np.unique(predicted), len(table.classes)
     alike = len(answers) == 1 and len(np.unique(targets)) > 1
     chosen = [metric for metric in CLASS_METRICS if metric.tells(classes)]
+    counts = m.confusion(targets, predicted, classes)
     return Evaluation(
         n=len(targets),
         metrics=tuple(_measured(each, targets, outputs, sampling, each.unit) for each in chosen),
         per_class=_class_scores(table, predicted, sampling),
-        confusion=tuple(map(tuple, m.confusion(targets, predicted, classes).tolist())),
+        confusion=_rows(counts) if classes <= MANY else (),
+        confusion_cells=()
+        if classes <= MANY
+        else _rows(np.column_stack([np.argwhere(counts), counts[counts > 0]])),
         calibration=calibration(targets, outputs, temperature) if len(targets) else None,
         constant=(Constant("", table.classes[answers[0]]),) if alike else (),
     )
@@ -284,12 +298,8 @@ def _class_record(score: ClassScore) -> dict[str, Any]:
     return _without_none(_listed(asdict(score)), but=("precision", "recall", "f1"))
 
 
-def _confusion_record(confusion: Sequence[Sequence[int]]) -> dict[str, Any]:
-    if len(confusion) <= MANY:
-        return {"confusion": [list(row) for row in confusion]}
-    counts = np.asarray(confusion)
-    places = np.argwhere(counts)
-    return {"confusion_cells": np.column_stack([places, counts[counts > 0]]).tolist()}
+def _rows(table: m.Integers) -> tuple[Any, ...]:
+    return tuple(map(tuple, table.tolist()))
 
 
 def _listed(value: Any) -> Any:

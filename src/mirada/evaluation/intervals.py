@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mirada.errors import InvalidArgument
 
 LEVEL = 0.95
+Z = NormalDist().inv_cdf((1 + LEVEL) / 2)  # standard errors on either side
 RESAMPLES = 2000
 CHUNK = 2**17  # rows weighted at a time: 1 MiB, which stays in the processor's cache
 

@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
-from typing import Any
 
 from markupsafe import Markup
 
-from mirada.pages.charts import (
+from mirada.evaluation.calibration import Bin, merged_bins
+from mirada.evaluation.subgroups import Subgroup
+from mirada.pages.charts import POINTS
+from mirada.pages.svg import (
     BOTTOM,
     DOT,
     HOVER,
     LEFT,
-    LETTER,
     LINE,
     NONE,
-    POINTS,
     RECT,
     RIGHT,
     SVG,
@@ -23,14 +23,16 @@ from mirada.pages.charts import (
     TITLE,
     TOP,
     WIDTH,
-    Scale,
+    PixelScale,
     bottom_axis,
     drawable,
+    middle_within,
+    text_width,
     tick_labels,
     ticks,
     value_axis,
-)
-from mirada.pages.words import integer, known, number, percent, shorten, with_unit
+)  # fmt: skip
+from mirada.pages.words import images, integer, number, percent, shorten, with_unit
 
 STEP = 27  # height of a row of a dot plot
 COUNTS = 46  # height of the bars under a reliability diagram
@@ -48,7 +50,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Row:
+class DotRow:
     """A row of a dot plot: a part of the images, its value and interval."""
 
     name: str
@@ -70,8 +72,8 @@ def error_cloud(
         ticks(min(place for place, *_ in drawn), max(place for place, *_ in drawn)) if drawn else [0.0, 1.0]
     )
     marks = ticks(min(heights), max(heights))
-    x = Scale(across_marks[0], across_marks[-1], LEFT, WIDTH - RIGHT)
-    y = Scale(marks[0], marks[-1], WIDTH - BOTTOM, TOP)
+    x = PixelScale(across_marks[0], across_marks[-1], LEFT, WIDTH - RIGHT)
+    y = PixelScale(marks[0], marks[-1], WIDTH - BOTTOM, TOP)
     dots = (DOT.format("val", x(place), y(error), TITLE.format(said)) for place, error, said in drawn)
     parts = [
         value_axis(y, marks, tick_labels(marks)),
@@ -87,14 +89,14 @@ def error_cloud(
     return SVG.format(WIDTH, WIDTH, f"Error over the {across} value", NONE.join(parts))
 
 
-def _band(y: Scale, line: Level) -> Markup:
+def _band(y: PixelScale, line: Level) -> Markup:
     if line.low is None or line.high is None:
         return NONE
     top, foot = y(line.high), y(line.low)
     return RECT.format("band", LEFT, top, WIDTH - RIGHT - LEFT, round(foot - top, 1), NONE)
 
 
-def _level_names(y: Scale, levels: Sequence[Level]) -> Markup:
+def _level_names(y: PixelScale, levels: Sequence[Level]) -> Markup:
     """The names at the right end: the highest above its line, the lowest below; those between at the left end."""
     ordered = sorted((line for line in levels if line.label), key=lambda line: line.value)
     parts = []
@@ -108,22 +110,21 @@ def _level_names(y: Scale, levels: Sequence[Level]) -> Markup:
     return NONE.join(parts)
 
 
-def dot_plot(rows: Sequence[Row], *, overall: float | None, unit: str, title: str) -> Markup:
+def dot_plot(rows: Sequence[DotRow], *, overall: float | None, unit: str, title: str) -> Markup:
     """One dot with its interval per row, on an axis from zero; a dashed line marks the value of all images."""
     names = [shorten(row.name) for row in rows]
-    left = round(max(LEFT, max(map(len, names)) * LETTER + 14), 1)
+    left = round(max(LEFT, max(map(text_width, names)) + 14), 1)
     right = WIDTH - 62
     height = TOP + STEP * len(rows) + BOTTOM
     ends = [end for row in rows for end in (row.value, row.high) if end is not None]
     marks = ticks(0.0, max(*ends, overall or 0.0, 1e-9))
-    x = Scale(marks[0], marks[-1], left, right)
+    x = PixelScale(marks[0], marks[-1], left, right)
     foot = height - BOTTOM
     parts = [*(LINE.format("rule", x(mark), TOP - 4, x(mark), foot) for mark in marks)]
     if overall is not None:
         place = x(overall)
-        half = len("all images") * LETTER / 2
         parts.append(LINE.format("identity", place, TOP - 4, place, foot))
-        middle = round(min(max(place, left + half), right - half), 1)
+        middle = middle_within(place, "all images", left, right)
         parts.append(TEXT.format("note middle", middle, TOP - 11, "all images"))
     for position, (row, name) in enumerate(zip(rows, names, strict=True)):
         parts.append(_dot_row(row, name, x, (left, TOP + STEP * (position + 0.5)), unit))
@@ -137,7 +138,7 @@ def dot_plot(rows: Sequence[Row], *, overall: float | None, unit: str, title: st
     return SVG.format(WIDTH, height, title, NONE.join(parts))
 
 
-def _dot_row(row: Row, name: str, x: Scale, corner: tuple[float, float], unit: str) -> Markup:
+def _dot_row(row: DotRow, name: str, x: PixelScale, corner: tuple[float, float], unit: str) -> Markup:
     left, middle = corner
     said = f"{row.name}: {with_unit(number(row.value), unit)}"
     whisker = NONE
@@ -152,19 +153,20 @@ def _dot_row(row: Row, name: str, x: Scale, corner: tuple[float, float], unit: s
     return texts + Markup('<g class="few">{}</g>').format(HOVER.format(TITLE.format(said), drawing))
 
 
-def reliability_diagram(after: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> Markup:
+def reliability_diagram(after: Sequence[Bin], before: Sequence[Bin]) -> Markup:
     """Share of right answers over the probability given, with the diagonal of perfect agreement.
 
-    Bars below count the images. ``after`` and ``before`` are the bins of ``evaluation.json``; without a ``before``
-    there is one curve only.
+    Bars below count the images. Without a ``before`` there is one curve only. Bins of fewer than ten images are put
+    together with their neighbours: their intervals would be all that is seen.
     """
+    after, before = merged_bins(after), merged_bins(before)
     every = [*after, *before]
-    lowest = floor(10 * min(min(each["confidence"], each["share_low"]) for each in every)) / 10
+    lowest = floor(10 * min(min(each.confidence, each.share_low) for each in every)) / 10
     marks = ticks(min(lowest, 0.9), 1.0)
     height = WIDTH + STRIP + COUNTS
     foot = WIDTH - BOTTOM
-    x = Scale(marks[0], 1.0, LEFT, WIDTH - RIGHT)
-    y = Scale(marks[0], 1.0, foot, TOP)
+    x = PixelScale(marks[0], 1.0, LEFT, WIDTH - RIGHT)
+    y = PixelScale(marks[0], 1.0, foot, TOP)
     curves = [(before, "other"), (after, "val")] if before else [(after, "val")]
     parts = [
         value_axis(y, marks, tick_labels(marks, share=True)),
@@ -187,36 +189,34 @@ def _dot_names(names: Mapping[str, str]) -> Markup:
     parts, left = [], float(LEFT)
     for kind, name in names.items():
         parts += [DOT.format(kind, left + 4, 14, NONE), TEXT.format("name", left + 13, 18, name)]
-        left = round(left + 13 + len(name) * LETTER + 20, 1)
+        left = round(left + 13 + text_width(name) + 20, 1)
     return NONE.join(parts)
 
 
-def _bins(bins: Sequence[Mapping[str, Any]], kind: str, x: Scale, y: Scale) -> Markup:
+def _bins(bins: Sequence[Bin], kind: str, x: PixelScale, y: PixelScale) -> Markup:
     parts = []
     for each in bins:
-        place, low, high = x(each["confidence"]), y(each["share_low"]), y(each["share_high"])
+        place, low, high = x(each.confidence), y(each.share_low), y(each.share_high)
         said = (
-            f"{integer(each['n'])} images\nmean probability {percent(each['confidence'])}\n"
-            f"right {percent(each['share'])} ({percent(each['share_low'])} to {percent(each['share_high'])})"
+            f"{images(each.n)}\nmean probability {percent(each.confidence)}\n"
+            f"right {percent(each.share)} ({percent(each.share_low)} to {percent(each.share_high)})"
         )
         whisker = LINE.format(f"whisker {kind}", place, low, place, high)
         strip = RECT.format("strip", place - 4, high, 8, round(low - high, 1), NONE)
-        dot = DOT.format(kind, place, y(each["share"]), NONE)
+        dot = DOT.format(kind, place, y(each.share), NONE)
         parts.append(HOVER.format(TITLE.format(said), strip + whisker + dot))
     return Markup('<g class="few">{}</g>').format(NONE.join(parts))
 
 
-def _counts(bins: Sequence[Mapping[str, Any]], x: Scale, height: int) -> Markup:
+def _counts(bins: Sequence[Bin], x: PixelScale, height: int) -> Markup:
     """How many images lie in each bin, as bars under the diagram; the tallest is named."""
     foot = height - 22
-    most = max(each["n"] for each in bins)
+    most = max(each.n for each in bins)
     parts = []
     for each in bins:
-        left, right = x(max(each["low"], x.low)), x(each["high"])
-        tall = round(max(1.0, (COUNTS - 8) * each["n"] / most), 1)
-        title = TITLE.format(
-            f"{percent(each['low'], 0)} to {percent(each['high'], 0)}\n{integer(each['n'])} images"
-        )
+        left, right = x(max(each.low, x.low)), x(each.high)
+        tall = round(max(1.0, (COUNTS - 8) * each.n / most), 1)
+        title = TITLE.format(f"{percent(each.low, 0)} to {percent(each.high, 0)}\n{images(each.n)}")
         parts.append(
             RECT.format(
                 "bar",
@@ -237,10 +237,8 @@ def _counts(bins: Sequence[Mapping[str, Any]], x: Scale, height: int) -> Markup:
     return NONE.join(parts)
 
 
-def part_rows(parts: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """The rows of a dot plot for parts of ``evaluation.json`` whose error is defined."""
+def part_rows(parts: Sequence[Subgroup]) -> list[DotRow]:
+    """The rows of a dot plot for the parts whose error is defined."""
     return [
-        Row(part["name"], part["n"], part["mae"], part["low"], part["high"])
-        for part in parts
-        if known(part["mae"])
+        DotRow(part.name, part.n, part.mae, part.low, part.high) for part in parts if part.mae is not None
     ]

@@ -3,32 +3,14 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from mirada.errors import counted
-from mirada.pages.charts import (
-    BOTTOM,
-    HEIGHT,
-    LEFT,
-    NONE,
-    RIGHT,
-    SVG,
-    TEXT,
-    TOP,
-    WIDTH,
-    Scale,
-    bars,
-    bottom_axis,
-    tick_labels,
-    ticks,
-    value_axis,
-)
+from mirada.pages.charts import histogram
 from mirada.pages.page import publish, template
-from mirada.pages.words import NBSP, SPLITS, integer, number
+from mirada.pages.words import SPLITS, integer
 
 SHOWN = 24  # findings of one kind
 PICTURES = 6  # of one finding
@@ -188,8 +170,9 @@ def figures(check: Check) -> list[dict[str, Any]]:
     found = []
     for name, unit, values, caption in drawn:
         kept, beyond = without_extremes(values)
+        drawing = histogram(kept, across=unit, title=f"Distribution of the images by {unit}")
         aside = f" Not drawn: {counted(beyond, 'image')} far from the others." if beyond else ""
-        found.append({"title": name, "svg": distribution(kept, unit), "caption": caption + aside})
+        found.append({"title": name, "svg": drawing, "caption": caption + aside})
     return found
 
 
@@ -204,27 +187,3 @@ def without_extremes(values: Sequence[tuple[float, int]]) -> tuple[list[tuple[fl
         return ordered, 0
     kept = [(value, count) for value, count in ordered if low <= value <= high]
     return kept, ranks[-1] - sum(count for _, count in kept)
-
-
-def distribution(values: Sequence[tuple[float, int]], unit: str) -> Markup:
-    """A histogram of (value, how many images) in about 20 intervals."""
-    edges = ticks(min(value for value, _ in values), max(value for value, _ in values), count=20)
-    counts = [0] * (len(edges) - 1)
-    for value, count in values:
-        counts[min(bisect_right(edges, value), len(counts)) - 1] += count
-    marks = [mark for mark in ticks(0, max(counts)) if mark.is_integer()]
-    x = Scale(edges[0], edges[-1], LEFT, WIDTH - RIGHT)
-    y = Scale(0, marks[-1], HEIGHT - BOTTOM, TOP)
-    said = [
-        f"{number(low)} to {number(high)} {unit}\n{counted(count, 'image')}"
-        for (low, high), count in zip(pairwise(edges), counts, strict=True)
-    ]
-    across = [mark for mark in ticks(edges[0], edges[-1]) if edges[0] <= mark <= edges[-1]]
-    parts = [
-        value_axis(y, marks, tick_labels(marks)),
-        *bars(x, y, edges, counts, said),
-        bottom_axis(x, across, HEIGHT),
-        TEXT.format("axis", 6, TOP - 16, "images"),
-        TEXT.format("axis end", WIDTH - RIGHT, HEIGHT - 6, unit.replace(" ", NBSP)),
-    ]
-    return SVG.format(WIDTH, HEIGHT, f"Distribution of the images by {unit}", NONE.join(parts))

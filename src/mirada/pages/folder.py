@@ -12,6 +12,8 @@ from types import NoneType
 from typing import Any, TypeVar
 
 from mirada.errors import DataError, reason_of
+from mirada.evaluation.evaluate import Evaluation
+from mirada.runs.codec import BadRecord, from_json
 
 T = TypeVar("T")
 
@@ -20,8 +22,6 @@ MAYBE = (int, float, NoneType)
 
 # A schema is a type or a tuple of types, [schema of every item], or {key: schema}, where "*" stands for any key
 # and a key that ends in "?" may be absent.
-INTERVAL = {"low": MAYBE, "high": MAYBE, "method": str}
-METRIC = {"name": str, "value": MAYBE, "unit": str, "target?": str} | INTERVAL
 ENVIRONMENT = {"*": (str, int, float, NoneType), "command": str, "seconds?": NUMBER}
 DATA = {
     "root": str,
@@ -32,7 +32,7 @@ DATA = {
     "excluded": [{"path": str, "reason": str}],
     "split_note": str,
     "notes?": [str],
-    "folds?": [{"folder": str, "n": int, "epoch": int, "metrics": [METRIC]}],
+    "folds?": [{"folder": str, "n": int, "epoch": int, "metrics": [{"name": str}]}],
 }
 MODEL = {
     "name": str,
@@ -42,36 +42,6 @@ MODEL = {
     "preprocessing": str,
     "summary": str,
 }
-PER_CLASS = {"name": str, "n": int, "precision": MAYBE, "recall": MAYBE, "f1": MAYBE}
-PART = {"target": str, "covariate": str, "name": str, "n": int, "mae": MAYBE} | INTERVAL
-COVERAGE = {
-    "target": str,
-    "level": NUMBER,
-    "half_width": NUMBER,
-    "learnt_from": int,
-    "n": int,
-    "covered": MAYBE,
-} | INTERVAL
-BIN = {
-    "low": NUMBER,
-    "high": NUMBER,
-    "n": int,
-    "confidence": NUMBER,
-    "share": NUMBER,
-    "share_low": NUMBER,
-    "share_high": NUMBER,
-}
-RELIABILITY = {"log_loss": MAYBE, "brier": MAYBE, "ece": MAYBE, "ece_by_chance": MAYBE, "bins": [BIN]}
-SPLIT = {
-    "n": int,
-    "metrics": [METRIC],
-    "per_class?": [PER_CLASS],
-    "confusion?": [[int]],
-    "calibration?": {"temperature": NUMBER, "before?": RELIABILITY, "after": RELIABILITY},
-    "parts?": [PART],
-    "coverage?": [COVERAGE],
-}
-EVALUATION = {"val?": SPLIT, "test?": SPLIT}
 EVENT = {"event": str}
 MAPS = [
     {
@@ -130,7 +100,7 @@ class RunFolder:
     model: dict[str, Any]
     epochs: list[dict[str, float]]
     events: list[dict[str, Any]]
-    evaluation: dict[str, Any] | None
+    evaluation: dict[str, Evaluation] | None
     predictions: list[Prediction] | None
     maps: list[dict[str, Any]] | None
     samples: str | None
@@ -319,14 +289,18 @@ def read_events(file: Path) -> tuple[list[dict[str, Any]], bool]:
     return events, cut
 
 
-def read_evaluation(file: Path, data: dict[str, Any]) -> dict[str, Any]:
-    """The metrics per split; the confusion matrix has one row and one column per class."""
-    evaluation: dict[str, Any] = read_json(file, EVALUATION)
+def read_evaluation(file: Path, data: dict[str, Any]) -> dict[str, Evaluation]:
+    """The evaluation per split; the confusion matrix has one row and one column per class."""
+    found = read_text(file, json.loads)
+    try:
+        evaluation = from_json(dict[str, Evaluation], found)
+    except BadRecord as error:
+        raise damaged(file, str(error)) from error
     classes = len(data["classes"])
     for split in evaluation.keys() & {"val", "test"}:
-        if not evaluation[split]["metrics"]:
+        if not evaluation[split].metrics:
             raise damaged(file, f"{split} has no metric.")
-        confusion = evaluation[split].get("confusion")
+        confusion = evaluation[split].confusion
         if confusion and {len(confusion), *map(len, confusion)} != {classes}:
             raise damaged(file, f"the confusion matrix of {split} must be {classes} × {classes}.")
     return evaluation

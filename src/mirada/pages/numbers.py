@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, quantiles, stdev
-from typing import Any
 
+from mirada.evaluation.conformal import Coverage
+from mirada.evaluation.evaluate import Evaluation, Measured
+from mirada.evaluation.subgroups import Subgroup
 from mirada.pages import agreement, charts
 from mirada.pages.agreement import Level
 from mirada.pages.charts import Figure
-from mirada.pages.words import NBSP, integer, known, number, percent, with_unit
+from mirada.pages.svg import WIDTH
+from mirada.pages.words import NBSP, images, integer, interval, number, percent, places, with_unit
 
 Point = tuple[float, float, str]  # true, predicted, file name
 
@@ -27,34 +30,53 @@ CAPTIONS = {
 }
 
 
+@dataclass(frozen=True)
+class SubgroupRow:
+    """A part of the images as a row of a table."""
+
+    name: str
+    n: int
+    error: str
+    interval: str
+
+
 @dataclass(frozen=True, kw_only=True)
-class Numbers:
+class SubgroupTable:
+    """The error in the parts of one division, drawn and in numbers."""
+
+    figure: Figure
+    rows: list[SubgroupRow]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberResult:
     """How well one numeric target is predicted; ``name`` is empty for the only one."""
 
     name: str
     figures: list[Figure]
+    subgroups: list[SubgroupTable]
     residuals: list[tuple[str, str]]
     coverage: str
 
 
-def numbers(name: str, points: Sequence[Point], evaluation: Mapping[str, Any], unit: str) -> Numbers:
+def numbers(name: str, points: Sequence[Point], evaluation: Evaluation, unit: str) -> NumberResult:
     """All that is shown about one target. What the evaluation or the predictions lack is left out."""
-    held = [item for item in evaluation.get("coverage", []) if item["target"] == name]
-    return Numbers(
+    held = [item for item in evaluation.coverage if item.target == name]
+    return NumberResult(
         name=name,
         figures=[
             *(clouds(points, unit) if points else []),
             *agreement_figure(points, metrics_of(name, evaluation), unit),
-            *part_figures(name, evaluation, unit),
         ],
+        subgroups=subgroup_tables(name, evaluation, unit),
         residuals=residual_summary(points, unit) if points else [],
         coverage=coverage_sentence(held[0], unit) if held else "",
     )
 
 
-def metrics_of(name: str, evaluation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def metrics_of(name: str, evaluation: Evaluation) -> dict[str, Measured]:
     """The metrics of one target by their name."""
-    return {item["name"]: item for item in evaluation["metrics"] if item.get("target", "") == name}
+    return {item.name: item for item in evaluation.metrics if item.target == name}
 
 
 def baseline(points: Sequence[Point], unit: str) -> str:
@@ -85,24 +107,31 @@ def clouds(points: Sequence[Point], unit: str) -> list[Figure]:
         ),
         Figure(
             title="Distribution of the errors",
-            svg=charts.histogram([error for _, error, _ in errors], unit),
+            svg=charts.histogram(
+                [(error, 1) for _, error, _ in errors],
+                across="error",
+                unit=unit,
+                zero=True,
+                title="Distribution of the errors",
+                height=WIDTH,
+            ),
             caption=CAPTIONS["errors"],
         ),
         Figure(title="Error over the true value", svg=residuals, caption=CAPTIONS["residuals"] + part),
     ]
 
 
-def agreement_figure(
-    points: Sequence[Point], metrics: Mapping[str, Mapping[str, Any]], unit: str
-) -> list[Figure]:
+def agreement_figure(points: Sequence[Point], metrics: Mapping[str, Measured], unit: str) -> list[Figure]:
     """Bland and Altman's diagram, if the limits of agreement are known."""
     labels = {"loa_low": "−1.96 s", "bias": "mean", "loa_high": "+1.96 s"}
-    if not points or not all(name in metrics and known(metrics[name]["value"]) for name in labels):
+    found = [(metrics[name], text) for name, text in labels.items() if name in metrics]
+    values = [item.value for item, _ in found if item.value is not None]
+    if not points or len(values) < len(labels):
         return []
-    decimals = 1 if abs(metrics["loa_high"]["value"] - metrics["loa_low"]["value"]) >= 10 else 3
+    decimals = 1 if max(values) - min(values) >= 10 else 3
     levels = [
-        Level(item["value"], f"{text}: {number(item['value'], decimals)}", item["low"], item["high"])
-        for item, text in ((metrics[name], text) for name, text in labels.items())
+        Level(value, f"{text}: {number(value, decimals)}", item.low, item.high)
+        for value, (item, text) in zip(values, found, strict=True)
     ]
     errors = [((true + guess) / 2, guess - true, said(true, guess, name)) for true, guess, name in points]
     drawing = agreement.error_cloud(errors, levels, across="mean of true and predicted", unit=unit)
@@ -114,30 +143,40 @@ def said(true: float, guess: float, name: str) -> str:
     return f"{name}\ntrue {number(true, 4 if abs(true) < 1 else None)}, predicted {number(guess)}"
 
 
-def part_figures(name: str, evaluation: Mapping[str, Any], unit: str) -> list[Figure]:
+def subgroup_tables(name: str, evaluation: Evaluation, unit: str) -> list[SubgroupTable]:
     """The error by range of the target, and by each covariate."""
-    own = [part for part in evaluation.get("parts", []) if part["target"] == name]
-    overall = metrics_of(name, evaluation).get("mae", {}).get("value")
+    own = [part for part in evaluation.parts if part.target == name]
+    mae = metrics_of(name, evaluation).get("mae")
     found = []
-    for covariate in dict.fromkeys(part["covariate"] for part in own):
-        rows = agreement.part_rows([part for part in own if part["covariate"] == covariate])
+    for covariate in dict.fromkeys(part.covariate for part in own):
+        parts = [part for part in own if part.covariate == covariate]
+        rows = agreement.part_rows(parts)
         if rows:
             title = f"Error by {covariate.partition('=')[0] or 'range of the true value'}"
-            drawing = agreement.dot_plot(rows, overall=overall, unit=unit, title=title)
-            found.append(Figure(title=title, svg=drawing, caption=CAPTIONS["parts"]))
+            drawing = agreement.dot_plot(rows, overall=mae.value if mae else None, unit=unit, title=title)
+            figure = Figure(title=title, svg=drawing, caption=CAPTIONS["parts"])
+            found.append(SubgroupTable(figure=figure, rows=[subgroup_row(part, unit) for part in parts]))
     return found
 
 
-def coverage_sentence(item: Mapping[str, Any], unit: str) -> str:
+def subgroup_row(part: Subgroup, unit: str) -> SubgroupRow:
+    """One part in numbers."""
+    decimals = None if part.mae is None else places(part.mae)
+    error = with_unit(number(part.mae, decimals), unit)
+    return SubgroupRow(part.name, part.n, error, interval(part.low, part.high, decimals, unit))
+
+
+def coverage_sentence(item: Coverage, unit: str) -> str:
     """What the conformal interval promised and what it held."""
-    level, width = percent(item["level"], 0), with_unit(f"± {number(item['half_width'])}", unit)
+    level, width = percent(item.level, 0), with_unit(f"± {number(item.half_width)}", unit)
     span = ""
-    if known(item["low"]) and known(item["high"]):
-        span = f" (95{NBSP}% interval {percent(item['low'])} to {percent(item['high'])})"
+    if item.low is not None:
+        span = f" (95{NBSP}% interval {percent(item.low)} to {percent(item.high)})"
     return (
-        f"Predicted value {width} was to hold for {level} of new images; on these {integer(item['n'])} images it held "
-        f"for {percent(item['covered'])}{span}. The width was learnt from {integer(item['learnt_from'])} validation "
-        "images; they also chose the epoch, which can make it a little too small."
+        f"Predicted value {width} was to hold for {level} of new images; on {'this' if item.n == 1 else 'these'} "
+        f"{images(item.n)} it held for {percent(item.covered)}{span}. The width was learnt from "
+        f"{integer(item.learnt_from)} validation images; they also chose the epoch, which can make it a little too "
+        "small."
     )
 
 

@@ -1,14 +1,13 @@
 """The top of the page, computed from a run folder: the answer, the key numbers, the images per class."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from statistics import fmean, median, stdev
-from typing import Any
 
+from mirada.evaluation.evaluate import Measured
 from mirada.pages.folder import RunFolder
 from mirada.pages.words import (
-    NBSP,
     SPLITS,
     Shown,
     compact,
@@ -20,6 +19,7 @@ from mirada.pages.words import (
     shown,
     with_unit,
 )
+from mirada.runs.codec import from_json
 
 LEADING = ("accuracy", "mae")  # the metric that answers the question, where there is a choice
 
@@ -55,26 +55,26 @@ def headline(run: RunFolder) -> Headline:
     place = PurePath(run.data["root"].replace("\\", "/")).name or run.data["root"]
     subject = f"{run.model['name']} on {place}"
     evaluation = run.evaluation or {}
-    split = next((name for name in ("test", "val") if name in evaluation and evaluation[name]["n"]), "")
+    split = next((name for name in ("test", "val") if name in evaluation and evaluation[name].n), "")
     if not split:
         count = len(run.epochs)
         trained = f"trained for {integer(count)} epoch{'s' if count != 1 else ''}"
         answer = f"{trained if count else 'no epoch finished'}, not evaluated"
         return Headline(subject=subject, answer=answer, interval="", split="")
-    first = shown(leading(evaluation[split]["metrics"]))
+    first = shown(leading(evaluation[split].metrics))
     said = f"{first.value} {first.label}" if first.share else f"{first.label} {first.value}"
-    images = f"{integer(evaluation[split]['n'])} {SPLITS[split]} images"
+    images = f"{integer(evaluation[split].n)} {SPLITS[split]} images"
     if run.data.get("folds"):
         images += f" of {len(run.data['folds'])} folds"
     interval = f"{first.level} {first.interval}" if first.interval else ""
     return Headline(subject=subject, answer=f"{said} on {images}", interval=interval, split=split)
 
 
-def leading(metrics: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def leading(metrics: Sequence[Measured]) -> Measured:
     """The metric that answers the question; of several targets, the first one's."""
-    named: dict[str, Mapping[str, Any]] = {}
+    named: dict[str, Measured] = {}
     for metric in metrics:
-        named.setdefault(metric["name"].lower(), metric)
+        named.setdefault(metric.name, metric)
     return next(named[name] for name in (*LEADING, *named) if name in named)
 
 
@@ -93,15 +93,17 @@ def folds(run: RunFolder) -> tuple[list[Fold], str]:
     rows = run.data.get("folds", [])
     if not rows:
         return [], ""
-    measured = [leading(row["metrics"]) for row in rows]
+    measured = [leading(from_json(tuple[Measured, ...], row["metrics"])) for row in rows]
     found = [
         Fold(folder=row["folder"], n=row["n"], epoch=row["epoch"], metric=shown(metric))
         for row, metric in zip(rows, measured, strict=True)
     ]
-    values = [metric["value"] for metric in measured if known(metric["value"])]
+    values = [metric.value for metric in measured if metric.value is not None]
     if len(values) < 2:
         return found, ""
-    mean, spread = (shown({**measured[0], "value": value}).value for value in (fmean(values), stdev(values)))
+    mean, spread = (
+        shown(replace(measured[0], value=value)).value for value in (fmean(values), stdev(values))
+    )
     name = found[0].metric.label
     return (
         found,
@@ -127,10 +129,10 @@ def tiles(run: RunFolder, head: Headline) -> list[Tile]:
     """The key numbers: first the metrics of the headline's split, then what training cost."""
     found = []
     if head.split and run.evaluation:
-        for metric in map(shown, run.evaluation[head.split]["metrics"][:3]):
+        for metric in map(shown, run.evaluation[head.split].metrics[:3]):
             name = metric.label[0].upper() + metric.label[1:]
             note = metric.level or f"{SPLITS[head.split]} images"
-            value, _, unit = (metric.value, "", "") if metric.share else metric.value.partition(NBSP)
+            value, unit = (metric.value, "") if metric.share else (metric.number, metric.unit)
             found.append(Tile(label=name, value=value, unit=unit, note=note, interval=metric.interval))
     macs = run.model["macs"]
     work = f"{compact(macs)} multiply-accumulates per image" if macs is not None else ""

@@ -6,16 +6,17 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mirada.evaluation.evaluate import ClassScore, Constant, Evaluation
+from mirada.evaluation.metric_table import METRICS
 from mirada.pages import charts
-from mirada.pages.agreement import reliability_diagram
 from mirada.pages.charts import Figure, Series
 from mirada.pages.folder import Prediction, RunFolder
-from mirada.pages.numbers import Numbers, Point, baseline, numbers
-from mirada.pages.words import Shown, known, label, number, percent, shown
+from mirada.pages.numbers import NumberResult, Point, baseline, numbers
+from mirada.pages.trust import Trust, trust
+from mirada.pages.words import Shown, integer, known, number, percent, shown, with_unit
 
 MATRIX_AS_TABLE = 20  # up to so many classes the confusion matrix is a table with numbers
 MATRIX_AT_ALL = 100  # beyond so many classes only the most confused pairs are shown
-TOP = 5  # with so many classes or fewer, the top-5 accuracy is always 100 %
 PAIRS = 20
 WORST = 20
 MAP_SECTIONS = {
@@ -39,9 +40,6 @@ CAPTIONS = {
     "top5": " Top-5: the true class is among the five most probable.",
     "error": "How far off the predictions are on images that the weights were not fitted to; lower is better. The "
     "root mean square counts large errors more.",
-    "reliability": "One dot per range of probability: how often the network was right there, over how sure it was, "
-    "with 95 % intervals. Dots below the dashed diagonal: surer than it should be; above: less sure. The bars below "
-    "count the images.",
 }
 
 
@@ -56,35 +54,31 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reliability:
-    """How far the probabilities can be trusted. ``rows``: name, after scaling, before it (empty if nothing was)."""
-
-    temperature: float
-    figure: Figure
-    rows: list[tuple[str, str, str]]
-    chance: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Result:
     """How well the network does on one split."""
 
     split: str
     n: int
     metrics: list[Shown]
-    per_class: list[dict[str, Any]]
+    per_class: Sequence[ClassScore]
     confusion: list[list[int]]
     matrix: Markup | None
     pairs: list[Pair]
-    reliability: Reliability | None
-    numbers: list[Numbers]
+    trust: Trust | None
+    numbers: list[NumberResult]
     worst: list[Prediction]
     baseline: str
+    constant: list[str]
 
     @property
     def undefined(self) -> bool:
         """Whether a class lacks its precision, recall or F1."""
-        return any(not known(row[key]) for row in self.per_class for key in ("precision", "recall", "f1"))
+        return any(None in (score.precision, score.recall, score.f1) for score in self.per_class)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether each class was told apart from the rest."""
+        return any(score.specificity is not None for score in self.per_class)
 
 
 def curves(run: RunFolder) -> list[Figure]:
@@ -111,9 +105,9 @@ def accuracy_curves(run: RunFolder) -> list[Figure]:
     """Accuracy on the validation images, and top-5 where it says something."""
     if "val_accuracy" not in run.epochs[0]:
         return []
-    lines, caption = [line(run, "val_accuracy", label("accuracy"), "val")], CAPTIONS["accuracy"]
-    if "val_top5" in run.epochs[0] and len(run.data["classes"]) > TOP:
-        lines.append(line(run, "val_top5", label("top5"), "other"))
+    lines, caption = [line(run, "val_accuracy", METRICS["accuracy"].title, "val")], CAPTIONS["accuracy"]
+    if "val_top5" in run.epochs[0] and METRICS["top5"].tells(len(run.data["classes"])):
+        lines.append(line(run, "val_top5", METRICS["top5"].title, "other"))
         caption += CAPTIONS["top5"]
     drawing = charts.learning_curve(epochs_of(run), lines, best=run.best, share=True)
     return [Figure(title="Accuracy on the validation images", svg=drawing, caption=caption)]
@@ -123,7 +117,7 @@ def error_curves(run: RunFolder) -> list[Figure]:
     """Mean absolute and root mean square error on the validation images."""
     kinds = {"val_mae": "val", "val_rmse": "other"}
     lines = [
-        line(run, column, label(column.removeprefix("val_")), kind)
+        line(run, column, METRICS[column.removeprefix("val_")].title, kind)
         for column, kind in kinds.items()
         if column in run.epochs[0]
     ]
@@ -137,34 +131,48 @@ def error_curves(run: RunFolder) -> list[Figure]:
 def results(run: RunFolder) -> list[Result]:
     """The results per split, the one of the headline first."""
     evaluation = run.evaluation or {}
-    splits = [split for split in ("test", "val") if split in evaluation and evaluation[split]["n"]]
+    splits = [split for split in ("test", "val") if split in evaluation and evaluation[split].n]
     return [result(run, split, evaluation[split]) for split in splits]
 
 
-def result(run: RunFolder, split: str, evaluation: dict[str, Any]) -> Result:
+def result(run: RunFolder, split: str, evaluation: Evaluation) -> Result:
     """All that is shown about one split."""
     rows = [row for row in run.predictions or [] if row.split == split]
-    confusion = evaluation.get("confusion") or []
+    confusion = evaluation.counts.tolist()
     classes = run.data["classes"]
     drawn = MATRIX_AS_TABLE < len(confusion) <= MATRIX_AT_ALL
-    targets = (
-        dict.fromkeys(metric.get("target", "") for metric in evaluation["metrics"]) if run.regression else {}
-    )
+    targets = dict.fromkeys(each.target for each in evaluation.metrics) if run.regression else {}
     points = {name: points_of(rows, name) for name in targets}
+    learnt_from = run.evaluation["val"].n if run.evaluation and "val" in run.evaluation else None
     return Result(
         split=split,
-        n=evaluation["n"],
-        metrics=[shown(metric) for metric in evaluation["metrics"]],
-        per_class=evaluation.get("per_class") or [],
+        n=evaluation.n,
+        metrics=[shown(each) for each in evaluation.metrics],
+        per_class=evaluation.per_class,
         confusion=confusion,
         matrix=charts.confusion_map(confusion, classes) if drawn else None,
         pairs=confused_pairs(confusion, classes) if len(confusion) > MATRIX_AS_TABLE else [],
-        reliability=reliability(evaluation["calibration"]) if "calibration" in evaluation else None,
+        trust=trust(evaluation.calibration, split, learnt_from) if evaluation.calibration else None,
         numbers=[numbers(name, points[name], evaluation, run.unit) for name in targets],
         worst=sorted((row for row in rows if row.wrong), key=lambda row: -abs(row.wrong))[:WORST],
         baseline=baseline(points.get("", []), run.unit)
         if run.regression
         else class_baseline(confusion, classes),
+        constant=[always(each, evaluation.n, run.unit) for each in evaluation.constant],
+    )
+
+
+def always(constant: Constant, n: int, unit: str) -> str:
+    """What is said of a network that gives one answer whatever the image."""
+    answer = (
+        f"“{constant.answer}”"
+        if isinstance(constant.answer, str)
+        else with_unit(number(constant.answer), unit)
+    )
+    of = f" for {constant.target}" if constant.target else ""
+    return (
+        f"On all of these {integer(n)} images the network answers {answer}{of}: it always gives the same answer, and "
+        "has learnt nothing."
     )
 
 
@@ -172,29 +180,6 @@ def points_of(rows: Sequence[Prediction], name: str) -> list[Point]:
     """True and predicted values of one target with the file's name; rows without numbers are left out."""
     points = [(float(row.target), float(row.predicted), row.path) for row in rows if row.column == name]
     return [point for point in points if known(point[0]) and known(point[1])]
-
-
-def reliability(calibration: dict[str, Any]) -> Reliability | None:
-    """The reliability diagram and the numbers that go with it, before and after the scaling."""
-    after, before = calibration["after"], calibration.get("before")
-    if not after["bins"]:
-        return None
-    names = {
-        "ece": "Expected calibration error",
-        "brier": "Brier score (0 to 2)",
-        "log_loss": "Log loss (nats)",
-    }
-    rows = []
-    for key, name in names.items():
-        write = percent if key == "ece" else number
-        rows.append((name, write(after[key]), write(before[key]) if before else ""))
-    drawing = reliability_diagram(after["bins"], before["bins"] if before else [])
-    return Reliability(
-        temperature=calibration["temperature"],
-        figure=Figure(title="Reliability", svg=drawing, caption=CAPTIONS["reliability"]),
-        rows=rows,
-        chance=percent(after["ece_by_chance"]),
-    )
 
 
 def confused_pairs(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> list[Pair]:
@@ -218,7 +203,7 @@ def class_baseline(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
     return f"For comparison: always answering “{name}” would be right for {share} of these images."
 
 
-def map_groups(run: RunFolder) -> list[tuple[str, str, list[dict[str, Any]]]]:
+def map_groups(run: RunFolder) -> list[tuple[str, str, list[Any]]]:
     """The explained images by section: title, what the section holds, items."""
     groups = []
     for section, (title, meaning) in MAP_SECTIONS[run.data["task"]].items():

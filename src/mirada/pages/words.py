@@ -1,47 +1,35 @@
 """How the report writes numbers: percentages, units, intervals, durations; ``–`` where there is no number."""
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import floor, isfinite, log10
-from typing import Any
+
+from mirada.evaluation.evaluate import Measured
 
 NBSP = "\u00a0"  # keeps a number and its unit on one line
 NOTHING = "–"
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
-LABELS = {
-    "accuracy": "accuracy",
-    "top5": "top-5 accuracy",
-    "top5_accuracy": "top-5 accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "macro_f1": "macro F1",
-    "mae": "mean absolute error",
-    "rmse": "root mean square error",
-    "r2": "R²",
-    "bias": "mean error (bias)",
-    "median_ae": "median absolute error",
-    "loa_low": "lower limit of agreement",
-    "loa_high": "upper limit of agreement",
-    "brier": "Brier score",
-    "ece": "expected calibration error",
-}
-SHARES = re.compile(r"accuracy|top.?\d|precision|recall|f1|sensitivity|specificity|^ece$", re.IGNORECASE)
-LEVEL = re.compile(r"(\d+(?:\.\d+)?)\s*%")  # "Wilson 95 %" → 95
-
 
 @dataclass(frozen=True)
 class Shown:
-    """A metric ready to print; ``interval`` and ``level`` ("95 % interval") are empty where there is none."""
+    """A metric ready to print; ``interval`` and ``level`` ("95 % interval") are empty where there is none.
+
+    ``value`` is the ``number`` with its ``unit``, which is "%" for a share.
+    """
 
     label: str
-    value: str
+    number: str
+    unit: str
     interval: str
     level: str
     method: str
     share: bool
+
+    @property
+    def value(self) -> str:
+        """The number with its unit."""
+        return with_unit(self.number, self.unit)
 
 
 def known(value: float | None) -> bool:
@@ -57,6 +45,11 @@ def shorten(name: str) -> str:
 def integer(value: float) -> str:
     """A count with separators, ``11,177,538``."""
     return f"{value:,.0f}"
+
+
+def images(count: float) -> str:
+    """A number of images: ``1 image``, ``2,000 images``."""
+    return f"{integer(count)} image{'' if count == 1 else 's'}"
 
 
 def places(value: float, digits: int = 3) -> int:
@@ -108,31 +101,32 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60:,}{NBSP}h {minutes % 60}{NBSP}min"
 
 
-def label(name: str) -> str:
-    """What a metric is called in a sentence."""
-    return LABELS.get(re.sub(r"[\s-]+", "_", name.lower()), name.replace("_", " "))
-
-
-def shown(metric: Mapping[str, Any]) -> Shown:
-    """A metric of ``evaluation.json`` ready to print: shares as percentages, the rest in their unit."""
-    share = bool(SHARES.search(metric["name"])) and not metric["unit"]
-    unit = "%" if share else metric["unit"]
+def shown(measured: Measured) -> Shown:
+    """A metric's value ready to print: shares as percentages, the rest in their unit."""
+    metric = measured.metric
+    share = metric.kind == "share"
+    unit = "%" if share else measured.unit
     value, low, high = (
         100 * bound if share and bound is not None else bound
-        for bound in (metric["value"], metric["low"], metric["high"])
+        for bound in (measured.value, measured.low, measured.high)
     )
-    decimals = 1 if share else places(value) if known(value) else None
-    interval = ""
-    if known(low) and known(high):
-        to = " to " if low < 0 else "–"
-        interval = with_unit(f"{number(low, decimals)}{to}{number(high, decimals)}", unit)
-    found = LEVEL.search(metric["method"])
-    level = f"{found[1]}{NBSP}% interval" if found else "interval"
+    decimals = 1 if share else places(value) if value is not None else None
+    span = interval(low, high, decimals, unit)
+    level = "interval" if measured.level is None else f"{percent(measured.level, 0)} interval"
     return Shown(
-        label=label(metric["name"]) + (f" of {metric['target']}" if metric.get("target") else ""),
-        value=with_unit(number(value, decimals), unit),
-        interval=interval,
-        level=level if interval else "",
-        method=metric["method"].replace(" %", f"{NBSP}%"),
+        label=metric.title + (f" of {measured.target}" if measured.target else ""),
+        number=number(value, decimals),
+        unit=unit,
+        interval=span,
+        level=level if span else "",
+        method=measured.method.replace(" %", f"{NBSP}%"),
         share=share,
     )
+
+
+def interval(low: float | None, high: float | None, decimals: int | None, unit: str) -> str:
+    """Both ends and their unit, ``36.2–41.9 months``; empty where there is none."""
+    if low is None or high is None or not (known(low) and known(high)):
+        return ""
+    to = " to " if low < 0 else "–"
+    return with_unit(f"{number(low, decimals)}{to}{number(high, decimals)}", unit)
