@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from mirada.data import cache as module
-from mirada.data import cache_files
+from mirada.data import cache_files, stamps
 from mirada.data.batches import channel_statistics, read
 from mirada.data.cache import Cache, open_cache
 from mirada.data.cache_files import (
@@ -259,15 +259,15 @@ def test_files_that_change_places(root: Path, home: Path) -> None:
     assert opened(root, home).decoded == 0  # both contents are known
 
 
-@pytest.mark.parametrize(("nanoseconds", "read_again"), [(0, COUNT), (module.GRAIN_NS, 0)])
+@pytest.mark.parametrize(("nanoseconds", "read_again"), [(0, COUNT), (stamps.GRAIN_NS, 0)])
 def test_a_file_that_changed_at_the_moment_of_the_look_is_not_trusted(
     root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, nanoseconds: int, read_again: int
 ) -> None:
     """A second change within one tick of the clock would have the same time."""
     (device, inode) = (1, 2)
     change = 1_700_000_000_000_000_001
-    monkeypatch.setattr(module, "_stamp", lambda file: cache_files.Stamp(9, change, change, device, inode))
-    monkeypatch.setattr(module.time, "time_ns", lambda: change + nanoseconds)
+    monkeypatch.setattr(stamps, "stamp", lambda file: stamps.Stamp(9, change, change, device, inode))
+    monkeypatch.setattr(stamps.time, "time_ns", lambda: change + nanoseconds)
     opened(root, home)
     looked = []
     reading = module.read_image

@@ -27,11 +27,9 @@ from numpy.typing import NDArray
 from mirada.data.cache_files import (
     FILES,
     LOCK,
-    UNKNOWN,
     BadList,
     CachedImage,
     Listing,
-    Stamp,
     default_directory,
     make_private,
     read_listing,
@@ -40,9 +38,10 @@ from mirada.data.cache_files import (
 )
 from mirada.data.index import Excluded, Index
 from mirada.data.parallel import each
-from mirada.data.pixels.arrays import container, decode_image, digest, read_image
+from mirada.data.pixels.arrays import decode_image, digest, read_image
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.preprocessing import Preprocessing
+from mirada.data.stamps import GRAIN_NS, UNKNOWN, Stamps, before_mark, is_settled
 from mirada.errors import DataError, counted, reason_of
 from mirada.events import OnProgress, Progress
 from mirada.files import locked, replacing
@@ -51,8 +50,6 @@ Pixels = NDArray[Any]  # uint8 or uint16
 
 ROWS = 256  # of an array, that a thread takes at once
 FULL = (errno.ENOSPC, errno.EDQUOT)
-GRAIN_NS = 20_000_000  # the clock of a file system may stand still as long, and two changes have one time
-COARSE_GRAIN_NS = 2_000_000_000  # where it counts whole seconds, or, as FAT does, every other one
 
 
 class _NoPlace(DataError):
@@ -224,7 +221,7 @@ class _Store:
 
     def _stale(self, wanted: Iterable[str], known: dict[str, CachedImage]) -> dict[str, None]:
         """The files that have to be looked at: new ones, and those that are not as they were."""
-        stamps = _Stamps(self.root)
+        stamps = Stamps(self.root)
         return {path: None for path in wanted if path not in known or stamps.of(path) != known[path].stamp}
 
     @contextmanager
@@ -256,16 +253,16 @@ class _Store:
         on_event: OnProgress | None,
     ) -> tuple[dict[str, CachedImage], int]:
         """Looks at the stale files, decodes those of new content, and replaces the cache: its entries, how many."""
-        stamps = _Stamps(self.root)
+        stamps = Stamps(self.root)
         kept = {
             path: entry
             for path, entry in known.items()
             if path not in stale and (path in wanted or stamps.of(path) != UNKNOWN)
         }
-        if not all(_is_settled(stamps.of(path)) for path in stale):
+        if not all(is_settled(stamps.of(path)) for path in stale):
             time.sleep(GRAIN_NS / 1e9)  # so that the files just written can be trusted the next time
         by_digest = {entry.digest: entry for entry in known.values()}
-        look = partial(_look, stamps=_Stamps(self.root), preprocessing=self.preprocessing, known=by_digest)
+        look = partial(_look, stamps=Stamps(self.root), preprocessing=self.preprocessing, known=by_digest)
         looks = _in_chunks(look, list(stale), on_event)
         self._require_space(new=len(stale.keys() - known.keys()))
         added: dict[str, CachedImage] = {}
@@ -369,7 +366,7 @@ def _in_chunks(
     look: Callable[[str], Fresh], paths: list[str], on_event: OnProgress | None
 ) -> Iterator[Fresh]:
     """What ``look`` says of every path, by all cores; the rows of an array many at a time, for each takes no time."""
-    alike = (list(part) for _, part in groupby(paths, key=_before_mark))
+    alike = (list(part) for _, part in groupby(paths, key=before_mark))
     chunks = [part[start : start + ROWS] for part in alike for start in range(0, len(part), ROWS)]
     done = list(accumulate(map(len, chunks), initial=0))
 
@@ -383,49 +380,10 @@ def _in_chunks(
     return chain.from_iterable(each(look_at, chunks, what="decoding", on_event=tell))
 
 
-def _before_mark(path: str) -> str:
-    """What the addresses of one file of arrays have in common; of any other path, all of it."""
-    return path.rpartition("#")[0] or path
-
-
-class _Stamps:
-    """Those of the files that hold images; a file of many is asked once."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.shared: dict[str, Stamp] = {}
-
-    def of(self, path: str) -> Stamp:
-        """``UNKNOWN`` if there is no such file."""
-        common = _before_mark(path)
-        if common not in self.shared:
-            file = self.root / path
-            if (whole := container(file)) == file:
-                return _stamp(file)
-            self.shared[common] = _stamp(whole)
-        return self.shared[common]
-
-
-def _stamp(file: Path) -> Stamp:
-    try:
-        info = file.stat()
-    except (OSError, ValueError):  # a name with a zero byte
-        return UNKNOWN
-    return Stamp(info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_dev, info.st_ino)
-
-
-def _is_settled(stamp: Stamp) -> bool:
-    """Whether a change from now on would show: the file's clock has moved on since its last one."""
-    grain = GRAIN_NS if stamp.changed_ns % 1_000_000_000 else COARSE_GRAIN_NS
-    return time.time_ns() - stamp.changed_ns >= grain
-
-
-def _look(
-    path: str, *, stamps: _Stamps, preprocessing: Preprocessing, known: dict[str, CachedImage]
-) -> Fresh:
+def _look(path: str, *, stamps: Stamps, preprocessing: Preprocessing, known: dict[str, CachedImage]) -> Fresh:
     """Reads an image and, if its content is new, decodes it."""
     stamp = stamps.of(path)  # before reading: a change in between then shows next time
-    if not _is_settled(stamp):
+    if not is_settled(stamp):
         stamp = UNKNOWN
     content = ""
     try:

@@ -17,6 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mirada.data.stamps import Stamp
 from mirada.files import locked
 
 FILES = "files.json"
@@ -32,19 +33,6 @@ FORMAT = 2  # 1 had no checksums
 
 class BadList(ValueError):
     """A list that cannot be used; the message says why, to stand in brackets."""
-
-
-class Stamp(NamedTuple):
-    """Which file it is, and when it last changed."""
-
-    size: int
-    modified_ns: int
-    changed_ns: int
-    device: int
-    inode: int
-
-
-UNKNOWN = Stamp(0, 0, 0, 0, 0)  # of a file that is not to be trusted next time
 
 
 class CachedImage(NamedTuple):

@@ -1,8 +1,9 @@
 """Parts set aside for validation and test: stratified, no group divided, seeded, saved as a CSV.
 
-What is drawn is a *unit*: all images of one group (a patient), or a single image where there are no groups. A unit's
-lot is a hash of the seed, the split and its name, so a split does not depend on the order of the files, and files that
-come later move few others; with a numeric target, whose slices they shift, about one in seven. Folds are dealt anew.
+What is chosen is a *group*: all images of a patient, or where the index has no groups an image with its copies. Its
+random key is a hash of the seed, the split and its name, so a split does not depend on the order of the files, and
+files that come later move few others; with a numeric target, whose slices they shift, about one in seven. Folds are
+dealt anew.
 """
 
 import csv
@@ -30,17 +31,17 @@ NONE = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
-class _Units:
-    """What is never divided, (U,) each: its number of rows, its lot, its class or number."""
+class _Groups:
+    """What is never divided, (G,) each: its number of rows, its random key, its class or number."""
 
-    of_row: Rows  # (N,) the unit of each row
+    of_row: Rows  # (N,) the group of each row
     sizes: Rows
-    lots: NDArray[np.uint64]
+    keys: NDArray[np.uint64]
     targets: NDArray[np.float64]
     numeric: bool
 
     def strata(self) -> list[Rows]:
-        """The units of each class; those of a number are all in one."""
+        """The groups of each class; those of a number are all in one."""
         if self.numeric:
             return [np.arange(len(self.sizes))]
         return [np.flatnonzero(self.targets == target) for target in np.unique(self.targets)]
@@ -55,12 +56,13 @@ def set_aside(index: Index, *, split: str, fraction: float, seed: int, keep: int
     decides.
 
     Where the index has ``groups``, whole groups are drawn, each standing for its most frequent class or its mean
-    target, and the share of images is as near to ``fraction`` as they allow. An empty group is a row of its own.
+    target, and the share of images is as near to ``fraction`` as they allow. A row without a group is one with its
+    copies.
     """
     rows = index.rows("train")
-    units = _units(index, rows, f"{seed} {split}")
-    drawn = [_draw(units, stratum, fraction, keep) for stratum in units.strata()]
-    return _moved(index, rows[np.isin(units.of_row, np.concatenate([NONE, *drawn]))], split)
+    groups = _groups_of(index, rows, f"{seed} {split}")
+    drawn = [_choose(groups, stratum, fraction, keep) for stratum in groups.strata()]
+    return _moved(index, rows[np.isin(groups.of_row, np.concatenate([NONE, *drawn]))], split)
 
 
 def k_fold(index: Index, *, k: int, fold: int, seed: int, split: str = "test") -> Index:
@@ -84,45 +86,45 @@ def k_fold(index: Index, *, k: int, fold: int, seed: int, split: str = "test") -
             f"images be train."
         )
     rows = index.rows("train")
-    units = _units(index, rows, f"{seed} fold")
-    if len(units.sizes) < k:
-        kind = "group" if index.groups else "image"
-        few = "is" if len(units.sizes) == 1 else "are"
+    groups = _groups_of(index, rows, f"{seed} fold")
+    if len(groups.sizes) < k:
+        kind = "group" if index.groups else "different image" if len(groups.sizes) < len(rows) else "image"
+        few = "is" if len(groups.sizes) == 1 else "are"
         raise DataError(
-            f"{index.origin}: {counted(len(units.sizes), kind)} {few} too few for {k} folds; one would be empty."
+            f"{index.origin}: {counted(len(groups.sizes), kind)} {few} too few for {k} folds; one would be empty."
         )
     # Shares of single numbers are even, and so they are drawn as they always were: such folds have been reported.
-    single = units.numeric and units.sizes.max() == 1
-    folds = _shares(units, k) if single else _dealt(units, k)
-    return _moved(index, rows[folds[units.of_row] == fold], split)
+    single = groups.numeric and groups.sizes.max() == 1
+    folds = _shares(groups, k) if single else _dealt(groups, k)
+    return _moved(index, rows[folds[groups.of_row] == fold], split)
 
 
-def _shares(units: _Units, k: int) -> Rows:
-    """The fold of each unit: every fold is drawn as ``set_aside`` draws, from what the folds before it left."""
-    folds = np.zeros(len(units.sizes), dtype=np.int64)
+def _shares(groups: _Groups, k: int) -> Rows:
+    """The fold of each group: every fold is drawn as ``set_aside`` draws, from what the folds before it left."""
+    folds = np.zeros(len(groups.sizes), dtype=np.int64)
     rest = np.arange(len(folds))
     for fold in range(k):
         left = k - fold
-        drawn = _draw(units, rest, 1 / left, left - 1)
+        drawn = _choose(groups, rest, 1 / left, left - 1)
         folds[drawn] = fold
         rest = np.setdiff1d(rest, drawn)
     return folds
 
 
-def _dealt(units: _Units, k: int) -> Rows:
-    """The fold of each unit: every class is dealt into ``k`` parts, of which the largest joins the smallest fold.
+def _dealt(groups: _Groups, k: int) -> Rows:
+    """The fold of each group: every class is dealt into ``k`` parts, of which the largest joins the smallest fold.
 
-    The units of a class are dealt by size, then by lot, each to the part that is smallest so far. So neither the parts
-    of a class nor the folds can ever differ by more than the largest unit, and no fold is empty if ``k`` units are
-    there. Of numbers, ``k`` units that are next to each other are dealt like a class: one to each fold.
+    The groups of a class are dealt by size, then by random key, each to the part that is smallest so far. So neither
+    the parts of a class nor the folds can ever differ by more than the largest group, and no fold is empty if ``k``
+    groups are there. Of numbers, ``k`` groups that are next to each other are dealt like a class: one to each fold.
     """
-    folds = np.zeros(len(units.sizes), dtype=np.int64)
+    folds = np.zeros(len(groups.sizes), dtype=np.int64)
     totals = np.zeros(k, dtype=np.int64)
-    for stratum in _slices(units, k) if units.numeric else units.strata():
+    for stratum in _slices(groups, k) if groups.numeric else groups.strata():
         parts = np.zeros(k, dtype=np.int64)
         part_of = np.empty(len(stratum), dtype=np.int64)
-        dealt = stratum[np.lexsort((units.lots[stratum], -units.sizes[stratum]))]
-        for place, size in enumerate(units.sizes[dealt].tolist()):
+        dealt = stratum[np.lexsort((groups.keys[stratum], -groups.sizes[stratum]))]
+        for place, size in enumerate(groups.sizes[dealt].tolist()):
             part_of[place] = smallest = int(parts.argmin())
             parts[smallest] += size
         fold_of = np.empty(k, dtype=np.int64)
@@ -132,9 +134,9 @@ def _dealt(units: _Units, k: int) -> Rows:
     return folds
 
 
-def _slices(units: _Units, count: int) -> list[Rows]:
-    """The units by their numbers, so many in a slice."""
-    ordered = np.lexsort((units.lots, units.targets))
+def _slices(groups: _Groups, count: int) -> list[Rows]:
+    """The groups by their numbers, so many in a slice."""
+    ordered = np.lexsort((groups.keys, groups.targets))
     return [ordered[start : start + count] for start in range(0, len(ordered), count)]
 
 
@@ -144,10 +146,19 @@ def _moved(index: Index, rows: Rows, split: str) -> Index:
     return replace(index, splits=splits)
 
 
-def _units(index: Index, rows: Rows, draw: str) -> _Units:
-    """The units of these rows, with their lots for a draw: ``0 val``."""
-    numbers: dict[str, int] = {}  # a file that is named twice is one unit, too
-    names = ((index.groups[row] if index.groups else "") or index.paths[row] for row in rows)
+def _groups_of(index: Index, rows: Rows, purpose: str) -> _Groups:
+    """The groups of these rows, with their random keys for a purpose: ``0 val``.
+
+    Where groups are known, copies do not join them: a black slice that all patients have would make them one.
+    """
+    from mirada.data.copies import find_copies  # which brings Pillow, of no use to evaluation
+
+    copies = find_copies(index)
+    numbers: dict[str, int] = {}  # a file that is named twice is one group, too
+    paths = (index.paths[row] for row in rows)
+    names = [copies.get(path, path) for path in paths]
+    if index.groups:
+        names = [index.groups[row] or name for row, name in zip(rows.tolist(), names, strict=True)]
     of_row = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
     sizes = np.bincount(of_row, minlength=len(numbers))
     numeric = index.task == "regression"
@@ -155,11 +166,11 @@ def _units(index: Index, rows: Rows, draw: str) -> _Units:
     if (sizes > 1).any():
         members = np.split(targets[np.argsort(of_row, kind="stable")], np.cumsum(sizes)[:-1])
         targets = np.array([_mean(part) if numeric else _most_frequent(part) for part in members])
-    lots = np.array([_lot(f"{draw} {name}") for name in numbers], dtype=np.uint64)
-    return _Units(of_row, sizes, lots, targets, numeric)
+    keys = np.array([_random_key(f"{purpose} {name}") for name in numbers], dtype=np.uint64)
+    return _Groups(of_row, sizes, keys, targets, numeric)
 
 
-def _lot(text: str) -> int:
+def _random_key(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest(), "little")
 
 
@@ -173,36 +184,36 @@ def _most_frequent(classes: NDArray[np.float64]) -> float:
     return min(counts, key=lambda number: (-counts[number], number))
 
 
-def _draw(units: _Units, stratum: Rows, fraction: float, keep: int) -> Rows:
-    """A share of the units of a stratum; ``keep`` units remain, and one is drawn if that leaves enough."""
-    images, room = int(units.sizes[stratum].sum()), len(stratum) - keep
+def _choose(groups: _Groups, stratum: Rows, fraction: float, keep: int) -> Rows:
+    """A share of the groups of a stratum; ``keep`` groups remain, and one is taken if that leaves enough."""
+    images, room = int(groups.sizes[stratum].sum()), len(stratum) - keep
     if fraction <= 0 or room <= 0:
         return NONE
     goal = min(max(1, round(fraction * images)), images - keep)
-    slices = min(max(1, round(fraction * len(stratum))), room) if units.numeric else 1
-    ordered = stratum[np.lexsort((units.lots[stratum], units.targets[stratum]))]
+    slices = min(max(1, round(fraction * len(stratum))), room) if groups.numeric else 1
+    ordered = stratum[np.lexsort((groups.keys[stratum], groups.targets[stratum]))]
     edges = np.linspace(0, len(stratum), slices + 1).astype(np.int64)
     drawn: list[int] = []
     missing = 0.0  # images
     for number in range(slices):
         part = ordered[edges[number] : edges[number + 1]]
-        of_part, missing = _draw_images(units, part, missing + goal / slices, room - len(drawn))
+        of_part, missing = _choose_images(groups, part, missing + goal / slices, room - len(drawn))
         drawn += of_part
     rest = np.setdiff1d(ordered, np.array(drawn, dtype=np.int64))  # where a slice had too few
-    drawn += _draw_images(units, rest, missing, room - len(drawn))[0]
-    smallest = stratum[np.lexsort((units.lots[stratum], units.sizes[stratum]))[:1]]
+    drawn += _choose_images(groups, rest, missing, room - len(drawn))[0]
+    smallest = stratum[np.lexsort((groups.keys[stratum], groups.sizes[stratum]))[:1]]
     return np.array(drawn, dtype=np.int64) if drawn else smallest
 
 
-def _draw_images(units: _Units, part: Rows, wanted: float, room: int) -> tuple[list[int], float]:
-    """Up to ``room`` units by lot, each of which brings the number of images nearer; how many are then missing."""
+def _choose_images(groups: _Groups, part: Rows, wanted: float, room: int) -> tuple[list[int], float]:
+    """Up to ``room`` groups by random key, each of which brings the number of images nearer; what is then missing."""
     drawn: list[int] = []
-    for unit in part[np.argsort(units.lots[part], kind="stable")].tolist():
+    for group in part[np.argsort(groups.keys[part], kind="stable")].tolist():
         if wanted <= 0.5 or len(drawn) == room:
             break
-        if units.sizes[unit] < 2 * wanted:
-            drawn.append(unit)
-            wanted -= int(units.sizes[unit])
+        if groups.sizes[group] < 2 * wanted:
+            drawn.append(group)
+            wanted -= int(groups.sizes[group])
     return drawn, wanted
 
 
@@ -219,7 +230,7 @@ def complete_splits(
     has_val, has_test = (len(index.rows(split)) > 0 for split in ("val", "test"))
     if index.groups and not has_val and val_fraction > 0:
         _require_groups(index)
-    made = []
+    made: list[str] = []
     if not has_val and not has_test and test_fraction > 0:
         index = set_aside(index, split="test", fraction=test_fraction, seed=seed, keep=2)
         made.append(f"{test_fraction:.0%} of the images for the test")
@@ -227,20 +238,20 @@ def complete_splits(
         index = set_aside(index, split="val", fraction=val_fraction, seed=seed)
         made.append(f"{val_fraction:.0%} of the training images for validation")
     if not made:
-        return index, f"The splits are the data set's own.{_division(index)}"
+        return index, f"The splits are the data set's own.{_division(index)}{said_of_copies(index)}"
     how = "stratified, no group divided" if index.groups else "stratified"
     said = f"Set aside, {how}, with seed {seed}: {' and '.join(made)}. splits.csv names them."
-    return index, said + _division(index)
+    return index, said + _division(index) + said_of_copies(index)
 
 
 def _require_groups(index: Index) -> None:
     """Raises ``DataError`` if groups leave nothing to set aside: there is but one, or one for each class."""
     rows = index.rows("train")
-    units = _units(index, rows, "")
-    if len(units.sizes) == len(rows) or any(len(stratum) > 1 for stratum in units.strata()):
+    groups = _groups_of(index, rows, "")
+    if len(groups.sizes) == len(rows) or any(len(stratum) > 1 for stratum in groups.strata()):
         return
     whose = f"all {len(rows):,} images to train on belong to one group ({group_code(index.groups[rows[0]])})"
-    if len(units.sizes) > 1:
+    if len(groups.sizes) > 1:
         whose = "the images to train on of each class belong to one group"
     raise DataError(
         f"{index.origin}: {whose}, so no part can be set aside for validation without dividing it. Leave out `group`, "
@@ -257,6 +268,28 @@ def _division(index: Index) -> str:
     return (
         f' {subject} images in several of its own splits, so results are too good; "mirada check" names them.'
     )
+
+
+def said_of_copies(index: Index) -> str:
+    """Sentences on images that are copies of others: how many there are, and how many lie in several splits."""
+    from mirada.data.copies import find_copies
+
+    copies = find_copies(index)
+    splits_of: dict[str, set[str]] = {}
+    for path, split in zip(index.paths, index.splits.tolist(), strict=True):
+        if path in copies:
+            splits_of.setdefault(copies[path], set()).add(split)
+    divided = sum(len(splits_of[first]) > 1 for first in copies.values())
+    if divided:
+        return (
+            f" {divided:,} images have copies of the same content in another split, so results are too good; "
+            f'"mirada check" names them.'
+        )
+    extra = len(copies) - len(splits_of)
+    if not extra:
+        return ""
+    copy = "is a copy of another" if extra == 1 else "are copies of others"
+    return f" {counted(extra, 'image')} {copy}, in the same split."
 
 
 def divided_groups(index: Index) -> dict[str, Rows]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mirada.data.index import Index
 from mirada.data.sources import load_data
-from mirada.data.splits import complete_splits, k_fold
+from mirada.data.splits import complete_splits, k_fold, said_of_copies
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
@@ -118,13 +118,13 @@ def _conclude(folder: Path, runs: Sequence[Run], index: Index, tell: OnEvent) ->
     line = {"event": NAMES[Evaluated], **to_json(told)}
     write_text(folder / "events.jsonl", json_text(line) + "\n")
     write_json(folder / "evaluation.json", {"test": result.to_dict()})
-    write_json(folder / "data.json", _data(runs))
+    write_json(folder / "data.json", _data(runs, index))
     write_json(folder / "environment.json", _environment(folder, runs, index))
     write_report(folder)
     return result
 
 
-def _data(runs: Sequence[Run]) -> dict[str, Any]:
+def _data(runs: Sequence[Run], index: Index) -> dict[str, Any]:
     """The first run's, but for the splits: here every image is a test image."""
     data = [json.loads((run.folder / "data.json").read_text(encoding="utf-8")) for run in runs]
     tested: dict[str, int] = {}
@@ -133,6 +133,7 @@ def _data(runs: Sequence[Run]) -> dict[str, Any]:
             tested[name] = tested.get(name, 0) + count
     kind = "stratified, no group divided" if data[0]["groups"] else "stratified"
     note = f"Cross-validation with {len(runs)} folds, {kind}: every image was tested once, by the network of its fold."
+    note += said_of_copies(index)
     folds = [_fold(run) for run in runs if "test" in run.evaluations]
     return {**data[0], "counts": {"test": tested}, "split_note": note, "folds": folds}
 
