@@ -19,46 +19,45 @@ from safetensors.torch import load_file, save_file
 
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument
-from mirada.modelfile import Card, load_card, load_network, save_model
+from mirada.evaluation.conformal import Conformal
+from mirada.modelfile import Architecture, Card, load_card, load_network, save_model
+from mirada.samples import Classes, Covariate, Numbers, Scaling
 
 GREY = Preprocessing(mode="L", size=(16, 16), mean=(0.3,), std=(0.2,))
 COLOUR = Preprocessing(size=(32, 32), policy="pad", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
 LENET = Card(
-    model="lenet5",
-    num_classes=3,
-    in_channels=1,
-    image_size=(16, 16),
-    task="classification",
-    classes=("añil", "b", "c"),
+    architecture=Architecture(model="lenet5", outputs=3, in_channels=1, image_size=(16, 16)),
+    target=Classes(("añil", "b", "c")),
     preprocessing=GREY,
     recipe={"epochs": 2, "augment": {"zoom": 0.1}},
     provenance={"mirada": "0.1.0", "counts": {"train": {"b": 3}}},
 )
 NUMBER = Card(
-    model="resnet18", num_classes=1, in_channels=3, image_size=(32, 32), task="regression", unit="months",
-    target_mean=(120.5,), target_std=(41.25,), preprocessing=COLOUR,
+    architecture=Architecture(model="resnet18", outputs=1, in_channels=3, image_size=(32, 32)),
+    target=Numbers(unit="months"), target_scaling=Scaling((120.5,), (41.25,)), preprocessing=COLOUR,
 )  # fmt: skip
 SEVERAL = Card(
-    model="lenet5", num_classes=2, in_channels=1, image_size=(16, 16), task="regression", unit="cm",
-    target_names=("height", "girth"), target_mean=(120.5, 60.0), target_std=(41.25, 9.5),
-    covariate_names=("male", "kg"), covariate_mean=(0.5, 30.25), covariate_std=(0.5, 12.0),
+    architecture=Architecture(model="lenet5", outputs=2, in_channels=1, image_size=(16, 16), covariates=2),
+    target=Numbers(("height", "girth"), "cm"), target_scaling=Scaling((120.5, 60.0), (41.25, 9.5)),
+    covariates=(Covariate("male", binary=True), Covariate("kg")),
+    covariate_scaling=Scaling((0.5, 30.25), (0.5, 12.0)),
     preprocessing=replace(GREY, depth=16, window="1%..99%"),
-    conformal={"level": 0.9, "half_widths": [3.5, 2.0], "n": 40},
+    conformal=Conformal(0.9, (3.5, 2.0), 40),
 )  # fmt: skip
 CARDS = {
     "several": SEVERAL,
     "lenet5": LENET,
     "simplecnn-1": Card(
-        model="simplecnn", num_classes=1, in_channels=3, image_size=(32, 32), task="classification",
-        classes=("cat", "dog"), preprocessing=COLOUR,
+        architecture=Architecture(model="simplecnn", outputs=1, in_channels=3, image_size=(32, 32)),
+        target=Classes(("cat", "dog")), preprocessing=COLOUR,
     ),
     "simplecnn-3": Card(
-        model="simplecnn", num_classes=3, in_channels=3, image_size=(32, 32), task="classification",
-        classes=("z", "a", "m"), preprocessing=COLOUR,
+        architecture=Architecture(model="simplecnn", outputs=3, in_channels=3, image_size=(32, 32)),
+        target=Classes(("z", "a", "m")), preprocessing=COLOUR,
     ),
     "resnet18": Card(
-        model="resnet18", num_classes=4, in_channels=3, image_size=(32, 32), task="classification",
-        classes=("p", "q", "r", "s"), preprocessing=COLOUR,
+        architecture=Architecture(model="resnet18", outputs=4, in_channels=3, image_size=(32, 32)),
+        target=Classes(("p", "q", "r", "s")), preprocessing=COLOUR,
     ),
     "regression": NUMBER,
 }  # fmt: skip
@@ -66,7 +65,7 @@ CARDS = {
 
 def written(file: Path, card: Card) -> torch.nn.Module:
     torch.manual_seed(5)
-    network = card.build()
+    network = card.architecture.build()
     for name, value in network.named_buffers():  # running statistics travel, too
         if name.endswith("running_mean"):
             value.uniform_(-1, 1)
@@ -113,6 +112,14 @@ def described(data: bytes) -> dict[str, object]:
     return found
 
 
+def altered(data: bytes, **changes: object) -> dict[str, object]:
+    """The description of a model file with another architecture."""
+    found = described(data)
+    architecture = found["architecture"]
+    assert isinstance(architecture, dict)
+    return {**found, "architecture": {**architecture, **changes}}
+
+
 @pytest.mark.parametrize("name", CARDS)
 def test_round_trip(name: str, tmp_path: Path) -> None:
     card = CARDS[name]
@@ -123,7 +130,9 @@ def test_round_trip(name: str, tmp_path: Path) -> None:
     assert loaded.state_dict().keys() == network.state_dict().keys()
     for key, value in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[key], value), key
-    images = torch.rand(2, card.in_channels, *card.image_size, generator=torch.Generator().manual_seed(1))
+    images = torch.rand(
+        2, network.in_channels, *network.image_size, generator=torch.Generator().manual_seed(1)
+    )
     with torch.no_grad():
         assert torch.equal(loaded(images), network(images))
 
@@ -135,7 +144,8 @@ def test_the_file_is_plain_safetensors_with_json(tmp_path: Path) -> None:
         name: tuple(value.shape) for name, value in network.state_dict().items()
     }
     card = described((tmp_path / "m.safetensors").read_bytes())
-    assert card["format"] == 2 and card["model"] == "lenet5" and card["classes"] == ["añil", "b", "c"]
+    assert card["format"] == 3 and card["target"] == {"names": ["añil", "b", "c"]}
+    assert card["architecture"]["model"] == "lenet5" and card["task"] == "classification"
     assert card["preprocessing"] == {
         "mode": "L", "size": [16, 16], "policy": "stretch", "depth": 8, "window": "auto", "clahe": 0.0, "mean": [0.3],
         "std": [0.2],
@@ -144,9 +154,9 @@ def test_the_file_is_plain_safetensors_with_json(tmp_path: Path) -> None:
 
 
 def test_a_digest_like_class_name_survives(tmp_path: Path) -> None:
-    card = replace(LENET, classes=("0" * 64, '"digest":"' + "0" * 64 + '"', "\udcff not Unicode"))
+    card = replace(LENET, target=Classes(("0" * 64, '"digest":"' + "0" * 64 + '"', "\udcff not Unicode")))
     written(tmp_path / "m.safetensors", card)
-    assert load_card(tmp_path / "m.safetensors").classes == card.classes
+    assert load_card(tmp_path / "m.safetensors").target == card.target
 
 
 @pytest.mark.parametrize("pad", range(0, 256, 8))
@@ -289,21 +299,21 @@ def test_broken_downloads(shared_data: Path) -> None:
 
 
 def test_a_newer_format(tmp_path: Path, good: bytes) -> None:
-    newer = {**described(good), "format": 3, "unheard": True}
+    newer = {**described(good), "format": 4, "unheard": True}
     (tmp_path / "m").write_bytes(rewritten(good, card=newer))
-    assert "written by a newer Mirada (format 3; this one reads 2). Update" in complaint(tmp_path / "m")
+    assert "written by a newer Mirada (format 4; this one reads 3). Update" in complaint(tmp_path / "m")
 
 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
         ({"format": "x"}, "cannot be understood"),
-        ({"task": "segmentation"}, "`task` of Card must be classification or regression. Got 'segmentation'"),
-        ({"classes": ["a"]}, "A Card for classification cannot have 3 outputs and 1 classes"),
-        ({"task": "regression"}, "A Card for regression cannot have 3 outputs and 3 classes"),
-        ({"classes": 7}, "cannot be understood"),
-        ({"image_size": None}, "cannot be understood"),
-        ({"unheard": 1}, "unheard"),
+        ({"task": "segmentation"}, "cannot be understood"),
+        ({"target": {"names": ["a"]}}, "A Card for classification cannot have 3 outputs, 1 names and None"),
+        ({"task": "regression"}, "A Card for regression cannot have 3 outputs, 3 names and None"),
+        ({"target": 7}, "cannot be understood"),
+        ({"architecture": {"image_size": None}}, "cannot be understood"),
+        ({"target": {"names": ["a", "b", "c"], "unheard": 1}}, "unheard"),
         ({"preprocessing": []}, "cannot be understood"),
         ({"preprocessing": {"mode": "CMYK"}}, '`mode` of Preprocessing must be "L" (grey) or "RGB"'),
     ],
@@ -328,7 +338,7 @@ def refused(file: Path) -> str:
 
 
 def test_weights_that_do_not_fit(tmp_path: Path, good: bytes) -> None:
-    other = {**described(good), "num_classes": 4, "classes": list("abcd")}
+    other = altered(good, outputs=4) | {"target": {"names": list("abcd")}}
     (tmp_path / "m").write_bytes(rewritten(good, card=other))
     text = (
         f"{tmp_path / 'm'}: the weights do not fit the network lenet5 that the file names. Use another copy."
@@ -351,15 +361,15 @@ def test_weights_that_do_not_fit(tmp_path: Path, good: bytes) -> None:
 def test_a_network_that_cannot_be_built(
     change: dict[str, object], text: str, tmp_path: Path, good: bytes
 ) -> None:
-    (tmp_path / "m").write_bytes(rewritten(good, card={**described(good), **change}))
+    (tmp_path / "m").write_bytes(rewritten(good, card=altered(good, **change)))
     assert f"{tmp_path / 'm'}: its network cannot be built here. {text}" in refused(tmp_path / "m")
 
 
 def test_a_card_checks_itself() -> None:
-    with pytest.raises(InvalidArgument, match="cannot have 2 outputs and 0 classes"):
-        replace(NUMBER, num_classes=2)
-    with pytest.raises(InvalidArgument, match="cannot have 1 outputs and 3 classes"):
-        replace(LENET, num_classes=1)
+    with pytest.raises(InvalidArgument, match="cannot have 2 outputs, 1 names"):
+        replace(NUMBER, architecture=replace(NUMBER.architecture, outputs=2))
+    with pytest.raises(InvalidArgument, match="cannot have 1 outputs, 3 names"):
+        replace(LENET, architecture=replace(LENET.architecture, outputs=1))
 
 
 @pytest.mark.parametrize("step", ["write", "fsync", "replace", "interrupt"])
@@ -379,7 +389,7 @@ def test_saving_is_all_or_nothing(step: str, tmp_path: Path, monkeypatch: pytest
         monkeypatch.setattr("os.fsync", fail)
     expected = KeyboardInterrupt if step == "interrupt" else CheckpointError
     with pytest.raises(expected) as caught:
-        save_model(file, LENET.build(), LENET)
+        save_model(file, LENET.architecture.build(), LENET)
     if step != "interrupt":
         assert str(caught.value) == f"{file}: cannot be written (no space left on device)."
     assert file.read_bytes() == old
@@ -394,10 +404,10 @@ def on_a_full_disk(file: Path, data: bytes) -> None:
 
 def test_writing_where_nothing_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"m: cannot be written \(no such file or directory\)\.$"):
-        save_model(tmp_path / "absent" / "m", LENET.build(), LENET)
+        save_model(tmp_path / "absent" / "m", LENET.architecture.build(), LENET)
     (tmp_path / "m").mkdir()
     with pytest.raises(CheckpointError, match=r"m: cannot be written \(is a directory\)\.$"):
-        save_model(tmp_path / "m", LENET.build(), LENET)
+        save_model(tmp_path / "m", LENET.architecture.build(), LENET)
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
@@ -418,13 +428,31 @@ def test_reading_outputs() -> None:
 # Several numbers, covariates, calibration -----------------------------------------------------------------------
 
 
+FORMAT_2 = Path(__file__).parent / "modelfiles"  # written by commit 0d8f25f, with what its networks put out
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("classes", replace(LENET, temperature=1.25)), ("numbers", SEVERAL)]
+)
+def test_format_2_is_still_read(name: str, expected: Card) -> None:
+    network, card = load_network(FORMAT_2 / f"format2-{name}.safetensors")
+    assert card == expected
+    images = torch.linspace(-2, 2, 2 * 256).reshape(2, 1, 16, 16)
+    beside = np.array([[1.0, 25.0], [0.0, 40.0]])[:, : len(card.covariates)]
+    with torch.no_grad():
+        found = card.read_outputs(network(images, card.scale_covariates(beside)))
+    np.testing.assert_allclose(found, json.loads((FORMAT_2 / "format2.json").read_text())[name], rtol=1e-6)
+
+
 def test_format_1_is_still_read(tmp_path: Path) -> None:
     """One target, whose scale was a number, and nothing of what came later."""
     written(tmp_path / "m", NUMBER)
     data = (tmp_path / "m").read_bytes()
-    later = ("target_names", "covariate_names", "covariate_mean", "covariate_std", "temperature", "conformal")
-    old = {key: value for key, value in described(data).items() if key not in later}
-    old |= {"format": 1, "target_mean": 120.5, "target_std": 41.25}
+    old = {
+        "format": 1, "model": "resnet18", "num_classes": 1, "in_channels": 3, "image_size": [32, 32], "options": {},
+        "task": "regression", "classes": [], "unit": "months", "target_mean": 120.5, "target_std": 41.25,
+        "preprocessing": described(data)["preprocessing"], "recipe": {}, "provenance": {},
+    }  # fmt: skip
     (tmp_path / "old").write_bytes(rewritten(data, card=old))
     assert load_card(tmp_path / "old") == NUMBER
 
@@ -454,22 +482,36 @@ def test_the_temperature_divides_the_outputs() -> None:
     ("change", "text"),
     [
         (
-            {"target_mean": (1.0,)},
-            "`target_mean` and `target_std` of Card need 2 values each, std above 0. Got (1.0,)",
+            {"target_scaling": Scaling((1.0,), (1.0,))},
+            "A Card for regression cannot have 2 outputs, 2 names and Sc",
         ),
         (
-            {"target_std": (1.0, 0.0)},
-            "`target_mean` and `target_std` of Card need 2 values each, std above 0.",
+            {"target": Numbers()},
+            "A Card for regression cannot have 2 outputs, 1 names and Scaling(mean=(120.5, 60.0)",
         ),
         (
-            {"covariate_std": (1.0,)},
-            "`covariate_mean` and `covariate_std` of Card need 2 values each, std above 0.",
+            {"target": Classes(("a", "b"))},
+            "A Card for classification cannot have 2 outputs, 2 names and Scaling(",
         ),
-        ({"target_names": ()}, "A Card for regression cannot have 2 outputs and 0 classes."),
+        (
+            {"covariate_scaling": Scaling((), ())},
+            "A Card for a network that reads 2 covariates cannot have 2, and Sc",
+        ),
         ({"temperature": 0.0}, "`temperature` of Card must be above 0. Got 0.0."),
     ],
 )
-def test_numbers_that_do_not_go_together(change: dict[str, Any], text: str) -> None:
+def test_parts_that_do_not_go_together(change: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         replace(SEVERAL, **change)
     assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [((1.0,), ()), ((1.0,), (0.0,)), ((float("nan"),), (1.0,)), ((1.0,), (-1.0,))],
+)
+def test_a_scaling_that_is_none(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    with pytest.raises(
+        InvalidArgument, match=r"^A Scaling needs as many means as standard deviations, all finite"
+    ):
+        Scaling(mean, std)

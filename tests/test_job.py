@@ -31,6 +31,7 @@ from mirada.jobs.train import Run, augmentation_of, train
 from mirada.modelfile import load_network
 from mirada.models import create_model
 from mirada.models.weights import read_public
+from mirada.samples import Classes, Numbers
 from mirada.training import loop
 from mirada.training.loss import RUBBISH
 from mirada.training.recipe import Recipe, recipe_for
@@ -133,8 +134,13 @@ def test_the_recipe_that_is_left_gives_the_same_run(
 
 def test_the_model_file_says_how_it_was_made(runs: Callable[[str], Run], shapes: Path) -> None:
     card = load_model(runs("lenet5").model_path, device="cpu").card
-    assert card.classes == ("circle", "square", "star", "triangle") and card.model == "lenet5"
-    assert card.preprocessing.mode == "L" and card.preprocessing.size == card.image_size == (32, 32)
+    assert (
+        card.target.names == ("circle", "square", "star", "triangle") and card.architecture.model == "lenet5"
+    )
+    assert card.preprocessing.mode == "L" and card.preprocessing.size == card.architecture.image_size == (
+        32,
+        32,
+    )
     assert card.recipe["seed"] == 0 and card.recipe["augment"]["fill"] == "black"
     assert card.provenance["data"] == str(shapes) and card.provenance["excluded"] == 0
     assert card.provenance["counts"]["val"] == {"circle": 2, "square": 2, "star": 2, "triangle": 2}
@@ -218,8 +224,7 @@ def bright(root: Path, count: int = 48) -> Index:
         paths=tuple(f"{number:02}.png" for number in range(count)),
         targets=np.array(targets),
         splits=np.array(["train"] * count),
-        task="regression",
-        unit="units",
+        target=Numbers(unit="units"),
     )
 
 
@@ -237,10 +242,9 @@ def test_regression(loss: str, tmp_path: Path) -> None:
         if row["split"] == "train"
     }
     values = np.array(list(own.values()))
-    assert card.task == "regression" and card.unit == "units" and card.classes == () and card.num_classes == 1
-    assert card.target_mean == (pytest.approx(values.mean()),) and card.target_std == (
-        pytest.approx(values.std()),
-    )
+    scaling = card.target_scaling
+    assert card.target == index.target and card.architecture.outputs == 1 and scaling is not None
+    assert scaling.mean == (pytest.approx(values.mean()),) and scaling.std == (pytest.approx(values.std()),)
     assert {"val_mae", "val_loss"} < table(run.folder / "results.csv")[0].keys()
     test = {metric.name: metric for metric in run.evaluations["test"].metrics}
     assert {"mae", "rmse", "r2", "bias"} <= test.keys() and test["mae"].unit == "units"
@@ -256,9 +260,7 @@ def test_regression(loss: str, tmp_path: Path) -> None:
     bias = model.network.head.linear.bias[0].item()  # type: ignore[union-attr, index]
     for seen, value in zip(model.explain(files), stated, strict=True):
         assert seen.unit == "units" and seen.map.shape == (2, 2)
-        assert seen.map.mean() + bias * card.target_std[0] + card.target_mean[0] == pytest.approx(
-            value, abs=1e-3
-        )
+        assert seen.map.mean() + bias * scaling.std[0] + scaling.mean[0] == pytest.approx(value, abs=1e-3)
     assert "units" in (run.folder / "report.html").read_text()
     assert json.loads((run.folder / "data.json").read_text())["counts"]["train"] == {"units": len(own)}
 
@@ -277,7 +279,8 @@ def test_equal_targets_are_not_divided_by_zero(tmp_path: Path) -> None:
     index = bright(tmp_path / "bright", 12)
     run = train(replace(index, targets=np.full(12, 0.1)), model="lenet5", output=tmp_path / "run", **QUICK)
     card = load_network(run.model_path)[1]
-    assert card.target_mean == (pytest.approx(0.1),) and card.target_std == (1.0,)
+    scaling = card.target_scaling
+    assert scaling is not None and scaling.mean == (pytest.approx(0.1),) and scaling.std == (1.0,)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -297,7 +300,7 @@ def test_a_missing_value_is_said(bad: float, tmp_path: Path) -> None:
 def test_a_missing_class_is_said(bad: int, tmp_path: Path) -> None:
     index = bright(tmp_path / "bright", 12)
     targets = np.array([0, 1] * 5 + [bad, 0])
-    classes = replace(index, task="classification", classes=("a", "b"), unit="", targets=targets)
+    classes = replace(index, target=Classes(("a", "b")), targets=targets)
     with pytest.raises(DataError, match=rf"10\.png: has no target to train on \({bad}\); 1 images have none"):
         train(classes, model="lenet5", output=tmp_path / "run", **QUICK)
 
@@ -397,10 +400,8 @@ def test_too_few_images(tmp_path: Path) -> None:
         train(index, model="lenet5", output=tmp_path / "run", **QUICK)
     pair = replace(
         bright(tmp_path / "c", 2),
-        task="classification",
-        classes=("a", "b"),
+        target=Classes(("a", "b")),
         targets=np.array([0, 1]),
-        unit="",
     )
     with pytest.raises(
         DataError, match=r"2 images to train on and 0 for validation are too few; at least 2 and 1"
@@ -459,7 +460,7 @@ def test_mean_and_deviation_of_the_training_images(runs: Callable[[str], Run], s
 def test_a_recipe_and_a_model_together(shapes: Path, tmp_path: Path) -> None:
     recipe = recipe_for("simplecnn").with_settings({**QUICK, "epochs": 1})
     run = train(shapes, model="lenet5", recipe=recipe, output=tmp_path / "run")
-    assert load_network(run.model_path)[1].model == "lenet5"
+    assert load_network(run.model_path)[1].architecture.model == "lenet5"
 
 
 def test_two_classes_and_one_output(tmp_path: Path, shapes: Path) -> None:
@@ -467,7 +468,7 @@ def test_two_classes_and_one_output(tmp_path: Path, shapes: Path) -> None:
         shutil.copytree(shapes / "train" / name, tmp_path / "two" / name)
     run = train(tmp_path / "two", model="simplecnn", output=tmp_path / "run", **QUICK)
     card = load_network(run.model_path)[1]
-    assert card.num_classes == 1 and card.classes == ("circle", "star")
+    assert card.architecture.outputs == 1 and card.target.names == ("circle", "star")
     assert {"p:circle", "p:star"} < table(run.folder / "predictions.csv")[0].keys()
     assert "20%" in json.loads((run.folder / "data.json").read_text())["split_note"]
 
@@ -485,7 +486,7 @@ def raw_outputs(run: Run, root: Path, split: str) -> tuple[torch.Tensor, torch.T
     ]
     with torch.no_grad():
         raw = network(images.float())
-    return raw, torch.tensor([card.classes.index(row["target"]) for row in rows])
+    return raw, torch.tensor([card.target.names.index(row["target"]) for row in rows])
 
 
 def test_lenets_own_loss_is_trained_and_validated(runs: Callable[[str], Run], shapes: Path) -> None:
@@ -525,9 +526,9 @@ def test_auxiliary_heads_learn_and_stay_in_the_model_file(shapes: Path, tmp_path
     quick = {**QUICK, "epochs": 1}
     run = train(shapes, model="googlenet_bn", output=tmp_path / "run", **quick)
     network, card = load_network(run.model_path)
-    assert card.options == {"auxiliary": True}
+    assert card.architecture.options == {"auxiliary": True}
     torch.manual_seed(0)
-    drawn = card.build().state_dict()
+    drawn = card.architecture.build().state_dict()
     heads = [name for name in drawn if name.startswith("auxiliary.") and name.endswith("linear.weight")]
     assert len(heads) == 2
     assert not any(torch.equal(network.state_dict()[name], drawn[name]) for name in heads)
@@ -687,9 +688,11 @@ def test_a_table_with_patients_and_a_covariate(tmp_path: Path) -> None:
     card = load_network(run.model_path)[1]
     splits = table(run.folder / "splits.csv")
     own = np.array([[float(row["target"]), float(row["male"])] for row in splits if row["split"] == "train"])
-    assert card.covariate_names == ("male",) and card.unit == "months"
-    assert (*card.target_mean, *card.covariate_mean) == pytest.approx(own.mean(axis=0))
-    assert (*card.target_std, *card.covariate_std) == pytest.approx(own.std(axis=0))
+    assert card.covariate_names == ("male",) and card.target == Numbers(("age",), "months")
+    scaling = card.target_scaling
+    assert scaling is not None
+    assert (*scaling.mean, *card.covariate_scaling.mean) == pytest.approx(own.mean(axis=0))
+    assert (*scaling.std, *card.covariate_scaling.std) == pytest.approx(own.std(axis=0))
     where: dict[str, set[str]] = {}
     for path, group in zip(index.paths, index.groups, strict=True):
         where.setdefault(group, set()).update(row["split"] for row in splits if row["path"] == path)
@@ -767,12 +770,12 @@ def test_the_same_tensor_everywhere(bits: int, tmp_path: Path, monkeypatch: pyte
 def test_several_numbers(tmp_path: Path) -> None:
     """Of which some are not known: they are left out of the loss and of the metrics."""
     plain = bright(tmp_path / "bright", 36)
-    targets = np.stack((plain.targets, 1 - plain.targets / 50), axis=1)
+    targets = np.concatenate((plain.targets, 1 - plain.targets / 50), axis=1)
     targets[::4, 1] = np.nan
-    index = replace(plain, targets=targets, target_names=("level", "dark"), unit="")
+    index = replace(plain, targets=targets, target=Numbers(("level", "dark")))
     run = train(index, model="lenet5", output=tmp_path / "run", **QUICK)
     card = load_network(run.model_path)[1]
-    assert card.num_classes == 2 and card.target_names == ("level", "dark")
+    assert card.architecture.outputs == 2 and card.target.names == ("level", "dark")
     assert {"mae:level", "mae:dark"} <= {metric.key for metric in run.evaluations["test"].metrics}
     assert np.isfinite(float(table(run.folder / "results.csv")[-1]["val_mae"]))
     columns = table(run.folder / "predictions.csv")[0].keys()
@@ -790,7 +793,7 @@ def test_probabilities_are_calibrated_on_validation(runs: Callable[[str], Run], 
     plain = untouched.read_outputs(raw).numpy()
     assert card.temperature == pytest.approx(fit_temperature(labels.numpy(), plain), rel=1e-4)
     stated = [row for row in table(run.folder / "predictions.csv") if row["split"] == "val"]
-    found = np.array([[float(row[f"p:{name}"]) for name in card.classes] for row in stated])
+    found = np.array([[float(row[f"p:{name}"]) for name in card.target.names] for row in stated])
     np.testing.assert_allclose(found, scaled(plain, card.temperature), atol=1e-5)
 
 
@@ -824,7 +827,7 @@ def test_a_model_with_covariates_can_be_gone_on_from(tmp_path: Path) -> None:
     one, other = (load_network(run.model_path)[0].state_dict() for run in (first, again))
     torch.testing.assert_close(one["head.linear.weight"], other["head.linear.weight"], rtol=0, atol=1e-9)
     bare = train(
-        replace(index, covariates=np.empty((24, 0)), covariate_names=()), output=tmp_path / "bare", **TABLE
+        replace(index, covariates=np.empty((24, 0)), covariate_specs=()), output=tmp_path / "bare", **TABLE
     )
     joined = train(index, weights=bare.model_path, output=tmp_path / "joined", **still)
     one, other = (load_network(run.model_path)[0].state_dict() for run in (bare, joined))

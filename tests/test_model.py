@@ -24,7 +24,8 @@ from mirada.evaluation.conformal import fit_conformal
 from mirada.events import Progress
 from mirada.inference import model as model_module
 from mirada.inference.model import Model, load_model
-from mirada.modelfile import Card, load_network, save_model
+from mirada.modelfile import Architecture, Card, load_network, save_model
+from mirada.samples import Classes, Covariate, Numbers, Scaling, Source
 
 CLASSES = ("ash", "birch", "cedar")
 COLOUR = Preprocessing(size=(32, 32), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
@@ -32,20 +33,15 @@ COLOUR = Preprocessing(size=(32, 32), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25)
 
 def card(model: str = "resnet18", **changes: Any) -> Card:
     plain = Card(
-        model=model,
-        num_classes=3,
-        in_channels=3,
-        image_size=(32, 32),
-        task="classification",
-        classes=CLASSES,
+        architecture=Architecture(model=model, outputs=3, in_channels=3, image_size=(32, 32)),
+        target=Classes(CLASSES),
         preprocessing=COLOUR,
     )
     return replace(plain, **changes)
 
 
-NUMBER = card(
-    num_classes=1, task="regression", classes=(), unit="months", target_mean=(100.0,), target_std=(20.0,)
-)
+PLAIN = Architecture(model="resnet18", outputs=1, in_channels=3, image_size=(32, 32))
+NUMBER = card(architecture=PLAIN, target=Numbers(unit="months"), target_scaling=Scaling((100.0,), (20.0,)))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +70,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Card], Model]:
         name = sha256(wanted.to_json().encode()).hexdigest()
         if name not in made:
             torch.manual_seed(1)
-            save_model(files / name, wanted.build(), wanted)
+            save_model(files / name, wanted.architecture.build(), wanted)
             made[name] = load_model(files / name, device="cpu")
         return made[name]
 
@@ -87,7 +83,7 @@ def an_index(root: Path, names: list[str], **changes: Any) -> Index:
         paths=tuple(names),
         targets=np.arange(len(names)) % 3,
         splits=np.array(["test"] * len(names)),
-        classes=CLASSES,
+        target=Classes(CLASSES),
     )
     return replace(plain, **changes)
 
@@ -111,7 +107,7 @@ def test_predicting_files(folder: Path, opened: Callable[[Card], Model]) -> None
         expected = torch.cat([loaded.network(by_hand(file)) for file in files]).softmax(1)
     np.testing.assert_allclose(found.outputs, expected.numpy(), atol=2e-5)
     assert found.paths == tuple(map(str, files))
-    assert found.splits == ("",) * 5 and found.targets is None and found.failed == ()
+    assert found.splits.tolist() == [""] * 5 and not found.known.any() and found.failed == ()
     assert found.classes == CLASSES and found.task == "classification"
 
 
@@ -152,8 +148,8 @@ def test_predicting_an_index(folder: Path, opened: Callable[[Card], Model]) -> N
     index = an_index(folder, [*PNGS, "cut.png"], splits=np.array(["val", "test"] * 3))
     heard: list[Progress] = []
     found = opened(card()).predict(index, on_event=heard.append)
-    assert found.paths == tuple(PNGS) and found.splits == ("val", "test", "val", "test", "val")
-    assert found.targets is not None and found.targets.tolist() == [0, 1, 2, 0, 1]
+    assert found.paths == tuple(PNGS) and found.splits.tolist() == ["val", "test", "val", "test", "val"]
+    assert found.targets.tolist() == [0, 1, 2, 0, 1]
     assert [item.path for item in found.failed] == ["cut.png"]
     assert heard[-1] == Progress("predicting", 6, 6)
     paths = [folder / name for name in PNGS]
@@ -162,29 +158,29 @@ def test_predicting_an_index(folder: Path, opened: Callable[[Card], Model]) -> N
 
 def test_classes_are_matched_by_name(folder: Path, opened: Callable[[Card], Model]) -> None:
     index = an_index(
-        folder, PNGS, classes=("cedar", "ash"), targets=np.array([0, 1, -1, 0, 1])
+        folder, PNGS, target=Classes(("cedar", "ash")), targets=np.array([0, 1, -1, 0, 1])
     )  # the third has no target
     found = opened(card()).predict(index)
     assert found.classes == CLASSES
-    assert found.targets is not None and found.targets.tolist() == [2, 0, -1, 2, 0]
+    assert found.targets.tolist() == [2, 0, -1, 2, 0]
 
 
 def test_data_that_do_not_go_with_the_model(folder: Path, opened: Callable[[Card], Model]) -> None:
     with pytest.raises(DataError) as caught:
-        opened(card()).predict(an_index(folder, PNGS, classes=("ash", "birk", "cedar")))
+        opened(card()).predict(an_index(folder, PNGS, target=Classes(("ash", "birk", "cedar"))))
     assert str(caught.value) == (
         f'{folder}: has the class "birk", which the model does not know. Did you mean "birch"? '
         f"Known: ash, birch, cedar."
     )
-    numbers = an_index(folder, PNGS, task="regression", classes=(), targets=np.arange(5.0), unit="years")
+    numbers = an_index(folder, PNGS, target=Numbers(unit="years"), targets=np.arange(5.0))
     with pytest.raises(DataError, match=r"data for regression; the model was trained for classification\.$"):
         opened(card()).predict(numbers)
-    of_a_table = replace(numbers, root=Path(), source=Path("ages.csv"))
+    of_a_table = replace(numbers, root=Path(), source=Source(path=Path("ages.csv")))
     with pytest.raises(DataError, match=r"^ages\.csv: data for regression; the model"):
         opened(card()).predict(of_a_table)
     with pytest.raises(DataError, match=r": is in years; the model was trained in months\.$"):
         opened(NUMBER).predict(numbers)
-    assert opened(NUMBER).predict(replace(numbers, unit="")).unit == "months"
+    assert opened(NUMBER).predict(replace(numbers, target=Numbers())).unit == "months"
 
 
 def test_regression_speaks_the_unit(folder: Path, opened: Callable[[Card], Model]) -> None:
@@ -207,7 +203,8 @@ def test_the_same_pixels_in_every_verb(
     pre = Preprocessing(
         mode=mode, size=(32, 32), policy=policy, mean=(0.4,) * channels, std=(0.3,) * channels  # type: ignore[arg-type]
     )  # fmt: skip
-    loaded = opened(card(in_channels=channels, preprocessing=pre))
+    of_channels = Architecture(model="resnet18", outputs=3, in_channels=channels, image_size=(32, 32))
+    loaded = opened(card(architecture=of_channels, preprocessing=pre))
     names = [*PNGS, "turned.jpg"]
     index = an_index(folder, names)
     cache = open_cache(index, replace(pre, mean=(0.0,) * channels, std=(1.0,) * channels))
@@ -241,8 +238,8 @@ def test_cached_and_fresh_predictions_agree(folder: Path, opened: Callable[[Card
     cache = open_cache(index, COLOUR)
     found = opened(card()).predict_cached(cache, ["val", "test"])
     assert found.paths == ("1.png", "3.png", "2.png", "4.png")
-    assert found.splits == ("val", "val", "test", "test")
-    assert found.targets is not None and found.targets.tolist() == [1, 0, 2, 1]
+    assert found.splits.tolist() == ["val", "val", "test", "test"]
+    assert found.targets.tolist() == [1, 0, 2, 1]
     fresh = opened(card()).predict([folder / path for path in found.paths])
     np.testing.assert_array_equal(found.outputs, fresh.outputs)
 
@@ -273,7 +270,8 @@ def test_explanations_lie_on_the_photo(folder: Path, opened: Callable[[Card], Mo
 
 
 def test_a_map_adds_up_to_its_class(folder: Path, opened: Callable[[Card], Model]) -> None:
-    loaded = opened(card(image_size=(64, 64), preprocessing=replace(COLOUR, size=(64, 64))))
+    larger = replace(card().architecture, image_size=(64, 64))
+    loaded = opened(card(architecture=larger, preprocessing=replace(COLOUR, size=(64, 64))))
     for number, name in enumerate(CLASSES):
         (seen,) = loaded.explain([folder / "2.png"], target=name)
         with torch.no_grad():
@@ -302,7 +300,7 @@ def test_grad_cam_has_no_receipt(folder: Path, opened: Callable[[Card], Model]) 
 
 
 def test_one_sigmoid_output_speaks_for_both_classes(folder: Path, opened: Callable[[Card], Model]) -> None:
-    loaded = opened(card(num_classes=1, classes=("ash", "birch")))
+    loaded = opened(card(architecture=PLAIN, target=Classes(("ash", "birch"))))
     (first,) = loaded.explain([folder / "0.png"], target="ash")
     (second,) = loaded.explain([folder / "0.png"], target="birch")
     np.testing.assert_array_equal(first.map, -second.map)
@@ -331,7 +329,7 @@ def test_what_cannot_be_explained(folder: Path, opened: Callable[[Card], Model])
 
 def test_opening(tmp_path: Path, folder: Path) -> None:
     torch.manual_seed(0)
-    save_model(tmp_path / "m", card("lenet5").build(), card("lenet5"))
+    save_model(tmp_path / "m", card("lenet5").architecture.build(), card("lenet5"))
     opened = load_model(tmp_path / "m", device="cpu")
     assert str(opened.compute) == "cpu in float32" and not opened.network.training
     network, read = load_network(tmp_path / "m")
@@ -347,10 +345,16 @@ def test_opening(tmp_path: Path, folder: Path) -> None:
 # What is known beside the images --------------------------------------------------------------------------------
 
 BESIDE = replace(
-    NUMBER, covariate_names=("male", "kg"), covariate_mean=(0.5, 30.0), covariate_std=(0.5, 10.0)
+    NUMBER,
+    architecture=replace(PLAIN, covariates=2),
+    covariates=(Covariate("male", binary=True), Covariate("kg")),
+    covariate_scaling=Scaling((0.5, 30.0), (0.5, 10.0)),
 )
 TWO = replace(
-    BESIDE, num_classes=2, target_names=("age", "height"), target_mean=(100.0, 1.5), target_std=(20.0, 0.5)
+    BESIDE,
+    architecture=replace(PLAIN, outputs=2, covariates=2),
+    target=Numbers(("age", "height"), "months"),
+    target_scaling=Scaling((100.0, 1.5), (20.0, 0.5)),
 )
 
 
@@ -360,7 +364,7 @@ def knowing(tmp_path: Path) -> Callable[[Card], Model]:
 
     def make(wanted: Card) -> Model:
         torch.manual_seed(1)
-        network = wanted.build()
+        network = wanted.architecture.build()
         with torch.no_grad():
             network.head.joint.weight[:, -2:] = torch.tensor([1.5, -0.5])  # type: ignore[union-attr]
         save_model(tmp_path / "knowing", network, wanted)
@@ -372,9 +376,9 @@ def knowing(tmp_path: Path) -> Callable[[Card], Model]:
 def patients(folder: Path, **changes: Any) -> Index:
     values: dict[str, Any] = {
         "root": folder, "paths": tuple(PNGS[:3]), "targets": np.array([90.0, 100.0, 110.0]),
-        "splits": np.array(["test"] * 3), "task": "regression", "unit": "months",
+        "splits": np.array(["test"] * 3), "target": Numbers(unit="months"),
         "covariates": np.array([[20.0, 7.0, 1.0], [30.0, 7.0, 0.0], [50.0, 7.0, 1.0]]),
-        "covariate_names": ("kg", "other", "male"), "groups": ("ann", "ann", "bob"),
+        "covariate_specs": tuple(map(Covariate, ("kg", "other", "male"))), "groups": ("ann", "ann", "bob"),
     }  # fmt: skip
     return Index(**(values | changes))
 
@@ -387,7 +391,7 @@ def test_covariates_are_matched_by_name(folder: Path, knowing: Callable[[Card], 
     expected = 20 * np.array([1.5 + 0.5, -1.5, 1.5 - 1.0])
     np.testing.assert_allclose(found.predicted - at_mean.predicted, expected, rtol=1e-4)
     assert found.covariate_names == ("kg", "other", "male") and len(set(found.groups)) == 2
-    assert "ann" not in found.groups and found.targets is not None and at_mean.targets is None
+    assert "ann" not in found.groups and found.known.all() and not at_mean.known.any()
     cache = open_cache(index, COLOUR)
     np.testing.assert_allclose(model.predict_cached(cache, ["test"]).predicted, found.predicted, rtol=1e-5)
     overridden = model.predict(index, known={"male": 0.5, "kg": 30})
@@ -424,7 +428,7 @@ def test_covariates_that_are_not_there(folder: Path, knowing: Callable[[Card], M
     )
     with pytest.raises(InvalidArgument, match=r'^The covariate "kg" is a number\. Got "much"\.$'):
         model.predict(files, known={"male": 1, "kg": "much"})
-    bare = patients(folder, covariates=np.empty((3, 0)), covariate_names=())
+    bare = patients(folder, covariates=np.empty((3, 0)), covariate_specs=())
     for images, known, missing in ((files, None, "male"), (files, {"male": 1.0}, "kg"), (bare, None, "male")):
         for call in (model.predict, lambda *a, **k: list(model.explain(*a, **k))):
             with pytest.raises(DataError) as error:
@@ -437,7 +441,10 @@ def test_covariates_that_are_not_there(folder: Path, knowing: Callable[[Card], M
 
 
 def test_texts_are_told_by_their_value(folder: Path, knowing: Callable[[Card], Model]) -> None:
-    model, files = knowing(replace(BESIDE, covariate_names=("sex=F", "kg"))), [folder / PNGS[0]]
+    model, files = (
+        knowing(replace(BESIDE, covariates=(Covariate("sex", "F"), Covariate("kg")))),
+        [folder / PNGS[0]],
+    )
     told = {
         value: model.predict(files, known={"sex": value, "kg": "20"}).predicted[0] for value in ("F", "M")
     }
@@ -450,7 +457,10 @@ def test_texts_are_told_by_their_value(folder: Path, knowing: Callable[[Card], M
 
 
 def test_of_two_words_a_third_is_refused(folder: Path, knowing: Callable[[Card], Model]) -> None:
-    model, files = knowing(replace(BESIDE, covariate_names=("sex=M|F", "kg"))), [folder / PNGS[0]]
+    model, files = (
+        knowing(replace(BESIDE, covariates=(Covariate("sex", "M", "F"), Covariate("kg")))),
+        [folder / PNGS[0]],
+    )
 
     def told(**known: Any) -> float:
         return float(model.predict(files, known={"kg": 20, **known}).predicted[0])
@@ -461,11 +471,11 @@ def test_of_two_words_a_third_is_refused(folder: Path, knowing: Callable[[Card],
         told(sex="x")
     columns = {
         "covariates": np.array([[20.0, 1.0], [20.0, 0.0], [20.0, 1.0]]),
-        "covariate_names": ("kg", "sex=M|F"),
+        "covariate_specs": (Covariate("kg"), Covariate("sex", "M", "F")),
     }
     of_index = model.predict(patients(folder, **columns)).predicted
     assert of_index[0] == pytest.approx(told(sex="M"), rel=1e-6)
-    older = knowing(replace(BESIDE, covariate_names=("sex=M", "kg")))
+    older = knowing(replace(BESIDE, covariates=(Covariate("sex", "M"), Covariate("kg"))))
     np.testing.assert_array_equal(older.predict(patients(folder, **columns)).predicted, of_index)
 
 
@@ -498,7 +508,7 @@ def test_several_numbers(folder: Path, knowing: Callable[[Card], Model]) -> None
     """Matched by name, whatever their order; each can be explained."""
     model = knowing(TWO)
     targets = np.array([[7.0, 1.4, 90.0], [7.0, np.nan, 100.0], [7.0, 1.6, 110.0]])
-    index = patients(folder, targets=targets, target_names=("other", "height", "age"))
+    index = patients(folder, targets=targets, target=Numbers(("other", "height", "age"), "months"))
     found = model.predict(index)
     assert found.outputs.shape == (3, 2) and found.target_names == ("age", "height")
     np.testing.assert_array_equal(found.values, targets[:, [2, 1]])
@@ -533,7 +543,7 @@ def test_a_calibrated_model_puts_out_scaled_probabilities(
         paths=tuple(PNGS),
         targets=np.array([0, 1, 2, 0, 1]),
         splits=np.array(["val"] * 5),
-        classes=CLASSES,
+        target=Classes(CLASSES),
     )
     plain = model.predict(index)
     many = replace(plain, targets=plain.predicted).take(np.tile(np.arange(5), 40))
@@ -546,7 +556,7 @@ def test_a_calibrated_model_puts_out_scaled_probabilities(
     scaled_many = replace(many, outputs=scaled(many.outputs, better.card.temperature))
     again = better.calibrated(scaled_many).card.temperature  # nothing is left to learn
     assert again == pytest.approx(better.card.temperature, rel=1e-4)
-    assert better.conformal is None
+    assert better.card.conformal is None
 
 
 def test_a_calibrated_model_of_numbers_has_intervals(folder: Path, opened: Callable[[Card], Model]) -> None:
@@ -558,16 +568,16 @@ def test_a_calibrated_model_of_numbers_has_intervals(folder: Path, opened: Calla
         groups=(),
         splits=np.array(["val"] * 19),
         covariates=np.empty((19, 0)),
-        covariate_names=(),
+        covariate_specs=(),
     )
     found = model.predict(index)
     better = model.calibrated(found)
-    assert better.conformal == fit_conformal(found.values, found.outputs)
-    assert better.conformal is not None and better.conformal.n == 19
+    assert better.card.conformal == fit_conformal(found.values, found.outputs)
+    assert better.card.conformal is not None and better.card.conformal.n == 19
     told = better.predict([folder / name for name in PNGS])
-    assert told.half_widths.tolist() == [list(better.conformal.half_widths)] * 5
+    assert told.half_widths.tolist() == [list(better.card.conformal.half_widths)] * 5
     assert np.isnan(found.half_widths).all()
     save_model(folder / "m.safetensors", better.network, better.card)
-    assert load_model(folder / "m.safetensors", device="cpu").conformal == better.conformal
+    assert load_model(folder / "m.safetensors", device="cpu").card.conformal == better.card.conformal
     (folder / "m.safetensors").unlink()
-    assert model.calibrated(found.take(range(5))).conformal is None  # too few
+    assert model.calibrated(found.take(range(5))).card.conformal is None  # too few

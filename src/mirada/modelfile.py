@@ -7,10 +7,12 @@ Files are written beside their target and renamed, so a model file is the old on
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from math import isclose
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,16 +22,19 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from mirada.data.index import Task
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, MiradaError, reason_of
+from mirada.evaluation.conformal import Conformal
 from mirada.files import replacing
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.models import create_model
+from mirada.samples import Classes, Covariate, Numbers, Scaling, Target
 
-FORMAT = 2  # 1 knew of one target, and of nothing beside the image
+FORMAT = 3  # 2 was flat; 1 knew of one target, and of nothing beside the image
 KEY = "mirada"
+NUMERIC = Numbers().task
+NOTHING_BESIDE = Scaling((), ())  # of a network that reads images alone
 BLANK_DIGEST = "0" * 64  # stands in the place of the digest while the digest is computed
 DIGEST = re.compile(rb'"digest":"([0-9a-f]{64})"')  # in the description these quotes would have backslashes
 HEADER_LIMIT = 100 * 2**20  # safetensors' own limit
@@ -37,99 +42,114 @@ PICKLES = (b"\x80", b"PK")  # the first bytes of a pickle, and of the zip file t
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
-    """What a model file says about its weights.
+class Architecture:
+    """Which network it is: all that is needed to build it, without its weights.
 
-    ``target_mean`` and ``target_std`` (in ``unit``), one per target, turn regression outputs into the target's unit:
-    value = output · target_std + target_mean; ``target_names`` names the targets where there are several.
-    ``covariate_names`` are the numbers that the network reads beside the image, as (value − mean) / std.
-
-    ``temperature`` divides the outputs for classes before they become probabilities. ``conformal`` holds the fields
-    of ``evaluation.conformal.Conformal``, intervals for numbers; both were learnt from the validation images.
-    ``options`` are those of the network's family. ``provenance`` and ``recipe`` are for people to read.
-
-    Raises ``InvalidArgument`` for an unknown task, or names and numbers that do not go with the task and each other.
+    Args:
+        model: Its name in the catalogue.
+        options: Those of the network's family.
+        outputs: Numbers that it puts out per image.
+        in_channels: Channels of its images.
+        image_size: (height, width) in pixels.
+        covariates: How many numbers it reads beside each image.
     """
 
     model: str
-    num_classes: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    outputs: int
     in_channels: int
     image_size: tuple[int, int]
-    options: dict[str, Any] = field(default_factory=dict)
-    task: Task
-    classes: tuple[str, ...] = ()
-    unit: str = ""
-    target_names: tuple[str, ...] = ()
-    target_mean: tuple[float, ...] = (0.0,)
-    target_std: tuple[float, ...] = (1.0,)
-    covariate_names: tuple[str, ...] = ()
-    covariate_mean: tuple[float, ...] = ()
-    covariate_std: tuple[float, ...] = ()
-    temperature: float = 1.0
-    conformal: dict[str, Any] = field(default_factory=dict)
-    preprocessing: Preprocessing
-    recipe: dict[str, Any] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.task not in get_args(Task):
-            raise InvalidArgument(f"`task` of Card must be {' or '.join(get_args(Task))}. Got {self.task!r}.")
-        numeric = self.task == "regression"
-        outputs = max(1, len(self.target_names)) if numeric else self.num_classes
-        fitting = (outputs, 0 if numeric else max(2, outputs))
-        if (self.num_classes, len(self.classes)) != fitting:
-            raise InvalidArgument(
-                f"A Card for {self.task} cannot have {self.num_classes} outputs and {len(self.classes)} classes."
-            )
-        self._require_scales("target", outputs if numeric else 1)
-        self._require_scales("covariate", len(self.covariate_names))
-        if not self.temperature > 0:
-            raise InvalidArgument(f"`temperature` of Card must be above 0. Got {self.temperature!r}.")
-
-    def _require_scales(self, what: str, count: int) -> None:
-        means, stds = getattr(self, f"{what}_mean"), getattr(self, f"{what}_std")
-        if not len(means) == len(stds) == count or not all(std > 0 for std in stds):
-            raise InvalidArgument(
-                f"`{what}_mean` and `{what}_std` of Card need {count} values each, std above 0. "
-                f"Got {means!r} and {stds!r}."
-            )
-
-    def read_outputs(self, raw: Tensor) -> Tensor:
-        """Network outputs (N, num_classes) → class probabilities (N, K ≥ 2), or values in the unit (N, T)."""
-        raw = raw.double()
-        if self.task == "regression":
-            mean, std = (
-                torch.tensor(numbers, dtype=raw.dtype, device=raw.device)
-                for numbers in (self.target_mean, self.target_std)
-            )
-            return raw * std + mean
-        raw = raw / self.temperature
-        if self.num_classes == 1:
-            second = raw.sigmoid()
-            return torch.cat((1 - second, second), dim=1)
-        return raw.softmax(dim=1)
-
-    def scale_covariates(self, covariates: NDArray[np.float64]) -> Tensor | None:
-        """Covariates (N, K) as the network reads them, float32; None for a network that reads images alone."""
-        if not self.covariate_names:
-            return None
-        scaled = (covariates - np.array(self.covariate_mean)) / np.array(self.covariate_std)
-        return torch.from_numpy(scaled.astype(np.float32))
+    covariates: int = 0
 
     def build(self) -> Network:
         """The network, with weights not yet set."""
         network = create_model(
             self.model,
-            num_classes=self.num_classes,
+            num_classes=self.outputs,
             in_channels=self.in_channels,
             image_size=self.image_size,
             **self.options,
         )
-        return join_covariates(network, len(self.covariate_names)) if self.covariate_names else network
+        return join_covariates(network, self.covariates) if self.covariates else network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a model file says about its weights.
+
+    Args:
+        architecture: Which network they are of.
+        preprocessing: What was done to the images.
+        target: What it predicts.
+        target_scaling: Of numbers: value = output · std + mean, in their unit. None for classes.
+        covariates: What the network reads beside each image, in order.
+        covariate_scaling: It reads (value − mean) / std.
+        temperature: Divides the outputs for classes before they become probabilities.
+        conformal: Intervals for numbers. Both were learnt from the validation images.
+        recipe: How the network was trained.
+        provenance: Where it came from: versions, data, splits.
+
+    Raises ``InvalidArgument`` for parts that do not go with each other.
+    """
+
+    architecture: Architecture
+    preprocessing: Preprocessing
+    target: Target
+    target_scaling: Scaling | None = None
+    covariates: tuple[Covariate, ...] = ()
+    covariate_scaling: Scaling = NOTHING_BESIDE
+    temperature: float = 1.0
+    conformal: Conformal | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        outputs = self.architecture.outputs
+        match self.target:
+            case Classes(names):
+                fitting = len(names) == max(2, outputs) and self.target_scaling is None and not self.conformal
+            case Numbers(names):
+                scaling = self.target_scaling
+                fitting = outputs == len(names) and scaling is not None and len(scaling.mean) == outputs
+        if not fitting:
+            raise InvalidArgument(
+                f"A Card for {self.target.task} cannot have {outputs} outputs, {len(self.target.names)} names and "
+                f"{self.target_scaling}."
+            )
+        expected = len(self.covariates)
+        if not self.architecture.covariates == len(self.covariate_scaling.mean) == expected:
+            raise InvalidArgument(
+                f"A Card for a network that reads {self.architecture.covariates} covariates cannot have {expected}, "
+                f"and {self.covariate_scaling}."
+            )
+        if not self.temperature > 0:
+            raise InvalidArgument(f"`temperature` of Card must be above 0. Got {self.temperature!r}.")
+
+    @property
+    def covariate_names(self) -> tuple[str, ...]:
+        """The labels of the covariates."""
+        return tuple(covariate.label for covariate in self.covariates)
+
+    def read_outputs(self, raw: Tensor) -> Tensor:
+        """Network outputs (N, outputs) → class probabilities (N, K ≥ 2), or values in their unit (N, T)."""
+        raw = raw.double()
+        if self.target_scaling is not None:
+            return torch.from_numpy(self.target_scaling.inverse(raw.cpu().numpy())).to(raw.device)
+        raw = raw / self.temperature
+        if self.architecture.outputs == 1:
+            second = raw.sigmoid()
+            return torch.cat((1 - second, second), dim=1)
+        return raw.softmax(dim=1)
+
+    def scale_covariates(self, values: NDArray[np.float64]) -> Tensor | None:
+        """Covariates (N, K) as the network reads them, float32; None for a network that reads images alone."""
+        if not self.covariates:
+            return None
+        return torch.from_numpy(self.covariate_scaling.forward(values).astype(np.float32))
 
     def to_json(self) -> str:
         """As one line of JSON."""
-        return json.dumps({"format": FORMAT, **asdict(self)})
+        return json.dumps({"format": FORMAT, "task": self.target.task, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
@@ -138,7 +158,7 @@ class Card:
             values = json.loads(text)
             stated = values.pop("format")
             if stated <= FORMAT:
-                return cls._from_dict(values)
+                return _card(values if stated == FORMAT else _from_flat(values))
         except (MiradaError, TypeError, KeyError, ValueError, AttributeError, RecursionError) as error:
             reason = f"there is no {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
             raise CheckpointError(f"its description cannot be understood ({reason}).") from error
@@ -146,18 +166,90 @@ class Card:
             f"written by a newer Mirada (format {stated}; this one reads {FORMAT}). Update Mirada to read it."
         )
 
-    @classmethod
-    def _from_dict(cls, values: dict[str, Any]) -> "Card":
-        known: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-        }
-        for key in ("target_mean", "target_std"):
-            if isinstance(known.get(key), float):  # as format 1 has them
-                known[key] = (known[key],)
-        known["image_size"] = tuple(values["image_size"])
-        known["classes"] = tuple(values["classes"])
-        known["preprocessing"] = Preprocessing.from_dict(values["preprocessing"])
-        return cls(**known)
+
+def _card(values: dict[str, Any]) -> Card:
+    """The card of JSON values, nested as ``Card`` is. Any exception for values that are none."""
+    kind = {"classification": Classes, "regression": Numbers}[values["task"]]
+    target, scaling, conformal = values["target"], values["target_scaling"], values["conformal"]
+    architecture = values["architecture"]
+    return Card(
+        architecture=Architecture(**{**architecture, "image_size": _pair(architecture["image_size"])}),
+        preprocessing=Preprocessing.from_dict(values["preprocessing"]),
+        target=kind(**{**target, "names": _texts(target["names"])}),
+        target_scaling=_scaling(scaling) if scaling else None,
+        covariates=tuple(Covariate(**covariate) for covariate in values["covariates"]),
+        covariate_scaling=_scaling(values["covariate_scaling"]),
+        temperature=float(values["temperature"]),
+        conformal=Conformal(**{**conformal, "half_widths": _numbers(conformal["half_widths"])})
+        if conformal
+        else None,
+        recipe=values["recipe"],
+        provenance=values["provenance"],
+    )
+
+
+def _from_flat(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of format 1, which knew of one target and of nothing beside the image, or 2, as format 3 has them."""
+    names = values.get("covariate_names", [])
+    numeric = values["task"] == NUMERIC
+    mean, std = (
+        values.get(f"target_{moment}", default) for moment, default in (("mean", [0.0]), ("std", [1.0]))
+    )
+    beside = {"mean": values.get("covariate_mean", []), "std": values.get("covariate_std", [])}
+    target = {"names": values.get("target_names") or [""], "unit": values.get("unit", "")}
+    return {
+        "task": values["task"],
+        "architecture": {
+            "model": values["model"],
+            "options": values.get("options", {}),
+            "outputs": values["num_classes"],
+            "in_channels": values["in_channels"],
+            "image_size": values["image_size"],
+            "covariates": len(names),
+        },
+        "preprocessing": values["preprocessing"],
+        "target": target if numeric else {"names": values["classes"]},
+        "target_scaling": {"mean": _listed(mean), "std": _listed(std)} if numeric else None,
+        "covariates": [
+            {**asdict(Covariate.parse(name)), "binary": isclose(std**2, mean * (1 - mean), rel_tol=1e-6)}
+            for name, mean, std in zip(names, beside["mean"], beside["std"], strict=True)
+        ],  # these formats do not say what was 0 or 1 alone; only then the variance is m (1 − m), for the mean m
+        "covariate_scaling": beside,
+        "temperature": values.get("temperature", 1.0),
+        "conformal": values.get("conformal") or None,
+        "recipe": values.get("recipe", {}),
+        "provenance": values.get("provenance", {}),
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    """A number of format 1 as the list that format 2 has."""
+    return value if isinstance(value, list) else [value]
+
+
+def _scaling(values: dict[str, Any]) -> Scaling:
+    return Scaling(_numbers(values["mean"]), _numbers(values["std"]))
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list) or any(
+        isinstance(v, bool) or not isinstance(v, int | float) for v in values
+    ):
+        raise TypeError(f"expected numbers, got {values!r}")
+    return tuple(map(float, values))
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"expected texts, got {values!r}")
+    return tuple(values)
+
+
+def _pair(values: Any) -> tuple[int, int]:
+    height, width = values
+    if type(height) is not int or type(width) is not int:
+        raise TypeError(f"expected a height and a width, got {values!r}")
+    return height, width
 
 
 def save_model(file: Path, network: Network, card: Card) -> None:
@@ -189,14 +281,15 @@ def load_network(file: str | Path) -> tuple[Network, Card]:
     card, data = _verified(path)
     try:
         with torch.device("meta"):  # no weights are drawn: those of the file take their place
-            network = card.build()
+            network = card.architecture.build()
     except (MiradaError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path}: its network cannot be built here. {error}") from error
     try:
         network.load_state_dict(load_tensors(data), assign=True)
     except (RuntimeError, SafetensorError) as error:
         raise CheckpointError(
-            f"{path}: the weights do not fit the network {card.model} that the file names. Use another copy."
+            f"{path}: the weights do not fit the network {card.architecture.model} that the file names. Use another "
+            f"copy."
         ) from error
     return network.eval(), card
 

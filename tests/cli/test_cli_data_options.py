@@ -8,6 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 from mirada.cli.data_options import Columns, data_options
+from mirada.data.index import Index
+
+
+def source(index: Index) -> tuple[object, ...]:
+    found = index.source
+    assert found is not None
+    return found.targets, found.image, found.group, found.split, found.covariates, found.task
 
 
 @click.command()
@@ -16,7 +23,7 @@ from mirada.cli.data_options import Columns, data_options
 @click.option("--lr", type=float)
 def verb(columns: Columns, data: str, **flags: Any) -> int:
     index = columns.load(data)
-    click.echo(f"{flags} {index.task} {index.options} {index.targets.tolist()} {index.covariate_names}")
+    click.echo(f"{flags} {index.task} {source(index)} {index.targets.tolist()} {index.covariate_names}")
     return 0
 
 
@@ -35,7 +42,7 @@ def said(*arguments: str) -> str:
 
 
 def test_without_options_all_is_inferred(table: str) -> None:
-    assert said(table) == "{'lr': None} regression () [1.0, 2.0, 3.0] ()"
+    assert said(table) == "{'lr': None} regression ((), '', '', '', (), None) [[1.0], [2.0], [3.0]] ()"
 
 
 def test_every_option_arrives(table: str) -> None:
@@ -43,7 +50,11 @@ def test_every_option_arrives(table: str) -> None:
         "--target", "age", "--image", "file", "--group", "patient", "--split", "where", "--covariates", "male",
         "--task", "regression",
     )  # fmt: skip
-    assert said(table, *words, "--lr", "3") == f"{{'lr': 3.0}} regression {words} [1.0, 2.0, 3.0] ('male',)"
+    stated = (("age",), "file", "patient", "where", ("male",), "regression")
+    assert (
+        said(table, *words, "--lr", "3")
+        == f"{{'lr': 3.0}} regression {stated} [[1.0], [2.0], [3.0]] ('male',)"
+    )
 
 
 def test_covariates_with_commas_or_several_times(table: str) -> None:

@@ -17,7 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
+from mirada.evaluation.conformal import Conformal
 from mirada.modelfile import load_network, save_model
+from mirada.samples import Covariate, Numbers, Scaling
 
 Cli = Callable[..., Any]
 Trained = Callable[[str], Path]
@@ -36,36 +38,33 @@ def lenet(trained: Trained) -> Path:
 @pytest.fixture
 def number(tmp_path: Path, lenet: Path) -> Path:
     """The file of a model of a number, with random weights."""
+    plain = load_network(lenet)[1]
     card = replace(
-        load_network(lenet)[1],
-        num_classes=1,
-        task="regression",
-        classes=(),
-        unit="months",
-        target_mean=(90.0,),
+        plain,
+        architecture=replace(plain.architecture, outputs=1),
+        target=Numbers(unit="months"),
+        target_scaling=Scaling((90.0,), (1.0,)),
     )
     torch.manual_seed(0)
-    save_model(tmp_path / "number.safetensors", card.build(), card)
+    save_model(tmp_path / "number.safetensors", card.architecture.build(), card)
     return tmp_path / "number.safetensors"
 
 
 @pytest.fixture
 def beside(tmp_path: Path, number: Path) -> Path:
     """The file of a model of two numbers in units of their own, which reads two more beside the image."""
+    plain = load_network(number)[1]
     card = replace(
-        load_network(number)[1],
-        num_classes=2,
-        unit="",
-        target_names=("age (months)", "height (cm)"),
-        target_mean=(24.0, 100.0),
-        target_std=(10.0, 10.0),
-        covariate_names=("male", "kg"),
-        covariate_mean=(0.5, 16.0),
-        covariate_std=(0.5, 4.0),
-        conformal={"level": 0.9, "half_widths": [3.5, 7.25], "n": 40},
+        plain,
+        architecture=replace(plain.architecture, outputs=2, covariates=2),
+        target=Numbers(("age (months)", "height (cm)")),
+        target_scaling=Scaling((24.0, 100.0), (10.0, 10.0)),
+        covariates=(Covariate("male", binary=True), Covariate("kg")),
+        covariate_scaling=Scaling((0.5, 16.0), (0.5, 4.0)),
+        conformal=Conformal(0.9, (3.5, 7.25), 40),
     )
     torch.manual_seed(0)
-    network = card.build()
+    network = card.architecture.build()
     with torch.no_grad():
         joint = network.head.joint.weight  # type: ignore[union-attr]
         joint[:, -2:] = torch.linspace(-1, 1, len(joint))[:, None]  # so that they matter

@@ -17,9 +17,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 # Every folder, and every file beside the folders, with the rooms that it may import. Its own and the two leaves that
 # all may use go unsaid.
-LEAVES = {"errors", "events", "files", "text"}
+LEAVES = {"errors", "events", "files", "samples", "text"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "samples": set(),
     "events": set(),
     "text": set(),
     "files": set(),
@@ -33,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": set(),
     "models": {"layers"},
     "explain": set(),
-    "modelfile": {"models", "data", "layers"},
+    "modelfile": {"models", "data", "evaluation", "layers"},
     "evaluation": {"data", "compute"},
     "training": {"models", "data", "evaluation", "modelfile", "layers", "compute", "runs"},
     "inference": {"compute", "data", "evaluation", "explain", "layers", "modelfile"},
@@ -53,11 +54,12 @@ NO_TORCH = [
     name
     for name in TREES
     if (name.startswith(TORCHLESS) and name != "evaluation/infer.py")
-    or name in {f"data/{file}.py" for file in ("covariates", "index", "parallel", "splits")}
+    or name in {f"data/{file}.py" for file in ("index", "parallel", "splits")}
     or name in {
         "training/__init__.py", "training/recipe.py", "models/catalogue.py",
         "models/families.py", "models/options.py", "models/published.py",
-        "models/__init__.py", "errors.py", "events.py", "files.py", "text.py", "__init__.py",
+        "models/__init__.py", "errors.py", "events.py", "files.py", "samples.py",
+        "text.py", "__init__.py",
     }
 ]  # fmt: skip
 

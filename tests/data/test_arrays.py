@@ -90,8 +90,8 @@ def test_a_folder_of_idx(digits: Path) -> None:
 def test_one_file_of_idx_is_all_training(digits: Path) -> None:
     file = digits / "t10k-images-idx3-ubyte.gz"
     index = load_data(file)
-    assert (index.root, index.source, index.counts()) == (digits, file, {"train": {"2": 1, "7": 2}})
-    np.testing.assert_array_equal(load_data(file, task="regression").targets, [7, 2, 7])
+    assert (index.root, index.origin, index.counts()) == (digits, file, {"train": {"2": 1, "7": 2}})
+    np.testing.assert_array_equal(load_data(file, task="regression").targets[:, 0], [7, 2, 7])
 
 
 def test_a_models_classes_for_idx(digits: Path) -> None:
@@ -201,7 +201,7 @@ def test_medmnists_names(tmp_path: Path, packed: bool, shape: tuple[int, ...]) -
 def test_keras_names_and_numbers(tmp_path: Path) -> None:
     x, y = pictures(3, 4, 4), np.array([0.5, np.nan, 2.5])
     index = load_data(npz(tmp_path, x_train=x, y_train=y, x_test=x, y_test=y))
-    assert (index.task, index.targets.tolist()) == ("regression", [0.5, 2.5, 0.5, 2.5])
+    assert (index.task, index.targets[:, 0].tolist()) == ("regression", [0.5, 2.5, 0.5, 2.5])
     assert index.splits.tolist() == ["train", "train", "test", "test"]
     assert [item.path for item in index.excluded] == ["set.npz#x_train-1", "set.npz#x_test-1"]
     several = load_data(npz(tmp_path, images=x, labels=np.array([[1.5, 2], [3, 4], [5, 6]])))

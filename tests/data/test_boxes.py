@@ -11,12 +11,12 @@ from PIL import Image
 from refusals import refusal
 
 from mirada.data.examples import write_shapes
-from mirada.data.index import Box, Excluded
 from mirada.data.sources import load_data, require_images
 from mirada.data.sources.boxes import load_table, read_voc
 from mirada.data.sources.roles import Wanted
 from mirada.data.sources.tables import read_table
 from mirada.errors import DataError, InvalidArgument
+from mirada.samples import Box, Excluded, Source
 
 
 def voc(*objects: tuple[str, float, float, float, float], filename: str = "") -> str:
@@ -206,7 +206,7 @@ def test_a_table_of_boxes(tmp_path: Path, header: str) -> None:
         Excluded("2.jpg", "row 5: cat, 3, 3, 3, 9 is no labelled box"),
         Excluded("3.jpg", "there is no such file"),
     )
-    assert index.source == tmp_path / "table.csv"
+    assert index.origin == tmp_path / "table.csv"
 
 
 def test_a_table_of_boxes_that_names_no_file_that_is_there(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_a_table_of_boxes_with_groups_and_covariates(tmp_path: Path) -> None:
         Excluded("3.jpg", "its rows disagree on patient"),  # the names stay off what is written
         Excluded("4.jpg", "its rows disagree on age"),
     )
-    assert index.options == ("--group", "patient", "--covariates", "age")
+    assert index.source == Source(path=index.origin, group="patient", covariates=("age",))
     assert "boxes: 6 in 3 images, labelled cat, dog" in index.notes
 
 
@@ -316,7 +316,7 @@ def test_labels_that_are_numbers(tmp_path: Path) -> None:
     file = write(tmp_path, {"1.jpg": "", "2.jpg": "", "t.csv": text}) / "t.csv"
     assert load_data(file).classes == ("3", "5")
     numeric = load_data(file, task="regression")
-    assert numeric.targets.tolist() == [3.0, 5.0] and len(numeric.boxes) == 2
+    assert numeric.targets[:, 0].tolist() == [3.0, 5.0] and len(numeric.boxes) == 2
 
 
 def test_a_frame_of_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,4 +456,4 @@ def test_a_file_of_splits_of_any_ending(tmp_path: Path, name: str) -> None:
     assert dict(zip(index.paths, index.splits.tolist(), strict=True)) == {
         path: ("train", "val")["1" in path] for path in files
     }
-    assert index.options == ("--split", str(tmp_path / name))
+    assert index.source is not None and index.source.split == str(tmp_path / name)

@@ -24,6 +24,7 @@ from mirada.data.pixels.decode import decode
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError
 from mirada.events import Progress
+from mirada.samples import Classes, Numbers
 
 SMALL = Preprocessing(size=(6, 8))
 
@@ -43,7 +44,7 @@ def index_of(root: Path) -> Index:
         paths=paths,
         targets=np.arange(len(paths)),
         splits=np.full(len(paths), "train", dtype="<U5"),
-        classes=paths,
+        target=Classes(paths),
     )
 
 
@@ -198,7 +199,7 @@ def test_sixteen_bits_are_kept(tmp_path: Path, home: Path) -> None:
         paths=("1.png",),
         targets=np.zeros(1),
         splits=np.array(["train"]),
-        task="regression",
+        target=Numbers(),
     )
     deep = Preprocessing(mode="L", size=(6, 8), mean=(0.0,), std=(1.0,), depth=16, window="full")
     for decoded in (1, 0):

@@ -12,10 +12,11 @@ from PIL import Image
 
 from mirada.data.checks.check import CheckReport, Sizes, check
 from mirada.data.checks.findings import FORMAT_EXTENSIONS, KINDS, Finding
-from mirada.data.index import Box, Excluded, Index
+from mirada.data.index import Index
 from mirada.data.pixels.decode import EXTENSIONS, FORMATS
 from mirada.data.sources import load_data
 from mirada.events import Progress
+from mirada.samples import Box, Classes, Excluded, Numbers
 
 
 def noise(name: str, size: tuple[int, int]) -> Image.Image:
@@ -38,7 +39,7 @@ def index_of(root: Path, *rows: tuple[str, str, int], **changes: object) -> Inde
         "paths": tuple(paths),
         "splits": np.array(splits, dtype="<U5"),
         "targets": np.array(targets, dtype=np.int64),
-        "classes": ("cat", "dog"),
+        "target": Classes(("cat", "dog")),
     }
     return Index(**(values | changes))  # type: ignore[arg-type]
 
@@ -177,7 +178,7 @@ def test_classes_that_lack_images(tmp_path: Path) -> None:
         save(tmp_path / f"{name}.png")
     (tmp_path / "bad.png").write_bytes(b"")
     rows = [("a.png", "train", 0), ("b.png", "train", 0), ("c.png", "test", 1), ("d.png", "train", 2)]
-    index = index_of(tmp_path, *rows, ("bad.png", "train", 1), classes=("cat", "dog", "eel", "fox"))
+    index = index_of(tmp_path, *rows, ("bad.png", "train", 1), target=Classes(("cat", "dog", "eel", "fox")))
     assert told(check(index)) == [
         ("unreadable", "error", "bad.png: the file is empty"),
         ("no-class", "error", "train/dog: no image to train on"),
@@ -198,7 +199,7 @@ def test_fewer_than_two_classes(tmp_path: Path, classes: tuple[str, ...], text: 
     save(tmp_path / "a.png")
     save(tmp_path / "b.png")
     rows = [(name, "train", 0 if classes else -1) for name in ("a.png", "b.png")]
-    assert told(check(index_of(tmp_path, *rows, classes=classes))) == [("few-classes", "error", text)]
+    assert told(check(index_of(tmp_path, *rows, target=Classes(classes)))) == [("few-classes", "error", text)]
 
 
 def test_splits_that_lack_images(tmp_path: Path) -> None:
@@ -230,7 +231,7 @@ def test_an_index_without_any_file(tmp_path: Path) -> None:
 def test_a_regression_has_no_class_findings(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     rows = [("a.png", "train", 7)]
-    report = check(index_of(tmp_path, *rows, task="regression", unit="months", classes=()))
+    report = check(index_of(tmp_path, *rows, target=Numbers(unit="months")))
     assert report.ok
     assert report.counts == {"train": {"months": 1}}
 
@@ -333,7 +334,7 @@ def test_a_picture_with_two_numbers(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     shutil.copy(tmp_path / "a.png", tmp_path / "b.png")
     rows = [("a.png", "train", 120), ("b.png", "train", 132)]
-    changes = {"task": "regression", "unit": "months", "classes": ()}
+    changes = {"target": Numbers(unit="months")}
     (finding,) = check(index_of(tmp_path, *rows, **changes)).findings
     assert "the labels are 120 months and 132 months" in finding.message
     rows = [("a.png", "train", 120), ("b.png", "train", 120)]

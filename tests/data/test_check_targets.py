@@ -13,6 +13,7 @@ from mirada.data.checks.findings import KINDS, Finding
 from mirada.data.checks.targets import target_findings
 from mirada.data.index import Index
 from mirada.data.sources import load_data
+from mirada.samples import Numbers
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
 
@@ -43,8 +44,7 @@ def numbers_of(values: object, **changes: object) -> Index:
         "paths": tuple(f"{row}.png" for row in range(len(targets))),
         "splits": np.full(len(targets), "train"),
         "targets": targets,
-        "task": "regression",
-        "unit": "months",
+        "target": Numbers(unit="months"),
     }
     return Index(**(fields | changes))  # type: ignore[arg-type]
 
@@ -142,7 +142,7 @@ def test_numbers_too_few_or_too_alike_have_no_rule() -> None:
 
 def test_without_any_target_nothing_is_told() -> None:
     assert told([]) == []
-    assert told(np.full((20, 2), np.nan), target_names=("a", "b")) == []
+    assert told(np.full((20, 2), np.nan), target=Numbers(("a", "b"))) == []
 
 
 def test_missing_targets_are_no_reason_to_doubt_the_others() -> None:
@@ -172,7 +172,7 @@ def test_what_is_trained_on_must_differ_wherever_else_it_does() -> None:
 
 def test_a_constant_target_among_several_is_named() -> None:
     values = np.stack([ages(), np.full(200, 3.0)], axis=1)
-    assert told(values, target_names=("age", "dose"), unit="") == [
+    assert told(values, target=Numbers(("age", "dose"))) == [
         "dose: all 200 training targets are 3: there is nothing to learn"
     ]
 
@@ -240,7 +240,7 @@ def test_sound_numbers_are_not_called_rounded(name: str) -> None:
 def test_several_targets_are_named() -> None:
     values = np.stack([RNG.uniform(1, 2, 40), np.arange(10, 410, 10), RNG.uniform(1, 2, 40)], axis=1)
     values[3, 0], values[5:9, 2] = 999, -99
-    width, weight, depth = told(values, target_names=("width", "weight", "depth"))
+    width, weight, depth = told(values, target=Numbers(("width", "weight", "depth"), "months"))
     assert width.startswith("3.png: its target, width 999 months, may stand for")
     assert weight.startswith("weight: 40 of 40 targets (100%) are multiples of 10 months")
     assert depth.startswith("depth: the target of 4 rows, -99 months, may stand for")

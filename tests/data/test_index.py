@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mirada.data.index import Excluded, Index
+from mirada.data.index import Index
 from mirada.errors import DataError
+from mirada.samples import Classes, Covariate, Excluded, Numbers, Source
 
 INDEX = Index(
     root=Path("data"),
     paths=("a/1.png", "a/2.png", "b/1.png", "b/2.png"),
     targets=np.array([0, 0, 1, -1]),
     splits=np.array(["train", "val", "train", "train"]),
-    classes=("a", "b"),
+    target=Classes(("a", "b")),
     excluded=(Excluded("b/notes.txt", "no image"),),
 )
 
@@ -55,8 +56,7 @@ def test_counts_of_numbers_are_per_split_and_unit(unit: str, name: str) -> None:
         paths=("1", "2", "3"),
         targets=np.array([1.0, 2.0, 3.0]),
         splits=np.array(["train", "test", "train"]),
-        task="regression",
-        unit=unit,
+        target=Numbers(unit=unit),
     )
     assert index.counts() == {"train": {name: 2}, "test": {name: 1}}
 
@@ -65,7 +65,8 @@ def test_columns_of_different_lengths_are_refused() -> None:
     with pytest.raises(DataError) as caught:
         Index(root=Path(), paths=("1", "2"), targets=np.array([0]), splits=np.array(["train"]))
     assert str(caught.value) == (
-        "The columns of an Index must have the same length. Got 2 paths, 1 targets and 1 splits."
+        "The columns of Index must have the same length: for 2 paths, targets (2,) and 2 splits. Got targets (1,) "
+        "and 1 splits."
     )
 
 
@@ -78,7 +79,7 @@ BESIDE = replace(
     INDEX,
     groups=("p", "p", "q", "r"),
     covariates=np.array([[1.0], [0.0], [1.0], [0.0]]),
-    covariate_names=("male",),
+    covariate_specs=(Covariate("male"),),
     notes=("target: kind",),
 )
 
@@ -94,11 +95,11 @@ def test_what_is_known_beside_the_images_goes_with_its_row() -> None:
 
 def test_the_origin_is_the_source_or_else_the_root() -> None:
     assert INDEX.origin == Path("data")
-    assert replace(INDEX, source=Path("data/table.csv")).origin == Path("data/table.csv")
+    assert replace(INDEX, source=Source(path=Path("data/table.csv"))).origin == Path("data/table.csv")
 
 
 def test_what_has_not_one_row_for_each_image_is_refused() -> None:
-    with pytest.raises(DataError, match=r"^The covariates of an Index must be \(4, 1\)\. Got \(3, 1\)\.$"):
+    with pytest.raises(DataError, match=r"^The covariates of Index must be \(4, 1\)\. Got \(3, 1\)\.$"):
         replace(BESIDE, covariates=np.zeros((3, 1)))
     with pytest.raises(DataError, match=r"must be none or one per row\. Got 2 groups and 4 paths\.$"):
         replace(BESIDE, groups=("p", "q"))
@@ -110,6 +111,6 @@ def test_several_targets_are_counted_as_one() -> None:
         paths=("1", "2"),
         targets=np.ones((2, 3)),
         splits=np.array(["train", "val"]),
-        task="regression",
+        target=Numbers(("x", "y", "z")),
     )
     assert index.counts() == {"train": {"value": 1}, "val": {"value": 1}}

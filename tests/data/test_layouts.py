@@ -8,8 +8,9 @@ import pytest
 from refusals import refusal
 from scipy.io import savemat
 
-from mirada.data.index import Excluded, Index
+from mirada.data.index import Index
 from mirada.data.sources import load_data
+from mirada.samples import Excluded
 
 FISH, SHARK, OSTRICH = "n01440764", "n01484850", "n01518878"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"

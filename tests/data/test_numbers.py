@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import table_refusal as refusal
 
-from mirada.data.index import Excluded, Index
+from mirada.data.index import Index
 from mirada.data.sources import load_data
 from mirada.data.sources.columns import index_of
 from mirada.data.sources.roles import Wanted
 from mirada.data.sources.tables import read_table
 from mirada.data.sources.values import blanked, is_numeric, read_numbers
+from mirada.samples import Excluded
 
 Made = Callable[..., Path]
 
@@ -54,14 +55,14 @@ def test_the_column_and_not_the_delimiter_says_what_a_comma_means(
     made: Made, delimiter: str, cells: list[str], note: str
 ) -> None:
     index = load_data(made(delimiter=delimiter, size=cells))
-    assert index.targets.tolist() == BOTH
+    assert index.targets[:, 0].tolist() == BOTH
     assert index.notes[1] == f"target: size, 5 numbers from -12,000 to 1.23457e+06 ({note}) → regression"
 
 
 def test_thousands_of_excel_in_a_file_of_tabs(made: Made) -> None:
     cells = [f"{900.5 + n}" for n in range(29)] + ["1,001"]
     index = load_data(made(delimiter="\t", age=cells))
-    assert index.targets.tolist() == [*(900.5 + n for n in range(29)), 1001]
+    assert index.targets[:, 0].tolist() == [*(900.5 + n for n in range(29)), 1001]
     assert index.notes[1] == "target: age, 30 numbers from 900.5 to 1,001 (comma: thousands) → regression"
 
 
@@ -73,11 +74,11 @@ def test_decimal_commas_in_a_file_of_commas_and_in_a_data_frame(
     want = [n + 0.75 for n in range(30)]
     for options in ({}, {"target": "size"}, {"task": "regression"}):
         index = load_data(file, **options)  # type: ignore[arg-type]
-        assert index.targets.tolist() == want
+        assert index.targets[:, 0].tolist() == want
         assert index.notes[1] == "target: size, 30 numbers from 0.75 to 29.75 (comma: decimal) → regression"
     monkeypatch.chdir(file.parent)
     frame = pandas.DataFrame({"file": [f"{n}.png" for n in range(30)], "size": cells})
-    assert load_data(frame).targets.tolist() == want
+    assert load_data(frame).targets[:, 0].tolist() == want
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_what_could_be_either_follows_the_delimiter_and_is_said(
 ) -> None:
     file = made(delimiter=delimiter, size=["900", "1,001", "2,500"], weight=["1,001", "900", "2,500"])
     index = load_data(file, covariates="weight")
-    assert index.targets.tolist() == values
+    assert index.targets[:, 0].tolist() == values
     assert f"({meaning}) → regression" in index.notes[1]
     assert index.notes[-1] == f"covariate: weight (numbers, {meaning})"
     several = load_data(file, target="size,weight")
@@ -175,7 +176,7 @@ def test_nine_numbers_and_a_slip_are_a_regression(made: Made) -> None:
     file = made(age=[*range(10, 19), "12y"])
     for options in ({}, {"target": "age"}):
         index = load_data(file, **options)  # type: ignore[arg-type]
-        assert (index.task, index.targets.tolist()) == ("regression", list(range(10, 19)))
+        assert (index.task, index.targets[:, 0].tolist()) == ("regression", list(range(10, 19)))
         assert index.excluded == (Excluded("9.png", 'row 11: age is "12y", which is no number'),)
 
 
@@ -190,13 +191,13 @@ def test_classes_of_which_most_are_numbers_are_remarked_upon(made: Made) -> None
 @pytest.mark.parametrize("word", ["-", "?", ".", "None", "null", "NA", ""])
 def test_what_says_nothing_among_numbers(made: Made, word: str) -> None:
     index = load_data(made(age=[1, 2.5, word, 4, word]))
-    assert index.targets.tolist() == [1, 2.5, 4]
+    assert index.targets[:, 0].tolist() == [1, 2.5, 4]
     assert [item.reason for item in index.excluded] == ["row 4: no age", "row 6: no age"]
     index = load_data(made(age=[1, 2, 3], size=[1, word, 2.5]), covariates="size")
     assert (index.covariates.tolist(), index.excluded[0].reason) == ([[1], [2.5]], "row 3: no size")
     index = load_data(made(ill=[0, 1, 0, word]))
     assert (index.classes, index.targets.tolist()) == (("0", "1"), [0, 1, 0])
-    assert load_data(index.source, classes=index.classes).targets.tolist() == [0, 1, 0]  # of a model
+    assert load_data(index.origin, classes=index.classes).targets.tolist() == [0, 1, 0]  # of a model
 
 
 def test_a_dash_and_none_may_be_classes(made: Made) -> None:

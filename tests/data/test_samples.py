@@ -216,9 +216,9 @@ def test_the_picture_tells_the_age(ages: Path) -> None:
     index = load_data(ages)
     shapes = np.array([shape_of(pixels(index.path(row))) for row in range(len(index))])
     model = make_pipeline(StandardScaler(), PolynomialFeatures(2), Ridge(1.0))
-    guesses = cross_val_predict(model, shapes, index.targets, cv=KFold(8, shuffle=True, random_state=0))
+    guesses = cross_val_predict(model, shapes, index.targets[:, 0], cv=KFold(8, shuffle=True, random_state=0))
     mean_error = np.abs(index.targets - index.targets.mean()).mean()
-    assert np.abs(guesses - index.targets).mean() < 0.75 * mean_error
+    assert np.abs(guesses - index.targets[:, 0]).mean() < 0.75 * mean_error
 
 
 def test_only_the_sex_tells_a_girl_from_a_boy_two_years_older() -> None:

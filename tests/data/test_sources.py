@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from refusals import refusal
 
-from mirada.data.index import Excluded
 from mirada.data.sources import listing, load_data, require_images
 from mirada.errors import DataError
+from mirada.samples import Excluded, Numbers
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -440,7 +440,7 @@ def test_regression_needs_two_training_images(tmp_path: Path) -> None:
 
     values = np.array([1.0, 2.0])
     index = Index(
-        root=tmp_path, paths=("1", "2"), targets=values, splits=np.array(["train", "test"]), task="regression"
+        root=tmp_path, paths=("1", "2"), targets=values, splits=np.array(["train", "test"]), target=Numbers()
     )
     with pytest.raises(DataError, match=r"at least 2 training images are needed; 1 can be used\.$"):
         require_images(index)
@@ -453,7 +453,7 @@ def test_regression_needs_two_training_images(tmp_path: Path) -> None:
 def test_folders_named_by_numbers_can_be_taken_as_numbers(tmp_path: Path) -> None:
     touch(tmp_path, "10/1.png", "2.5/1.png", "2.5/2.png")
     index = load_data(tmp_path, task="regression")
-    assert (index.task, index.classes, index.targets.tolist()) == ("regression", (), [10.0, 2.5, 2.5])
+    assert (index.task, index.classes, index.targets.tolist()) == ("regression", (), [[10.0], [2.5], [2.5]])
     touch(tmp_path, "old/1.png")
     with pytest.raises(DataError, match=r'for regression every class must be a number, and one is "old"\.$'):
         load_data(tmp_path, task="regression")
@@ -462,7 +462,7 @@ def test_folders_named_by_numbers_can_be_taken_as_numbers(tmp_path: Path) -> Non
 def test_a_folder_with_one_table_and_one_folder_is_that_table(tmp_path: Path) -> None:
     touch(tmp_path, "images/1.png", "images/2.png")
     (tmp_path / "labels.csv").write_text("file,kind\nimages/1.png,a\nimages/2.png,b\n")
-    assert load_data(tmp_path).source == tmp_path / "labels.csv"
+    assert load_data(tmp_path).origin == tmp_path / "labels.csv"
     touch(tmp_path, "other/1.png")
     assert load_data(tmp_path).classes == ("images", "other")
 

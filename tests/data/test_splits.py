@@ -24,6 +24,7 @@ from mirada.data.splits import (
     splits_digest,
 )
 from mirada.errors import DataError, InvalidArgument
+from mirada.samples import Classes, Covariate, Numbers
 
 
 def classes_of(*sizes: int) -> Index:
@@ -34,19 +35,18 @@ def classes_of(*sizes: int) -> Index:
         paths=tuple(f"{target}/{row}.png" for row, target in enumerate(targets)),
         targets=targets,
         splits=np.full(len(targets), "train", dtype="<U5"),
-        classes=tuple(f"c{number}" for number in range(len(sizes))),
+        target=Classes(tuple(f"c{number}" for number in range(len(sizes)))),
     )
 
 
-def values_of(values: object) -> Index:
+def values_of(values: object, names: tuple[str, ...] = ("",)) -> Index:
     targets = np.asarray(values, dtype=np.float64)
     return Index(
         root=Path("data"),
         paths=tuple(f"{row}.png" for row in range(len(targets))),
         targets=targets,
         splits=np.full(len(targets), "train", dtype="<U5"),
-        task="regression",
-        unit="months",
+        target=Numbers(names, "months"),
     )
 
 
@@ -174,7 +174,7 @@ def read(file: Path) -> list[list[str]]:
 
 def test_splits_are_saved_and_can_be_read_again(tmp_path: Path) -> None:
     index, _ = complete_splits(classes_of(8, 8), val_fraction=0.25, test_fraction=0.25, seed=0)
-    index = Index(**{**vars(index), "classes": ('a "quoted", name', "ñu")})
+    index = replace(index, target=Classes(('a "quoted", name', "ñu")))
     save_splits(index, tmp_path / "splits.csv")
     header, *rows = read(tmp_path / "splits.csv")
     assert header == ["path", "split", "target"]
@@ -187,7 +187,7 @@ def test_splits_are_saved_and_can_be_read_again(tmp_path: Path) -> None:
 def test_numbers_are_saved_to_the_last_digit_and_no_target_is_empty(tmp_path: Path) -> None:
     index = values_of([1.5, 1 / 3, 1e-9])
     save_splits(index, tmp_path / "splits.csv")
-    assert [float(row[2]) for row in read(tmp_path / "splits.csv")[1:]] == index.targets.tolist()
+    assert [float(row[2]) for row in read(tmp_path / "splits.csv")[1:]] == index.targets[:, 0].tolist()
     index = classes_of(1, 1)
     index.targets[1] = -1
     save_splits(index, tmp_path / "splits.csv")
@@ -196,11 +196,10 @@ def test_numbers_are_saved_to_the_last_digit_and_no_target_is_empty(tmp_path: Pa
 
 def test_whatever_there_is_to_know_is_saved(tmp_path: Path) -> None:
     index = replace(
-        values_of([[1.5, 2.0], [float("nan"), 4.0]]),
-        target_names=("width", "height"),
+        values_of([[1.5, 2.0], [float("nan"), 4.0]], ("width", "height")),
         groups=("Ann", ""),
         covariates=np.array([[1.0, 70.5], [0.0, 80.0]]),
-        covariate_names=("male", "weight"),
+        covariate_specs=(Covariate("male"), Covariate("weight")),
     )
     save_splits(index, tmp_path / "splits.csv")
     code = f"hash-{blake2b(b'Ann', digest_size=6).hexdigest()}"
@@ -224,7 +223,9 @@ def grouped(seed: int, groups: int, largest: int, *, numeric: bool = False) -> I
         targets = np.where(rng.random(len(of_row)) < 0.9, rng.integers(0, 3, groups)[of_row], 0)
         paths = tuple(f"{row}.png" for row in range(len(of_row)))
         splits = np.full(len(of_row), "train", dtype="<U5")
-        index = Index(root=Path("data"), paths=paths, targets=targets, splits=splits, classes=("a", "b", "c"))
+        index = Index(
+            root=Path("data"), paths=paths, targets=targets, splits=splits, target=Classes(("a", "b", "c"))
+        )
     return replace(index, groups=tuple(f"patient {number}" for number in of_row))
 
 
@@ -271,7 +272,7 @@ def test_classes_and_ranges_keep_their_shares_when_groups_are_drawn() -> None:
     index = grouped(0, 900, 3, numeric=True)
     drawn = set_aside(index, split="val", fraction=0.2, seed=0).splits == "val"
     for low in range(0, 200, 25):
-        here = (index.targets >= low) & (index.targets < low + 25)
+        here = (index.targets[:, 0] >= low) & (index.targets[:, 0] < low + 25)
         assert drawn[here].mean() == pytest.approx(0.2, abs=0.05)
 
 
@@ -364,7 +365,7 @@ def test_all_images_of_one_group_cannot_be_divided() -> None:
 def units_of(index: Index) -> dict[str, tuple[int, float]]:
     """How many images each group has, and its most frequent class, the smaller one of two."""
     found: dict[str, Counter[float]] = {}
-    for group, target in zip(index.groups or index.paths, index.targets.tolist(), strict=True):
+    for group, target in zip(index.groups or index.paths, index.targets.ravel().tolist(), strict=True):
         found.setdefault(group, Counter())[target] += 1
     return {group: (each.total(), min(each, key=lambda t: (-each[t], t))) for group, each in found.items()}
 
@@ -395,7 +396,7 @@ def test_every_group_is_in_one_fold_and_folds_are_even(index: Index, k: int, see
         in_all[fold_of[group]] += size
         by_class.setdefault(target, Counter())[fold_of[group]] += size
     assert spread(in_all, k) <= max(size for size, _ in units.values())
-    if index.task == "classification":
+    if isinstance(index.target, Classes):
         for target, counts in by_class.items():
             assert spread(counts, k) <= max(size for size, own in units.values() if own == target)
     again = k_fold(shuffled(index, seed), k=k, fold=k - 1, seed=seed)
@@ -429,7 +430,7 @@ def test_numbers_of_groups_cover_their_range_in_every_fold() -> None:
     """Of five groups that are next to each other, each is in another fold; the largest group is as large as four."""
     values = np.random.default_rng(0).permutation(40)
     index = values_of(np.append(values, [values[0]] * 3))
-    index = replace(index, groups=tuple(f"patient {value:.0f}" for value in index.targets))
+    index = replace(index, groups=tuple(f"patient {value:.0f}" for value in index.targets[:, 0]))
     folds = [k_fold(index, k=5, fold=fold, seed=0) for fold in range(5)]
     for part in folds:
         slices = np.unique(index.targets[part.rows("test")]).astype(int) // 5
@@ -468,7 +469,7 @@ def test_folds_of_single_numbers_differ_by_one(k: int) -> None:
 
 def test_folds_of_a_number_each_cover_its_range() -> None:
     index = values_of(np.random.default_rng(0).lognormal(size=103))
-    ranks = np.argsort(np.argsort(index.targets))
+    ranks = np.argsort(np.argsort(index.targets[:, 0]))
     for fold in range(5):
         rows = k_fold(index, k=5, fold=fold, seed=0).rows("test")
         assert len(rows) in (20, 21)

@@ -14,10 +14,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from refusals import table_refusal as refusal
 
-from mirada.data.index import Excluded, Index
+from mirada.data.index import Index
 from mirada.data.sources import load_data
 from mirada.data.sources.tables import read_table
 from mirada.data.sources.values import name_and_unit, number
+from mirada.samples import Excluded, Source
 
 DELIMITERS = [",", ";", "\t", "|"]
 
@@ -184,9 +185,9 @@ def test_image_and_target_are_found(tmp_path: Path) -> None:
     text = "id,filename,boneage,male\n1,x/1.png,12.5,True\n2,x/2.png,30,False\n3,x/3.png,7,True\n"
     file = table_at(tmp_path, text, images=["x/1.png", "x/2.png", "x/3.png"])
     index = load_data(file)
-    assert (index.root, index.source, index.origin) == (tmp_path, file, file)
+    assert (index.root, index.source, index.origin) == (tmp_path, Source(path=file), file)
     assert index.paths == ("x/1.png", "x/2.png", "x/3.png")
-    assert (index.task, index.targets.tolist(), index.targets.dtype) == (
+    assert (index.task, index.targets[:, 0].tolist(), index.targets.dtype) == (
         "regression",
         [12.5, 30, 7],
         np.float64,
@@ -215,16 +216,16 @@ def test_texts_are_classes_and_numbers_are_numbers(
     assert index.notes[1].startswith("target: label, ")
     assert f"→ {task}" in index.notes[1]
     want = [classes.index(v) for v in values] if classes else [float(v) for v in values]
-    assert index.targets.tolist() == want
+    assert index.targets.ravel().tolist() == want
 
 
 def test_the_task_can_be_said(tmp_path: Path) -> None:
     rows = [f"{n}.png,{value}" for n, value in enumerate([10, 9, 10, 2])]
     index = loaded(tmp_path, "file,grade", *rows, task="classification")
     assert (index.classes, index.targets.tolist()) == (("2", "9", "10"), [2, 1, 2, 0])
-    assert index.options == ("--task", "classification")
+    assert index.source is not None and index.source.task == "classification"
     rows = [f"{n}.png,{value}" for n, value in enumerate([0, 1, 1])]
-    assert loaded(tmp_path, "file,grade", *rows, task="regression").targets.tolist() == [0.0, 1.0, 1.0]
+    assert loaded(tmp_path, "file,grade", *rows, task="regression").targets[:, 0].tolist() == [0.0, 1.0, 1.0]
 
 
 def test_a_few_whole_numbers_are_said_to_be_perhaps_classes(tmp_path: Path) -> None:
@@ -242,7 +243,7 @@ def test_the_target_may_come_before_the_image_and_a_table_may_lack_a_header(tmp_
 
 def test_decimal_commas(tmp_path: Path) -> None:
     index = load_data(table_at(tmp_path, "file;size\na.png;1,5\nb.png;-2,25\n", images=["a.png", "b.png"]))
-    assert index.targets.tolist() == [1.5, -2.25]
+    assert index.targets[:, 0].tolist() == [1.5, -2.25]
 
 
 def test_several_targets(tmp_path: Path) -> None:
@@ -313,7 +314,7 @@ def test_a_saved_table_of_splits_can_be_fed_back(tmp_path: Path) -> None:
     assert again.splits.tolist() == split.splits.tolist()
     assert set(again.splits) == {"train", "val", "test"}
     np.testing.assert_array_equal(again.covariates, split.covariates)
-    assert again.options[-2:] == ("--split", str(tmp_path / "splits.csv"))
+    assert again.source is not None and again.source.split == str(tmp_path / "splits.csv")
     table = load_data(
         tmp_path / "splits.csv", target="target", group="group", covariates=("male",)
     )  # beside the data
@@ -391,7 +392,7 @@ def test_rows_that_cannot_be_used_are_named_by_their_number(tmp_path: Path) -> N
         Excluded("c.png", 'row 6: age is "old", which is no number'),
     )
     assert index.paths[:3] == ("a.png", "d.png", "a.png")  # a file may be named twice
-    assert index.targets[:3].tolist() == [1, 4, 5]
+    assert index.targets[:3, 0].tolist() == [1, 4, 5]
 
 
 def test_paths_of_windows_and_absolute_ones(tmp_path: Path) -> None:
@@ -546,7 +547,7 @@ def test_a_data_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         male=[True, np.False_, True, None],
     )
     index = load_data(frame, covariates="male")  # type: ignore[arg-type]
-    assert (index.paths, index.targets.tolist()) == (("a.png", "b.png"), [1.5, 2.0])
+    assert (index.paths, index.targets[:, 0].tolist()) == (("a.png", "b.png"), [1.5, 2.0])
     assert index.covariates[:, 0].tolist() == [1, 0]
     assert index.excluded == (Excluded("c.png", "row 2: no age"), Excluded("a.png", "row 3: no male"))
     assert (index.root, index.source) == (tmp_path, None)
@@ -578,7 +579,7 @@ def test_pandas_kinds_of_columns(kind: str, tmp_path: Path) -> None:
     frame = pandas.DataFrame({"file": [tmp_path / f"{name}.png" for name in "abcd"]})
     frame["age"] = pandas.Series(ages, dtype=kind)
     index = load_data(frame, task="regression")
-    assert index.targets.tolist() == [1, 2, 4]
+    assert index.targets[:, 0].tolist() == [1, 2, 4]
     assert [item.reason for item in index.excluded] == ["row 2: no age"]
 
 
@@ -593,7 +594,7 @@ def test_bone_age_in_place(shared_data: Path) -> None:
     assert len(index) == len(rows) == 480
     assert (index.task, index.unit, index.excluded) == ("regression", "months", ())
     assert index.paths == tuple(row["filename"] for row in rows)
-    np.testing.assert_array_equal(index.targets, [float(row["boneage"]) for row in rows])
+    np.testing.assert_array_equal(index.targets[:, 0], [float(row["boneage"]) for row in rows])
     np.testing.assert_array_equal(index.covariates[:, 0], [row["male"] == "True" for row in rows])
     assert index.notes[1] == "target: boneage, 480 numbers from 15 to 216 months → regression"
     assert load_data(file.parent).paths == index.paths

@@ -18,6 +18,7 @@ from mirada.evaluation.calibration import scaled
 from mirada.evaluation.conformal import Conformal
 from mirada.evaluation.evaluate import Constant, evaluate
 from mirada.evaluation.predictions import Predictions
+from mirada.samples import Classes, Covariate, Numbers
 
 
 def classified(n, num_classes, *, targets=None, seed=0):
@@ -25,24 +26,22 @@ def classified(n, num_classes, *, targets=None, seed=0):
     targets = random.integers(num_classes, size=n) if targets is None else np.asarray(targets)
     scores = random.random((n, num_classes)) + 0.5 * (np.arange(num_classes) == targets[:, None])
     return Predictions(
-        task="classification",
         paths=tuple(f"{row}.png" for row in range(n)),
         splits=("test",) * n,
         targets=targets,
         outputs=scores / scores.sum(axis=1, keepdims=True),
-        classes=tuple(f"class {number}" for number in range(num_classes)),
+        target=Classes(tuple(f"class {number}" for number in range(num_classes))),
     )
 
 
 def measured(targets, predicted):
     n = len(targets)
     return Predictions(
-        task="regression",
         paths=tuple(f"{row}.png" for row in range(n)),
         splits=("test",) * n,
         targets=np.asarray(targets, dtype=float),
         outputs=np.asarray(predicted, dtype=float).reshape(n, 1),
-        unit="months",
+        target=Numbers(unit="months"),
     )
 
 
@@ -206,9 +205,8 @@ def test_an_empty_table_is_undefined_throughout(table):
         assert (score["n"], score["precision"], score["recall"], score["f1"]) == (0, None, None, None)
 
 
-@pytest.mark.parametrize("targets", [None, np.full(3, -1)])
-def test_predictions_without_any_target_are_refused(targets):
-    table = replace(classified(3, 2), targets=targets)
+def test_predictions_without_any_target_are_refused():
+    table = replace(classified(3, 2), targets=np.full(3, -1))
     with pytest.raises(
         DataError, match=r"Nothing to evaluate: none of the 3 predictions has a target. Give data"
     ):
@@ -255,15 +253,13 @@ def several(n, seed=0):
     random = np.random.default_rng(seed)
     targets = random.normal((100, 5), (40, 1), size=(n, 2))
     return Predictions(
-        task="regression",
         paths=tuple(f"{row}.png" for row in range(n)),
         splits=("test",) * n,
         targets=targets,
         outputs=targets + random.normal(1, (10, 0.3), size=(n, 2)),
-        unit="mm",
-        target_names=("width", "height"),
+        target=Numbers(("width", "height"), "mm"),
         covariates=random.integers(2, size=(n, 1)).astype(float),
-        covariate_names=("male",),
+        covariate_specs=(Covariate("male"),),
     )
 
 

@@ -10,6 +10,7 @@ from sklearn import metrics as sk
 
 from mirada.evaluation import metrics as m
 from mirada.evaluation.metric_table import quick_metrics
+from mirada.samples import Classes, Numbers
 
 
 @st.composite
@@ -149,24 +150,23 @@ def test_no_rows_are_undefined_without_a_warning():
     assert math.isnan(m.accuracy(integers, integers))
     assert math.isnan(m.balanced_accuracy(integers, integers))
     assert math.isnan(m.log_loss(integers, np.empty((0, 3))))
-    assert all(map(math.isnan, quick_metrics("classification", np.empty((0, 3)), integers).values()))
-    assert all(map(math.isnan, quick_metrics("regression", np.empty((0, 1)), none).values()))
+    assert all(map(math.isnan, quick_metrics(Classes(("a", "b", "c")), np.empty((0, 3)), integers).values()))
+    assert all(map(math.isnan, quick_metrics(Numbers(), np.empty((0, 1)), none[:, None]).values()))
 
 
 def test_quick_metrics_of_classes():
     targets = np.array([0, 6, 1])
     logits = np.array([[9.0, 1, 1, 1, 1, 1, 1], [6.0, 5, 4, 3, 2, 1, 1.5], [0.0, -1, 3, 1, 1, -9, -9]])
-    assert quick_metrics("classification", logits, targets) == pytest.approx(
+    assert quick_metrics(Classes(tuple("abcdefg")), logits, targets) == pytest.approx(
         {"accuracy": 1 / 3, "top5": 2 / 3}
     )
-    assert list(quick_metrics("classification", logits[:, :5], np.array([0, 1, 1]))) == ["accuracy"]
+    assert list(quick_metrics(Classes(tuple("abcde")), logits[:, :5], np.array([0, 1, 1]))) == ["accuracy"]
 
 
-@pytest.mark.parametrize("shape", [(3,), (3, 1)])
-def test_quick_metrics_of_values(shape):
-    targets, outputs = np.array([1.0, 2.0, 4.0]).reshape(shape), np.array([[1.0], [3.0], [2.0]])
+def test_quick_metrics_of_values():
+    targets, outputs = np.array([[1.0], [2.0], [4.0]]), np.array([[1.0], [3.0], [2.0]])
     expected = {"mae": 1.0, "rmse": math.sqrt(5 / 3), "r2": sk.r2_score(targets.ravel(), outputs[:, 0])}
-    assert quick_metrics("regression", outputs, targets) == pytest.approx(expected)
+    assert quick_metrics(Numbers(), outputs, targets) == pytest.approx(expected)
 
 
 def test_quick_metrics_of_several_values_are_the_mean_over_them():
@@ -179,7 +179,7 @@ def test_quick_metrics_of_several_values_are_the_mean_over_them():
         "rmse": rmses.mean(),
         "r2": sk.r2_score(targets, outputs),
     }
-    assert quick_metrics("regression", outputs, targets) == pytest.approx(expected)
+    assert quick_metrics(Numbers(("x", "y")), outputs, targets) == pytest.approx(expected)
 
 
 @given(answers())

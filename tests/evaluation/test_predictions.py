@@ -9,23 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirada.data.index import Excluded, Index
+from mirada.data.index import Index
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.predictions import Predictions
+from mirada.samples import Classes, Covariate, Excluded, Numbers
 
 AWKWARD = ("cat", 'a "b", c', "line\nbreak\rand\r\nmore", " ünï ", "=1+1", "p:x", "problem")
 
 
 def classified(**changes):
     fields = {
-        "task": "classification",
         "paths": ("a.png", "b.png", "c.png", "d.png", "e.png"),
         "splits": ("val", "val", "test", "test", ""),
         "targets": np.array([0, 0, 2, 1, -1]),
         "outputs": np.array(
             [[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.4, 0.4, 0.2], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]
         ),
-        "classes": ("cat", "dog", "owl"),
+        "target": Classes(("cat", "dog", "owl")),
         "failed": (Excluded("bad.png", "cannot decode (truncated)"),),
     }
     return Predictions(**fields | changes)
@@ -33,12 +33,11 @@ def classified(**changes):
 
 def measured(**changes):
     fields = {
-        "task": "regression",
         "paths": ("a.png", "b.png", "c.png", "d.png"),
         "splits": ("test", "val", "test", "test"),
         "targets": np.array([10.0, np.nan, 30.0, 7.0]),
         "outputs": np.array([[12.5], [1.0], [27.5], [7.0]]),
-        "unit": "months",
+        "target": Numbers(unit="months"),
     }
     return Predictions(**fields | changes)
 
@@ -46,7 +45,7 @@ def measured(**changes):
 BESIDE = {
     "groups": ("a1", "a1", "b2", "c3"),
     "covariates": np.array([[1.0, 0.1], [0, np.nan], [1, -3], [0, 2]]),
-    "covariate_names": ("male", "weight"),
+    "covariate_specs": (Covariate("male"), Covariate("weight")),
 }
 WIDTHS = np.array([[3.5], [3.5], [np.nan], [3.5]])
 
@@ -55,24 +54,22 @@ def several(**changes):
     fields = {
         "targets": np.array([[10.0, 1], [np.nan, 2], [30, 3], [np.nan, np.nan]]),
         "outputs": np.array([[12.5, 1.5], [1, 2], [27.5, 4], [7, 7]]),
-        "target_names": ("width", "height"),
+        "target": Numbers(("width", "height"), "months"),
     }
     return measured(**fields | BESIDE | changes)
 
 
 def assert_same(found, expected):
     for name in (
-        "task", "paths", "splits", "classes", "unit", "failed", "target_names", "groups", "covariate_names",
+        "paths", "target", "failed", "groups", "covariate_names",
     ):  # fmt: skip
         assert getattr(found, name) == getattr(expected, name)
     np.testing.assert_array_equal(found.covariates, expected.covariates)
     np.testing.assert_array_equal(found.half_widths, expected.half_widths)
     np.testing.assert_array_equal(found.outputs, expected.outputs)
-    if expected.targets is None:
-        assert found.targets is None
-    else:
-        np.testing.assert_array_equal(found.targets, expected.targets)
-        assert found.targets.dtype == expected.targets.dtype
+    np.testing.assert_array_equal(found.splits, expected.splits)
+    np.testing.assert_array_equal(found.targets, expected.targets)
+    assert found.targets.dtype == expected.targets.dtype
 
 
 def test_classes_ranks_and_probabilities():
@@ -91,7 +88,7 @@ def test_values_and_errors():
     assert table.known.tolist() == [True, False, True, True]
     assert table.predicted.tolist() == [12.5, 1.0, 27.5, 7.0]
     np.testing.assert_array_equal(table.error, [2.5, np.nan, -2.5, 0.0])
-    np.testing.assert_array_equal(measured(targets=None).error, [np.nan] * 4)
+    np.testing.assert_array_equal(measured(targets=np.full(4, np.nan)).error, [np.nan] * 4)
 
 
 def test_most_wrong_and_most_uncertain():
@@ -100,7 +97,7 @@ def test_most_wrong_and_most_uncertain():
     assert table.most_wrong(1).tolist() == [1]
     assert table.most_uncertain(9).tolist() == [2, 0, 4, 1, 3]  # rows 1 and 3 are equal, in their order
     assert table.most_uncertain(0).tolist() == []
-    assert classified(targets=None).most_wrong(3).tolist() == []
+    assert classified(targets=np.full(5, -1)).most_wrong(3).tolist() == []
     assert measured().most_wrong(2).tolist() == [0, 2]  # equal |error|, in their order
     assert measured().most_wrong(9).tolist() == [0, 2, 3]
 
@@ -115,8 +112,8 @@ def test_of_split_keeps_the_failed_files():
     assert part.targets.tolist() == [2, 1]
     assert part.outputs.shape == (2, 3)
     assert part.failed == classified().failed
-    empty = classified(targets=None).of_split("train")
-    assert (len(empty), empty.outputs.shape, empty.targets) == (0, (0, 3), None)
+    empty = classified(targets=np.full(5, -1)).of_split("train")
+    assert (len(empty), empty.outputs.shape, empty.targets.shape) == (0, (0, 3), (0,))
     assert empty.top(2).shape == (0, 2)
     assert empty.most_uncertain(2).tolist() == []
 
@@ -200,21 +197,23 @@ def test_json_has_the_columns_of_the_csv_and_no_nan():
     "table",
     [
         classified(),
-        classified(targets=None),
+        classified(targets=np.full(5, -1)),
         classified(failed=()).of_split("train"),
         classified().of_split("train"),
         measured(),
-        measured(targets=None),
+        measured(targets=np.full(4, np.nan)),
         measured().take([]),
         measured(**BESIDE),
         measured(half_widths=WIDTHS),
         measured(half_widths=WIDTHS, **BESIDE).take([]),
         several(half_widths=np.tile([1.5, 0.25], (4, 1))),
         several(),
-        several(targets=None),
+        several(targets=np.full((4, 2), np.nan)),
         several().take([]),
         several().take([2, 0]),
-        classified(groups=tuple("aabbc"), covariates=np.arange(5.0)[:, None], covariate_names=("age",)),
+        classified(
+            groups=tuple("aabbc"), covariates=np.arange(5.0)[:, None], covariate_specs=(Covariate("age"),)
+        ),
     ],
 )
 def test_csv_round_trip(table, tmp_path):
@@ -232,12 +231,11 @@ def test_any_text_and_any_probability_survive_csv(tmp_path_factory, classes, nam
     random = np.random.default_rng(seed)
     weights = random.random((len(names), len(classes))) ** 9
     table = Predictions(
-        task="classification",
         paths=tuple(names),
         splits=("test",) * len(names),
         targets=random.integers(len(classes), size=len(names)),
         outputs=weights / weights.sum(axis=1, keepdims=True),
-        classes=tuple(classes),
+        target=Classes(tuple(classes)),
         failed=(Excluded(names[0], reason),),
     )
     file = tmp_path_factory.getbasetemp() / "any.csv"
@@ -249,7 +247,11 @@ def test_awkward_names_survive_csv(tmp_path):
     outputs = np.full((2, len(AWKWARD)), 1 / len(AWKWARD))
     paths = ("caf\udce9.png", "a,b.png")  # the first is no valid UTF-8 on disk
     table = classified(
-        classes=AWKWARD, outputs=outputs, paths=paths, splits=("test", "val"), targets=np.array([1, 2])
+        target=Classes(AWKWARD),
+        outputs=outputs,
+        paths=paths,
+        splits=("test", "val"),
+        targets=np.array([1, 2]),
     )
     table.to_csv(tmp_path / "p.csv")
     assert_same(Predictions.from_csv(tmp_path / "p.csv"), table)
@@ -280,15 +282,18 @@ def test_a_csv_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"splits": ("val",)}, r"need 5 splits, targets \(5,\) and outputs \(5, 3\). Got 1 splits"),
-        ({"targets": np.zeros((5, 1), int)}, r"Got 5 splits, targets \(5, 1\) and outputs \(5, 3\)"),
-        ({"outputs": np.ones((5, 1))}, r"outputs \(5, 1\)"),
-        ({"classes": ("cat",)}, r"need two class names or more. Got \['cat'\]"),
+        ({"splits": ("val",)}, r"for 5 paths, targets \(5,\) and 5 splits. Got targets \(5,\) and 1 splits"),
         (
-            {"classes": ("cat", "cat", "owl")},
+            {"targets": np.zeros((5, 1), int)},
+            r"for 5 paths, targets \(5,\) and 5 splits. Got targets \(5, 1\)",
+        ),
+        ({"outputs": np.ones((5, 1))}, r"outputs \(5, 1\)"),
+        ({"target": Classes(("cat",))}, r"need two class names or more. Got \['cat'\]"),
+        (
+            {"target": Classes(("cat", "cat", "owl"))},
             r"Every class needs a name of its own. Got \['cat', 'cat', 'owl'\]",
         ),
-        ({"classes": ("cat", "", "owl")}, "Every class needs a name of its own"),
+        ({"target": Classes(("cat", "", "owl"))}, "Every class needs a name of its own"),
         ({"targets": np.zeros(5)}, r"must be class numbers \(int64\). Got float64"),
         ({"targets": np.array([0, 1, 3, 0, 0])}, "c.png: the target must be a class number below 3. Got 3"),
         (
@@ -386,11 +391,10 @@ def test_of_an_index_takes_all_that_is_known_and_hides_who_a_patient_is(tmp_path
         paths=("a.png", "b.png", "c.png"),
         targets=np.array([1.0, 2, 3]),
         splits=np.array(["val", "test", "test"]),
-        task="regression",
-        unit="months",
+        target=Numbers(unit="months"),
         groups=("Smith, John", "Smith, John", "Doe, Jane"),
         covariates=np.array([[1.0], [1], [0]]),
-        covariate_names=("male",),
+        covariate_specs=(Covariate("male"),),
     )
     table = Predictions.of(index, np.array([[1.5], [2.5], [3.5]]), half_widths=(0.5,))
     assert table.half_widths.tolist() == [[0.5]] * 3
@@ -398,7 +402,7 @@ def test_of_an_index_takes_all_that_is_known_and_hides_who_a_patient_is(tmp_path
     table.to_csv(tmp_path / "p.csv")
     text = (tmp_path / "p.csv").read_text()
     assert "Smith" not in text and "Doe" not in text
-    assert table.splits == ("val", "test", "test") and table.unit == "months"
+    assert table.splits.tolist() == ["val", "test", "test"] and table.unit == "months"
     np.testing.assert_array_equal(table.covariates, index.covariates)
     assert_same(Predictions.from_csv(tmp_path / "p.csv", unit="months"), table)
 
@@ -406,12 +410,15 @@ def test_of_an_index_takes_all_that_is_known_and_hides_who_a_patient_is(tmp_path
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"groups": ("a",)}, r"need no groups or 4, covariates \(4, 2\) and half widths \(4, 2\). Got 1 g"),
-        ({"covariates": np.ones((4, 1))}, r"covariates \(4, 2\) .* Got 4 groups, covariates \(4, 1\)"),
+        ({"groups": ("a",)}, r"groups of Predictions must be none or one per row. Got 1 groups and 4 paths"),
+        ({"covariates": np.ones((4, 1))}, r"The covariates of Predictions must be \(4, 2\). Got \(4, 1\)"),
         ({"half_widths": np.ones((4, 1))}, r"half widths \(4, 2\)\. .* and half widths \(4, 1\)\.$"),
-        ({"covariate_names": ("male", "male")}, r"Every covariate needs a name of its own"),
-        ({"target_names": ("", "b")}, r"Every target needs a name of its own"),
-        ({"targets": np.ones(4)}, r"targets \(4, 2\) and outputs \(4, 2\). Got 4 splits, targets \(4,\)"),
+        (
+            {"covariate_specs": (Covariate("male"), Covariate("male"))},
+            r"Every covariate needs a name of its own",
+        ),
+        ({"target": Numbers(("", "b"))}, r"Every target needs a name of its own"),
+        ({"targets": np.ones(4)}, r"for 4 paths, targets \(4, 2\) and 4 splits. Got targets \(4,\)"),
         ({"targets": np.full((4, 2), np.inf)}, r"a.png: the target must be a finite number"),
     ],
 )

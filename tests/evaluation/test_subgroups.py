@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mirada.evaluation.estimate import Sampling
 from mirada.evaluation.subgroups import covariate_subgroups, round_edges, target_subgroups
+from mirada.samples import Covariate
 
 
 def parts_of(targets, predicted):
@@ -74,7 +75,9 @@ def test_a_covariate_of_few_values_has_a_part_for_each():
     targets = random.normal(size=60)
     predicted = targets + np.where(male == 1, 1.0, 3.0)
     male[0] = np.nan
-    parts = covariate_subgroups(male, (targets, predicted), names=("age", "male"), sampling=Sampling())
+    parts = covariate_subgroups(
+        male, (targets, predicted), names=("age", Covariate("male")), sampling=Sampling()
+    )
     assert [(part.name, part.mae) for part in parts] == [
         ("male = 0", pytest.approx(3.0)),
         ("male = 1", pytest.approx(1.0)),
@@ -93,7 +96,9 @@ def test_a_covariate_of_few_values_has_a_part_for_each():
 )
 def test_parts_by_words_are_called_by_them(covariate, names):
     values, errors = np.repeat([0.0, 1.0], 5), np.repeat([2.0, 7.0], 5)
-    parts = covariate_subgroups(values, (np.zeros(10), errors), names=("", covariate), sampling=Sampling())
+    parts = covariate_subgroups(
+        values, (np.zeros(10), errors), names=("", Covariate.parse(covariate)), sampling=Sampling()
+    )
     assert [part.name for part in parts] == names
     assert [part.mae for part in parts] == [2.0, 7.0]
 
@@ -101,7 +106,12 @@ def test_parts_by_words_are_called_by_them(covariate, names):
 def test_a_covariate_of_many_values_has_ranges_and_a_constant_one_nothing():
     targets = np.zeros(100)
     weight = np.arange(100.0)
-    parts = covariate_subgroups(weight, (targets, weight), names=("", "weight"), sampling=Sampling())
+    parts = covariate_subgroups(
+        weight, (targets, weight), names=("", Covariate("weight")), sampling=Sampling()
+    )
     assert [part.name for part in parts] == ["under 20", "20 to 40", "40 to 60", "60 to 80", "80 and over"]
     assert parts[0].mae == pytest.approx(9.5)
-    assert covariate_subgroups(np.ones(100), (targets, weight), names=("", "x"), sampling=Sampling()) == ()
+    assert (
+        covariate_subgroups(np.ones(100), (targets, weight), names=("", Covariate("x")), sampling=Sampling())
+        == ()
+    )

@@ -8,8 +8,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mirada.data.pixels.preprocessing import Preprocessing
-from mirada.modelfile import Card, save_model
+from mirada.modelfile import Architecture, Card, save_model
 from mirada.models import create_model
+from mirada.samples import Classes
 from mirada.summary import summarize, trace
 from mirada.summary.memory import Living, Memory, file_bytes
 from mirada.summary.undrawn import undrawn
@@ -173,12 +174,8 @@ def test_the_size_of_a_networks_weights(name: str) -> None:
 def test_a_model_file_takes_a_description_more(tmp_path: Path) -> None:
     network = create_model("resnet20", num_classes=2)
     card = Card(
-        model="resnet20",
-        num_classes=2,
-        in_channels=3,
-        image_size=(32, 32),
-        task="classification",
-        classes=("cat", "dog"),
+        architecture=Architecture(model="resnet20", outputs=2, in_channels=3, image_size=(32, 32)),
+        target=Classes(("cat", "dog")),
         preprocessing=Preprocessing(mode="RGB", size=(32, 32)),
     )
     save_model(tmp_path / "model.safetensors", network, card)

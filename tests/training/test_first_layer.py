@@ -11,8 +11,9 @@ from torch import Tensor
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, RecipeError
 from mirada.layers.network import Network
-from mirada.modelfile import Card, save_model
+from mirada.modelfile import Architecture, Card, save_model
 from mirada.models import create_model
+from mirada.samples import Classes
 from mirada.training.first_layer import load_first_layer
 from mirada.training.recipe import Recipe
 from mirada.training.start import starting_scale
@@ -70,8 +71,8 @@ def test_for_grey_images_the_colours_are_summed(overfeat: Network, tmp_path: Pat
 def test_a_model_file_says_its_scale_too(overfeat: Network, tmp_path: Path) -> None:
     pre = Preprocessing(size=(77, 77), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
     card = Card(
-        model="overfeat_accurate", num_classes=2, in_channels=3, image_size=(77, 77), task="classification",
-        classes=("a", "b"), preprocessing=pre,
+        architecture=Architecture(model="overfeat_accurate", outputs=2, in_channels=3, image_size=(77, 77)),
+        target=Classes(("a", "b")), preprocessing=pre,
     )  # fmt: skip
     save_model(tmp_path / "model.safetensors", overfeat, card)
     network = bonet()

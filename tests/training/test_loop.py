@@ -27,8 +27,9 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import TrainingError
 from mirada.events import EpochDone, Event, OnEvent, Progress
 from mirada.layers.network import Network
-from mirada.modelfile import Card, load_network
+from mirada.modelfile import Architecture, Card, load_network
 from mirada.runs.folder import LAST, MODEL, RESULTS, RunFolder
+from mirada.samples import Classes, Covariate, Numbers, Scaling
 from mirada.training import loop
 from mirada.training.freezing import freeze
 from mirada.training.loop import Outcome, Training, fit, training_batch, validate
@@ -60,9 +61,9 @@ def make_cache(pixels: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFacto
 
     def make(task: str = "classification") -> Cache:
         index = (
-            Index(root=root, paths=names, targets=labels, splits=splits, classes=("dark", "bright"))
+            Index(root=root, paths=names, targets=labels, splits=splits, target=Classes(("dark", "bright")))
             if task == "classification"
-            else Index(root=root, paths=names, targets=means, splits=splits, task="regression", unit="levels")
+            else Index(root=root, paths=names, targets=means, splits=splits, target=Numbers(unit="levels"))
         )
         return open_cache(index, Preprocessing(mode="L", size=(SIDE, SIDE), mean=(0.0,), std=(1.0,)))
 
@@ -83,21 +84,17 @@ def make(make_cache: Callable[..., Cache], tmp_path: Path) -> Callable[..., Trai
         values = cache.index.targets[cache.index.rows("train")]
         numeric = task == "regression"
         card = Card(
-            model="lenet5",
-            num_classes=1 if numeric else 2,
-            in_channels=1,
-            image_size=(SIDE, SIDE),
-            task=cache.index.task,
-            classes=cache.index.classes,
-            unit=cache.index.unit,
-            target_mean=(float(values.mean()) if numeric else 0.0,),
-            target_std=(float(values.std()) if numeric else 1.0,),
+            architecture=Architecture(
+                model="lenet5", outputs=1 if numeric else 2, in_channels=1, image_size=(SIDE, SIDE)
+            ),
+            target=cache.index.target,
+            target_scaling=Scaling((float(values.mean()),), (float(values.std()),)) if numeric else None,
             preprocessing=Preprocessing(mode="L", size=(SIDE, SIDE), mean=(MEAN,), std=(STD,)),
             recipe=recipe.to_dict(),
         )
         torch.manual_seed(recipe.seed)
         return Training(
-            network=card.build(),
+            network=card.architecture.build(),
             card=card,
             cache=cache,
             recipe=recipe,
@@ -176,7 +173,7 @@ def test_one_step_is_the_formula(make: Callable[..., Training], pixels: NDArray[
     """A batch of all images: mean cross-entropy, its gradient, W ← W − α·g."""
     training = make(epochs=1, batch_size=TRAIN, optimizer="sgd", lr=0.1, momentum=0.0)
     before = weights(training.network)
-    twin = training.card.build()
+    twin = training.card.architecture.build()
     twin.load_state_dict(before)
     loss = F.cross_entropy(twin(plain_batch(pixels, np.arange(TRAIN))), torch.arange(TRAIN) % 2)
     assert_one_step(training, twin, loss)
@@ -239,7 +236,9 @@ def test_validation_of_numbers_is_in_their_unit(
     training, rows = make("regression"), np.arange(TRAIN, TRAIN + VAL)
     found, card = validate(training), training.card
     means = pixels.mean(axis=(1, 2))
-    assert card.target_mean == pytest.approx((means[:TRAIN].mean(),))
+    assert card.target_scaling is not None and card.target_scaling.mean == pytest.approx(
+        (means[:TRAIN].mean(),)
+    )
     with torch.no_grad():
         raw = training.network.eval()(plain_batch(pixels, rows))[:, 0].numpy()
     error = raw * means[:TRAIN].std() + means[:TRAIN].mean() - means[rows]
@@ -311,7 +310,7 @@ def test_what_is_written_is_what_was_validated(
     with torch.no_grad():
         raw = network(plain_batch(pixels, rows))
     assert row["val_loss"] == pytest.approx(F.cross_entropy(raw, torch.from_numpy(rows % 2)).item(), rel=1e-3)
-    assert card.classes == ("dark", "bright")
+    assert card.target == Classes(("dark", "bright"))
 
 
 @pytest.mark.parametrize(
@@ -559,24 +558,24 @@ def make_numbers(make: Callable[..., Training], tmp_path: Path) -> Callable[...,
     def training(**settings: Any) -> Training:
         plain = make("regression", **settings)
         index = plain.cache.index
-        targets = np.stack((index.targets, 1e4 - 30.0 * index.targets), axis=1)
+        targets = np.concatenate((index.targets, 1e4 - 30.0 * index.targets), axis=1)
         targets[::3, 1] = np.nan
         covariates = np.arange(len(index), dtype=np.float64)[:, None] % 2
         index = replace(
             index,
             targets=targets,
-            target_names=("light", "dark"),
+            target=Numbers(("light", "dark")),
             covariates=covariates,
-            covariate_names=("odd",),
+            covariate_specs=(Covariate("odd"),),
         )
-        (light, dark), (one, other) = target_scale(index)
         card = replace(
-            plain.card, num_classes=2, target_names=index.target_names, target_mean=(light, dark),
-            target_std=(one, other), covariate_names=("odd",), covariate_mean=(0.5,), covariate_std=(0.25,),
+            plain.card, architecture=replace(plain.card.architecture, outputs=2, covariates=1), target=index.target,
+            target_scaling=target_scale(index), covariates=index.covariate_specs,
+            covariate_scaling=Scaling((0.5,), (0.25,)),
         )  # fmt: skip
         torch.manual_seed(0)
         return Training(
-            network=card.build(), card=card, cache=replace(plain.cache, index=index), recipe=plain.recipe,
+            network=card.architecture.build(), card=card, cache=replace(plain.cache, index=index), recipe=plain.recipe,
             augmentation=plain.augmentation, compute=CPU, folder=plain.folder, on_event=plain.on_event,
         )  # fmt: skip
 
@@ -590,10 +589,10 @@ def test_a_step_with_covariates_and_missing_targets_is_the_formula(
     training = make_numbers(epochs=1, batch_size=TRAIN, micro_batch=4, optimizer="sgd", lr=0.1, momentum=0.0)
     rows, card = np.arange(TRAIN), training.card
     before = weights(training.network)
-    twin = training.card.build()
+    twin = training.card.architecture.build()
     twin.load_state_dict(before)
     beside = torch.from_numpy((rows % 2 - 0.5) / 0.25).float()[:, None]
-    true = (training.cache.index.targets[rows] - np.array(card.target_mean)) / np.array(card.target_std)
+    true = card.target_scaling.forward(training.cache.index.targets[rows])  # type: ignore[union-attr]
     known = torch.from_numpy(~np.isnan(true))
     error = twin(plain_batch(pixels, rows), beside) - torch.from_numpy(np.nan_to_num(true)).float()
     loss = (error.square() * known).sum() / (2 * TRAIN)
@@ -612,7 +611,7 @@ def test_validation_of_several_numbers(
     beside = torch.from_numpy((rows % 2 - 0.5) / 0.25).float()[:, None]
     with torch.no_grad():
         raw = training.network.eval()(plain_batch(pixels, rows), beside).numpy()
-    errors = raw * np.array(card.target_std) + np.array(card.target_mean) - training.cache.index.targets[rows]
+    errors = card.target_scaling.inverse(raw) - training.cache.index.targets[rows]  # type: ignore[union-attr]
     assert found["mae"] == pytest.approx(np.nanmean(np.abs(errors), axis=0).mean(), rel=1e-4)
     outcome = fit(training)
     losses = [row["val_loss"] for row in rows_of(training)]

@@ -11,23 +11,26 @@ from numpy.typing import NDArray
 from mirada import reference as ref
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import RecipeError
-from mirada.modelfile import Card
+from mirada.modelfile import Architecture, Card
 from mirada.models import CATALOGUE, create_model, facts
 from mirada.models.lenet import RadialBasis
+from mirada.samples import Classes, Numbers, Scaling, Target
 from mirada.training.loss import RUBBISH, balanced_weights, make_loss, map_loss, outputs_for
 from mirada.training.recipe import Recipe
 
 Array = NDArray[np.float64]
 
 
-def card_of(outputs: int, **changes: Any) -> Card:
+def target_of(task: str, count: int) -> Target:
+    """Numbers, or so many classes."""
+    names = tuple(f"c{number}" for number in range(count))
+    return Classes(names) if task == "classification" else Numbers(names or ("",))
+
+
+def card_of(outputs: int, *, model: str = "lenet5", **changes: Any) -> Card:
     values: dict[str, Any] = {
-        "model": "lenet5",
-        "num_classes": outputs,
-        "in_channels": 3,
-        "image_size": (32, 32),
-        "task": "classification",
-        "classes": tuple("abcdefg"[: max(2, outputs)]),
+        "architecture": Architecture(model=model, outputs=outputs, in_channels=3, image_size=(32, 32)),
+        "target": Classes(tuple("abcdefg"[: max(2, outputs)])),
         "preprocessing": Preprocessing(),
     }
     return Card(**(values | changes))
@@ -37,7 +40,9 @@ def value_and_gradient(
     loss: str, card: Card, raw: Array, targets: NDArray[Any], **settings: Any
 ) -> tuple[float, Array]:
     leaf = torch.tensor(raw, requires_grad=True)
-    value = make_loss(Recipe(model=card.model, loss=loss, **settings), card)(leaf, torch.from_numpy(targets))
+    value = make_loss(Recipe(model=card.architecture.model, loss=loss, **settings), card)(
+        leaf, torch.from_numpy(targets)
+    )
     assert value.shape == ()
     value.backward()
     assert leaf.grad is not None
@@ -154,16 +159,16 @@ def test_distances_of_probabilities(raw: Array, loss: str, power: int) -> None:
 @pytest.mark.parametrize(("loss", "power"), [("auto", 2), ("mse", 2), ("mae", 1)])
 def test_a_number_in_units_of_its_standard_deviation(raw: Array, loss: str, power: int) -> None:
     months = np.array([10.0, 120.0, 228.0, 60.0, 90.0, 91.5])
-    card = card_of(1, task="regression", classes=(), unit="months", target_mean=(100.0,), target_std=(40.0,))
+    card = card_of(1, target=Numbers(unit="months"), target_scaling=Scaling((100.0,), (40.0,)))
 
     def formula(z: Array) -> float:
         return float(np.mean(np.abs(z[:, 0] - (months - 100.0) / 40.0) ** power))
 
     for smoothing in (0.0, 0.1):  # a network's own recipe may smooth labels, which a number has none of
-        found = value_and_gradient(loss, card, raw[:, :1], months, label_smoothing=smoothing)
+        found = value_and_gradient(loss, card, raw[:, :1], months[:, None], label_smoothing=smoothing)
         assert_same(found, formula, raw[:, :1])
     wanted = torch.from_numpy((months - 100.0) / 40.0)[:, None]  # what makes the loss zero …
-    assert make_loss(Recipe(loss=loss), card)(wanted, torch.from_numpy(months)).item() == 0.0
+    assert make_loss(Recipe(loss=loss), card)(wanted, torch.from_numpy(months[:, None])).item() == 0.0
     np.testing.assert_allclose(card.read_outputs(wanted)[:, 0], months)  # … is what is read as the target
 
 
@@ -199,7 +204,7 @@ BINARY, CROSS = "binary_cross_entropy", "cross_entropy"
     ],
 )
 def test_outputs(model: str, loss: Any, task: str, classes: int, outputs: int) -> None:
-    assert outputs_for(Recipe(model=model, loss=loss), task, classes) == outputs
+    assert outputs_for(Recipe(model=model, loss=loss), target_of(task, classes)) == outputs
 
 
 @pytest.mark.parametrize("loss", [BINARY, CROSS, "map"])
@@ -207,14 +212,14 @@ def test_a_number_has_no_cross_entropy(loss: Any) -> None:
     with pytest.raises(
         RecipeError, match=rf'^The loss "{loss}" is for classes; for a number choose mae, mse or huber\.$'
     ):
-        outputs_for(Recipe(model="lenet5_1998", loss=loss), "regression", 0)
+        outputs_for(Recipe(model="lenet5_1998", loss=loss), target_of("regression", 0))
 
 
 @pytest.mark.parametrize("model", ["lenet5", "simplecnn", "resnet18"])
 def test_map_is_for_distances(model: str) -> None:
     text = rf'^The loss "map" is for distances to codes, which lenet5_1998 puts out and this {model} does not\. Choose '
     with pytest.raises(RecipeError, match=text + r"cross_entropy\.$"):
-        outputs_for(Recipe(model=model, loss="map"), "classification", 2)
+        outputs_for(Recipe(model=model, loss="map"), target_of("classification", 2))
 
 
 def test_whose_outputs_are_distances() -> None:
@@ -240,16 +245,16 @@ def test_a_head_of_averages_puts_out_no_distances() -> None:
 def test_only_cross_entropy_smooths_labels(model: str, loss: Any, named: str) -> None:
     text = rf'^`label_smoothing` goes with cross-entropy and not with the loss "{named}"\. Set it to 0\. Got 0\.1\.$'
     with pytest.raises(RecipeError, match=text):
-        outputs_for(Recipe(model=model, loss=loss, label_smoothing=0.1), "classification", 2)
+        outputs_for(Recipe(model=model, loss=loss, label_smoothing=0.1), target_of("classification", 2))
     recipe = Recipe(model=model, label_smoothing=0.1)
-    assert outputs_for(recipe, "regression", 0) == 1
+    assert outputs_for(recipe, target_of("regression", 0)) == 1
 
 
 @pytest.mark.parametrize("classes", [1, 3, 10])
 def test_binary_cross_entropy_is_for_two_classes(classes: int) -> None:
     text = rf'^The loss "{BINARY}" is for two classes; there are {classes}\. Choose cross_entropy\.$'
     with pytest.raises(RecipeError, match=text):
-        outputs_for(Recipe(loss=BINARY), "classification", classes)
+        outputs_for(Recipe(loss=BINARY), target_of("classification", classes))
 
 
 # Numbers with few large errors, several numbers, rare classes ----------------------------------------------
@@ -263,8 +268,8 @@ def huber(error: Array) -> Array:
 
 def test_huber_is_in_standard_deviations(raw: Array) -> None:
     months = np.array([10.0, 120.0, 228.0, 60.0, 90.0, 91.5])
-    card = card_of(1, task="regression", classes=(), target_mean=(100.0,), target_std=(40.0,))
-    found = value_and_gradient("huber", card, raw[:, :1], months)
+    card = card_of(1, target=Numbers(unit="months"), target_scaling=Scaling((100.0,), (40.0,)))
+    found = value_and_gradient("huber", card, raw[:, :1], months[:, None])
     assert (np.abs(raw[:, 0] - (months - 100) / 40) > 1).any() and (
         np.abs(raw[:, 0] - (months - 100) / 40) < 1
     ).any()
@@ -277,8 +282,7 @@ def test_several_numbers_each_in_its_own_deviation(raw: Array, loss: str, formul
     means, stds = np.array([100.0, 1.5, -3.0]), np.array([40.0, 0.25, 7.0])
     true = means + stds * np.random.default_rng(1).normal(size=(6, 3))
     card = card_of(
-        3, task="regression", classes=(), target_names=("age", "height", "depth"), target_mean=tuple(means),
-        target_std=tuple(stds),
+        3, target=Numbers(("age", "height", "depth")), target_scaling=Scaling(tuple(means), tuple(stds)),
     )  # fmt: skip
 
     def expected(z: Array) -> float:
@@ -334,13 +338,13 @@ def test_balanced_weights_are_scikit_learns() -> None:
 
 
 def test_what_goes_with_classes_and_what_with_numbers() -> None:
-    assert outputs_for(Recipe(loss="huber"), "regression", 0, 3) == 3
+    assert outputs_for(Recipe(loss="huber"), target_of("regression", 3)) == 3
     with pytest.raises(
         RecipeError, match=r'^The loss "huber" is for numbers; for classes choose cross_entropy\.$'
     ):
-        outputs_for(Recipe(loss="huber"), "classification", 3)
+        outputs_for(Recipe(loss="huber"), target_of("classification", 3))
     for setting in ("class_weights", "sampling"):
         with pytest.raises(
             RecipeError, match=rf'^`{setting}` = "balanced" is for classes, and the target is a number'
         ):
-            outputs_for(Recipe().with_settings({setting: "balanced"}), "regression", 0)
+            outputs_for(Recipe().with_settings({setting: "balanced"}), target_of("regression", 0))

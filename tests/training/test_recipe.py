@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mirada.data.augment import Augmentation
 from mirada.errors import InvalidArgument, RecipeError
 from mirada.models import CATALOGUE, create_model
+from mirada.samples import Classes, Numbers
 from mirada.training.loss import outputs_for
 from mirada.training.recipe import (
     AUGMENT_PRESETS,
@@ -46,8 +47,8 @@ def test_every_network_has_a_recipe_that_can_be_used(model: str) -> None:
 def test_every_recipe_builds_its_network(model: str) -> None:
     """At its size, with its options and a loss for classes as well as for numbers."""
     recipe = recipe_for(model)
-    assert outputs_for(recipe, "classification", 2) in (1, 2)
-    assert outputs_for(recipe, "regression", 0) == 1
+    assert outputs_for(recipe, Classes(("a", "b"))) in (1, 2)
+    assert outputs_for(recipe, Numbers()) == 1
     with torch.device("meta"):
         network = create_model(model, image_size=recipe.image_size, **recipe.options)
     assert hasattr(network, "auxiliary") == recipe.options.get("auxiliary", False)

@@ -9,8 +9,9 @@ import torch
 
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
-from mirada.modelfile import Card, save_model
+from mirada.modelfile import Architecture, Card, save_model
 from mirada.models.weights import OWN, Report
+from mirada.samples import Classes
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.start import starting_network, starting_scale
 
@@ -19,13 +20,14 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def card_of(recipe: Recipe, **changes: Any) -> Card:
     values: dict[str, Any] = {
-        "model": recipe.model,
-        "num_classes": 3,
-        "in_channels": 3 if recipe.mode == "RGB" else 1,
-        "image_size": recipe.image_size,
-        "options": recipe.options,
-        "task": "classification",
-        "classes": ("a", "b", "c"),
+        "architecture": Architecture(
+            model=recipe.model,
+            outputs=3,
+            in_channels=3 if recipe.mode == "RGB" else 1,
+            image_size=recipe.image_size,
+            options=recipe.options,
+        ),
+        "target": Classes(("a", "b", "c")),
         "preprocessing": Preprocessing(),
     }
     return Card(**(values | changes))
@@ -104,7 +106,10 @@ def test_a_head_of_other_classes_is_said_to_be_one(tmp_path: Path) -> None:
     save_model(tmp_path / "model.safetensors", starting_network(recipe, card_of(recipe))[0], card_of(recipe))
     recipe = replace(recipe, weights=str(tmp_path / "model.safetensors"))
     for classes, head_of in ((("a", "b", "c"), ()), (("x", "y", "z"), ("a", "b", "c")), (("x", "y"), ())):
-        card = card_of(recipe, classes=classes, num_classes=len(classes))
+        plain = card_of(recipe)
+        card = replace(
+            plain, architecture=replace(plain.architecture, outputs=len(classes)), target=Classes(classes)
+        )
         _, found = starting_network(recipe, card)
         assert found is not None and found.head_of == head_of
         assert ("trained for: a, b, c" in str(found)) == bool(head_of)

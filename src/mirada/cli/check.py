@@ -74,12 +74,12 @@ def _page(index: Index, report: CheckReport, html: str | None) -> str:
 def _name(index: Index) -> str:
     """What the data is called: its folder, or its file without the ending."""
     origin = index.origin.resolve()
-    return (origin.stem if index.source else origin.name) or "data"
+    return (origin.stem if origin.is_file() else origin.name) or "data"
 
 
 def _within(index: Index, page: Path) -> bool:
     """Whether a page would lie in the folder that holds the images; beside a table it may."""
-    return index.source is None and page.resolve().is_relative_to(index.root.resolve())
+    return not index.origin.is_file() and page.resolve().is_relative_to(index.root.resolve())
 
 
 def _tell(index: Index, report: CheckReport) -> None:

@@ -16,9 +16,10 @@ from mirada.errors import DataError, InvalidArgument
 from mirada.text import table
 
 if TYPE_CHECKING:
-    from mirada.data.index import Excluded, Index
+    from mirada.data.index import Index
     from mirada.evaluation.evaluate import Constant, Evaluation
     from mirada.modelfile import Card
+    from mirada.samples import Excluded
 
 LISTED = 10  # files that are left out; all of them are in the CSV file
 MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
@@ -55,6 +56,7 @@ def command(
     """
     from mirada.evaluation.evaluate import evaluate
     from mirada.inference.model import load_model
+    from mirada.samples import Classes
 
     loaded = load_model(model, device=device)
     card = loaded.card
@@ -72,7 +74,9 @@ def command(
     with ProgressBar() as progress:
         predictions = loaded.predict(index, on_event=progress.on_event)
     predictions = replace(predictions, failed=(*index.excluded, *predictions.failed))
-    learnt = loaded.conformal if chosen == "test" else None  # on the validation images, to hold on others
+    learnt = (
+        loaded.card.conformal if chosen == "test" else None
+    )  # on the validation images, to hold on others
     result = evaluate(predictions, temperature=card.temperature, conformal=learnt)
     target = Path(csv_file) if csv_file else unused(Path("predictions.csv"))
     predictions.to_csv(target)  # first: whoever reads what is printed may not want all of it
@@ -81,10 +85,11 @@ def command(
     if missing:
         say(f"without images here: {', '.join(missing)}")
     say(f"{result.n:,} images ({'all splits' if chosen == 'all' else chosen})", "")
+    unit = "" if isinstance(card.target, Classes) else card.target.unit
     for constant in result.constant:
-        say(_always(constant, card.unit), "")
+        say(_always(constant, unit), "")
     _metrics(result)
-    _parts(result, card.unit)
+    _parts(result, unit)
     _calibration(result)
     _classes(result)
     say("", f"every prediction: {target}")
@@ -95,11 +100,10 @@ def _as_in_training(columns: Columns, data: str, card: Card) -> Columns:
     """What is asked for; where nothing is, the columns as training took them."""
     from mirada.data.sources import table_at
     from mirada.data.sources.tables import read_table
+    from mirada.samples import Classes
 
-    numeric = "regression" if card.task == "regression" else None
-    columns = replace(
-        columns, covariates=columns.covariates or card.covariate_names, task=columns.task or numeric
-    )
+    task = columns.task or (None if isinstance(card.target, Classes) else card.target.task)
+    columns = replace(columns, covariates=columns.covariates or card.covariate_names, task=task)
     file = table_at(Path(data))
     if not file:
         return columns
@@ -122,9 +126,11 @@ def _as_in_training(columns: Columns, data: str, card: Card) -> Columns:
 
 def _load(columns: Columns, data: str, card: Card) -> Index:
     """The data, read as the model needs it."""
+    from mirada.samples import Classes
+
     asked = _as_in_training(columns, data, card)
     try:
-        return asked.load(data, classes=card.classes or None)
+        return asked.load(data, classes=card.target.names if isinstance(card.target, Classes) else None)
     except InvalidArgument as error:
         named = (columns.target, columns.image, columns.group, *columns.covariates)
         if any(named) or not card.covariate_names:

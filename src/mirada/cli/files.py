@@ -114,9 +114,9 @@ def samples(
     return replace(
         unlabeled(found.paths, card),
         root=found.root,
-        source=file,
+        source=found.source,
+        covariate_specs=found.covariate_specs,
         covariates=found.covariates,
-        covariate_names=found.covariate_names,
         excluded=found.excluded,
     )
 

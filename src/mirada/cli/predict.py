@@ -67,7 +67,7 @@ def command(
         predictions = loaded.predict(shown, known=known, on_event=progress.on_event)
     if isinstance(shown, Index):
         failed = (*shown.excluded, *predictions.failed)
-        predictions = replace(predictions, splits=("",) * len(predictions), targets=None, failed=failed)
+        predictions = replace(predictions, failed=failed)
     if csv_file:
         predictions.to_csv(csv_file)
     if json_file and json_file != "-":
@@ -75,7 +75,7 @@ def command(
     if json_file == "-":
         say_json(predictions.to_json())
     else:
-        say(*_table(predictions, top, loaded.conformal))
+        say(*_table(predictions, top, loaded.card.conformal))
     return 1 if predictions.failed else 0
 
 

@@ -93,7 +93,7 @@ def _built(name: str, image_size: int | None, classes: int | None) -> tuple[str,
         from mirada.modelfile import load_network
 
         network, card = load_network(name)
-        return card.model, network
+        return card.architecture.model, network
     from mirada.models import create_model, find
 
     entry = find(name)  # an unknown name is said before torch is loaded

@@ -36,7 +36,7 @@ from mirada.data.cache_files import (
     remove_rest,
     spare_directory,
 )
-from mirada.data.index import Excluded, Index
+from mirada.data.index import Index
 from mirada.data.parallel import each
 from mirada.data.pixels.arrays import decode_image, digest, read_image
 from mirada.data.pixels.decode import DecodeError
@@ -45,6 +45,7 @@ from mirada.data.stamps import GRAIN_NS, UNKNOWN, Stamps, before_mark, is_settle
 from mirada.errors import DataError, counted, reason_of
 from mirada.events import OnProgress, Progress
 from mirada.files import locked, replacing
+from mirada.samples import Excluded
 
 Pixels = NDArray[Any]  # uint8 or uint16
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.index import SPLIT_NAMES, Excluded, Index
+from mirada.data.index import Index
 from mirada.errors import DataError, InvalidArgument, counted
 from mirada.files import replacing
+from mirada.samples import SPLIT_NAMES, Classes, Excluded, Numbers
 
 if TYPE_CHECKING:
     from mirada.data.sources.tables import Row, Table
@@ -161,8 +162,8 @@ def _groups_of(index: Index, rows: Rows, purpose: str) -> _Groups:
         names = [index.groups[row] or name for row, name in zip(rows.tolist(), names, strict=True)]
     of_row = np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
     sizes = np.bincount(of_row, minlength=len(numbers))
-    numeric = index.task == "regression"
-    targets = (index.targets[:, 0] if index.targets.ndim > 1 else index.targets)[rows].astype(np.float64)
+    numeric = isinstance(index.target, Numbers)
+    targets = (index.targets[:, 0] if numeric else index.targets)[rows].astype(np.float64)
     if (sizes > 1).any():
         members = np.split(targets[np.argsort(of_row, kind="stable")], np.cumsum(sizes)[:-1])
         targets = np.array([_mean(part) if numeric else _most_frequent(part) for part in members])
@@ -321,7 +322,7 @@ def save_splits(index: Index, file: Path) -> None:
 
     One target is called ``target``, several have their own names; it is empty where there is none.
     """
-    several = index.target_names if index.targets.ndim > 1 else ()
+    several = index.target_names
     grouped = ("group",) if index.groups else ()
     with (
         replacing(file) as draft,
@@ -336,10 +337,12 @@ def save_splits(index: Index, file: Path) -> None:
 
 def _targets(index: Index, row: int) -> Sequence[str | float]:
     """The targets of a row as they stand in a table."""
-    target = index.targets[row]
-    if index.task == "classification":
-        return [index.classes[int(target)] if target >= 0 else ""]
-    return ["" if np.isnan(value) else value for value in np.atleast_1d(target).tolist()]
+    match index.target:
+        case Classes(names):
+            number = int(index.targets[row])
+            return [names[number] if number >= 0 else ""]
+        case Numbers():
+            return ["" if np.isnan(value) else value for value in index.targets[row].tolist()]
 
 
 def splits_digest(index: Index) -> str:

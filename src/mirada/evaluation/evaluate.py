@@ -16,6 +16,7 @@ from mirada.evaluation.metric_table import CLASS_METRICS, MANY, NUMBER_METRICS, 
 from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.ranking import roc_area
 from mirada.evaluation.subgroups import Subgroup, covariate_subgroups, target_subgroups
+from mirada.samples import Numbers
 
 ALIKE = 0.01  # of the targets' range: answers closer to each other are one answer
 
@@ -168,14 +169,14 @@ def evaluate(
         InvalidArgument: If ``conformal`` has other targets, or ``temperature`` another length.
     """
     known = predictions.known
-    if predictions.targets is None or (len(known) and not known.any()):
+    if len(known) and not known.any():
         raise DataError(
             f"Nothing to evaluate: none of the {len(predictions)} predictions has a target. "
             "Give data that name a class or a value for each file."
         )
     table = predictions.take(np.flatnonzero(known))
     sampling = Sampling(seed, group_numbers(table.groups))
-    if table.task == "regression":
+    if isinstance(table.target, Numbers):
         return _regression(table, conformal, sampling)
     return _classification(table, _temperatures(temperature, known), sampling)
 
@@ -256,7 +257,7 @@ def _interval(
 
 def _regression(table: Predictions, conformal: Conformal | None, sampling: Sampling) -> Evaluation:
     targets, outputs = table.values, table.outputs
-    names = table.target_names if len(table.target_names) > 1 else ("",)
+    names = table.target_names or ("",)
     if conformal and len(conformal.half_widths) != len(names):
         raise InvalidArgument(
             f"`conformal` of evaluate must have a half width for each of {len(names)} targets. "
@@ -272,7 +273,7 @@ def _regression(table: Predictions, conformal: Conformal | None, sampling: Sampl
             unit = table.unit if metric.kind == "unit" else metric.unit
             metrics.append(_measured(metric, *pair, sampling, unit, name))
         parts += target_subgroups(*pair, target=name, sampling=sampling)
-        for known, covariate in zip(table.covariates.T, table.covariate_names, strict=True):
+        for known, covariate in zip(table.covariates.T, table.covariate_specs, strict=True):
             parts += covariate_subgroups(known, pair, names=(name, covariate), sampling=sampling)
         if conformal:
             covered.append(coverage(pair[1] - pair[0], conformal, number, target=name, sampling=sampling))

@@ -12,12 +12,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.index import Task
 from mirada.errors import InvalidArgument, nearest
 from mirada.evaluation import metrics as m
 from mirada.evaluation.calibration import BINS, reliability
 from mirada.evaluation.estimate import NO_IMAGES, Estimate, Sampling, linearised, resampled, share
 from mirada.evaluation.ranking import average_precision, one_against_rest, roc_area
+from mirada.samples import Classes, Target
 
 Kind = Literal["share", "number", "unit"]  # shown in per cent; as it is; in the unit of the target
 Better = Literal["high", "low", "neither"]
@@ -141,18 +141,18 @@ def metric_named(key: str) -> Metric:
     return METRICS[name]
 
 
-def quick_metrics(task: Task, outputs: m.Floats, targets: NDArray[Any]) -> dict[str, float]:
+def quick_metrics(target: Target, outputs: m.Floats, targets: NDArray[Any]) -> dict[str, float]:
     """The metrics shown after every epoch, without intervals; NaN where undefined.
 
     Args:
-        task: Classes or numbers.
+        target: Classes or numbers.
         outputs: (n, K) of classes, where logits do as well as probabilities; (n, T) of numbers.
         targets: Class numbers (n,); numbers (n, T), NaN where unknown.
 
     Returns:
         The values by key. Of several targets each is the mean over them, each over the rows where it is known.
     """
-    if task == "classification":
+    if isinstance(target, Classes):
         chosen = [metric for metric in CLASS_METRICS if metric.quick and metric.tells(outputs.shape[1])]
         columns = [(targets.reshape(len(outputs)), outputs)]
     else:

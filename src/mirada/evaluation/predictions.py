@@ -9,56 +9,42 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.index import Excluded, Index, Task
+from mirada.data.index import Index
 from mirada.data.splits import group_code
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.predictions_csv import columns_of, read_csv, records_of, write_csv
+from mirada.samples import Classes, Excluded, Numbers, Samples, Target
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Predictions:
-    """What a network says about each file, next to what is true.
+class Predictions(Samples):
+    """What a network says about each file, next to what is true: ``Samples`` with outputs.
 
-    ``outputs`` (N, K): class probabilities, K = number of classes ≥ 2 also for networks with one sigmoid
-    unit; for regression the predicted values (N, T) in ``unit``, T = 1 but for several numbers at once.
-    ``targets``: class numbers or values (N,), or (N, T) for the T ``target_names``; a negative class number or NaN
-    marks a row without target, None a table without any. ``splits`` says ``train``, ``val``, ``test`` or nothing
-    per row. ``groups`` (none, or one per row, empty for a row of its own) marks rows that belong together, such as
-    images of one patient. ``covariates`` (N, K) are the numbers of K ``covariate_names`` known beside
-    the image. ``half_widths`` (N, T) are those of the intervals value ± half width, NaN where there is none.
-    ``failed`` are the files that could not be read; they have no row. Outputs are kept as float64, targets as int64
-    or float64.
+    Args:
+        outputs: Class probabilities (N, K), K ≥ 2 also for networks with one sigmoid unit; for numbers the predicted
+            values (N, T) in their unit. Kept as float64.
+        half_widths: Those of the intervals value ± half width (N, T), NaN where there is none.
+        failed: The files that could not be read; they have no row.
 
-    Raises ``DataError`` for columns that do not fit each other, names that are empty or occur twice,
-    outputs that are not finite or no probabilities, and targets that are no class number or infinite.
+    The others are those of ``Samples``; a group is "" for a row of its own. Raises ``DataError`` for columns that do
+    not fit each other, names that are empty or occur twice, outputs that are not finite or no probabilities, and
+    targets that are no class number or infinite.
     """
 
-    task: Task
-    paths: tuple[str, ...]
-    splits: tuple[str, ...]
+    PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths")
+
     outputs: NDArray[np.float64]
-    targets: NDArray[np.int64] | NDArray[np.float64] | None = None
-    classes: tuple[str, ...] = ()
-    unit: str = ""
-    target_names: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    covariates: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
-    covariate_names: tuple[str, ...] = ()
     half_widths: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     failed: tuple[Excluded, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.covariate_names:
-            object.__setattr__(self, "covariates", np.empty((len(self.paths), 0)))
+        super().__post_init__()
         if not self.half_widths.size:
-            object.__setattr__(self, "half_widths", np.full((len(self.paths), self._targets), np.nan))
+            object.__setattr__(self, "half_widths", np.full((len(self.paths), self._numbers), np.nan))
         _check_columns(self)
         object.__setattr__(self, "outputs", self.outputs.astype(np.float64))
         _check_outputs(self)
-        if self.targets is not None:
-            _check_targets(self, self.targets)
-            kind = np.int64 if self.task == "classification" else np.float64
-            object.__setattr__(self, "targets", self.targets.astype(kind))
+        _check_targets(self)
 
     @classmethod
     def of(
@@ -75,65 +61,46 @@ class Predictions:
         are kept as the codes that stand in ``splits.csv``.
         """
         return cls(
-            task=index.task,
             paths=index.paths,
-            splits=tuple(index.splits.tolist()),
-            outputs=outputs,
+            splits=index.splits,
+            target=index.target,
             targets=index.targets,
-            classes=index.classes,
-            unit=index.unit,
-            target_names=index.target_names,
             groups=tuple(map(group_code, index.groups)),
+            covariate_specs=index.covariate_specs,
             covariates=index.covariates,
-            covariate_names=index.covariate_names,
+            outputs=outputs,
             half_widths=np.tile(half_widths, (len(index), 1)),
             failed=tuple(failed),
         )
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
     @property
-    def _targets(self) -> int:
-        """The number of numbers that are predicted; 0 for classes."""
-        return max(1, len(self.target_names)) if self.task == "regression" else 0
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Whether the target of a row is known, and all of them where there are several. (N,)"""
-        if self.targets is None:
-            return np.zeros(len(self), dtype=np.bool_)
-        if self.task == "classification":
-            return np.asarray(self.targets >= 0)
-        return np.asarray(~np.isnan(self.values).any(axis=1))
+    def _numbers(self) -> int:
+        """How many numbers are predicted; 0 for classes."""
+        return len(self.target.names) if isinstance(self.target, Numbers) else 0
 
     @property
     def values(self) -> NDArray[np.float64]:
         """The targets as (N, T), NaN where unknown. Raises ``InvalidArgument`` for classification."""
-        self._only("regression", "values")
-        missing = np.full(self.outputs.shape, np.nan)
-        return (
-            missing if self.targets is None else self.targets.reshape(self.outputs.shape).astype(np.float64)
-        )
+        self._only(Numbers, "values")
+        return self.targets.astype(np.float64)
 
     @property
     def class_numbers(self) -> NDArray[np.int64]:
         """The targets (N,), negative where unknown. Raises ``InvalidArgument`` for regression."""
-        self._only("classification", "class_numbers")
-        missing = np.full(len(self), -1)
-        return missing if self.targets is None else self.targets.astype(np.int64)
+        self._only(Classes, "class_numbers")
+        return self.targets.astype(np.int64)
 
     @property
     def predicted(self) -> NDArray[np.int64] | NDArray[np.float64]:
         """The most probable class number (the lowest of equals), or the value: (N,), of several targets (N, T)."""
-        if self.task == "classification":
+        if isinstance(self.target, Classes):
             return np.asarray(self.outputs.argmax(axis=1))
         return self.outputs if len(self.target_names) > 1 else self.outputs[:, 0]
 
     @property
     def probability(self) -> NDArray[np.float64]:
         """The probability of the predicted class (N,). Raises ``InvalidArgument`` for regression."""
-        self._only("classification", "probability")
+        self._only(Classes, "probability")
         return np.asarray(self.outputs.max(axis=1))
 
     @property
@@ -142,7 +109,7 @@ class Predictions:
 
         Raises ``InvalidArgument`` for classification.
         """
-        self._only("regression", "error")
+        self._only(Numbers, "error")
         errors = self.outputs - self.values
         return errors if len(self.target_names) > 1 else errors[:, 0]
 
@@ -151,7 +118,7 @@ class Predictions:
 
         Raises ``InvalidArgument`` for regression or k < 1.
         """
-        self._only("classification", "top")
+        self._only(Classes, "top")
         _check_count("k", "top", k, least=1)
         return np.argsort(-self.outputs, axis=1, kind="stable")[:, :k]
 
@@ -164,9 +131,7 @@ class Predictions:
         Raises ``InvalidArgument`` for n < 0.
         """
         _check_count("n", "most_wrong", n, least=0)
-        if self.targets is None:
-            return np.empty(0, dtype=np.int64)
-        if self.task == "regression":
+        if isinstance(self.target, Numbers):
             rows = np.flatnonzero(self.known)
             sizes = np.abs(self.outputs[rows] - self.values[rows])
             usual = sizes.mean(axis=0) if sizes.shape[1] > 1 and len(rows) else np.ones(sizes.shape[1])
@@ -181,45 +146,20 @@ class Predictions:
 
         Raises ``InvalidArgument`` for regression or n < 0.
         """
-        self._only("classification", "most_uncertain")
+        self._only(Classes, "most_uncertain")
         _check_count("n", "most_uncertain", n, least=0)
         best = np.partition(self.outputs, -2, axis=1)
         return np.argsort(best[:, -1] - best[:, -2], kind="stable")[:n]
 
-    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Self:
-        """The same table with these rows only, and all of ``failed``."""
-        chosen = np.asarray(rows, dtype=np.int64)
-        return replace(
-            self,
-            paths=tuple(self.paths[row] for row in chosen),
-            splits=tuple(self.splits[row] for row in chosen),
-            outputs=self.outputs[chosen],
-            targets=None if self.targets is None else self.targets[chosen],
-            groups=tuple(self.groups[row] for row in chosen) if self.groups else (),
-            covariates=self.covariates[chosen],
-            half_widths=self.half_widths[chosen],
-        )
-
     @classmethod
     def joined(cls, tables: Sequence[Self]) -> Self:
-        """The rows of several tables of the same columns, one table after the other."""
-        first = tables[0]
-        known: list[NDArray[Any]] = [table.targets for table in tables if table.targets is not None]
-        return replace(
-            first,
-            paths=tuple(chain.from_iterable(table.paths for table in tables)),
-            splits=tuple(chain.from_iterable(table.splits for table in tables)),
-            outputs=np.concatenate([table.outputs for table in tables]),
-            targets=np.concatenate(known) if known else None,
-            groups=tuple(chain.from_iterable(table.groups for table in tables)),
-            covariates=np.concatenate([table.covariates for table in tables]),
-            half_widths=np.concatenate([table.half_widths for table in tables]),
-            failed=tuple(dict.fromkeys(chain.from_iterable(table.failed for table in tables))),
-        )
+        """The rows of several tables of the same columns, one table after the other; a file failed once."""
+        failed = dict.fromkeys(chain.from_iterable(table.failed for table in tables))
+        return replace(super().joined(tables), failed=tuple(failed))
 
     def of_split(self, split: str) -> Self:
         """The rows of one split. ``failed`` stays whole: files that could not be read carry no split."""
-        return self.take([row for row, own in enumerate(self.splits) if own == split])
+        return self.take(self.rows(split))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -250,11 +190,18 @@ class Predictions:
 
         Raises ``DataError`` for a file that is missing or was not written by ``to_csv``.
         """
-        return cls(**read_csv(str(path)), unit=unit)
+        table = cls(**read_csv(str(path)))
+        match table.target:
+            case Numbers() as numbers:
+                return replace(table, target=replace(numbers, unit=unit))
+            case _:
+                return table
 
-    def _only(self, task: Task, name: str) -> None:
-        if self.task != task:
-            raise InvalidArgument(f"`{name}` of Predictions exists for {task} only. This is {self.task}.")
+    def _only(self, kind: type[Target], name: str) -> None:
+        if not isinstance(self.target, kind):
+            raise InvalidArgument(
+                f"`{name}` of Predictions exists for {kind().task} only. This is {self.task}."
+            )
 
 
 def _check_count(argument: str, owner: str, value: int, *, least: int) -> None:
@@ -265,29 +212,16 @@ def _check_count(argument: str, owner: str, value: int, *, least: int) -> None:
 def _check_columns(table: Predictions) -> None:
     """Raise ``DataError`` unless the columns fit each other and the classes have names of their own."""
     n = len(table.paths)
-    if table.task == "classification" and len(table.classes) < 2:
+    if isinstance(table.target, Classes) and len(table.classes) < 2:
         raise DataError(f"Predictions of classes need two class names or more. Got {list(table.classes)}.")
     _check_names("class", table.classes)
     _check_names("target", table.target_names)
     _check_names("covariate", table.covariate_names)
-    width = len(table.classes) or table._targets
-    expected = (n, width) if table.task == "regression" and width > 1 else (n,)
-    targets = expected if table.targets is None else table.targets.shape
-    if len(table.splits) != n or targets != expected or table.outputs.shape != (n, width):
+    expected, widths = (n, table.target.width), (n, table._numbers)
+    if table.outputs.shape != expected or table.half_widths.shape != widths:
         raise DataError(
-            f"Predictions for {n} paths need {n} splits, targets {expected} and outputs ({n}, {width}). "
-            f"Got {len(table.splits)} splits, targets {targets} and outputs {table.outputs.shape}."
-        )
-    beside, widths = (n, len(table.covariate_names)), (n, table._targets)
-    if (
-        len(table.groups) not in (0, n)
-        or table.covariates.shape != beside
-        or table.half_widths.shape != widths
-    ):
-        raise DataError(
-            f"Predictions for {n} paths need no groups or {n}, covariates {beside} and half widths {widths}. "
-            f"Got {len(table.groups)} groups, covariates {table.covariates.shape} and half widths "
-            f"{table.half_widths.shape}."
+            f"Predictions for {n} paths need outputs {expected} and half widths {widths}. "
+            f"Got outputs {table.outputs.shape} and half widths {table.half_widths.shape}."
         )
 
 
@@ -300,7 +234,7 @@ def _check_outputs(table: Predictions) -> None:
     """Raise ``DataError`` at the first file whose output cannot be one."""
     bad = ~np.isfinite(table.outputs).all(axis=1)
     rule = "finite numbers"
-    if table.task == "classification" and not bad.any():
+    if isinstance(table.target, Classes) and not bad.any():
         # Loose enough for a softmax computed in bfloat16, tight enough to catch logits.
         bad = (table.outputs < 0).any(axis=1) | (np.abs(table.outputs.sum(axis=1) - 1) > 0.01)
         rule = "probabilities that sum to 1"
@@ -311,14 +245,14 @@ def _check_outputs(table: Predictions) -> None:
         )
 
 
-def _check_targets(table: Predictions, targets: NDArray[Any]) -> None:
+def _check_targets(table: Predictions) -> None:
     """Raise ``DataError`` at the first file whose target cannot be one."""
-    if table.task == "regression":
-        bad, rule = np.isinf(table.values).any(axis=1), "a finite number"
-    elif targets.dtype.kind not in "iu":
-        raise DataError(f"The targets of a classifier must be class numbers (int64). Got {targets.dtype}.")
-    else:
-        bad, rule = targets >= len(table.classes), f"a class number below {len(table.classes)}"
+    targets = table.targets
+    match table.target:
+        case Classes(names):
+            bad, rule = targets >= len(names), f"a class number below {len(names)}"
+        case Numbers():
+            bad, rule = np.asarray(np.isinf(targets).any(axis=1)), "a finite number"
     if bad.any():
         row = int(bad.argmax())
-        raise DataError(f"{table.paths[row]}: the target must be {rule}. Got {targets[row]}.")
+        raise DataError(f"{table.paths[row]}: the target must be {rule}. Got {np.squeeze(targets[row])}.")

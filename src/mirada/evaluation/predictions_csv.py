@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mirada.data.index import Excluded
 from mirada.errors import DataError
 from mirada.files import replacing
+from mirada.samples import Classes, Covariate, Excluded, Numbers, Target
 
 if TYPE_CHECKING:
     from mirada.evaluation.predictions import Predictions
@@ -27,21 +27,19 @@ HALF_WIDTH = REGRESSION[-1]  # the newest column: tables without it are read, to
 
 def columns_of(table: Predictions) -> tuple[str, ...]:
     """The header of the table: what is known of each file, then ``problem``."""
-    if table.task == "classification":
-        return _columns(table.classes, (), bool(table.groups), table.covariate_names)
-    return _columns((), table.target_names, bool(table.groups), table.covariate_names)
+    return _columns(table.classes, table.target_names, bool(table.groups), table.covariate_names)
 
 
 def records_of(table: Predictions) -> Iterator[list[Any]]:
     """The cells of each file, in the order of the columns; None for what is unknown, and last those that failed."""
-    if table.task == "classification":
+    if isinstance(table.target, Classes):
         cells: Iterable[list[Any]] = (_class_cells(table, row) for row in range(len(table)))
     else:
         cells = map(_value_cells, *(x.tolist() for x in (table.values, table.outputs, table.half_widths)))
     for row, (path, own) in enumerate(zip(table.paths, cells, strict=True)):
         group = [table.groups[row]] if table.groups else []
         covariates = map(_number, table.covariates[row].tolist())
-        yield [path, table.splits[row] or None, *own, *group, *covariates, None]
+        yield [path, str(table.splits[row]) or None, *own, *group, *covariates, None]
     empty = [None] * (len(columns_of(table)) - 2)
     for item in table.failed:
         yield [item.path, *empty, item.reason]
@@ -92,7 +90,7 @@ def _class_cells(table: Predictions, row: int) -> list[Any]:
     values = table.outputs[row].tolist()
     best = int(table.outputs[row].argmax())
     target = None
-    if table.targets is not None and table.targets[row] >= 0:
+    if table.targets[row] >= 0:
         target = table.classes[int(table.targets[row])]
     called = table.classes[best]
     return [target, called, values[best], None if target is None else called == target, *values]
@@ -143,19 +141,17 @@ def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[st
         good.append(record)
     width = max(1, len(names))
     known = np.asarray(targets, dtype=np.int64 if classes else np.float64).reshape(len(good), width)
-    missing = good and all(record[place] == "" for record in good for place in own)
+    target: Target = Classes(classes) if classes else Numbers(names or ("",))
     return {
-        "task": "classification" if classes else "regression",
         "paths": tuple(record[0] for record in good),
-        "splits": tuple(record[1] for record in good),
+        "splits": np.array([record[1] for record in good], dtype="<U5"),
         "outputs": np.asarray(outputs, dtype=np.float64).reshape(len(good), len(classes) or width),
         "half_widths": np.asarray(half_widths, dtype=np.float64).reshape(len(good), len(widths)),
-        "targets": None if missing else known[:, 0] if width == 1 else known,
-        "classes": classes,
-        "target_names": names,
+        "target": target,
+        "targets": known[:, 0] if classes else known,
         "groups": tuple(record[header.index(GROUP)] for record in good) if grouped else (),
+        "covariate_specs": tuple(map(Covariate.parse, covariates)),
         "covariates": _covariates(path, good, len(covariates)),
-        "covariate_names": covariates,
         "failed": tuple(failed),
     }
 

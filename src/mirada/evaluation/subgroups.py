@@ -9,9 +9,9 @@ from math import floor, inf, log10
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.covariates import two_words
 from mirada.evaluation import metrics as m
 from mirada.evaluation.estimate import Sampling, resampled
+from mirada.samples import Covariate
 
 RANGES = 5  # at most so many; each should hold MEMBERS images or so
 MEMBERS = 10
@@ -48,7 +48,7 @@ def target_subgroups(
 
 
 def covariate_subgroups(
-    values: m.Floats, errors: tuple[m.Floats, m.Floats], *, names: tuple[str, str], sampling: Sampling
+    values: m.Floats, errors: tuple[m.Floats, m.Floats], *, names: tuple[str, Covariate], sampling: Sampling
 ) -> tuple[Subgroup, ...]:
     """The error by value, or range, of a covariate (n,); ``errors`` are targets and predictions (n,).
 
@@ -62,15 +62,16 @@ def covariate_subgroups(
         found = [(_named(covariate, value), values == value) for value in distinct.tolist()]
     else:
         found = list(_ranges(values))
-    return tuple(_part(target, covariate, name, (*errors, members), sampling) for name, members in found)
+    return tuple(
+        _part(target, covariate.label, name, (*errors, members), sampling) for name, members in found
+    )
 
 
-def _named(covariate: str, value: float) -> str:
+def _named(covariate: Covariate, value: float) -> str:
     """``male = 1``; of a covariate of words the word: ``sex=M`` and ``sex=F``, ``site=A`` and ``site≠A``."""
-    column, equals, words = covariate.partition("=")
-    if not equals or value not in (0, 1):
-        return f"{covariate} = {value:g}"
-    one, other = two_words(words)
+    column, one, other = covariate.column, covariate.one, covariate.other
+    if not one or value not in (0, 1):
+        return f"{covariate.label} = {value:g}"
     if value:
         return f"{column}={one}"
     return f"{column}={other}" if other else f"{column}≠{one}"

@@ -1,9 +1,8 @@
 """A trained model: predict and explain. Whatever it is shown goes through the preprocessing in its file."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from math import isclose
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,14 @@ from torch import Tensor, nn
 from mirada.compute import Compute, choose
 from mirada.data.batches import in_order, normalize, read
 from mirada.data.cache import Cache
-from mirada.data.covariates import BAR, stated_number, stated_word
-from mirada.data.index import Excluded, Index
+from mirada.data.index import Index
 from mirada.data.parallel import each
 from mirada.data.pixels.arrays import decode_image, read_image, show_image
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError, InvalidArgument, nearest
 from mirada.evaluation.calibration import fit_temperature
-from mirada.evaluation.conformal import Conformal, fit_conformal
+from mirada.evaluation.conformal import fit_conformal
 from mirada.evaluation.estimate import group_numbers
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.evaluation.predictions import Predictions
@@ -33,6 +31,7 @@ from mirada.explain.overlay import limit_of, overlay, place, with_colour_bar
 from mirada.layers.covariates import given
 from mirada.layers.network import Network
 from mirada.modelfile import Card, load_network
+from mirada.samples import Classes, Covariate, Excluded, Numbers
 
 EXPLAINED_AT_ONCE = 8  # photos are kept at their own size meanwhile
 
@@ -84,14 +83,8 @@ class Model:
     compute: Compute
 
     @property
-    def conformal(self) -> Conformal | None:
-        """The intervals of a model of numbers: value ± half width; None if it has none."""
-        fields = self.card.conformal
-        return Conformal(**{**fields, "half_widths": tuple(fields["half_widths"])}) if fields else None
-
-    @property
     def _half_widths(self) -> tuple[float, ...]:
-        return self.conformal.half_widths if self.conformal else ()
+        return self.card.conformal.half_widths if self.card.conformal else ()
 
     def predict(
         self,
@@ -117,14 +110,13 @@ class Model:
         for rows, batch in self._decoded(index, failed, on_event):
             kept += rows
             outputs.append(self._infer(batch, None if covariates is None else covariates[rows]))
-        raw = torch.cat(outputs) if outputs else torch.empty(0, self.card.num_classes)
-        found = Predictions.of(
+        raw = torch.cat(outputs) if outputs else torch.empty(0, self.card.architecture.outputs)
+        return Predictions.of(
             index.take(kept),
             self.card.read_outputs(raw).numpy(),
             half_widths=self._half_widths,
             failed=failed,
         )
-        return found if isinstance(images, Index) else replace(found, splits=("",) * len(kept), targets=None)
 
     def predict_cached(self, cache: Cache, splits: Sequence[str]) -> Predictions:
         """The same for some splits of a cache, whose images are decoded already."""
@@ -145,13 +137,13 @@ class Model:
         that hold for nine images in ten.
         """
         table = predictions.take(np.flatnonzero(predictions.known))
-        if self.card.task == "classification":
+        if isinstance(self.card.target, Classes):
             temperature = self.card.temperature * fit_temperature(
                 table.class_numbers, table.outputs, groups=group_numbers(table.groups)
             )
             return replace(self, card=replace(self.card, temperature=temperature))
         learnt = fit_conformal(table.values, table.outputs)
-        return replace(self, card=replace(self.card, conformal=asdict(learnt) if learnt else {}))
+        return replace(self, card=replace(self.card, conformal=learnt))
 
     def explain(
         self,
@@ -183,22 +175,22 @@ class Model:
     def _explain_batch(
         self, network: nn.Module, files: list[Path], number: int | None, max_side: int | None
     ) -> Iterator[Explained]:
-        pre, numeric = self.card.preprocessing, self.card.task == "regression"
+        pre, scaling, target = self.card.preprocessing, self.card.target_scaling, self.card.target
         look = partial(_look, preprocessing=pre, max_side=max_side)
         seen = list(each(look, files, what="decoding"))
         tensor = normalize(self.compute.put(_batch([pixels for pixels, _ in seen])), pre)
         classes = None if number is None else torch.full((len(files),), number)
-        explanation = explain(network, tensor, classes, task=self.card.task)
+        explanation = explain(network, tensor, classes, task=target.task)
         values = self.card.read_outputs(torch.from_numpy(explanation.outputs)).numpy()
-        scale = np.float32(self.card.target_std[number or 0] if numeric else 1.0)
+        scale = np.float32(scaling.std[number or 0] if scaling else 1.0)
         for row, (file, (_, photo)) in enumerate(zip(files, seen, strict=True)):
             grid = explanation.maps[row] * scale
             yield Explained(
                 path=file,
                 answer=self._answer(values[row]),
-                subject=self._subject(number or 0 if numeric else int(explanation.classes[row])),
+                subject=self._subject(number or 0 if scaling else int(explanation.classes[row])),
                 method=explanation.method,
-                unit=self.card.unit if numeric else "logits",
+                unit=target.unit if isinstance(target, Numbers) else "logits",
                 map=grid,
                 heat=place(grid, size=pre.size, policy=pre.policy, original=photo.shape[:2]),
                 photo=photo,
@@ -207,28 +199,32 @@ class Model:
             )
 
     def _answer(self, values: NDArray[np.float64]) -> str:
-        if self.card.task == "regression":
-            names = self.card.target_names or ("",)
-            told = (f"{name} {value:.4g} {self.card.unit}" for name, value in zip(names, values, strict=True))
-            return ", ".join(text.strip() for text in told)
-        best = int(values.argmax())
-        return f"{self.card.classes[best]} ({values[best]:.1%})"
+        match self.card.target:
+            case Classes(names):
+                best = int(values.argmax())
+                return f"{names[best]} ({values[best]:.1%})"
+            case Numbers(_, unit) as numbers:
+                pairs = zip(numbers.several or ("",), values, strict=True)
+                return ", ".join(f"{name} {value:.4g} {unit}".strip() for name, value in pairs)
 
     def _subject(self, number: int) -> str:
-        if self.card.task == "regression":
-            several = self.card.target_names
-            return f"what raises the {several[number] if several else self.card.unit or 'value'}"
-        return f"evidence for {self.card.classes[number]}"
+        match self.card.target:
+            case Classes(names):
+                return f"evidence for {names[number]}"
+            case Numbers(_, unit) as numbers:
+                return f"what raises the {numbers.several[number] if numbers.several else unit or 'value'}"
 
     def _number_of(self, name: str | None) -> int | None:
         """The number of a class, or of one of several targets; None for the network's only or most probable one."""
-        names = self.card.target_names or self.card.classes
+        target = self.card.target
+        numbers = target.several if isinstance(target, Numbers) else ()
+        names = numbers if isinstance(target, Numbers) else target.names
         if not names and name is not None:
             raise InvalidArgument("A model of a number has no classes to choose from. Leave the class out.")
         if name is None:
-            return 0 if self.card.target_names else None
+            return 0 if numbers else None
         if name not in names:
-            what = "target" if self.card.target_names else "class"
+            what = "target" if numbers else "class"
             raise InvalidArgument(f'The model has no {what} "{name}". {nearest(name, names)}')
         return names.index(name)
 
@@ -263,72 +259,74 @@ def load_model(file: File, *, device: str = "auto") -> Model:
 
 def _as_known_to(card: Card, index: Index) -> Index:
     """The index with the model's classes or targets, in the model's order. Raises ``DataError`` for unknown ones."""
-    if index.task != card.task:
-        raise DataError(f"{index.origin}: data for {index.task}; the model was trained for {card.task}.")
-    if index.unit and card.unit and index.unit != card.unit:
-        raise DataError(f"{index.origin}: is in {index.unit}; the model was trained in {card.unit}.")
-    index = replace(index, unit=card.unit)
-    if card.task == "regression":
-        return _with_targets_of(card, index)
-    if index.classes == card.classes:
-        return index
-    unknown = sorted(set(index.classes) - set(card.classes))
+    match index.target, card.target:
+        case Classes(names), Classes(known):
+            return index if names == known else _with_classes(index, names, known)
+        case Numbers() as own, Numbers() as trained:
+            return _with_numbers(index, own, trained)
+        case own, trained:
+            raise DataError(f"{index.origin}: data for {own.task}; the model was trained for {trained.task}.")
+
+
+def _with_classes(index: Index, names: tuple[str, ...], known: tuple[str, ...]) -> Index:
+    """The model's class numbers in place of those of the index."""
+    unknown = sorted(set(names) - set(known))
     if unknown:
         raise DataError(
             f'{index.origin}: has the class "{unknown[0]}", which the model does not know. '
-            f"{nearest(unknown[0], card.classes)}"
+            f"{nearest(unknown[0], known)}"
         )
-    numbers = np.array([card.classes.index(name) for name in index.classes], dtype=np.int64)
-    known = index.targets >= 0
-    targets = np.where(known, numbers[index.targets.astype(np.int64)], index.targets)
-    return replace(index, classes=card.classes, targets=targets.astype(np.int64))
+    numbers = np.array([known.index(name) for name in names], dtype=np.int64)
+    targets = np.where(index.known, numbers[index.targets.astype(np.int64)], index.targets)
+    return replace(index, target=Classes(known), targets=targets.astype(np.int64))
 
 
-def _with_targets_of(card: Card, index: Index) -> Index:
+def _with_numbers(index: Index, own: Numbers, trained: Numbers) -> Index:
     """The columns that the model predicts, in its order."""
-    if not card.target_names:
-        if index.targets.ndim == 1:
-            return replace(index, target_names=())
-        if index.targets.shape[1] == 1:
-            return replace(index, targets=index.targets[:, 0], target_names=())
-        raise DataError(
-            f"{index.origin}: has {index.targets.shape[1]} targets, and the model predicts one. Name it with `target`."
-        )
-    missing = [name for name in card.target_names if name not in index.target_names]
+    if own.unit and trained.unit and own.unit != trained.unit:
+        raise DataError(f"{index.origin}: is in {own.unit}; the model was trained in {trained.unit}.")
+    if not trained.several:
+        if own.several:
+            raise DataError(
+                f"{index.origin}: has {len(own.names)} targets, and the model predicts one. Name it with `target`."
+            )
+        return replace(index, target=trained)
+    missing = [name for name in trained.names if name not in own.names]
     if missing:
         raise DataError(
             f'{index.origin}: has no target "{missing[0]}", which the model predicts. '
-            f"Name all of them with `target`: {', '.join(card.target_names)}."
+            f"Name all of them with `target`: {', '.join(trained.names)}."
         )
-    columns = [index.target_names.index(name) for name in card.target_names]
-    return replace(index, targets=index.targets[:, columns], target_names=card.target_names)
+    columns = [own.names.index(name) for name in trained.names]
+    return replace(index, target=trained, targets=index.targets[:, columns])
 
 
 def _with_covariates(index: Index, card: Card, values: NDArray[np.float64]) -> Index:
     """The index with the covariates that the model was given, (N, K), beside those that it does not read."""
-    columns = dict(zip(index.covariate_names, index.covariates.T, strict=True))
-    columns |= dict(zip(card.covariate_names, values.T, strict=True))
-    covariates = np.column_stack([np.empty((len(index), 0)), *columns.values()])
-    return replace(index, covariates=covariates, covariate_names=tuple(columns))
+    columns = {
+        own.label: (own, column)
+        for own, column in zip(index.covariate_specs, index.covariates.T, strict=True)
+    }
+    columns |= {read.label: (read, column) for read, column in zip(card.covariates, values.T, strict=True)}
+    covariates = tuple(covariate for covariate, _ in columns.values())
+    stacked = np.column_stack([np.empty((len(index), 0)), *(column for _, column in columns.values())])
+    return replace(index, covariate_specs=covariates, covariates=stacked)
 
 
 def _covariates_of(card: Card, index: Index, known: Known | None = None) -> NDArray[np.float64]:
     """What the model reads beside the images of an index, (N, K), in the units of the data; K may be 0."""
     stated = dict(known or {})
     columns = dict(zip(index.covariate_names, index.covariates.T, strict=True))
-    first_words = {name.partition(BAR)[0]: values for name, values in columns.items()}  # sex=M is in sex=M|F
-    columns = first_words | columns
-    for number, name in enumerate(card.covariate_names):
-        column, equals, value = name.partition("=")  # of a column of texts: 1 for this value
-        if name in stated:
-            known_of_all = stated_number(name, stated.pop(name), binary=_is_binary(card, number))
-            columns[name] = np.full(len(index), known_of_all)
-        elif equals and column in stated:
-            columns[name] = np.full(len(index), stated_word(column, str(stated.pop(column)), value))
+    one_word = {f"{own.column}={own.one}": columns[own.label] for own in index.covariate_specs if own.other}
+    columns = one_word | columns  # sex=M is in sex=M|F
+    for covariate in card.covariates:
+        said = next((name for name in (covariate.label, covariate.column) if name in stated), None)
+        if said is not None:
+            columns[covariate.label] = np.full(len(index), _stated(covariate, said, stated.pop(said)))
     for name in stated:
-        reads = nearest(name, card.covariate_names) if card.covariate_names else "It reads images alone."
+        reads = nearest(name, card.covariate_names) if card.covariates else "It reads images alone."
         raise InvalidArgument(f'The model reads no covariate "{name}". {reads}')
-    missing = [name.partition("=")[0] for name in card.covariate_names if name not in columns]
+    missing = [covariate.column for covariate in card.covariates if covariate.label not in columns]
     if missing:
         raise DataError(
             f"The model reads {', '.join(card.covariate_names)} beside each image, and these come without "
@@ -343,10 +341,11 @@ def _covariates_of(card: Card, index: Index, known: Known | None = None) -> NDAr
     return values
 
 
-def _is_binary(card: Card, number: int) -> bool:
-    """Whether a covariate was 0 or 1 in training: only then its variance is m (1 − m), for the mean m."""
-    mean, std = card.covariate_mean[number], card.covariate_std[number]
-    return isclose(std**2, mean * (1 - mean), rel_tol=1e-6)
+def _stated(covariate: Covariate, said: str, value: float | str) -> float:
+    """What is said of all images: a word by the column's name, the number itself by the whole label."""
+    if covariate.one and said == covariate.label:
+        return Covariate(covariate.label, binary=True).stated(value)
+    return covariate.stated(value)
 
 
 def _batch(images: list[Pixels]) -> Tensor:
@@ -362,17 +361,12 @@ def unlabeled(files: Sequence[File], card: Card) -> Index:
         raise InvalidArgument(
             f'Expected a list of image files. Got the name of one, "{files}"; put it in [ ].'
         )
-    several = len(card.target_names)
-    unknown = np.full((len(files), several) if several else len(files), -1 if card.classes else np.nan)
     return Index(
         root=Path(),
         paths=tuple(str(file) for file in files),
-        targets=unknown.astype(np.int64) if card.classes else unknown,
-        splits=np.full(len(files), "test"),
-        task=card.task,
-        classes=card.classes,
-        unit=card.unit,
-        target_names=card.target_names,
+        target=card.target,
+        targets=card.target.unknown(len(files)),
+        splits=np.full(len(files), "", dtype="<U5"),
     )
 
 

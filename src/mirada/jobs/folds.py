@@ -21,7 +21,8 @@ from mirada.jobs.train import Run, chosen_recipe, command_line, run_path, train
 from mirada.pages import write_report
 from mirada.runs.codec import to_json
 from mirada.runs.folder import NAMES, require_free
-from mirada.training.demands import require_splits, with_plain_target
+from mirada.samples import Source
+from mirada.training.demands import require_splits
 from mirada.training.recipe import Recipe
 
 COPIED = ("recipe.toml", "model.json", "samples.jpg")  # what all folds share; the picture is the first one's
@@ -64,7 +65,7 @@ def cross_validate(
     fold would be empty or leave too little to train on, or if ``output`` exists; and what ``train`` raises.
     """
     chosen = chosen_recipe(model, recipe, settings)
-    index = with_plain_target(data if isinstance(data, Index) else load_data(data))
+    index = data if isinstance(data, Index) else load_data(data)
     tell = on_event or (lambda event: None)
     parts = _parts(index, folds, chosen)
     folder = run_path(index, chosen, output, ending="-folds")
@@ -73,7 +74,8 @@ def cross_validate(
     for number, part in enumerate(parts, start=1):
         tell(FoldStarted(number, folds))
         own = folder / f"fold-{number}"
-        saved = replace(part, options=(*index.options, "--split", str(own / "splits.csv")))
+        source = part.source or Source(path=part.root)
+        saved = replace(part, source=replace(source, split=str(own / "splits.csv")))
         runs.append(train(saved, recipe=chosen, output=own, on_event=tell))
         if runs[-1].outcome.reason == "interrupted":
             return Folds(folder, tuple(runs), None)

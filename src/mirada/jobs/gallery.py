@@ -11,6 +11,7 @@ from mirada.data.index import Index
 from mirada.evaluation.predictions import Predictions
 from mirada.files import replacing
 from mirada.inference.model import Model
+from mirada.samples import Classes
 from mirada.training.loop import Training, training_batch
 
 SAMPLES = (4, 8)  # rows and columns of the picture of augmented images
@@ -50,7 +51,7 @@ def _record(predictions: Predictions, row: int) -> dict[str, Any]:
 def _sections(predictions: Predictions) -> list[tuple[str, int]]:
     """Rows for each section of the report; a row appears once."""
     rows: dict[str, Sequence[int]] = {"wrong": predictions.most_wrong(SHOWN["wrong"]).tolist()}
-    if predictions.task == "classification":
+    if isinstance(predictions.target, Classes):
         rows["uncertain"] = predictions.most_uncertain(SHOWN["uncertain"] + SHOWN["wrong"]).tolist()
         right = np.flatnonzero(predictions.predicted == predictions.targets)
         rows["typical"] = right[np.argsort(-predictions.probability[right], kind="stable")].tolist()

@@ -41,19 +41,20 @@ from mirada.events import (
 from mirada.files import write_text
 from mirada.inference.model import load_model
 from mirada.jobs.gallery import draw_maps, save_samples
-from mirada.modelfile import Card, save_model
+from mirada.modelfile import Architecture, Card, save_model
 from mirada.models import find
 from mirada.models.weights import Report
 from mirada.pages import write_report
 from mirada.runs.folder import MODEL, RunFolder, free_name
+from mirada.samples import Numbers, Source
 from mirada.summary import summarize
-from mirada.training.demands import require_splits, require_targets, with_plain_target
+from mirada.training.demands import require_splits, require_targets
 from mirada.training.first_layer import FirstLayer, load_first_layer
 from mirada.training.freezing import freeze
 from mirada.training.loop import Outcome, Training, fit
 from mirada.training.loss import outputs_for
 from mirada.training.recipe import Recipe, recipe_for
-from mirada.training.scaling import Scale, covariate_scale, target_scale
+from mirada.training.scaling import covariate_scale, target_scale
 from mirada.training.start import starting_network, starting_scale
 
 
@@ -100,7 +101,7 @@ def train(
     ``TrainingError`` when the loss is no longer a number.
     """
     chosen = chosen_recipe(model, recipe, settings)
-    index = with_plain_target(data if isinstance(data, Index) else load_data(data))
+    index = data if isinstance(data, Index) else load_data(data)
     with torch.random.fork_rng(), deterministic():
         return _Job(chosen, index, on_event or (lambda event: None)).run(output)
 
@@ -118,7 +119,7 @@ def run_path(index: Index, recipe: Recipe, output: str | Path | None, *, ending:
     if output:
         return Path(output)
     origin = index.origin.resolve()
-    name = origin.stem if index.source else origin.name
+    name = origin.stem if origin.is_file() else origin.name
     return free_name(Path("runs"), f"{name}-{recipe.model}{ending}")
 
 
@@ -144,8 +145,7 @@ class _Job:
         self.augmentation = augmentation_of(recipe)
         require_targets(index)
         require_images(index)
-        targets = max(1, len(index.target_names))
-        self.num_classes = outputs_for(recipe, index.task, len(index.classes), targets)
+        self.outputs = outputs_for(recipe, index.target)
         self.index, self.split_note = complete_splits(
             index, val_fraction=recipe.val_fraction, test_fraction=recipe.test_fraction, seed=recipe.seed
         )
@@ -198,24 +198,20 @@ class _Job:
         return replace(plain, mean=mean, std=std)
 
     def _card(self, index: Index, preprocessing: Preprocessing) -> Card:
-        numeric = index.task == "regression"
-        target_mean, target_std = target_scale(index) if numeric else Scale((0.0,), (1.0,))
-        covariate_mean, covariate_std = covariate_scale(index)
-        return Card(
+        architecture = Architecture(
             model=self.recipe.model,
-            num_classes=self.num_classes,
+            options=self.recipe.options,
+            outputs=self.outputs,
             in_channels=preprocessing.channels,
             image_size=preprocessing.size,
-            options=self.recipe.options,
-            task=index.task,
-            classes=index.classes,
-            unit=index.unit,
-            target_names=index.target_names if numeric else (),
-            target_mean=target_mean,
-            target_std=target_std,
-            covariate_names=index.covariate_names,
-            covariate_mean=covariate_mean,
-            covariate_std=covariate_std,
+            covariates=len(index.covariate_specs),
+        )
+        return Card(
+            architecture=architecture,
+            target=index.target,
+            target_scaling=target_scale(index) if isinstance(index.target, Numbers) else None,
+            covariates=index.covariate_specs,
+            covariate_scaling=covariate_scale(index),
             preprocessing=preprocessing,
             recipe=self.recipe.to_dict(),
             provenance={
@@ -252,14 +248,15 @@ class _Job:
             "notes": list(index.notes),
         }
         folder.json("data.json", data)
-        summary = summarize(self.network, (card.in_channels, *card.image_size))
+        architecture = card.architecture
+        summary = summarize(self.network, (architecture.in_channels, *architecture.image_size))
         folder.json(
             "model.json",
             {
-                "name": card.model,
+                "name": architecture.model,
                 "parameters": summary.parameters,
                 "macs": summary.macs,
-                "image": [card.in_channels, *card.image_size],
+                "image": [architecture.in_channels, *architecture.image_size],
                 "preprocessing": _sentence(card.preprocessing),
                 "summary": str(summary),
             },
@@ -330,7 +327,7 @@ def _conclude(folder: RunFolder, cache: Cache, compute: Compute, on_event: OnEve
         split: evaluate(
             predictions.of_split(split),
             temperature=model.card.temperature,
-            conformal=model.conformal if split == "test" else None,
+            conformal=model.card.conformal if split == "test" else None,
         )
         for split in splits
     }
@@ -377,7 +374,18 @@ def _sentence(pre: Preprocessing) -> str:
 def command_line(index: Index, folder: Path, *more: str) -> str:
     """The command that repeats a run with the recipe in its folder."""
     recipe = ("--recipe", str(folder / "recipe.toml"))
-    return shlex.join(("mirada", "train", str(index.origin), *index.options, *recipe, *more))
+    return shlex.join(("mirada", "train", str(index.origin), *_options(index.source), *recipe, *more))
+
+
+def _options(source: Source | None) -> tuple[str, ...]:
+    """What was said of the data, as options of the command line."""
+    if source is None:
+        return ()
+    said = {
+        "--target": ",".join(source.targets), "--image": source.image, "--group": source.group,
+        "--covariates": ",".join(source.covariates), "--task": source.task, "--split": source.split,
+    }  # fmt: skip
+    return tuple(word for option, value in said.items() if value for word in (option, value))
 
 
 def _environment(

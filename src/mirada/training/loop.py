@@ -27,6 +27,7 @@ from mirada.layers.covariates import given
 from mirada.layers.network import Network
 from mirada.modelfile import Card, save_model
 from mirada.runs.folder import LAST, MODEL, RunFolder
+from mirada.samples import Classes, Numbers
 from mirada.training.freezing import NOTHING, Frozen
 from mirada.training.loss import Loss, balanced_weights, make_loss
 from mirada.training.optimizer import Optimizer, learning_rate
@@ -46,8 +47,8 @@ class Outcome:
 class Training:
     """One training run: what is trained, on what, how, and where the results go.
 
-    ``targets`` (N,) or (N, T) and ``covariates`` (N, K), as the network reads them, are of all samples, on the device.
-    ``visits`` is the number of images that an epoch shows.
+    ``targets``, as the target says, and ``covariates`` (N, K), as the network reads them, are of all samples, on
+    the device. ``visits`` is the number of images that an epoch shows.
     """
 
     network: Network
@@ -69,7 +70,7 @@ class Training:
 
     def __post_init__(self) -> None:
         index = self.cache.index
-        kind = torch.float32 if index.task == "regression" else torch.int64
+        kind = torch.int64 if isinstance(index.target, Classes) else torch.float32
         self.targets = torch.from_numpy(index.targets).to(self.compute.device, kind)
         covariates = self.card.scale_covariates(index.covariates)
         self.covariates = None if covariates is None else covariates.to(self.compute.device)
@@ -78,7 +79,7 @@ class Training:
         self.visits = visits(self.labels) if drawn_evenly else len(self.train_rows)
         self.compute.place(self.network)
         weighted = self.recipe.class_weights == "balanced"
-        weights = balanced_weights(self.labels, len(self.card.classes)) if weighted else None
+        weights = balanced_weights(self.labels, len(self.card.target.names)) if weighted else None
         self.loss = make_loss(self.recipe, self.card, weights)
         self.optimizer = Optimizer(self.network, self.recipe)
 
@@ -231,7 +232,7 @@ def validate(training: Training) -> dict[str, float]:
     ]
     raw = torch.cat(outputs)
     loss = float(training.loss(raw, training.targets.cpu()[torch.from_numpy(rows)]))
-    metrics = quick_metrics(card.task, card.read_outputs(raw).numpy(), training.cache.index.targets[rows])
+    metrics = quick_metrics(card.target, card.read_outputs(raw).numpy(), training.cache.index.targets[rows])
     return {"loss": loss, **metrics}
 
 
@@ -240,7 +241,8 @@ def _score(done: EpochDone, card: Card) -> tuple[float, float]:
     accuracy, error = done.metrics.get("accuracy"), done.metrics.get("mae")
     if accuracy is not None:
         return accuracy, -done.val_loss
-    return -(done.val_loss if card.target_names or error is None else error), -done.val_loss
+    several = isinstance(card.target, Numbers) and card.target.several
+    return -(done.val_loss if several or error is None else error), -done.val_loss
 
 
 def _require_finite(loss: float, epoch: int, rate: float) -> None:

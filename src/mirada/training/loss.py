@@ -11,6 +11,7 @@ from torch import Tensor
 from mirada.errors import RecipeError
 from mirada.modelfile import Card
 from mirada.models import CATALOGUE, facts, find
+from mirada.samples import Classes, Scaling, Target
 from mirada.training.recipe import Recipe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -22,14 +23,15 @@ DISTANCES: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_lo
 RUBBISH = 11.0
 
 
-def outputs_for(recipe: Recipe, task: str, classes: int, targets: int = 1) -> int:
+def outputs_for(recipe: Recipe, target: Target) -> int:
     """One per number to predict, K for K classes; 1 for two classes where the network or the loss is a yes/no one.
 
     Raises ``RecipeError`` if the loss, the weighting or the sampling does not go with the task or the network.
     """
-    _require_fitting(recipe, task, classes)
-    if task == "regression":
-        return targets
+    _require_fitting(recipe, target)
+    classes = len(target.names)
+    if not isinstance(target, Classes):
+        return classes
     binary = recipe.loss != "cross_entropy" and find(recipe.model).num_classes == 1
     return 1 if classes == 2 and (binary or recipe.loss == "binary_cross_entropy") else classes
 
@@ -40,13 +42,13 @@ def make_loss(recipe: Recipe, card: Card, class_weights: Tensor | None = None) -
     - classes: cross-entropy of the softmax (K > 1) or of the sigmoid (K = 1), with the recipe's label smoothing,
       in validation too; ``map`` for a network whose outputs are distances, whose ``auto`` it is; ``mse`` and
       ``mae`` compare the probabilities with 0 and 1. With ``class_weights`` w (K,) it is Σ w_t · loss / N;
-    - numbers, targets (N,) or (N, T): ``mse`` (the default), ``mae`` or ``huber`` in units of the training targets'
+    - numbers, targets (N, T): ``mse`` (the default), ``mae`` or ``huber`` in units of the training targets'
       standard deviation; of several, the mean over all N · T, where an unknown one (NaN) counts as met.
 
     Huber 1964, Ann. Math. Statist. 35:73, eq. 2.1: e²/2 up to |e| = δ, then δ·(|e| − δ/2), with δ = 1.
     """
-    if card.task == "regression":
-        return _number_loss(_named(recipe, card.task), card)
+    if card.target_scaling is not None:
+        return _number_loss(DISTANCES[_named(recipe, card.target)], card.target_scaling)
     if class_weights is None:
         return _class_loss(recipe, card, "mean")
     rows, weights = _class_loss(recipe, card, "none"), class_weights
@@ -66,33 +68,29 @@ def balanced_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
     return torch.from_numpy(len(labels) / (classes * np.bincount(labels, minlength=classes))).float()
 
 
-def _number_loss(loss: str, card: Card) -> Loss:
-    distance = DISTANCES[loss]
-    if card.num_classes == 1:
-        (mean,), (std,) = card.target_mean, card.target_std
-        return lambda raw, targets: distance(raw[:, 0], (targets - mean) / std)
-    means, stds = torch.tensor(card.target_mean), torch.tensor(card.target_std)
+def _number_loss(distance: Callable[..., Tensor], scaling: Scaling) -> Loss:
+    means, stds = torch.tensor(scaling.mean), torch.tensor(scaling.std)
 
-    def of_several(raw: Tensor, targets: Tensor) -> Tensor:
+    def of_numbers(raw: Tensor, targets: Tensor) -> Tensor:
         wanted = (targets - means.to(raw)) / stds.to(raw)
         return distance(raw, torch.where(wanted.isnan(), raw.detach(), wanted))
 
-    return of_several
+    return of_numbers
 
 
 def _class_loss(recipe: Recipe, card: Card, reduction: str) -> Loss:
     """The mean, or with ``reduction`` none the losses of the rows, (N,) or (N, K)."""
-    loss, smoothing = _named(recipe, card.task), recipe.label_smoothing
+    loss, smoothing = _named(recipe, card.target), recipe.label_smoothing
     if loss in DISTANCES:
         distance = DISTANCES[loss]
-        if card.num_classes == 1:
+        if card.architecture.outputs == 1:
             return lambda raw, targets: distance(
                 raw[:, 0].sigmoid(), targets.to(raw.dtype), reduction=reduction
             )
         return lambda raw, targets: distance(
             raw.softmax(1), F.one_hot(targets, raw.shape[1]).to(raw.dtype), reduction=reduction
         )
-    if card.num_classes == 1:
+    if card.architecture.outputs == 1:
         return lambda raw, targets: F.binary_cross_entropy_with_logits(
             raw[:, 0], (1 - smoothing) * targets.to(raw.dtype) + smoothing / 2, reduction=reduction
         )
@@ -113,18 +111,18 @@ def map_loss(raw: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
     return F.cross_entropy(torch.cat((raw, rubbish), dim=1), targets, reduction=reduction)
 
 
-def _named(recipe: Recipe, task: str) -> str:
+def _named(recipe: Recipe, target: Target) -> str:
     """The recipe's loss, or what its ``auto`` stands for."""
     if recipe.loss != "auto":
         return recipe.loss
-    if task == "regression":
+    if not isinstance(target, Classes):
         return "mse"
     return facts(recipe.model).loss_with(recipe.options)
 
 
-def _require_fitting(recipe: Recipe, task: str, classes: int) -> None:
-    loss = _named(recipe, task)
-    if task == "regression":
+def _require_fitting(recipe: Recipe, target: Target) -> None:
+    loss, classes = _named(recipe, target), len(target.names)
+    if not isinstance(target, Classes):
         if loss not in DISTANCES:
             raise RecipeError(f'The loss "{loss}" is for classes; for a number choose mae, mse or huber.')
         if recipe.class_weights != "none" or recipe.sampling == "balanced":

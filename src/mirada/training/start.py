@@ -7,9 +7,10 @@ import torch
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
-from mirada.modelfile import Card, load_card
+from mirada.modelfile import Architecture, Card, load_card
 from mirada.models import facts, load_weights
 from mirada.models.weights import OWN, Report
+from mirada.samples import Classes
 from mirada.training.recipe import Recipe
 
 # Mean and standard deviation per channel, of values 0 … 1.
@@ -28,17 +29,18 @@ def starting_network(recipe: Recipe, card: Card) -> tuple[Network, Report | None
     Raises ``InvalidArgument`` for images too small, ``RecipeError`` if only the auxiliary heads cannot be built, and
     ``CheckpointError`` for weights that cannot be read or are another network's.
     """
+    architecture = card.architecture
     if not recipe.weights:
-        return _built(card), None
+        return _built(architecture), None
     before = _card_in(recipe.weights)
     known_covariates = before.covariate_names if before else ()
-    join = bool(card.covariate_names) and card.covariate_names != known_covariates  # behind what the file has
-    plain = replace(card, covariate_names=(), covariate_mean=(), covariate_std=())
-    network = _built(plain if join else card)
+    join = bool(card.covariates) and card.covariate_names != known_covariates  # behind what the file has
+    plain = replace(architecture, covariates=0)
+    network = _built(plain if join else architecture)
     report = load_weights(network, recipe.model, recipe.weights, replace_head=True)
-    if before and before.classes != card.classes and not report.replaced:
-        report = replace(report, head_of=before.classes)
-    return join_covariates(network, len(card.covariate_names)) if join else network, report
+    if before and before.target != card.target and isinstance(before.target, Classes) and not report.replaced:
+        report = replace(report, head_of=before.target.names)
+    return join_covariates(network, len(card.covariates)) if join else network, report
 
 
 def starting_scale(recipe: Recipe, weights: Report | None, channels: int) -> Scale | None:
@@ -62,14 +64,15 @@ def starting_scale(recipe: Recipe, weights: Report | None, channels: int) -> Sca
     return mean, std
 
 
-def _built(card: Card) -> Network:
+def _built(architecture: Architecture) -> Network:
     try:
-        return card.build()
+        return architecture.build()
     except InvalidArgument as error:
-        if not card.options.get("auxiliary"):
+        options = architecture.options
+        if not options.get("auxiliary"):
             raise
         with torch.device("meta"):
-            replace(card, options={**card.options, "auxiliary": False}).build()  # fails for another reason
+            replace(architecture, options={**options, "auxiliary": False}).build()  # fails for another reason
         raise RecipeError(
             f"{error} Without auxiliary heads it can be trained: --set options.auxiliary=false."
         ) from error

@@ -21,9 +21,10 @@ from mirada.data.checks.findings import (
 )
 from mirada.data.checks.looks import look
 from mirada.data.checks.targets import target_findings
-from mirada.data.index import Excluded, Index
+from mirada.data.index import Index
 from mirada.data.parallel import each
 from mirada.events import OnProgress
+from mirada.samples import Excluded
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import numpy as np
 
 from mirada.data.checks.looks import Look
 from mirada.data.checks.near import THUMB, near_groups
-from mirada.data.index import Box, Index
+from mirada.data.index import Index
 from mirada.data.pixels.decode import EXTENSIONS
 from mirada.data.splits import divided_groups, group_code
+from mirada.samples import Box
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")

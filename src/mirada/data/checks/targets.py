@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mirada.data.checks.findings import ENOUGH, Finding
 from mirada.data.index import Index
+from mirada.samples import Numbers
 
 SENTINELS = (0, -1, -9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)  # what tables write for "unknown"
 UNKNOWN = 'may stand for "unknown"'
@@ -32,16 +33,16 @@ RARE = 0.02  # share of real numbers that are within the tolerance of a multiple
 LUCK = 0.003  # the chance of so many multiples without any rounding
 SINGLE = 1e-7  # relative error of a number that was float32 once
 
-Numbers = NDArray[np.float64]
+Column = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
 def target_findings(rest: Index) -> Iterator[Finding]:
     """What is odd about numeric targets, one column after the other; ``rest`` has no unreadable files."""
-    if rest.task != "regression" or not len(rest):
+    if not isinstance(rest.target, Numbers) or not len(rest):
         return
-    columns = rest.targets.reshape(len(rest), -1).astype(np.float64)
-    names = rest.target_names if len(rest.target_names) == columns.shape[1] > 1 else ("",) * columns.shape[1]
+    columns = rest.targets.astype(np.float64)
+    names = rest.target_names or ("",)
     for name, values in zip(names, columns.T, strict=True):
         finite = np.isfinite(values)
         yield from _constant(rest, name, values[finite & (rest.splits == "train")])
@@ -59,7 +60,7 @@ def target_findings(rest: Index) -> Iterator[Finding]:
         yield from _rounded(rest, name, plain, "other " if odd else "")
 
 
-def _constant(rest: Index, name: str, trained: Numbers) -> Iterator[Finding]:
+def _constant(rest: Index, name: str, trained: Column) -> Iterator[Finding]:
     if len(trained) > 1 and (trained == trained[0]).all():
         message = (
             f"all {len(trained):,} training targets are {_said(rest, trained[0])}: there is nothing to learn"
@@ -84,8 +85,8 @@ def _said(rest: Index, value: float) -> str:
     return f"{value:,.10g} {rest.unit}".rstrip()
 
 
-def _unknown(values: Numbers) -> dict[float, str]:
-    """Numbers that stand for "unknown", by what is said of them: not among the others, and with a reason to doubt.
+def _unknown(values: Column) -> dict[float, str]:
+    """Column that stand for "unknown", by what is said of them: not among the others, and with a reason to doubt.
 
     That is a negative one where the others are not, one repeated beside a gap, or one far from all others.
     """
@@ -103,7 +104,7 @@ def _unknown(values: Numbers) -> dict[float, str]:
     return found
 
 
-def _beside_a_gap(number: float, others: Numbers) -> bool:
+def _beside_a_gap(number: float, others: Column) -> bool:
     """Whether the gap to the nearest of the others is wider than what the nearest twentieth of them spans.
 
     Three of them at least, and ten at most. It must be wider, too, than two of the steps in which they are written
@@ -120,15 +121,15 @@ def _beside_a_gap(number: float, others: Numbers) -> bool:
     )
 
 
-def _far_off(number: float, others: Numbers) -> bool:
+def _far_off(number: float, others: Column) -> bool:
     """Whether the gap to the others is wider than their interquartile range, and than twice their tail beyond it."""
     low, high = np.quantile(others, (0.25, 0.75))
     gap, tail = max((number - others.max(), others.max() - high), (others.min() - number, low - others.min()))
     return bool(gap > max(high - low, TAIL * tail))
 
 
-def _unlike(values: Numbers) -> dict[float, str]:
-    """Numbers that are hardly the others' kind, by what is said of them: a few negative ones, a few far ones."""
+def _unlike(values: Column) -> dict[float, str]:
+    """Column that are hardly the others' kind, by what is said of them: a few negative ones, a few far ones."""
     few = max(2, FEW * len(values))
     found: dict[float, str] = {}
     negative = values < 0
@@ -139,7 +140,7 @@ def _unlike(values: Numbers) -> dict[float, str]:
     return found | dict.fromkeys(far if len(far) <= few else (), "is far from the others")
 
 
-def _far(values: Numbers) -> Mask:
+def _far(values: Column) -> Mask:
     """Which numbers lie beyond the outer fences and apart from the others, on the scale that suits them."""
     positive = values[values > 0]
     if values.min() >= 0 and len(positive) and abs(_skew(np.log(positive))) < abs(_skew(positive)):
@@ -153,13 +154,13 @@ def _far(values: Numbers) -> Mask:
     return _above(scale, fence[1], spread) | _above(-scale, -fence[0], spread)
 
 
-def _skew(values: Numbers) -> float:
+def _skew(values: Column) -> float:
     """How much longer the upper tail is than the lower, −1 … 1: Bowley's measure, of the outer tenths."""
     low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
     return float((high + low - 2 * middle) / (high - low)) if high > low else 0.0
 
 
-def _above(values: Numbers, quartile: float, spread: float) -> Mask:
+def _above(values: Column, quartile: float, spread: float) -> Mask:
     """Which values lie beyond the fence and behind a gap wider than ``spread``, and than twice the tail before it.
 
     Where half of the values are the same, ``spread`` is 0 and any other one would be far: then none is.
@@ -172,7 +173,7 @@ def _above(values: Numbers, quartile: float, spread: float) -> Mask:
     return np.asarray(values > ordered[cuts[0]])
 
 
-def _rounded(rest: Index, name: str, values: Numbers, others: str) -> Iterator[Finding]:
+def _rounded(rest: Index, name: str, values: Column, others: str) -> Iterator[Finding]:
     step = _rounding(values)
     if step is None:
         return
@@ -185,7 +186,7 @@ def _rounded(rest: Index, name: str, values: Numbers, others: str) -> Iterator[F
     yield Finding("rounded-target", "warning", name, message)
 
 
-def _rounding(values: Numbers) -> float | None:
+def _rounding(values: Column) -> float | None:
     """The largest step of nearly all targets, or else of most, though their digits and smaller steps allow finer ones.
 
     Zeros do not count: nothing at all is no rounding.
@@ -216,7 +217,7 @@ def _divides(divisor: float, step: float) -> bool:
     return times > 1.5 and abs(times - round(times)) < 1e-9
 
 
-def _multiples(values: Numbers, step: float) -> Mask:
+def _multiples(values: Column, step: float) -> Mask:
     """Which values are multiples of a step, within what float32 or a hundredth of the step leaves."""
     left = np.fmod(np.abs(values), step)
     return np.asarray(np.minimum(left, step - left) <= np.minimum(SINGLE * np.abs(values), step / 100))

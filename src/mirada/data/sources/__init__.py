@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mirada.data.index import SPLIT_NAMES as SPLIT_NAMES
-from mirada.data.index import Index, Task
+from mirada.data.index import Index
 from mirada.data.pixels.arrays import is_idx, is_npz
 from mirada.data.sources.boxes import BOX_TABLE, load_table, load_voc, voc_files
 from mirada.data.sources.folders import load_folder
@@ -21,6 +20,8 @@ from mirada.data.sources.roles import Wanted
 from mirada.data.sources.tables import TABLES, is_frame, read_table, table_of_frame
 from mirada.data.sources.values import NUMBER
 from mirada.errors import DataError, InvalidArgument, reason_of
+from mirada.samples import SPLIT_NAMES as SPLIT_NAMES
+from mirada.samples import Classes, Numbers, Task
 
 WORKBOOKS = (".xls", ".xlsm", ".xlsx")
 
@@ -70,12 +71,13 @@ def load_data(
         index = with_patients(_load(root, wanted, classes))
     except OSError as error:
         raise DataError(f"{root}: cannot be read ({reason_of(error)}).") from error
-    if task == "regression" and index.task == "classification":
-        index = _as_numbers(index)
+    if task == "regression" and isinstance(index.target, Classes):
+        index = _as_numbers(index, index.target)
     if saved:
         from mirada.data.splits import read_splits
 
-        index = replace(read_splits(saved, index), options=(*index.options, "--split", str(saved)))
+        index = read_splits(saved, index)
+        index = replace(index, source=replace(index.source, split=str(saved)) if index.source else None)
     if not len(index):
         raise DataError(f"{index.origin}: there are no images in it.")
     if classes is None and not index.boxes:
@@ -111,16 +113,16 @@ def _load(root: Any, wanted: Wanted, known: Sequence[str] | None) -> Index:
         return load_table(table_of_frame(root), wanted, Path.cwd(), known)
     path = Path(root)
     if file := table_at(path):
-        return replace(load_table(read_table(file), wanted, file.parent, known), source=file)
+        return replace(load_table(read_table(file), wanted, file.parent, known), source=wanted.source(file))
     if path.is_file() and path.suffix.lower() in WORKBOOKS:
         raise DataError(f"{path}: is an Excel workbook. Save the sheet as CSV.")
-    if columns := replace(wanted, task=None).words():
-        raise InvalidArgument(f"{path}: `{columns[0][2:]}` names a column, and {_instead_of_a_table(path)}")
+    if columns := wanted.columns():
+        raise InvalidArgument(f"{path}: `{columns[0]}` names a column, and {_instead_of_a_table(path)}")
     if path.is_dir():
-        return replace(_load_folder(path, wanted.task, known), options=wanted.words())
+        return replace(_load_folder(path, wanted.task, known), source=wanted.source(path))
     if path.is_file() and (is_npz(path) or is_idx(path)):
         load = load_npz(path, wanted.task, known) if is_npz(path) else load_idx([path], wanted.task, known)
-        return replace(load, source=path, options=wanted.words())
+        return replace(load, source=wanted.source(path))
     found = f"a {path.suffix or 'nameless'} file" if path.is_file() else "nothing"
     raise DataError(
         f"{path}: expected a folder of images, a table (.csv, .tsv, .txt), or an IDX or .npz file; found {found} there."
@@ -186,15 +188,15 @@ def _tables(folder: Path) -> list[Path]:
     )
 
 
-def _as_numbers(index: Index) -> Index:
+def _as_numbers(index: Index, classes: Classes) -> Index:
     """Classes whose names are numbers as those numbers. Raises ``DataError`` if one is not."""
-    odd = [name for name in index.classes if not NUMBER.fullmatch(name)]
+    odd = [name for name in classes.names if not NUMBER.fullmatch(name)]
     if odd:
         raise DataError(
             f'{index.origin}: for regression every class must be a number, and one is "{odd[0]}".'
         )
-    values = np.array([float(name) for name in index.classes])
-    return replace(index, task="regression", classes=(), targets=values[index.targets.astype(np.int64)])
+    values = np.array([float(name) for name in classes.names])
+    return replace(index, target=Numbers(), targets=values[index.targets.astype(np.int64), np.newaxis])
 
 
 def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -206,18 +208,18 @@ def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
 def require_images(index: Index) -> None:
     """Raises ``DataError`` if a class has no image left to train on."""
     train = index.rows("train")
-    if index.task == "regression":
+    if not isinstance(index.target, Classes):
         if len(train) < 2:
             raise DataError(
                 f"{index.origin}: at least 2 training images are needed; {len(train)} can be used."
             )
         return
-    if len(index.classes) == 1:
+    if len(index.target.names) == 1:
         raise DataError(
-            f'{index.origin}: only one class ("{index.classes[0]}"). Classification needs at least two.'
+            f'{index.origin}: only one class ("{index.target.names[0]}"). Classification needs at least two.'
         )
-    counts = np.bincount(index.targets[train].astype(np.int64), minlength=len(index.classes))
-    empty = [name for name, count in zip(index.classes, counts, strict=True) if count == 0]
+    counts = np.bincount(index.targets[train].astype(np.int64), minlength=len(index.target.names))
+    empty = [name for name, count in zip(index.target.names, counts, strict=True) if count == 0]
     if empty:
         first = [f"The first that was left out: {item.path}: {item.reason}." for item in index.excluded[:1]]
         advice = first or ["Add images, or remove the class."]

@@ -14,13 +14,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from mirada.data.index import SPLIT_NAMES, SPLITS, Box, Excluded, Index
+from mirada.data.index import Index
 from mirada.data.pixels.decode import EXTENSIONS
 from mirada.data.sources.columns import index_of, splits_of
 from mirada.data.sources.roles import Files, Roles, Wanted, find_roles
 from mirada.data.sources.tables import Row, Table, read_table
 from mirada.data.sources.values import classes, is_missing, number
 from mirada.errors import DataError, counted
+from mirada.samples import SPLIT_NAMES, SPLITS, Box, Classes, Excluded
 
 SIDES = (
     frozenset(("left", "x1", "xmin")), frozenset(("top", "y1", "ymin")),
@@ -228,7 +229,6 @@ def _image_by_image(
         index,
         boxes=boxes,
         excluded=(*excluded, *index.excluded),
-        options=wanted.words(),
         notes=(*_box_notes(boxes), *index.notes),
     )
 
@@ -296,7 +296,7 @@ def _index(
         paths=paths,
         targets=numbers,
         splits=np.array([splits[path] for path in paths], dtype="<U5"),
-        classes=names,
+        target=Classes(names),
         boxes=boxes,
         excluded=tuple(excluded),
         notes=tuple(_box_notes(boxes)),

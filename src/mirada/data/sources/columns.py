@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.index import SPLIT_NAMES, Excluded, Index, Task
+from mirada.data.index import Index
 from mirada.data.sources.roles import Files, Place, Wanted, find_roles
 from mirada.data.sources.tables import Table, not_divided
 from mirada.data.sources.values import (
@@ -17,7 +17,7 @@ from mirada.data.sources.values import (
     Column,
     blanked,
     classes,
-    covariate,
+    covariate_of,
     few_whole,
     indicator,
     is_missing,
@@ -25,6 +25,7 @@ from mirada.data.sources.values import (
     task_of,
 )
 from mirada.errors import DataError, counted, nearest
+from mirada.samples import SPLIT_NAMES, Classes, Covariate, Excluded, Numbers, Target, Task, Values
 
 GROUP_HEADERS = frozenset(("patient", "patient_id", "patientid", "subject", "subject_id"))
 MANY = 20  # classes, above which a column of mostly different values cannot be meant
@@ -38,13 +39,10 @@ Bad = Mapping[int, str]
 class Targets:
     """The target column, or columns, of the rows whose file is there."""
 
-    values: NDArray[np.int64] | NDArray[np.float64]
+    target: Target
+    values: Values
     bad: Bad
     note: str
-    task: Task
-    classes: tuple[str, ...] = ()
-    unit: str = ""
-    names: tuple[str, ...] = ()
 
 
 class Texts(NamedTuple):
@@ -72,7 +70,7 @@ def index_of(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] | 
         raise DataError(_nothing_usable(table.name, folder, missing))
     targets = _targets(table, roles.targets, wanted, known)
     splits, groups = splits_of(table, roles.split), _groups(table, roles.group, paths)
-    covariates, names = _covariates(table, roles.covariates)
+    covariates, meanings = _covariates(table, roles.covariates)
     bad = {**covariates.bad, **splits.bad, **targets.bad}
     excluded = [*missing, *(_excluded(paths[row], table, row, reason) for row, reason in sorted(bad.items()))]
     usable = [row for row in range(len(paths)) if row not in bad]
@@ -83,19 +81,15 @@ def index_of(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] | 
         paths=paths,
         targets=targets.values,
         splits=np.array(splits.values, dtype="<U5"),
-        task=targets.task,
-        classes=targets.classes,
-        unit=targets.unit,
-        target_names=targets.names,
+        target=targets.target,
         groups=groups.values,
+        covariate_specs=tuple(meanings),
         covariates=covariates.values,
-        covariate_names=tuple(names),
         excluded=tuple(excluded),
-        options=wanted.words(),
         columns=roles.columns(),
         notes=(
             *table.notes, f"image: {roles.image.name}", targets.note, *splits.notes, *roles.notes, *groups.notes,
-            *_covariate_notes(names, covariates.values[usable]),
+            *_covariate_notes(meanings, covariates.values[usable]),
         ),
     )  # fmt: skip
     return index.take(usable)
@@ -133,7 +127,8 @@ def _with_files(table: Table, image: Place, files: Files) -> tuple[Table, tuple[
 
 def _targets(table: Table, places: tuple[Place, ...], wanted: Wanted, known: Sequence[str] | None) -> Targets:
     if not places:
-        return Targets(np.full(len(table.rows), np.nan), {}, "no target is read", "regression")
+        none = Numbers()
+        return Targets(none, none.unknown(len(table.rows)), {}, "no target is read")
     if len(places) > 1:
         return _several_numbers(table, places, wanted.task)
     stated = wanted.task or ("classification" if known is not None else None)
@@ -161,7 +156,7 @@ def _numbers(table: Table, place: Place, cells: Sequence[str], *, inferred: bool
     elif inferred and (whole := few_whole(values)):
         hint = f" (only {len(whole)} different ones; task=classification makes classes of them)"
     note = f"target: {place.name}, {counted(len(values), 'number')} {reach}{taken} → regression{hint}"
-    return Targets(column.values, column.bad, note, "regression", unit=place.unit)
+    return Targets(Numbers((place.name,), place.unit), column.values[:, np.newaxis], column.bad, note)
 
 
 def _several_numbers(table: Table, places: tuple[Place, ...], task: Task | None) -> Targets:
@@ -184,12 +179,10 @@ def _several_numbers(table: Table, places: tuple[Place, ...], task: Task | None)
         for name, column in zip(names, columns, strict=True)
     ]
     return Targets(
+        target=Numbers(names, same),
         values=np.column_stack([column.values for column in columns]),
         bad={row: reason for column in columns for row, reason in column.bad.items()},
         note=f"targets: {', '.join(said)} → regression of {len(names)} numbers",
-        task="regression",
-        unit=same,
-        names=names,
     )
 
 
@@ -221,7 +214,7 @@ def _classes(
     elif inferred and 2 * numeric > len(names):
         note += f" ({numeric} of them are numbers; task=regression leaves out the rest)"
     reasons = dict.fromkeys(bad, f"no {place.name}")
-    return Targets(numbers_of, reasons, note, "classification", classes=names)
+    return Targets(Classes(names), numbers_of, reasons, note)
 
 
 def splits_of(table: Table, place: Place | None) -> Texts:
@@ -257,26 +250,27 @@ def _groups(table: Table, place: Place | None, paths: Sequence[str]) -> Texts:
     )
 
 
-def _covariates(table: Table, places: tuple[Place, ...]) -> tuple[Column, dict[str, str]]:
-    """(N, K) numbers, and the K names with what the values mean."""
-    columns, names = [], {}
+def _covariates(table: Table, places: tuple[Place, ...]) -> tuple[Column, dict[Covariate, str]]:
+    """(N, K) numbers, and the K covariates with what the values mean, in words."""
+    columns, meanings = [], {}
     for place in places:
         cells = blanked(table.cells(place.column))
-        column, name, meaning = (
-            indicator(place.name, cells, place.value)
+        column, found, meaning = (
+            indicator(Covariate.parse(f"{place.name}={place.value}"), cells)
             if place.value
-            else covariate(place.name, cells, decimal_comma=table.decimal_comma)
+            else covariate_of(place.name, cells, decimal_comma=table.decimal_comma)
         )
         columns.append(column)
-        names[name] = meaning
-    if len(names) < len(columns):
-        raise DataError(f"{table.name}: a column is named twice among the covariates {', '.join(names)}.")
+        meanings[found] = meaning
+    if len(meanings) < len(columns):
+        labels = ", ".join(covariate.label for covariate in meanings)
+        raise DataError(f"{table.name}: a column is named twice among the covariates {labels}.")
     values = np.column_stack([np.empty((len(table.rows), 0)), *(column.values for column in columns)])
-    return Column(values, {row: why for column in columns for row, why in column.bad.items()}), names
+    return Column(values, {row: why for column in columns for row, why in column.bad.items()}), meanings
 
 
-def _covariate_notes(names: Mapping[str, str], values: NDArray[np.float64]) -> Iterator[str]:
+def _covariate_notes(meanings: Mapping[Covariate, str], values: NDArray[np.float64]) -> Iterator[str]:
     """What each covariate means, and that it is the same in every row, if so; ``values`` are (n, K)."""
-    for (name, meaning), column in zip(names.items(), values.T, strict=True):
+    for (covariate, meaning), column in zip(meanings.items(), values.T, strict=True):
         same = f"; {column[0]:g} in every row" if len(column) > 1 and np.ptp(column) == 0 else ""
-        yield f"covariate: {name} ({meaning}{same})"
+        yield f"covariate: {covariate.label} ({meaning}{same})"

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mirada.data.index import SPLITS, Excluded, Index
+from mirada.data.index import Index
 from mirada.data.sources.boxes import boxes_beside
 from mirada.data.sources.listing import Listing, listed, printable, relative, split_named, unusable
 from mirada.data.sources.lists import Labels, labels_by_name, labels_of, pixels_folder
 from mirada.errors import DataError, counted, nearest
+from mirada.samples import SPLITS, Classes, Excluded
 
 NO_UTF8 = "its name is not valid UTF-8"  # and can stand in no table
 SAME = 1.5  # so many folders below for each different name among them: they are not the names of patients
@@ -118,7 +119,7 @@ class _Rows:
             paths=tuple(self.paths),
             targets=np.array(self.targets, dtype=np.int64),
             splits=np.array(self.splits, dtype="<U5"),
-            classes=self.names,
+            target=Classes(self.names),
             boxes=boxes,
             excluded=(*self.excluded, *bad),
             notes=(

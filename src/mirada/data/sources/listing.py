@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mirada.data.index import SPLIT_NAMES, Excluded
 from mirada.data.pixels.arrays import is_idx
 from mirada.data.pixels.decode import EXTENSIONS
 from mirada.data.pixels.dicom import is_dicom
 from mirada.errors import DataError, counted, reason_of
+from mirada.samples import SPLIT_NAMES, Excluded
 
 JUNK_FILES = frozenset(("boxes.csv", "desktop.ini", "icon\r", "readme", "readme.md", "readme.txt"))
 JUNK_FOLDERS = frozenset((

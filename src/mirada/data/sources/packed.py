@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirada.data.index import SPLIT_NAMES, SPLITS, Excluded, Index, Task
+from mirada.data.index import Index
 from mirada.data.pixels.arrays import (
     Array,
     images_of,
@@ -18,6 +18,7 @@ from mirada.data.pixels.arrays import (
     require_whole,
 )
 from mirada.errors import DataError, counted, nearest
+from mirada.samples import SPLIT_NAMES, SPLITS, Classes, Excluded, Numbers, Task
 
 IMAGES = frozenset(("data", "image", "images", "imgs", "x"))
 LABELS = frozenset(("label", "labels", "target", "targets", "y"))
@@ -172,11 +173,11 @@ def _index(source: Path, parts: Sequence[_Packed], task: Task | None, known: Seq
     index = Index(
         root=root,
         paths=tuple(f"{part.prefix}{row}" for part in parts for row in range(len(part.labels))),
-        targets=np.zeros(len(labels)),
+        target=Numbers(),
+        targets=Numbers().unknown(len(labels)),  # until the labels are read, below
         splits=np.repeat(
             np.array([part.split for part in parts], dtype="<U5"), [len(p.labels) for p in parts]
         ),
-        task="regression",
         notes=tuple(
             f"{part.split}: {part.name}, {counted(part.shape[0], 'image')} of {_size(part.shape)}"
             for part in parts
@@ -208,13 +209,15 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _with_numbers(index: Index, labels: Array) -> Index:
-    bad = np.flatnonzero(~np.isfinite(labels).reshape(len(labels), -1).all(axis=1)).tolist()
+    values = labels.astype(np.float64).reshape(len(labels), -1)
+    names = (
+        tuple(f"target {number + 1}" for number in range(values.shape[1])) if values.shape[1] > 1 else ("",)
+    )
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist()
     index = replace(
         index,
-        targets=labels.astype(np.float64),
-        target_names=tuple(f"target {number + 1}" for number in range(labels.shape[1]))
-        if labels.ndim > 1
-        else (),
+        target=Numbers(names),
+        targets=values,
         notes=(*index.notes, "target: numbers → regression (task=classification makes classes of them)"),
     )
     return index.without([Excluded(index.paths[row], "its target is no number") for row in bad])
@@ -245,6 +248,5 @@ def _with_classes(index: Index, labels: Array, known: Sequence[str] | None, sour
     return replace(
         index,
         targets=np.array([names.index(name) for name in found], dtype=np.int64)[numbers],
-        task="classification",
-        classes=names,
+        target=Classes(names),
     )

@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, get_args
 
-from mirada.data.index import SPLIT_NAMES, Task
 from mirada.data.pixels.arrays import container
 from mirada.data.pixels.decode import EXTENSIONS
 from mirada.data.sources.tables import Table
 from mirada.data.sources.values import is_missing, name_and_unit
 from mirada.errors import DataError, InvalidArgument, nearest
+from mirada.samples import SPLIT_NAMES, Source, Task
 
 SAMPLED = 200  # rows that decide which column holds the images
 SPLIT_HEADERS = frozenset(("partition", "set", "split", "subset"))
@@ -38,13 +38,25 @@ class Wanted:
             unknown = str(self.task)
             raise InvalidArgument(f'There is no task called "{unknown}". {nearest(unknown, get_args(Task))}')
 
-    def words(self) -> tuple[str, ...]:
-        """The same as options of the command line."""
-        said = {
-            "--target": ",".join(self.target), "--image": self.image, "--group": self.group, "--split": self.split,
-            "--covariates": ",".join(self.covariates), "--task": self.task,
+    def columns(self) -> tuple[str, ...]:
+        """The arguments that name a column."""
+        named = {
+            "target": self.target, "image": self.image, "group": self.group, "split": self.split,
+            "covariates": self.covariates,
         }  # fmt: skip
-        return tuple(word for option, value in said.items() if value for word in (option, value))
+        return tuple(argument for argument, value in named.items() if value)
+
+    def source(self, path: Path) -> Source:
+        """How to load ``path`` again in the same way."""
+        return Source(
+            path=path,
+            image=self.image or "",
+            targets=self.target,
+            group=self.group or "",
+            split=self.split or "",
+            covariates=self.covariates,
+            task=self.task,
+        )
 
 
 class Place(NamedTuple):

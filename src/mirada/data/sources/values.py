@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.covariates import BAR, TRUTH, indicated, two_words
-from mirada.data.index import Task
 from mirada.errors import DataError, nearest
+from mirada.samples import TRUTH, WORD_BAR, Covariate, Task
 
 MISSING = frozenset(("", "#n/a", ".", "<na>", "?", "n/a", "na", "nan", "null"))  # in small letters
 UNSAID = frozenset(("-", "None"))  # missing among numbers; among words perhaps a class, as beside "+"
@@ -192,8 +191,8 @@ def few_whole(values: NDArray[np.float64]) -> list[int]:
     return [int(value) for value in different]
 
 
-def covariate(name: str, cells: Sequence[str], *, decimal_comma: bool) -> tuple[Column, str, str]:
-    """A column of numbers, or of two words as 0 and 1; what the covariate is to be called, and what its values mean.
+def covariate_of(name: str, cells: Sequence[str], *, decimal_comma: bool) -> tuple[Column, Covariate, str]:
+    """A column of numbers, or of two words as 0 and 1; the covariate that it is, and what its values mean in words.
 
     ``False`` and ``no`` are 0, ``True`` and ``yes`` 1. Of two other words, ``F`` and ``M`` in the column ``sex``, the
     later in the alphabet is 1, and the covariate is called ``sex=M|F``, by which name it is found again in data that
@@ -204,28 +203,33 @@ def covariate(name: str, cells: Sequence[str], *, decimal_comma: bool) -> tuple[
     found = sorted({cell for cell in cells if not is_missing(cell)})
     if found and all(cell.lower() in TRUTH for cell in found):
         meaning = ", ".join(f"{cell} is {TRUTH[cell.lower()]:.0f}" for cell in found)
-        return _binary(name, cells, [TRUTH.get(cell.lower(), 0.0) for cell in cells]), name, meaning
+        column = _binary(name, cells, [TRUTH.get(cell.lower(), 0.0) for cell in cells])
+        return column, Covariate(name, binary=True), meaning
     if is_numeric(cells, decimal_comma=decimal_comma):
         column = numbers(name, cells, decimal_comma=decimal_comma)
-        return column, name, ", ".join(filter(None, ("numbers", column.note)))
-    if len(found) == 2 and BAR not in "".join(found):
-        return indicator(name, cells, BAR.join(reversed(found)))
-    plain = [value for value in found if BAR not in value]
-    words = "two different words" if plain == found else f'two different words without "{BAR}"'
+        binary = bool(np.isin(column.values[~np.isnan(column.values)], (0, 1)).all())
+        return column, Covariate(name, binary=binary), ", ".join(filter(None, ("numbers", column.note)))
+    if len(found) == 2 and WORD_BAR not in "".join(found):
+        other, one = found
+        return indicator(Covariate(name, one, other), cells)
+    plain = [value for value in found if WORD_BAR not in value]
+    words = "two different words" if plain == found else f'two different words without "{WORD_BAR}"'
     advice = (
-        f"Name a value to tell from the rest: {name}={plain[0]}." if plain else f'Write them without "{BAR}".'
+        f"Name a value to tell from the rest: {name}={plain[0]}."
+        if plain
+        else f'Write them without "{WORD_BAR}".'
     )
     raise DataError(
         f"{name}: a covariate is a column of numbers or of {words}; found {len(found)} ({_listed(found)}). {advice}"
     )
 
 
-def indicator(name: str, cells: Sequence[str], value: str) -> tuple[Column, str, str]:
-    """The same for a value that is named: ``A``, or two words, ``M|F``, beside which there is no other.
+def indicator(covariate: Covariate, cells: Sequence[str]) -> tuple[Column, Covariate, str]:
+    """A column of words for a covariate that names one, or two, beside which there is then no other.
 
     Raises ``DataError`` for a value that is there with other capitals alone.
     """
-    one, other = two_words(value)
+    name, one, other = covariate.column, covariate.one, covariate.other
     meaning = f"{one} is 1, {f'{other} is' if other else 'all else'} 0"
     found = sorted({cell for cell in cells if not is_missing(cell)})
     if found and not other and one not in found:
@@ -236,13 +240,13 @@ def indicator(name: str, cells: Sequence[str], value: str) -> tuple[Column, str,
                 f'the column {name} has no "{one}". Did you mean "{meant[0]}"? Known: {", ".join(found)}.'
             )
         meaning += f'; no row has "{one}", only {_listed(found)}'
-    column = _binary(name, cells, [indicated(cell, value) for cell in cells])
+    column = _binary(name, cells, [covariate.indicated(cell) for cell in cells])
     odd = {
         row: f'{name} is "{cells[row]}", neither {one} nor {other}'
         for row in np.flatnonzero(np.isnan(column.values)).tolist()
         if row not in column.bad
     }
-    return Column(column.values, {**column.bad, **odd}), f"{name}={value}", meaning
+    return Column(column.values, {**column.bad, **odd}), covariate, meaning
 
 
 def _listed(words: Sequence[str]) -> str:
