@@ -35,6 +35,7 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError
 from mirada.events import Progress
 from mirada.files import locked
+from mirada.samples import Classes
 
 SMALL = Preprocessing(size=(6, 8))
 COUNT = 5
@@ -62,7 +63,7 @@ def index_of(root: Path) -> Index:
         paths=paths,
         targets=np.arange(len(paths)),
         splits=np.full(len(paths), "train", dtype="<U5"),
-        classes=paths,
+        target=Classes(paths),
     )
 
 
