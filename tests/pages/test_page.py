@@ -322,3 +322,20 @@ def test_flat_and_cell() -> None:
         "h": "(none)",
         "i": "(none)",
     }
+
+
+def test_settings_break_at_their_dots_and_answers_are_rounded(regression: Path) -> None:
+    html = write_report(regression).read_text()
+    assert '<th scope="row">augment.<wbr>flip</th>' in html
+    assert re.search(
+        r"hands/\d+\.png</code></td><td>\d+\.?\d*\u00a0months</td><td>\d+\.?\d*\u00a0months</td>", html
+    )
+    assert 'href="#top"' in html and 'id="top"' in html
+
+
+def test_on_a_phone_the_method_stands_below_its_metric_and_a_wide_matrix_says_that_it_moves(
+    many_classes: Callable[[int], Path],
+) -> None:
+    html = write_report(many_classes(12)).read_text()
+    assert "move it sideways" in html and ".metrics tr { display: grid;" in html
+    assert "move it sideways" not in write_report(many_classes(3)).read_text()
