@@ -276,7 +276,7 @@ def test_a_table_keeps_counting_beside_what_mirada_has_written(tmp_path: Path) -
     touch(tmp_path, "images/1.png", "images/2.png", "runs/a/recipe.toml", "maps/1-map.png", "@eaDir/1.png")
     (tmp_path / "labels.csv").write_text("file,kind\nimages/1.png,a\nimages/2.png,b\n")
     (tmp_path / "predictions.csv").write_text("path,split,target,predicted,probability,correct\n")
-    assert load_data(tmp_path).source == tmp_path / "labels.csv"
+    assert load_data(tmp_path).origin == tmp_path / "labels.csv"
 
 
 def test_which_files_of_a_folder_are_images(tmp_path: Path) -> None:

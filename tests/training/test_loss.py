@@ -235,7 +235,7 @@ def test_a_head_of_averages_puts_out_no_distances() -> None:
     recipe = Recipe(model="lenet5_1998", options={"head": "average"})
     assert facts("lenet5_1998").loss_with(recipe.options) == "cross_entropy"
     with pytest.raises(RecipeError, match=r"^The loss \"map\" is for distances to codes"):
-        outputs_for(replace(recipe, loss="map"), "classification", 10)
+        outputs_for(replace(recipe, loss="map"), target_of("classification", 10))
 
 
 @pytest.mark.parametrize(
