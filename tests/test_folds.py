@@ -17,8 +17,10 @@ from mirada.data.examples import write_shapes
 from mirada.data.examples.hands import write_ages
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.predictions import Predictions
-from mirada.events import Evaluated, Event, FoldStarted
+from mirada.events import EpochDone, Evaluated, Event, FoldStarted
 from mirada.jobs.folds import Folds, _parts
+from mirada.runs.listing import list_runs
+from mirada.runs.reader import RunContents, read_run
 from mirada.training import loop
 from mirada.training.recipe import recipe_for
 
@@ -137,6 +139,31 @@ def test_interrupted_in_the_second_fold(
     )
     assert done.evaluation is None and len(done.runs) == 2 and not done.report_path.exists()
     assert done.runs[0].evaluations and done.runs[1].outcome.reason == "interrupted"
+
+
+def test_folds_know_from_the_start_what_they_are(of_ages: Folds, shapes: Path, tmp_path: Path) -> None:
+    """Whoever reads the folder of folds while they train finds data, network and command."""
+    found: list[RunContents] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, EpochDone) and not found:
+            found.append(read_run(tmp_path / "folds"))
+
+    cross_validate(shapes, folds=2, output=tmp_path / "folds", on_event=hear, **QUICK)
+    (begun,) = found
+    assert begun.network.name == "lenet5" and begun.data.numeric is False and begun.data.folds == ()
+    assert begun.environment.command.endswith("--folds 2") and begun.environment.seconds is None
+    done = read_run(tmp_path / "folds")
+    assert [fold.folder for fold in done.data.folds] == ["fold-1", "fold-2"] and done.environment.seconds
+    assert done.data.counts == begun.data.counts
+    states = {state.path.name: state.state for state in list_runs(tmp_path)}
+    assert states == {"folds": "finished"}
+
+
+def test_folds_that_cannot_begin_leave_nothing(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="too small"):
+        cross_validate(shapes, folds=2, output=tmp_path / "folds", **QUICK | {"image_size": 8})
+    assert not (tmp_path / "folds").exists()
 
 
 @pytest.mark.parametrize("folds", [1, 0, -2])

@@ -5,6 +5,9 @@ import hashlib
 import json
 import random
 import shutil
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,13 +27,16 @@ from mirada.data.sources import load_data
 from mirada.errors import CheckpointError, DataError, InvalidArgument, RecipeError, TrainingError
 from mirada.evaluation.calibration import fit_temperature, scaled
 from mirada.evaluation.evaluate import evaluate
-from mirada.events import Event, FileExcluded, WeightsLoaded
+from mirada.events import EpochDone, Event, FileExcluded, WeightsLoaded
 from mirada.inference.model import load_model
 from mirada.jobs import train as job
 from mirada.jobs.train import Run, augmentation_of, train
 from mirada.modelfile import load_network
 from mirada.models import create_model
 from mirada.models.weights import read_public
+from mirada.pages import write_report
+from mirada.runs.listing import list_runs
+from mirada.runs.reader import read_run
 from mirada.samples import Classes, Numbers
 from mirada.training import loop
 from mirada.training.loss import RUBBISH
@@ -633,6 +639,72 @@ def interrupt(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, where, press)
 
 
+KILLED = """
+import os, sys
+from mirada import train
+from mirada.events import EpochDone, Started
+def hear(event):
+    if isinstance(event, Started) and not {epochs} or isinstance(event, EpochDone) and event.epoch == {epochs}:
+        os.kill(os.getpid(), 9)
+train({data!r}, model="lenet5", output={output!r}, on_event=hear, **{settings!r})
+"""
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_run_that_is_killed_can_be_read_reported_and_listed(
+    epochs: int, shapes: Path, tmp_path: Path
+) -> None:
+    """What is known is in its folder from the start: the data, the command, the recipe, the machine, the network."""
+    folder = tmp_path / "runs" / "killed"
+    script = KILLED.format(
+        epochs=epochs, data=str(shapes), output=str(folder), settings=QUICK | {"epochs": 5}
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    run = read_run(folder)
+    assert run.recipe["epochs"] == 5 and len(run.epochs) == epochs and run.ending is None
+    assert run.data.name == "shapes" and run.data.classes == ("circle", "square", "star", "triangle")
+    assert run.data.counts["train"] == dict.fromkeys(run.data.classes, 10)
+    assert run.environment.command == f"mirada train {shapes} --recipe {folder}/recipe.toml"
+    assert run.environment.threads and run.environment.seconds is None
+    assert run.network.name == "lenet5" and run.has_model == (epochs > 0)
+    (state,) = list_runs(folder.parent)
+    assert (state.state, state.network, state.data, state.epochs) == (
+        "unfinished",
+        "lenet5",
+        "shapes",
+        epochs,
+    )
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "it may have been killed, or may still be running" in page
+    assert ("Evaluate its model" in page) == (epochs > 0)
+
+
+def test_a_folder_that_disappears_is_said(shapes: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def hear(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            shutil.rmtree(folder)
+
+    with pytest.raises(TrainingError, match="run: the run folder has disappeared while the run was writing"):
+        train(shapes, model="lenet5", output=folder, on_event=hear, **QUICK)
+    assert not folder.exists()
+
+
+def test_preparing_that_fails_takes_away_its_own_files_only(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        (tmp_path / "run" / "thesis.txt").write_text("precious")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(job, "save_samples", fail)
+    with pytest.raises(OSError, match="No space left"):
+        train(shapes, model="lenet5", output=tmp_path / "run", **QUICK)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
 def test_interrupted_while_preparing(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt("save_samples", monkeypatch)
     with pytest.raises(KeyboardInterrupt):
@@ -765,6 +837,16 @@ def test_the_same_tensor_everywhere(bits: int, tmp_path: Path, monkeypatch: pyte
     assert seen["train"].items() < seen["predict"].items() and len(seen["train"]) > 10
     values = torch.cat(stem) * model.card.preprocessing.std[0] + model.card.preprocessing.mean[0]
     assert values.min() >= -1e-6 and 0.9 < values.max() <= 1 + 1e-6
+
+
+def test_the_table_has_the_intervals_that_the_model_has(tmp_path: Path) -> None:
+    """The calibrated model predicts, so that a row of the table is what the model file says of its image."""
+    index = load_data(xrays(tmp_path / "xrays", count=96), target="age")
+    run = train(index, output=tmp_path / "run", **TABLE)
+    rows = table(run.folder / "predictions.csv")
+    found = load_model(run.model_path, device="cpu").predict([index.root / row["path"] for row in rows])
+    assert np.isfinite(found.half_widths).all()
+    assert [float(row["half_width"]) for row in rows] == pytest.approx(found.half_widths[:, 0].tolist())
 
 
 def test_several_numbers(tmp_path: Path) -> None:

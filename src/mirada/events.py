@@ -21,8 +21,8 @@ class Progress:
 class Started:
     """Everything is prepared, and training begins.
 
-    ``decoded`` images were not in the cache; ``counts`` are images by split and class, ``notes`` the sentences on
-    what was inferred from the data.
+    ``decoded`` images were not in the cache; ``counts`` are images by split and class (``classes``), or by split and
+    unit; ``notes`` are the sentences on what was inferred from the data.
     """
 
     folder: str
@@ -30,6 +30,7 @@ class Started:
     decoded: int
     parameters: int
     counts: dict[str, dict[str, int]]
+    classes: bool = True
     split_note: str
     notes: tuple[str, ...]
 

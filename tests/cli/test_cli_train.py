@@ -98,7 +98,7 @@ def test_wrong_settings(cli: Cli, shapes: Path, tmp_path: Path) -> None:
         (
             "--set",
             "loss=map",
-        ): 'The loss "map" is for distances to codes, which lenet5_1998 puts out and resnet18 ',
+        ): 'The loss "map" is for distances to codes, which lenet5_1998 puts out and this resnet18 ',
         ("--set", "label_smoothing=1"): "`label_smoothing` must be between 0 and 1. Got 1.0.",
         (
             "--set",
@@ -384,13 +384,9 @@ def test_a_table_from_training_to_maps(cli: Cli, xrays: Path) -> None:
     assert lines[:3] == [
         "image: file", "target: age, 24 numbers from 0 to 135 months → regression", "group: patient, 12 groups",
     ]  # fmt: skip
-    assert lines[3].startswith("covariate: male=M|F (") and lines[4].split() == [
-        "class",
-        "train",
-        "val",
-        "test",
-    ]
-    assert "no group divided" in lines[7] and "frozen: stem, stage1, 14,192 parameters" in lines
+    assert lines[3].startswith("covariate: male=M|F (") and lines[4].split() == ["train", "val", "test"]
+    assert lines[5].split()[0] == "images"  # of numbers there are no classes
+    assert "no group divided" in lines[6] and "frozen: stem, stage1, 14,192 parameters" in lines
     model = "run/model.safetensors"
     code, out, err = cli("predict", model, "00.png", "01.png")
     assert (code, out) == (1, "") and err.startswith(

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "summary": set(),
     "diagram": {"summary"},
     "pages": {"evaluation", "runs"},
-    "runs": set(),
+    "runs": {"evaluation"},
     "data": set(),
     "models": {"layers"},
     "explain": set(),

@@ -18,8 +18,8 @@ from mirada.evaluation.calibration import Bin, merged_bins
 from mirada.evaluation.conformal import Coverage
 from mirada.pages import agreement, numbers, results, write_report
 from mirada.pages.agreement import DotRow, Level
-from mirada.pages.folder import read_run
 from mirada.pages.trust import TrustRow
+from mirada.runs.reader import read_run
 
 NB = "\u00a0"
 POINTS = [(10.0, 1.0, "a"), (20.0, -2.0, "b"), (30.0, 4.0, "<c>")]

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from mirada.pages import overview
-from mirada.pages.folder import RunFolder, read_run
+from mirada.runs.reader import RunContents, read_run
 
 NB = "\u00a0"
 
 
-def with_evaluation(folder: Path, change: Callable[[dict[str, Any]], object]) -> RunFolder:
+def with_evaluation(folder: Path, change: Callable[[dict[str, Any]], object]) -> RunContents:
     file = folder / "evaluation.json"
     evaluation = json.loads(file.read_text())
     change(evaluation)

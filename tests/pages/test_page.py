@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from mirada.errors import DataError
+from mirada.events import LayersFrozen, WeightsLoaded
 from mirada.pages import write_report
 from mirada.pages.page import ABSENT, cell, flat
+from mirada.runs.codec import to_json
+from mirada.runs.folder import NAMES
 
 NB = "\u00a0"
 VOID = {"meta", "link", "img", "br", "hr", "input", "wbr"}
@@ -107,7 +110,7 @@ def test_classification(classification: Path) -> None:
     assert "no positive evidence for this class anywhere" in page.text
     assert "augment. flip true" in page.text  # where it may break
     assert "best: epoch 16" in page.text
-    assert "Training ended after 24 of 40 epochs: early stopping" in page.text
+    assert "Training ended after 24 of 40 epochs: the disk of the machine was full" in page.text
 
 
 def test_regression(regression: Path) -> None:
@@ -140,7 +143,7 @@ def test_names_of_strangers_are_only_text(many_classes: Callable[[int], Path]) -
     for file in [*run.glob("*.json"), run / "predictions.csv", run / "recipe.toml", run / "events.jsonl"]:
         text = file.read_text(encoding="utf-8")
         evil = json.dumps(EVIL)[1:-1] if file.suffix != ".csv" else EVIL.replace('"', "'")
-        text = text.replace("species 01", evil).replace("cat.77.jpg", evil).replace("early stopping", evil)
+        text = text.replace("species 01", evil).replace("cat.77.jpg", evil).replace("the disk", evil)
         file.write_text(text.replace("sgd", evil), encoding="utf-8")
     html = write_report(run).read_text(encoding="utf-8")
     assert_self_contained(html)
@@ -193,6 +196,51 @@ def test_what_is_absent_is_told(task: str, name: str, request: pytest.FixtureReq
     assert [value for value in page.values("id") if value in SECTIONS] == SECTIONS
 
 
+def test_a_run_that_has_no_model_yet(classification: Path) -> None:
+    """It is not to be evaluated: nothing was kept before the first epoch was finished."""
+    for name in (*ABSENT, "model.safetensors"):
+        (classification / name).unlink()
+    (classification / "events.jsonl").write_text("")
+    text = page_of(classification).text
+    assert "resnet18 on cats-dogs: no epoch finished, not evaluated" in text
+    assert "no model to judge: it is kept when the first epoch is finished." in text
+    assert "mirada evaluate" not in text
+    assert "it may have been killed, or may still be running" in text
+
+
+def test_the_page_tells_no_home_folder(
+    classification: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It may be given to others: of what lies in the home folder it says the name alone."""
+    home = tmp_path / "home" / "dr-jane-doe"
+    monkeypatch.setattr(Path, "home", lambda: home)
+    data = json.loads((classification / "data.json").read_text())
+    data |= {"root": str(home / "photos"), "name": "photos"}
+    (classification / "data.json").write_text(json.dumps(data))
+    environment = json.loads((classification / "environment.json").read_text())
+    environment["command"] = f"mirada train {home}/photos --recipe {home}/runs/a/recipe.toml"
+    (classification / "environment.json").write_text(json.dumps(environment))
+    recipe = classification / "recipe.toml"
+    recipe.write_text(f'weights = "{home}/weights/resnet18.pth"\n' + recipe.read_text())
+    html = write_report(classification).read_text(encoding="utf-8")
+    assert "dr-jane-doe" not in html
+    text = Page(html).text
+    assert (
+        text.startswith("resnet18 on photos: ")
+        and "Folder: photos" in text
+        and "weights resnet18.pth" in text
+    )
+    assert "mirada train ~/photos --recipe ~/runs/a/recipe.toml" in text
+
+
+def test_numbers_of_images_are_short(regression: Path) -> None:
+    file = regression / "predictions.csv"
+    file.write_text(file.read_text() + "hands/odd.png,test,106,633.0912793951732,527.0912793951732\n")
+    text = page_of(regression).text
+    assert "hands/odd.png 106 months 633 months 527 months" in text
+    assert "633.09" not in text
+
+
 def test_no_test_split(classification: Path) -> None:
     file = classification / "evaluation.json"
     evaluation = json.loads(file.read_text())
@@ -231,6 +279,18 @@ def test_a_loss_that_is_no_number(classification: Path) -> None:
     page_of(classification)
 
 
+def test_missing_or_foreign_picture(classification: Path) -> None:
+    picture = classification / "maps" / "000-photo.jpg"
+    picture.write_text("<svg onload=alert(1)>")
+    with pytest.raises(
+        DataError, match=r"000-photo\.jpg: the file is damaged: it is neither a JPEG nor a PNG"
+    ):
+        write_report(classification)
+    picture.unlink()
+    with pytest.raises(DataError, match=r"000-photo\.jpg: the picture cannot be read \(no such file"):
+        write_report(classification)
+
+
 def test_empty_maps(classification: Path) -> None:
     (classification / "maps.json").write_text("[]")
     assert "No image was chosen to be explained" in page_of(classification).text
@@ -241,11 +301,16 @@ def test_what_was_inferred_and_what_it_began_with(classification: Path) -> None:
     data["notes"] = ["target: age <years>, 40 numbers"]
     (classification / "data.json").write_text(json.dumps(data))
     with (classification / "events.jsonl").open("a") as stream:
-        for event, text in (
-            ("weights", "a.pth: 5 tensors loaded.\n  newly drawn: head"),
-            ("frozen", "stem stays"),
-        ):
-            stream.write(json.dumps({"event": event, "text": text}) + "\n")
+        file, digest = "a.pth", "0" * 64
+        told: list[WeightsLoaded | LayersFrozen] = [
+            WeightsLoaded(
+                file=file, sha256=digest, convention="timm", loaded=5, renamed=(("a", "b"),), adapted=(), dropped=(),
+                initialised=("head",), replaced=(), head_of=(), text="a.pth: 5 tensors loaded.\n  newly drawn: head",
+            ),
+            LayersFrozen(names=("stem",), parameters=9, text="stem stays"),
+        ]  # fmt: skip
+        for event in told:
+            stream.write(json.dumps({"event": NAMES[type(event)], **to_json(event)}) + "\n")
     text = page_of(classification).text
     for line in (
         "target: age <years>, 40 numbers",
@@ -271,7 +336,7 @@ def test_unknown_macs_target_and_environment(classification: Path) -> None:
     assert "Training time" not in text
     assert "multiply-accumulates" not in text
     assert "True class unknown" in text
-    assert "Written by Mirada. This page" in text
+    assert "Written by Mirada. This page" in text and "None" not in text
 
 
 def test_the_page_is_written_whole_or_not_at_all(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mirada.pages import numbers, results
-from mirada.pages.folder import read_run
+from mirada.runs.reader import read_run
 
 NB = "\u00a0"
 

@@ -100,7 +100,7 @@ def make(make_cache: Callable[..., Cache], tmp_path: Path) -> Callable[..., Trai
             recipe=recipe,
             augmentation=Augmentation(**recipe.augment),
             compute=CPU,
-            folder=RunFolder(tmp_path / f"run{len(list(tmp_path.iterdir()))}"),
+            folder=RunFolder.create(tmp_path / f"run{len(list(tmp_path.iterdir()))}"),
             on_event=on_event or (lambda event: None),
         )
 

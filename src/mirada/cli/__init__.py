@@ -23,6 +23,8 @@ VERBS = {
     "check": "Look at every image before anything is trained.",
     "train": "Train a network on a folder of images; leaves a model and a report.",
     "evaluate": "Measure a model on labelled images, with intervals.",
+    "report": "Write the report of a run anew, also of one that was killed.",
+    "runs": "List the runs of a folder.",
     "predict": "Say what a model sees in images.",
     "explain": "Show where a model looks in images.",
     "summary": "Print a network layer by layer.",

@@ -143,13 +143,13 @@ def _bar() -> Any:
     )
 
 
-def counts_table(counts: dict[str, dict[str, int]]) -> list[str]:
-    """Images per class and split."""
+def counts_table(counts: dict[str, dict[str, int]], *, classes: bool = True) -> list[str]:
+    """Images per class and split; of numbers, which have no classes, per split."""
     splits = list(counts)
-    names = list(next(iter(counts.values()), {}))
+    names = list(next(iter(counts.values()), {})) if classes else []
     rows = [[name, *(f"{counts[split].get(name, 0):,}" for split in splits)] for name in names]
-    rows.append(["all", *(f"{sum(counts[split].values()):,}" for split in splits)])
-    return table(["class", *splits], rows)
+    rows.append(["all" if classes else "images", *(f"{sum(counts[split].values()):,}" for split in splits)])
+    return table(["class" if classes else "", *splits], rows)
 
 
 def share(value: float | None) -> str:

@@ -169,7 +169,7 @@ class _Lines:
     def _start(self, event: Started) -> None:
         for note in event.notes:
             self.progress.line(note)
-        self.progress.line(*counts_table(event.counts))
+        self.progress.line(*counts_table(event.counts, classes=event.classes))
         self.progress.line(event.split_note)
         decoded = f"{event.decoded:,} images decoded" if event.decoded else "all images in the cache"
         self.progress.line(f"{event.parameters:,} parameters, {decoded}, training on {event.compute}.")

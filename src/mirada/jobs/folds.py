@@ -1,7 +1,7 @@
 """Cross-validation: one network per fold, each tested on images that it has not seen, every image once."""
 
-import json
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,17 +15,16 @@ from mirada.data.splits import complete_splits, k_fold, said_of_copies
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
-from mirada.events import Evaluated, FoldStarted, OnEvent
-from mirada.files import json_text, write_json, write_text
-from mirada.jobs.train import Run, chosen_recipe, command_line, run_path, train
+from mirada.events import Evaluated, Event, FoldStarted, OnEvent, Started
+from mirada.jobs.describe import command_line
+from mirada.jobs.train import Run, chosen_recipe, new_folder, train
 from mirada.pages import write_report
-from mirada.runs.codec import to_json
-from mirada.runs.folder import NAMES, require_free
+from mirada.runs.folder import RunFolder
+from mirada.runs.reader import read_record
+from mirada.runs.records import DataRecord, EnvironmentRecord, FoldRecord
 from mirada.samples import Source
 from mirada.training.demands import require_splits
 from mirada.training.recipe import Recipe
-
-COPIED = ("recipe.toml", "model.json", "samples.jpg")  # what all folds share; the picture is the first one's
 
 
 @dataclass(frozen=True)
@@ -58,28 +57,46 @@ def cross_validate(
     a validation part of its own, also where the data set has one, and leaves its folder, ``fold-1`` and so on, in
     ``output``; beside them are the predictions of every image by the one network that had not seen it, their metrics,
     and a report. The intervals hold images to be independent, which the networks of the folds are not quite: they
-    share training images. The other arguments are those of ``train``. ``on_event`` hears each run's events, and
-    ``FoldStarted`` before them.
+    share training images.
 
-    Raises ``InvalidArgument`` for fewer than 2 folds, ``DataError`` if the data set has a test split of its own, if a
-    fold would be empty or leave too little to train on, or if ``output`` exists; and what ``train`` raises.
+    Args:
+        data: As for ``train``; without test images of its own.
+        folds: How many networks, 2 or more.
+        model: As for ``train``.
+        recipe: As for ``train``.
+        output: The folder of all runs, which must be new; by default ``runs/<data>-<model>-folds``, numbered.
+        on_event: Hears each run's events, and ``FoldStarted`` before them.
+        **settings: As for ``train``.
+
+    Returns:
+        The runs, and how well they do on all images together.
+
+    Raises:
+        InvalidArgument: For fewer than 2 folds.
+        DataError: If the data set has a test split of its own, if a fold would be empty or leave too little to train
+            on, or if ``output`` exists.
+        MiradaError: What else ``train`` raises.
     """
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
-    tell = on_event or (lambda event: None)
     parts = _parts(index, folds, chosen)
-    folder = run_path(index, chosen, output, ending="-folds")
-    require_free(folder)
+    folder = new_folder(index, chosen, output, ending="-folds")
+    whole = _Whole(folder, index, folds, on_event or (lambda event: None))
     runs: list[Run] = []
-    for number, part in enumerate(parts, start=1):
-        tell(FoldStarted(number, folds))
-        own = folder / f"fold-{number}"
-        source = part.source or Source(path=part.root)
-        saved = replace(part, source=replace(source, split=str(own / "splits.csv")))
-        runs.append(train(saved, recipe=chosen, output=own, on_event=tell))
-        if runs[-1].outcome.reason == "interrupted":
-            return Folds(folder, tuple(runs), None)
-    return Folds(folder, tuple(runs), _conclude(folder, runs, index, tell))
+    try:
+        for number, part in enumerate(parts, start=1):
+            whole.hear(FoldStarted(number, folds))
+            own = folder.path / f"fold-{number}"
+            source = part.source or Source(path=part.root)
+            saved = replace(part, source=replace(source, split=str(own / "splits.csv")))
+            runs.append(train(saved, recipe=chosen, output=own, on_event=whole.hear))
+            if runs[-1].outcome.reason == "interrupted":
+                return Folds(folder.path, tuple(runs), None)
+    except BaseException:
+        if not whole.begun:
+            folder.discard()
+        raise
+    return Folds(folder.path, tuple(runs), whole.conclude(runs))
 
 
 def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
@@ -106,53 +123,74 @@ def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
     return parts
 
 
-def _conclude(folder: Path, runs: Sequence[Run], index: Index, tell: OnEvent) -> Evaluation:
-    """Judges all images together, and writes what the report reads."""
-    tables = [Predictions.from_csv(run.folder / "predictions.csv", unit=index.unit) for run in runs]
-    table = Predictions.joined([each.of_split("test") for each in tables])
-    table.to_csv(folder / "predictions.csv")
-    result = evaluate(table)
-    for name in COPIED:
-        shutil.copyfile(runs[0].folder / name, folder / name)
-    values = {metric.key: metric.value for metric in result.metrics}
-    told = Evaluated("test", result.n, values)
-    tell(told)
-    line = {"event": NAMES[Evaluated], **to_json(told)}
-    write_text(folder / "events.jsonl", json_text(line) + "\n")
-    write_json(folder / "evaluation.json", {"test": result.to_dict()})
-    write_json(folder / "data.json", _data(runs, index))
-    write_json(folder / "environment.json", _environment(folder, runs, index))
-    write_report(folder)
-    return result
+class _Whole:
+    """The folder of all folds: what is known is there as soon as the first of them knows it, the rest at the end."""
+
+    def __init__(self, folder: RunFolder, index: Index, folds: int, on_event: OnEvent) -> None:
+        self.folder = folder
+        self.index = index
+        self.folds = folds
+        self.on_event = on_event
+
+    def hear(self, event: Event) -> None:
+        """Passes an event on; the folder keeps those that are not one fold's alone."""
+        if isinstance(event, FoldStarted):
+            self.folder.event(event)
+        if isinstance(event, Started) and not self.begun:
+            self._begin(Path(event.folder))
+        self.on_event(event)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the first fold has started."""
+        return (self.folder.path / "data.json").exists()
+
+    def _begin(self, first: Path) -> None:
+        """Writes what is known when the first fold starts."""
+        for name in ("recipe.toml", "model.json"):
+            shutil.copyfile(first / name, self.folder.file(name))
+        command = command_line(self.index, self.folder.path, "--folds", str(self.folds))
+        found: EnvironmentRecord = read_record(first / "environment.json", EnvironmentRecord)
+        self.folder.write("environment.json", replace(found, command=command))
+        data: DataRecord = read_record(first / "data.json", DataRecord)
+        tested = Counter[str]()
+        for split in data.counts.values():
+            tested.update(split)
+        kind = "stratified, no group divided" if data.groups else "stratified"
+        note = (
+            f"Cross-validation with {self.folds} folds, {kind}: every image is tested once, by the network of "
+            f"its fold.{said_of_copies(self.index)}"
+        )
+        self.folder.write("data.json", replace(data, counts={"test": dict(tested)}, split_note=note))
+
+    def conclude(self, runs: Sequence[Run]) -> Evaluation:
+        """Judges all images together, and writes what the report reads."""
+        folder = self.folder
+        tables = [Predictions.from_csv(run.folder / "predictions.csv", unit=self.index.unit) for run in runs]
+        tested = [each.of_split("test") for each in tables]
+        table = Predictions.joined(tested)
+        table.to_csv(folder.path / "predictions.csv")
+        result = evaluate(table, temperature=_temperatures(runs, tested))
+        shutil.copyfile(runs[0].folder / "samples.jpg", folder.path / "samples.jpg")  # the first one's
+        told = Evaluated("test", result.n, {metric.key: metric.value for metric in result.metrics})
+        folder.event(told)
+        self.on_event(told)
+        folder.write("evaluation.json", {"test": result.to_dict()})
+        data: DataRecord = read_record(folder.path / "data.json", DataRecord)
+        folder.write("data.json", replace(data, folds=tuple(map(_fold, runs))))
+        environment: EnvironmentRecord = read_record(folder.path / "environment.json", EnvironmentRecord)
+        folder.write("environment.json", replace(environment, seconds=round(folder.seconds, 2)))
+        write_report(folder.path)
+        return result
 
 
-def _data(runs: Sequence[Run], index: Index) -> dict[str, Any]:
-    """The first run's, but for the splits: here every image is a test image."""
-    data = [json.loads((run.folder / "data.json").read_text(encoding="utf-8")) for run in runs]
-    tested: dict[str, int] = {}
-    for each in data:
-        for name, count in each["counts"].get("test", {}).items():
-            tested[name] = tested.get(name, 0) + count
-    kind = "stratified, no group divided" if data[0]["groups"] else "stratified"
-    note = f"Cross-validation with {len(runs)} folds, {kind}: every image was tested once, by the network of its fold."
-    note += said_of_copies(index)
-    folds = [_fold(run) for run in runs if "test" in run.evaluations]
-    return {**data[0], "counts": {"test": tested}, "split_note": note, "folds": folds}
+def _temperatures(runs: Sequence[Run], tested: Sequence[Predictions]) -> list[float]:
+    """The temperature of the network that answered, for every row; 1 where answers are numbers."""
+    found = (run.evaluations["test"].calibration for run in runs)
+    each = (calibration.temperature if calibration else 1.0 for calibration in found)
+    return [temperature for temperature, rows in zip(each, tested, strict=True) for _ in range(len(rows))]
 
 
-def _fold(run: Run) -> dict[str, Any]:
+def _fold(run: Run) -> FoldRecord:
     evaluation = run.evaluations["test"]
-    return {
-        "folder": run.folder.name,
-        "n": evaluation.n,
-        "epoch": run.outcome.best_epoch,
-        "metrics": evaluation.to_dict()["metrics"],
-    }
-
-
-def _environment(folder: Path, runs: Sequence[Run], index: Index) -> dict[str, Any]:
-    """The first run's, with the time of all and the command that makes all."""
-    each = [json.loads((run.folder / "environment.json").read_text(encoding="utf-8")) for run in runs]
-    command = command_line(index, folder, "--folds", str(len(runs)))
-    seconds = sum(one["seconds"] for one in each)
-    return {**each[0], "command": command, "seconds": round(seconds, 2)}
+    return FoldRecord(run.folder.name, evaluation.n, run.outcome.best_epoch, evaluation.metrics)

@@ -11,6 +11,7 @@ from mirada.data.index import Index
 from mirada.evaluation.predictions import Predictions
 from mirada.files import replacing
 from mirada.inference.model import Model
+from mirada.runs.records import MapRecord, Section
 from mirada.samples import Classes
 from mirada.training.loop import Training, training_batch
 
@@ -19,7 +20,7 @@ SHOWN = {"wrong": 6, "uncertain": 6, "typical": 6}  # images with maps in the re
 PHOTO_SIDE = 480  # pixels of a photo in the report
 
 
-def draw_maps(model: Model, index: Index, predictions: Predictions, folder: Path) -> list[dict[str, Any]]:
+def draw_maps(model: Model, index: Index, predictions: Predictions, folder: Path) -> list[MapRecord]:
     """Photos with maps of the most wrong, most uncertain and most typical images; what the report shows."""
     (folder / "maps").mkdir()
     chosen = _sections(predictions)
@@ -32,14 +33,23 @@ def draw_maps(model: Model, index: Index, predictions: Predictions, folder: Path
         photo, picture = f"maps/{number:03}-photo.jpg", f"maps/{number:03}-map.jpg"
         _save(Image.fromarray(seen.photo), folder / photo, quality=88)
         _save(Image.fromarray(seen.picture(colour_bar=False)), folder / picture, quality=90)
-        records.append({
-            "section": section, **_record(predictions, row), "explained": seen.subject, "method": seen.method,
-            "limit": seen.limit, "unit": seen.unit, "note": seen.note, "image": photo, "overlay": picture,
-        })  # fmt: skip
+        records.append(
+            MapRecord(
+                section=section,
+                **_answer(predictions, row),
+                explained=seen.subject,
+                method=seen.method,
+                limit=seen.limit,
+                unit=seen.unit,
+                note=seen.note,
+                image=photo,
+                overlay=picture,
+            )
+        )
     return records
 
 
-def _record(predictions: Predictions, row: int) -> dict[str, Any]:
+def _answer(predictions: Predictions, row: int) -> dict[str, Any]:
     """One row of the predictions with names in place of numbers."""
     record = predictions.take([row]).to_json()[0]
     if predictions.target_names:  # the map is of the first
@@ -48,16 +58,16 @@ def _record(predictions: Predictions, row: int) -> dict[str, Any]:
     return {key: record.get(key) for key in ("path", "split", "target", "predicted", "probability")}
 
 
-def _sections(predictions: Predictions) -> list[tuple[str, int]]:
+def _sections(predictions: Predictions) -> list[tuple[Section, int]]:
     """Rows for each section of the report; a row appears once."""
-    rows: dict[str, Sequence[int]] = {"wrong": predictions.most_wrong(SHOWN["wrong"]).tolist()}
+    rows: dict[Section, Sequence[int]] = {"wrong": predictions.most_wrong(SHOWN["wrong"]).tolist()}
     if isinstance(predictions.target, Classes):
         rows["uncertain"] = predictions.most_uncertain(SHOWN["uncertain"] + SHOWN["wrong"]).tolist()
         right = np.flatnonzero(predictions.predicted == predictions.targets)
         rows["typical"] = right[np.argsort(-predictions.probability[right], kind="stable")].tolist()
     else:
         rows["typical"] = predictions.most_wrong(len(predictions))[::-1].tolist()
-    chosen: list[tuple[str, int]] = []
+    chosen: list[tuple[Section, int]] = []
     taken: set[int] = set()
     for section, candidates in rows.items():
         fresh = [row for row in candidates if row not in taken][: SHOWN[section]]

@@ -1,9 +1,5 @@
 """The main job, from end to end: images → cache → training → predictions → maps → report, in one run folder."""
 
-import os
-import platform
-import shlex
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -12,10 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from mirada.compute import Compute, choose, deterministic, processor_name
+from mirada.compute import Compute, choose, deterministic
 from mirada.data.augment import Augmentation
 from mirada.data.batches import channel_statistics
 from mirada.data.cache import Cache, open_cache
@@ -24,7 +19,6 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits, save_splits, splits_digest
 from mirada.errors import InvalidArgument, RecipeError, TrainingError, nearest
-from mirada.evaluation.calibration import scaled
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.events import (
     BestEpoch,
@@ -40,14 +34,15 @@ from mirada.events import (
 )
 from mirada.files import write_text
 from mirada.inference.model import load_model
+from mirada.jobs.describe import command_line, data_name, data_record, environment_record, network_record
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.modelfile import Architecture, Card, save_model
 from mirada.models import find
 from mirada.models.weights import Report
 from mirada.pages import write_report
-from mirada.runs.folder import MODEL, RunFolder, free_name
-from mirada.samples import Numbers, Source
-from mirada.summary import summarize
+from mirada.runs.folder import MODEL, RunFolder
+from mirada.runs.records import EnvironmentRecord
+from mirada.samples import Classes, Numbers
 from mirada.training.demands import require_splits, require_targets
 from mirada.training.first_layer import FirstLayer, load_first_layer
 from mirada.training.freezing import freeze
@@ -60,7 +55,13 @@ from mirada.training.start import starting_network, starting_scale
 
 @dataclass(frozen=True)
 class Run:
-    """A finished, or interrupted, training run and where its files are."""
+    """A finished, or interrupted, training run and where its files are.
+
+    Args:
+        folder: The run folder.
+        outcome: How training ended.
+        evaluations: What the best model is worth, by split; none after an interruption.
+    """
 
     folder: Path
     outcome: Outcome
@@ -88,17 +89,30 @@ def train(
 ) -> Run:
     """Trains a network on images and leaves a run folder with model, predictions, maps and report.
 
-    ``model`` is a name of ``list_models``, by default the recipe's, which is resnet18. ``settings`` are fields of
-    ``Recipe`` (``epochs=25``, ``image_size=64``, …) on top of ``recipe``, which is the model's own by default.
-    With ``weights=`` a file of public weights, or a model file, training starts from those instead of random ones:
-    the layers of the heads that the file has in another size are drawn anew, pixels are normalized as the weights
-    expect, and the event ``WeightsLoaded`` tells what became of every tensor. The index's covariates join the features
-    before the head, and its groups stay in one split.
-    ``output`` is the run folder: ``runs/<data>-<model>`` by default, numbered if it exists. ``on_event`` hears
-    what happens as it happens, a record of ``mirada.events`` each time. The test split is used once, at the end.
+    What is known is in the folder before training starts, so that a run that is killed can be read and reported.
+    The test split is used once, at the end. Covariates of the data join the features before the head, and groups
+    stay in one split.
 
-    Raises ``DataError``, ``RecipeError``, ``InvalidArgument``, ``CheckpointError`` for what cannot be used,
-    ``TrainingError`` when the loss is no longer a number.
+    Args:
+        data: An index, or what ``load_data`` takes.
+        model: A name of ``list_models``; by default the recipe's, which is resnet18.
+        recipe: All settings; by default the model's own.
+        output: The run folder, which must be new; by default ``runs/<data>-<model>``, numbered if it exists.
+        on_event: Hears what happens as it happens, a record of ``mirada.events`` each time.
+        **settings: Fields of ``Recipe`` on top of it (``epochs=25``, ``image_size=64``, …). With ``weights=`` a file of
+            public weights, or a model file, training starts from those: layers of the heads that the file has in
+            another size are drawn anew, pixels are normalized as the weights expect, and ``WeightsLoaded`` tells
+            what became of every tensor.
+
+    Returns:
+        The run, where its files are, and how well the network does.
+
+    Raises:
+        DataError: If the data cannot be trained on, or ``output`` exists.
+        RecipeError: For a setting that is unknown or does not fit.
+        InvalidArgument: For an unknown network, or images too small for it.
+        CheckpointError: If the weights cannot be used.
+        TrainingError: If the loss is no longer a number, or the run folder disappears.
     """
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
@@ -114,13 +128,11 @@ def chosen_recipe(model: str | None, recipe: Recipe | None, settings: dict[str, 
     return chosen
 
 
-def run_path(index: Index, recipe: Recipe, output: str | Path | None, *, ending: str = "") -> Path:
-    """``output``, or a free name in ``runs`` that tells data and network."""
+def new_folder(index: Index, recipe: Recipe, output: str | Path | None, *, ending: str = "") -> RunFolder:
+    """``output``, or a new folder in ``runs`` whose name tells data and network. Raises ``DataError``."""
     if output:
-        return Path(output)
-    origin = index.origin.resolve()
-    name = origin.stem if origin.is_file() else origin.name
-    return free_name(Path("runs"), f"{name}-{recipe.model}{ending}")
+        return RunFolder.create(Path(output))
+    return RunFolder.numbered(Path("runs"), f"{data_name(index)}-{recipe.model}{ending}")
 
 
 def augmentation_of(recipe: Recipe) -> Augmentation:
@@ -162,20 +174,25 @@ class _Job:
         cache = open_cache(self.index, _unit_scale(self.recipe), on_event=self.on_event)
         require_splits(cache.index)
         card = self._card(cache.index, self._preprocessing(cache))
-        folder = RunFolder(run_path(self.index, self.recipe, output))
-        started = datetime.now(UTC)
-        with _all_or_nothing(folder.path):
-            training = self._prepare(folder, cache, card)
-        try:
+        folder = new_folder(self.index, self.recipe, output)
+        environment = environment_record(self.compute, command_line(self.index, folder.path))
+        with _undone_if_it_fails(folder):
+            training = self._prepare(folder, cache, card, environment)
+        with _reported(folder, environment):
             outcome, evaluations = _learn(training)
-        finally:  # a run that fails, too, leaves a report of how far it came
-            folder.json("environment.json", _environment(folder, self.compute, self.index, started))
-            write_report(folder.path)
         return Run(folder.path, outcome, evaluations)
 
-    def _prepare(self, folder: RunFolder, cache: Cache, card: Card) -> Training:
+    def _prepare(
+        self, folder: RunFolder, cache: Cache, card: Card, environment: EnvironmentRecord
+    ) -> Training:
         """Writes all that is known before training, and builds what training needs."""
-        self._describe(folder, cache, card)
+        index = cache.index
+        write_text(folder.file("recipe.toml"), self.recipe.to_toml())
+        folder.write("environment.json", environment)
+        folder.write("data.json", data_record(index, self.split_note))
+        save_splits(index, folder.file("splits.csv"))
+        network = network_record(self.network, card)
+        folder.write("model.json", network)
         training = Training(
             network=self.network,
             card=card,
@@ -187,8 +204,33 @@ class _Job:
             on_event=_both(folder, self.on_event),
             frozen=self.frozen,
         )
-        save_samples(training, folder.path / "samples.jpg")
+        self._tell_start(training, network.parameters)
+        save_samples(training, folder.file("samples.jpg"))
         return training
+
+    def _tell_start(self, training: Training, parameters: int) -> None:
+        """What is trained on what, and what the network starts with."""
+        index, tell = training.cache.index, training.on_event
+        tell(
+            Started(
+                folder=str(training.folder.path),
+                compute=str(self.compute),
+                decoded=training.cache.decoded,
+                parameters=parameters,
+                counts=index.counts(),
+                classes=isinstance(index.target, Classes),
+                split_note=self.split_note,
+                notes=index.notes,
+            )
+        )
+        if self.weights:
+            tell(WeightsLoaded(**asdict(self.weights), text=str(self.weights)))
+        if self.first_layer:
+            tell(FirstLayerLoaded(**asdict(self.first_layer), text=str(self.first_layer)))
+        if self.frozen.names:
+            tell(LayersFrozen(**asdict(self.frozen), text=str(self.frozen)))
+        for item in index.excluded:
+            tell(FileExcluded(item.path, item.reason))
 
     def _preprocessing(self, cache: Cache) -> Preprocessing:
         """With the mean and standard deviation that the recipe asks for, or that its weights expect."""
@@ -228,69 +270,33 @@ class _Job:
             },
         )
 
-    def _describe(self, folder: RunFolder, cache: Cache, card: Card) -> None:
-        """Writes what is known before training: recipe, data, splits, network."""
-        index = cache.index
-        excluded = [{"path": item.path, "reason": item.reason} for item in index.excluded]
-        write_text(folder.path / "recipe.toml", self.recipe.to_toml())
-        save_splits(index, folder.path / "splits.csv")
-        data = {
-            "root": str(index.root),
-            "task": index.task,
-            "classes": list(index.classes),
-            "unit": index.unit,
-            "target_names": list(index.target_names),
-            "covariate_names": list(index.covariate_names),
-            "groups": len(set(index.groups)),
-            "counts": index.counts(),
-            "excluded": excluded,
-            "split_note": self.split_note,
-            "notes": list(index.notes),
-        }
-        folder.json("data.json", data)
-        architecture = card.architecture
-        summary = summarize(self.network, (architecture.in_channels, *architecture.image_size))
-        folder.json(
-            "model.json",
-            {
-                "name": architecture.model,
-                "parameters": summary.parameters,
-                "macs": summary.macs,
-                "image": [architecture.in_channels, *architecture.image_size],
-                "preprocessing": _sentence(card.preprocessing),
-                "summary": str(summary),
-            },
-        )
-        tell = _both(folder, self.on_event)
-        tell(
-            Started(
-                folder=str(folder.path),
-                compute=str(self.compute),
-                decoded=cache.decoded,
-                parameters=summary.parameters,
-                counts=index.counts(),
-                split_note=self.split_note,
-                notes=index.notes,
-            )
-        )
-        if self.weights:
-            tell(WeightsLoaded(**asdict(self.weights), text=str(self.weights)))
-        if self.first_layer:
-            tell(FirstLayerLoaded(**asdict(self.first_layer), text=str(self.first_layer)))
-        if self.frozen.names:
-            tell(LayersFrozen(**asdict(self.frozen), text=str(self.frozen)))
-        for item in index.excluded:
-            tell(FileExcluded(item.path, item.reason))
-
 
 @contextmanager
-def _all_or_nothing(folder: Path) -> Iterator[None]:
-    """Takes a run folder away again if it cannot be prepared."""
+def _undone_if_it_fails(folder: RunFolder) -> Iterator[None]:
+    """Takes the new folder of a run that cannot be prepared away again."""
     try:
         yield
     except BaseException:
-        shutil.rmtree(folder)
+        folder.discard()
         raise
+
+
+@contextmanager
+def _reported(folder: RunFolder, environment: EnvironmentRecord) -> Iterator[None]:
+    """Leaves a report of how far a run came, also of one that fails. Raises ``TrainingError`` if its folder is gone."""
+    try:
+        yield
+    except OSError as error:
+        if not folder.path.is_dir():
+            raise TrainingError(
+                f"{folder.path}: the run folder has disappeared while the run was writing into it, and its results "
+                f"with it. Train again, and leave the folder where it is."
+            ) from error
+        raise
+    finally:
+        if folder.path.is_dir():
+            folder.write("environment.json", replace(environment, seconds=round(folder.seconds, 2)))
+            write_report(folder.path)
 
 
 def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation]]:
@@ -316,12 +322,9 @@ def _conclude(folder: RunFolder, cache: Cache, compute: Compute, on_event: OnEve
     """Evaluates the best model on validation and, for the first and only time, test images; draws maps."""
     model = load_model(folder.path / MODEL, device=str(compute.device))
     splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
-    plain = model.predict_cached(cache, splits)
-    model = model.calibrated(plain.of_split("val"))
+    model = model.calibrated(model.predict_cached(cache, ["val"]))
     save_model(folder.path / MODEL, model.network, model.card)
-    predictions = (
-        replace(plain, outputs=scaled(plain.outputs, model.card.temperature)) if plain.classes else plain
-    )
+    predictions = model.predict_cached(cache, splits)
     predictions.to_csv(folder.path / "predictions.csv")
     evaluations = {
         split: evaluate(
@@ -331,11 +334,10 @@ def _conclude(folder: RunFolder, cache: Cache, compute: Compute, on_event: OnEve
         )
         for split in splits
     }
-    folder.json("evaluation.json", {split: result.to_dict() for split, result in evaluations.items()})
+    folder.write("evaluation.json", {split: result.to_dict() for split, result in evaluations.items()})
     for split, result in evaluations.items():
-        values = {metric.key: metric.value for metric in result.metrics}
-        on_event(Evaluated(split, result.n, values))
-    folder.json("maps.json", draw_maps(model, cache.index, predictions.of_split(splits[-1]), folder.path))
+        on_event(Evaluated(split, result.n, {metric.key: metric.value for metric in result.metrics}))
+    folder.write("maps.json", draw_maps(model, cache.index, predictions.of_split(splits[-1]), folder.path))
     return evaluations
 
 
@@ -357,54 +359,6 @@ def _unit_scale(recipe: Recipe) -> Preprocessing:
         mean=(0.0,) * channels,
         std=(1.0,) * channels,
     )
-
-
-def _sentence(pre: Preprocessing) -> str:
-    colour = "RGB" if pre.mode == "RGB" else "grey"
-    how = {"stretch": "stretched", "pad": "padded with black", "crop": "cropped at the centre"}[pre.policy]
-    mean, std = (", ".join(f"{value:.3g}" for value in values) for values in (pre.mean, pre.std))
-    window = "" if pre.window == "auto" else f", window {pre.window}"
-    equalized = f", equalized by CLAHE with the limit {pre.clahe:g}" if pre.clahe else ""
-    return (
-        f"Turned upright by EXIF, decoded as {pre.depth}-bit {colour}{window}, {how} to {pre.size[0]} × {pre.size[1]} "
-        f"pixels{equalized}, then (value / {2**pre.depth - 1:,} − mean) / std with mean {mean} and std {std}."
-    )
-
-
-def command_line(index: Index, folder: Path, *more: str) -> str:
-    """The command that repeats a run with the recipe in its folder."""
-    recipe = ("--recipe", str(folder / "recipe.toml"))
-    return shlex.join(("mirada", "train", str(index.origin), *_options(index.source), *recipe, *more))
-
-
-def _options(source: Source | None) -> tuple[str, ...]:
-    """What was said of the data, as options of the command line."""
-    if source is None:
-        return ()
-    said = {
-        "--target": ",".join(source.targets), "--image": source.image, "--group": source.group,
-        "--covariates": ",".join(source.covariates), "--task": source.task, "--split": source.split,
-    }  # fmt: skip
-    return tuple(word for option, value in said.items() if value for word in (option, value))
-
-
-def _environment(
-    folder: RunFolder, compute: Compute, index: Index, started: datetime
-) -> dict[str, str | int | float]:
-    return {
-        "mirada": version("mirada"),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": f"{processor_name()}, {os.cpu_count()} cores",
-        "threads": torch.get_num_threads(),
-        "device": str(compute.device),
-        "precision": compute.precision,
-        "command": command_line(index, folder.path),
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(folder.seconds, 2),
-    }
 
 
 def _both(folder: RunFolder, on_event: OnEvent) -> OnEvent:

@@ -6,7 +6,6 @@ from pathlib import PurePath
 from statistics import fmean, median, stdev
 
 from mirada.evaluation.evaluate import Measured
-from mirada.pages.folder import RunFolder
 from mirada.pages.words import (
     SPLITS,
     Shown,
@@ -19,7 +18,7 @@ from mirada.pages.words import (
     shown,
     with_unit,
 )
-from mirada.runs.codec import from_json
+from mirada.runs.reader import RunContents
 
 LEADING = ("accuracy", "mae")  # the metric that answers the question, where there is a choice
 
@@ -50,10 +49,9 @@ class Headline:
         return f"{self.subject}: {self.answer}" + (f" ({self.interval})" if self.interval else "")
 
 
-def headline(run: RunFolder) -> Headline:
+def headline(run: RunContents) -> Headline:
     """The answer, from the test split if there is one, else from the validation split."""
-    place = PurePath(run.data["root"].replace("\\", "/")).name or run.data["root"]
-    subject = f"{run.model['name']} on {place}"
+    subject = f"{run.network.name} on {run.data.name or file_name(run.data.root)}"
     evaluation = run.evaluation or {}
     split = next((name for name in ("test", "val") if name in evaluation and evaluation[name].n), "")
     if not split:
@@ -64,10 +62,35 @@ def headline(run: RunFolder) -> Headline:
     first = shown(leading(evaluation[split].metrics))
     said = f"{first.value} {first.label}" if first.share else f"{first.label} {first.value}"
     images = f"{integer(evaluation[split].n)} {SPLITS[split]} images"
-    if run.data.get("folds"):
-        images += f" of {len(run.data['folds'])} folds"
+    if run.data.folds:
+        images += f" of {len(run.data.folds)} folds"
     interval = f"{first.level} {first.interval}" if first.interval else ""
     return Headline(subject=subject, answer=f"{said} on {images}", interval=interval, split=split)
+
+
+def file_name(path: str) -> str:
+    """The last part of a path, of any system: what is said of a place without telling whose it is."""
+    return PurePath(path.replace("\\", "/")).name or path
+
+
+def stopped(run: RunContents) -> str:
+    """A sentence on why the run ended before its last planned epoch; empty if it did not."""
+    end = run.ending
+    planned, patience = run.recipe.get("epochs"), run.recipe.get("patience")
+    after = f"after {len(run.epochs)} of {planned} epochs" if planned else f"after {len(run.epochs)} epochs"
+    if end is None:
+        unknown = "The end of this run is not recorded; it may have been killed, or may still be running."
+        return unknown if run.evaluation is None else ""
+    match end.reason:
+        case "finished":
+            return ""
+        case "early":
+            return f"Training stopped early, {after}: the validation result had not improved for {patience} epochs."
+        case "interrupted":
+            when = f" {end.text}" if end.text else ""
+            return f"Training was interrupted {after}{when}."
+        case "failed":
+            return f"Training ended {after}: {end.text.rstrip('.')}."
 
 
 def leading(metrics: Sequence[Measured]) -> Measured:
@@ -88,14 +111,14 @@ class Fold:
     metric: Shown
 
 
-def folds(run: RunFolder) -> tuple[list[Fold], str]:
+def folds(run: RunContents) -> tuple[list[Fold], str]:
     """The networks of a cross-validation, none for a single run, and a sentence on how much they differ."""
-    rows = run.data.get("folds", [])
+    rows = run.data.folds
     if not rows:
         return [], ""
-    measured = [leading(from_json(tuple[Measured, ...], row["metrics"])) for row in rows]
+    measured = [leading(row.metrics) for row in rows]
     found = [
-        Fold(folder=row["folder"], n=row["n"], epoch=row["epoch"], metric=shown(metric))
+        Fold(folder=row.folder, n=row.n, epoch=row.epoch, metric=shown(metric))
         for row, metric in zip(rows, measured, strict=True)
     ]
     values = [metric.value for metric in measured if metric.value is not None]
@@ -111,21 +134,21 @@ def folds(run: RunFolder) -> tuple[list[Fold], str]:
     )
 
 
-def progress(run: RunFolder) -> str:
+def progress(run: RunContents) -> str:
     """What training itself measured at the epoch whose weights were kept, else at the last one."""
     if not run.epochs:
         return ""
     row = next((row for row in run.epochs if row["epoch"] == run.best), run.epochs[-1])
     when = f"After epoch {integer(row['epoch'])}"
-    if run.regression and known(row.get("val_mae")):
-        value = with_unit(number(row["val_mae"]), run.unit)
+    if run.data.numeric and known(row.get("val_mae")):
+        value = with_unit(number(row["val_mae"]), run.data.unit)
         return f"{when}, the mean absolute error on the validation images was {value}."
     if known(row.get("val_accuracy")):
         return f"{when}, the accuracy on the validation images was {percent(row['val_accuracy'])}."
     return f"{when}, the validation loss was {number(row['val_loss'])}."
 
 
-def tiles(run: RunFolder, head: Headline) -> list[Tile]:
+def tiles(run: RunContents, head: Headline) -> list[Tile]:
     """The key numbers: first the metrics of the headline's split, then what training cost."""
     found = []
     if head.split and run.evaluation:
@@ -134,14 +157,14 @@ def tiles(run: RunFolder, head: Headline) -> list[Tile]:
             note = metric.level or f"{SPLITS[head.split]} images"
             value, unit = (metric.value, "") if metric.share else (metric.number, metric.unit)
             found.append(Tile(label=name, value=value, unit=unit, note=note, interval=metric.interval))
-    macs = run.model["macs"]
+    macs = run.network.macs
     work = f"{compact(macs)} multiply-accumulates per image" if macs is not None else ""
-    found.append(Tile(label="Parameters", value=compact(run.model["parameters"]), note=work))
+    found.append(Tile(label="Parameters", value=compact(run.network.parameters), note=work))
     if run.epochs:
         last = int(run.epochs[-1]["epoch"])
         note = f"epoch {integer(run.best)} was kept" if run.best is not None else ""
         found.append(Tile(label="Epochs", value=integer(last), note=note))
-    seconds = run.environment.get("seconds")
+    seconds = run.environment.seconds
     if seconds is not None:
         speeds = [row["images_per_second"] for row in run.epochs if known(row["images_per_second"])]
         note = f"{number(median(speeds))} images per second" if speeds else ""
@@ -149,15 +172,15 @@ def tiles(run: RunFolder, head: Headline) -> list[Tile]:
     return found
 
 
-def count_table(run: RunFolder) -> tuple[list[str], list[tuple[str, list[tuple[int, float]]]]]:
+def count_table(run: RunContents) -> tuple[list[str], list[tuple[str, list[tuple[int, float]]]]]:
     """The splits that have images, and per class (count, share of the split's largest class) for each of them."""
-    counts = run.data["counts"]
+    counts = run.data.counts
     splits = [split for split in SPLITS if split in counts]
-    names = run.data["classes"] or list(dict.fromkeys(name for split in splits for name in counts[split]))
+    names = run.data.classes or list(dict.fromkeys(name for split in splits for name in counts[split]))
     most = {split: max([1, *counts[split].values()]) for split in splits}
     rows = []
     for name in names:
         found = [counts[split].get(name, 0) for split in splits]
         cells = [(count, count / most[split]) for count, split in zip(found, splits, strict=True)]
-        rows.append(("Images" if run.regression else name, cells))
+        rows.append(("Images" if run.data.numeric else name, cells))
     return splits, rows

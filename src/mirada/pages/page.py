@@ -1,15 +1,18 @@
 """Draws the report of a run folder as one HTML page that needs no other file and no network."""
 
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from mirada.errors import DataError, reason_of
 from mirada.files import replacing
 from mirada.pages import overview, results
-from mirada.pages.folder import RunFolder, read_run
 from mirada.pages.words import SPLITS, integer, number, percent, shorten, with_unit
+from mirada.runs.reader import RunContents, damaged, read_run
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -27,6 +30,13 @@ ABSENT = {
     "the run may have ended before.",
 }
 
+WITHOUT_MODEL = {
+    "evaluation.json": "There are no results (evaluation.json is not in the run folder), and no model to judge: it is "
+    "kept when the first epoch is finished."
+}
+SIGNATURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+FILES = ("weights", "first_layer")  # settings that are paths
+
 
 def write_report(run: Path) -> Path:
     """Write ``report.html`` into a run folder and return its path; it appears whole or not at all.
@@ -43,13 +53,23 @@ def publish(html: str, target: Path) -> Path:
     return target
 
 
-def render(run: RunFolder) -> str:
+def render(run: RunContents) -> str:
     """The page as text."""
     head = overview.headline(run)
     splits, counts = overview.count_table(run)
     folds, spread = overview.folds(run)
     return template("report.html").render(
         run=run,
+        environment=environment(run),
+        command=without_home(run.environment.command),
+        place=overview.file_name(run.data.root),
+        stopped=overview.stopped(run),
+        samples=data_uri(run.folder / "samples.jpg") if run.has_samples else "",
+        pictures={
+            name: data_uri(run.folder / name)
+            for item in run.maps or ()
+            for name in (item.image, item.overlay)
+        },
         head=head,
         progress=overview.progress(run),
         tiles=overview.tiles(run, head),
@@ -61,9 +81,41 @@ def render(run: RunFolder) -> str:
         curves=results.curves(run),
         results=results.results(run),
         map_groups=results.map_groups(run),
-        recipe=list(flat(run.recipe)),
-        absent=ABSENT,
+        recipe=recipe_rows(run),
+        absent=ABSENT if run.has_model else ABSENT | WITHOUT_MODEL,
     )
+
+
+def environment(run: RunContents) -> list[tuple[str, Any]]:
+    """What is known of where the run was made."""
+    known = asdict(run.environment)
+    del known["command"]
+    return [(name, value) for name, value in known.items() if value is not None]
+
+
+def recipe_rows(run: RunContents) -> list[tuple[str, Any]]:
+    """All settings; of a file its name alone, for a page may be given to others."""
+    return [
+        (key, overview.file_name(str(value)) if key in FILES and value else value)
+        for key, value in flat(run.recipe)
+    ]
+
+
+def without_home(command: str) -> str:
+    """A command with ``~`` for the home folder, whose name is often that of a person."""
+    return command.replace(str(Path.home()), "~") if Path.home() != Path("/") else command
+
+
+def data_uri(file: Path) -> str:
+    """A JPEG or PNG file as a data URI. Raises ``DataError`` for one that is missing, or none of them."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: the picture cannot be read ({reason_of(error)}).") from error
+    for signature, kind in SIGNATURES.items():
+        if content.startswith(signature):
+            return f"data:{kind};base64,{b64encode(content).decode()}"
+    raise damaged(file, "it is neither a JPEG nor a PNG.")
 
 
 def template(name: str) -> Template:
@@ -76,7 +128,12 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        cell=cell, integer=integer, number=number, percent=percent, shorten=shorten, with_unit=with_unit
+        cell=cell,
+        integer=integer,
+        number=number,
+        percent=percent,
+        shorten=shorten,
+        with_unit=with_unit,
     )
     return environment.get_template(name)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
@@ -10,22 +9,23 @@ from mirada.evaluation.evaluate import ClassScore, Constant, Evaluation
 from mirada.evaluation.metric_table import METRICS
 from mirada.pages import charts
 from mirada.pages.charts import Figure, Series
-from mirada.pages.folder import Prediction, RunFolder
 from mirada.pages.numbers import NumberResult, Point, baseline, numbers
 from mirada.pages.trust import Trust, trust
 from mirada.pages.words import Shown, integer, known, number, percent, shown, with_unit
+from mirada.runs.reader import Prediction, RunContents
+from mirada.runs.records import MapRecord
 
 MATRIX_AS_TABLE = 20  # up to so many classes the confusion matrix is a table with numbers
 MATRIX_AT_ALL = 100  # beyond so many classes only the most confused pairs are shown
 PAIRS = 20
 WORST = 20
-MAP_SECTIONS = {
-    "classification": {
+MAP_SECTIONS = {  # whether the target is a number
+    False: {
         "wrong": ("Most wrong", "Mistakes; first those where the true class got the least probability."),
         "uncertain": ("Most uncertain", "The most probable class barely leads the next one."),
         "typical": ("Right and sure", "Right answers, the most probable first."),
     },
-    "regression": {
+    True: {
         "wrong": ("Most wrong", "The images with the largest errors."),
         "uncertain": ("Most uncertain", "The images about which the network is least certain."),
         "typical": ("Most right", "The images with the smallest errors."),
@@ -81,39 +81,39 @@ class Result:
         return any(score.specificity is not None for score in self.per_class)
 
 
-def curves(run: RunFolder) -> list[Figure]:
+def curves(run: RunContents) -> list[Figure]:
     """Loss of both splits, and the metrics of the validation split."""
     if not run.epochs:
         return []
     lines = [line(run, "train_loss", "training", "train"), line(run, "val_loss", "validation", "val")]
     drawing = charts.learning_curve(epochs_of(run), lines, best=run.best)
     loss = Figure(title="Loss", svg=drawing, caption=CAPTIONS["loss"])
-    return [loss, *(error_curves(run) if run.regression else accuracy_curves(run))]
+    return [loss, *(error_curves(run) if run.data.numeric else accuracy_curves(run))]
 
 
-def epochs_of(run: RunFolder) -> list[float]:
+def epochs_of(run: RunContents) -> list[float]:
     """The numbers of the finished epochs."""
     return [row["epoch"] for row in run.epochs]
 
 
-def line(run: RunFolder, column: str, name: str, kind: str) -> Series:
+def line(run: RunContents, column: str, name: str, kind: str) -> Series:
     """A column of ``results.csv`` as a line of a chart."""
     return Series(name, kind, [row[column] for row in run.epochs])
 
 
-def accuracy_curves(run: RunFolder) -> list[Figure]:
+def accuracy_curves(run: RunContents) -> list[Figure]:
     """Accuracy on the validation images, and top-5 where it says something."""
     if "val_accuracy" not in run.epochs[0]:
         return []
     lines, caption = [line(run, "val_accuracy", METRICS["accuracy"].title, "val")], CAPTIONS["accuracy"]
-    if "val_top5" in run.epochs[0] and METRICS["top5"].tells(len(run.data["classes"])):
+    if "val_top5" in run.epochs[0] and METRICS["top5"].tells(len(run.data.classes)):
         lines.append(line(run, "val_top5", METRICS["top5"].title, "other"))
         caption += CAPTIONS["top5"]
     drawing = charts.learning_curve(epochs_of(run), lines, best=run.best, share=True)
     return [Figure(title="Accuracy on the validation images", svg=drawing, caption=caption)]
 
 
-def error_curves(run: RunFolder) -> list[Figure]:
+def error_curves(run: RunContents) -> list[Figure]:
     """Mean absolute and root mean square error on the validation images."""
     kinds = {"val_mae": "val", "val_rmse": "other"}
     lines = [
@@ -123,25 +123,25 @@ def error_curves(run: RunFolder) -> list[Figure]:
     ]
     if not lines:
         return []
-    title = "Error on the validation images" + (f" ({run.unit})" if run.unit else "")
+    title = "Error on the validation images" + (f" ({run.data.unit})" if run.data.unit else "")
     drawing = charts.learning_curve(epochs_of(run), lines, best=run.best)
     return [Figure(title=title, svg=drawing, caption=CAPTIONS["error"])]
 
 
-def results(run: RunFolder) -> list[Result]:
+def results(run: RunContents) -> list[Result]:
     """The results per split, the one of the headline first."""
     evaluation = run.evaluation or {}
     splits = [split for split in ("test", "val") if split in evaluation and evaluation[split].n]
     return [result(run, split, evaluation[split]) for split in splits]
 
 
-def result(run: RunFolder, split: str, evaluation: Evaluation) -> Result:
+def result(run: RunContents, split: str, evaluation: Evaluation) -> Result:
     """All that is shown about one split."""
     rows = [row for row in run.predictions or [] if row.split == split]
     confusion = evaluation.counts.tolist()
-    classes = run.data["classes"]
+    classes = run.data.classes
     drawn = MATRIX_AS_TABLE < len(confusion) <= MATRIX_AT_ALL
-    targets = dict.fromkeys(each.target for each in evaluation.metrics) if run.regression else {}
+    targets = dict.fromkeys(each.target for each in evaluation.metrics) if run.data.numeric else {}
     points = {name: points_of(rows, name) for name in targets}
     learnt_from = run.evaluation["val"].n if run.evaluation and "val" in run.evaluation else None
     return Result(
@@ -153,12 +153,12 @@ def result(run: RunFolder, split: str, evaluation: Evaluation) -> Result:
         matrix=charts.confusion_map(confusion, classes) if drawn else None,
         pairs=confused_pairs(confusion, classes) if len(confusion) > MATRIX_AS_TABLE else [],
         trust=trust(evaluation.calibration, split, learnt_from) if evaluation.calibration else None,
-        numbers=[numbers(name, points[name], evaluation, run.unit) for name in targets],
+        numbers=[numbers(name, points[name], evaluation, run.data.unit) for name in targets],
         worst=sorted((row for row in rows if row.wrong), key=lambda row: -abs(row.wrong))[:WORST],
-        baseline=baseline(points.get("", []), run.unit)
-        if run.regression
+        baseline=baseline(points.get("", []), run.data.unit)
+        if run.data.numeric
         else class_baseline(confusion, classes),
-        constant=[always(each, evaluation.n, run.unit) for each in evaluation.constant],
+        constant=[always(each, evaluation.n, run.data.unit) for each in evaluation.constant],
     )
 
 
@@ -203,11 +203,11 @@ def class_baseline(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -
     return f"For comparison: always answering “{name}” would be right for {share} of these images."
 
 
-def map_groups(run: RunFolder) -> list[tuple[str, str, list[Any]]]:
+def map_groups(run: RunContents) -> list[tuple[str, str, list[MapRecord]]]:
     """The explained images by section: title, what the section holds, items."""
     groups = []
-    for section, (title, meaning) in MAP_SECTIONS[run.data["task"]].items():
-        items = [item for item in run.maps or [] if item["section"] == section]
+    for section, (title, meaning) in MAP_SECTIONS[run.data.numeric].items():
+        items = [item for item in run.maps or [] if item.section == section]
         if items:
             groups.append((title, meaning, items))
     return groups

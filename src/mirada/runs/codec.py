@@ -71,16 +71,18 @@ def _read(kind: Any, value: Any, trail: Trail) -> Any:
 
 
 def _read_dataclass(kind: Any, value: Mapping[str, Any], trail: Trail) -> Any:
-    hints = _hints(kind)
-    missing = [
-        each.name
-        for each in fields(kind)
-        if each.name not in value and each.default is MISSING and each.default_factory is MISSING
-    ]
-    if missing:
-        raise BadRecord(f'the key "{missing[0]}" is missing in {place_of(trail)}.')
-    known = {each.name for each in fields(kind) if each.init} & value.keys()
-    return kind(**{name: _read(hints[name], value[name], (*trail, name)) for name in known})
+    """A key that is missing is the field's default, or null where that may be."""
+    hints, found = _hints(kind), {}
+    for each in (field for field in fields(kind) if field.init):
+        if each.name in value:
+            found[each.name] = _read(hints[each.name], value[each.name], (*trail, each.name))
+        elif each.default is not MISSING or each.default_factory is not MISSING:
+            continue
+        elif NoneType in get_args(hints[each.name]):
+            found[each.name] = None
+        else:
+            raise BadRecord(f'the key "{each.name}" is missing in {place_of(trail)}.')
+    return kind(**found)
 
 
 def _read_union(kind: Any, value: Any, trail: Trail) -> Any:

@@ -2,9 +2,10 @@
 
 import csv
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from mirada import events
 from mirada.errors import DataError, reason_of
@@ -26,17 +27,59 @@ NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 class RunFolder:
-    """Writes a run's files. ``path`` is made; raises ``DataError`` if it exists already."""
+    """The files of a run, as they are written. ``create`` and ``numbered`` make a new one."""
 
     def __init__(self, path: Path) -> None:
-        require_free(path)
-        try:
-            path.mkdir(parents=True)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be made ({reason_of(error)}).") from error
         self.path = path
         self.started = time.monotonic()
-        (path / LAST).parent.mkdir()
+        self.made = [EVENTS, RESULTS]
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """A new folder at a path. Raises ``DataError`` if there is something already, or it cannot be made."""
+        try:
+            path.mkdir(parents=True)  # at once: of two runs only one has it
+        except FileExistsError as error:
+            raise DataError(
+                f"{path}: exists already; a run is never overwritten. Choose another --output."
+            ) from error
+        except OSError as error:
+            raise DataError(f"{path}: cannot be made ({reason_of(error)}).") from error
+        return cls(path)
+
+    @classmethod
+    def numbered(cls, parent: Path, name: str) -> Self:
+        """A new folder ``parent/name``, or ``name-2``, ``name-3`` …: the first that no other run has taken."""
+        path, number = parent / name, 1
+        while True:
+            try:
+                return cls.create(path)
+            except DataError:
+                if not path.exists():  # nobody has taken the name; there is another reason
+                    raise
+            number += 1
+            path = parent / f"{name}-{number}"
+
+    def discard(self) -> None:
+        """Takes the folder away again, as far as the run has made what is in it; for a run that cannot begin."""
+        for name in self.made:
+            (self.path / name).unlink(missing_ok=True)
+        folders = {(self.path / name).parent for name in self.made} | {self.path}
+        for folder in sorted(folders, key=lambda path: -len(path.parts)):
+            with suppress(OSError):  # there is something that this run has not made
+                folder.rmdir()
+
+    def file(self, name: str) -> Path:
+        """The path of a file that the run writes itself."""
+        self.made.append(name)
+        file = self.path / name
+        if file.parent != self.path:
+            file.parent.mkdir(exist_ok=True)
+        return file
+
+    def write(self, name: str, record: object) -> None:
+        """Writes a record, or several, as a JSON file, whole or not at all."""
+        write_json(self.file(name), to_json(record))
 
     @property
     def seconds(self) -> float:
@@ -63,22 +106,3 @@ class RunFolder:
             if new:
                 writer.writeheader()
             writer.writerow(row)
-
-    def json(self, name: str, content: Any) -> None:
-        """Writes one JSON file of the folder."""
-        write_json(self.path / name, content)
-
-
-def require_free(path: Path) -> None:
-    """Raises ``DataError`` if there is such a folder, or file, already."""
-    if path.exists():
-        raise DataError(f"{path}: exists already; a run is never overwritten. Choose another --output.")
-
-
-def free_name(root: Path, name: str) -> Path:
-    """``root/name``, or ``root/name-2``, ``-3`` … if that exists."""
-    candidate, number = root / name, 1
-    while candidate.exists():
-        number += 1
-        candidate = root / f"{name}-{number}"
-    return candidate

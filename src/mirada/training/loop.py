@@ -134,7 +134,7 @@ def fit(training: Training) -> Outcome:
             if patience and epoch - best_epoch >= patience and epoch < training.recipe.epochs:
                 reason = "early"
                 break
-    save_model(training.folder.path / LAST, training.network, training.card)
+    save_model(training.folder.file(LAST), training.network, training.card)
     return Outcome(reason, epoch, best_epoch)
 
 

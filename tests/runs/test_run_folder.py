@@ -2,6 +2,7 @@
 
 import csv
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from mirada.errors import DataError
 from mirada.events import EpochDone, FileExcluded, Progress
-from mirada.runs.folder import EVENTS, LAST, RESULTS, RunFolder, free_name
+from mirada.runs.folder import EVENTS, LAST, RESULTS, RunFolder
 
 EPOCH = EpochDone(
     epoch=1,
@@ -24,19 +25,19 @@ EPOCH = EpochDone(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
-    return RunFolder(tmp_path / "runs" / "digits-lenet5")
+    return RunFolder.create(tmp_path / "runs" / "digits-lenet5")
 
 
 def test_it_is_made_with_its_parents(folder: RunFolder) -> None:
     assert folder.path.is_dir()
-    assert (folder.path / LAST).parent.is_dir()
-    assert sorted(path.name for path in folder.path.iterdir()) == ["checkpoints"]
+    assert list(folder.path.iterdir()) == []
+    assert folder.file(LAST).parent.is_dir()
 
 
 def test_an_existing_run_is_never_overwritten(folder: RunFolder) -> None:
     (folder.path / "model.safetensors").write_bytes(b"weeks of work")
     with pytest.raises(DataError) as error:
-        RunFolder(folder.path)
+        RunFolder.create(folder.path)
     assert str(error.value) == (
         f"{folder.path}: exists already; a run is never overwritten. Choose another --output."
     )
@@ -46,7 +47,7 @@ def test_an_existing_run_is_never_overwritten(folder: RunFolder) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(DataError) as error:
-        RunFolder(tmp_path / "file" / "run")
+        RunFolder.create(tmp_path / "file" / "run")
     assert str(error.value) == f"{tmp_path / 'file' / 'run'}: cannot be made (not a directory)."
 
 
@@ -84,20 +85,37 @@ def test_results_are_a_table_with_one_header(folder: RunFolder) -> None:
         assert list(read[0]) == list(row)
 
 
-def test_json(folder: RunFolder) -> None:
-    content = {"root": "Bäume/\udcff", "counts": {"train": 3}, "mean": 0.1, "none": None}
-    folder.json("data.json", content)
+def test_a_record_is_written_as_json(folder: RunFolder) -> None:
+    content = {"root": "Bäume/\udcff", "counts": {"train": 3}, "mean": 0.1, "none": None, "nan": float("nan")}
+    folder.write("data.json", content)
     text = (folder.path / "data.json").read_text(encoding="utf-8")
-    assert json.loads(text) == content
+    assert json.loads(text) == content | {"nan": None}
     assert text.startswith('{\n "root"')  # one value per line, for people
     assert text.endswith("}\n")
 
 
-def test_free_names_count_up(tmp_path: Path) -> None:
-    names = []
-    for _ in range(3):
-        path = free_name(tmp_path, "digits-lenet5")
-        path.mkdir()
-        names.append(path.name)
+def test_numbers_count_up(tmp_path: Path) -> None:
+    names = [RunFolder.numbered(tmp_path, "digits-lenet5").path.name for _ in range(3)]
     assert names == ["digits-lenet5", "digits-lenet5-2", "digits-lenet5-3"]
-    assert free_name(tmp_path / "none", "run") == tmp_path / "none" / "run"
+    assert RunFolder.numbered(tmp_path / "none", "run").path == tmp_path / "none" / "run"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"file/run: cannot be made \(not a directory\)"):
+        RunFolder.numbered(tmp_path / "file", "run")
+
+
+def test_of_many_runs_that_begin_at_once_each_has_its_own(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        made = list(pool.map(lambda _: RunFolder.numbered(tmp_path / "runs", "run").path, range(64)))
+    assert len(set(made)) == 64 and sorted(made) == sorted((tmp_path / "runs").iterdir())
+
+
+def test_what_cannot_begin_is_taken_away_and_nothing_else(folder: RunFolder) -> None:
+    folder.write("data.json", {})
+    folder.event(FileExcluded("a.png", "empty"))
+    folder.file(LAST).write_bytes(b"weights")
+    (folder.path / "thesis.txt").write_text("precious")
+    folder.discard()
+    assert [path.name for path in folder.path.iterdir()] == ["thesis.txt"]
+    (folder.path / "thesis.txt").unlink()
+    folder.discard()
+    assert not folder.path.exists() and folder.path.parent.is_dir()

@@ -1,0 +1,56 @@
+"""``mirada runs``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mirada.cli.console import figure, say
+from mirada.text import table
+
+if TYPE_CHECKING:
+    from mirada.runs.listing import RunState
+
+SPLITS = {"test": "test", "val": "validation"}
+
+
+@click.command()
+@click.argument("folder", default="runs", type=click.Path(exists=True, file_okay=False))
+def command(folder: str) -> int:
+    """List the runs of a folder: how each ended, and how well it does.
+
+    Exits with 1 if the files of a run are damaged.
+    """
+    from mirada.runs.listing import list_runs
+
+    runs = list_runs(Path(folder))
+    if not runs:
+        say(f"There are no runs in {folder}.", err=True)
+        return 1
+    header = ["run", "state", "network", "data", "epochs", "result"]
+    rows = [
+        [
+            run.path.name,
+            run.state,
+            run.network,
+            run.data,
+            f"{run.epochs:,}" if run.epochs else "",
+            _result(run),
+        ]
+        for run in runs
+    ]
+    say(*table(header, rows, left=len(header)))
+    problems = [run.problem for run in runs if run.problem]
+    if problems:
+        say(*problems, err=True)
+    return 1 if problems else 0
+
+
+def _result(run: RunState) -> str:
+    """The first metric, and of which images it is."""
+    if run.judged is None or not run.judged.metrics:
+        return "–"
+    key, value = next(iter(run.judged.metrics.items()))
+    return f"{key} {figure(key, value)} on {run.judged.n:,} {SPLITS[run.judged.split]} images"

@@ -1,0 +1,96 @@
+"""What the JSON files of a run folder hold, a record for each; their type hints are the files' schema."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mirada.evaluation.evaluate import Measured
+from mirada.events import FileExcluded
+
+Section = Literal["typical", "uncertain", "wrong"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentRecord:
+    """Where a run was made: ``environment.json``, written at the start; ``seconds`` are added at its end."""
+
+    command: str
+    mirada: str | None = None
+    torch: str | None = None
+    numpy: str | None = None
+    python: str | None = None
+    platform: str | None = None
+    processor: str | None = None
+    threads: int | None = None
+    device: str | None = None
+    precision: str | None = None
+    started: str | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class FoldRecord:
+    """One network of a cross-validation: its folder, how many images tested it, the epoch kept, its metrics."""
+
+    folder: str
+    n: int
+    epoch: int
+    metrics: tuple[Measured, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecord:
+    """The data of a run: ``data.json``.
+
+    ``name`` is what they are called, ``root`` the folder of the images. ``counts`` are images by split and class; of
+    numbers, whose ``classes`` are none, the class is the unit. ``groups`` is how many there are.
+    """
+
+    name: str = ""
+    root: str
+    task: Literal["classification", "regression"]
+    classes: tuple[str, ...]
+    unit: str
+    target_names: tuple[str, ...] = ()
+    covariate_names: tuple[str, ...] = ()
+    groups: int = 0
+    counts: dict[str, dict[str, int]]
+    excluded: tuple[FileExcluded, ...]
+    split_note: str
+    notes: tuple[str, ...] = ()
+    folds: tuple[FoldRecord, ...] = ()
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the target is a number, or several."""
+        return not self.classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkRecord:
+    """The network of a run: ``model.json``. ``image`` is channels, height, width; ``summary`` the table of layers."""
+
+    name: str
+    parameters: int
+    macs: int | None
+    image: tuple[int, ...]
+    preprocessing: str
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapRecord:
+    """An explained image of ``maps.json``: the answer, and the files of the photo and of the map over it."""
+
+    section: Section
+    path: str
+    split: str
+    target: str | float | None
+    predicted: str | float
+    probability: float | None
+    explained: str
+    method: str
+    limit: float
+    unit: str
+    note: str
+    image: str
+    overlay: str
