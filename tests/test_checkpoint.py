@@ -457,6 +457,24 @@ def test_format_1_is_still_read(tmp_path: Path) -> None:
     assert load_card(tmp_path / "old") == NUMBER
 
 
+@pytest.mark.parametrize(("head", "now"), [("average", "average_dense"), ("flatten", "flatten")])
+@pytest.mark.parametrize("model", ["bonet", "bonet_simple", "vgg16"])
+def test_the_older_name_of_bonets_head_of_averages_is_read(
+    model: str, head: str, now: str, tmp_path: Path
+) -> None:
+    """Behind it there was a hidden layer, as behind ``average_dense`` now."""
+    written(tmp_path / "m", NUMBER)
+    data = (tmp_path / "m").read_bytes()
+    old = {
+        "format": 2, "model": model, "num_classes": 1, "in_channels": 3, "image_size": [32, 32],
+        "options": {"head": head}, "task": "regression", "classes": [], "unit": "", "target_mean": [0.0],
+        "target_std": [1.0], "preprocessing": described(data)["preprocessing"],
+    }  # fmt: skip
+    (tmp_path / "old").write_bytes(rewritten(data, card=old))
+    read = load_card(tmp_path / "old").architecture.options
+    assert read == {"head": now if model.startswith("bonet") else head}
+
+
 def test_several_outputs_are_read_in_their_own_units() -> None:
     raw = torch.tensor([[0.0, 0.0], [1.0, -2.0]])
     assert SEVERAL.read_outputs(raw).tolist() == [[120.5, 60.0], [161.75, 41.0]]

@@ -40,6 +40,15 @@ def card(model: str = "resnet18", **changes: Any) -> Card:
     return replace(plain, **changes)
 
 
+def at_64(small: Card) -> Card:
+    """The same for images of 64 pixels, which leave resnet18 maps of 2 × 2 before its head, and not of one cell."""
+    return replace(
+        small,
+        architecture=replace(small.architecture, image_size=(64, 64)),
+        preprocessing=replace(small.preprocessing, size=(64, 64)),
+    )
+
+
 PLAIN = Architecture(model="resnet18", outputs=1, in_channels=3, image_size=(32, 32))
 NUMBER = card(architecture=PLAIN, target=Numbers(unit="months"), target_scaling=Scaling((100.0,), (20.0,)))
 
@@ -251,7 +260,7 @@ def upright(file: Path) -> NDArray[np.uint8]:
 
 
 def test_explanations_lie_on_the_photo(folder: Path, opened: Callable[[Card], Model]) -> None:
-    loaded = opened(card())
+    loaded = opened(at_64(card()))
     files = [folder / name for name in (*PNGS, "turned.jpg")]
     answers = loaded.predict(files)
     for row, seen in enumerate(loaded.explain(files)):
@@ -261,8 +270,8 @@ def test_explanations_lie_on_the_photo(folder: Path, opened: Callable[[Card], Mo
         assert seen.heat.shape == photo.shape[:2]
         assert seen.picture(colour_bar=False).shape == photo.shape
         assert seen.picture().shape[0] > photo.shape[0]
-        assert seen.method == "class activation map (exact)"
-        assert seen.receipt is not None and seen.receipt < 1e-4
+        assert seen.title == "class activation map (exact)"
+        assert seen.completeness_error is not None and seen.completeness_error < 1e-4
         best = CLASSES[int(answers.predicted[row])]
         assert seen.subject == f"evidence for {best}" and seen.unit == "logits"
         assert seen.answer == f"{best} ({answers.probability[row]:.1%})"
@@ -270,8 +279,7 @@ def test_explanations_lie_on_the_photo(folder: Path, opened: Callable[[Card], Mo
 
 
 def test_a_map_adds_up_to_its_class(folder: Path, opened: Callable[[Card], Model]) -> None:
-    larger = replace(card().architecture, image_size=(64, 64))
-    loaded = opened(card(architecture=larger, preprocessing=replace(COLOUR, size=(64, 64))))
+    loaded = opened(at_64(card()))
     for number, name in enumerate(CLASSES):
         (seen,) = loaded.explain([folder / "2.png"], target=name)
         with torch.no_grad():
@@ -284,7 +292,7 @@ def test_a_map_adds_up_to_its_class(folder: Path, opened: Callable[[Card], Model
 
 
 def test_a_regression_map_is_in_the_unit(folder: Path, opened: Callable[[Card], Model]) -> None:
-    loaded = opened(NUMBER)
+    loaded = opened(at_64(NUMBER))
     files = [folder / name for name in PNGS]
     values = loaded.predict(files).predicted
     for value, seen in zip(values, loaded.explain(files), strict=True):
@@ -294,9 +302,24 @@ def test_a_regression_map_is_in_the_unit(folder: Path, opened: Callable[[Card], 
         assert seen.answer == f"{value:.4g} months"
 
 
-def test_grad_cam_has_no_receipt(folder: Path, opened: Callable[[Card], Model]) -> None:
+def test_grad_cam_need_not_add_up(folder: Path, opened: Callable[[Card], Model]) -> None:
     (seen,) = opened(card("simplecnn")).explain([folder / "0.png"])
-    assert seen.method == "Grad-CAM" and seen.receipt is None
+    assert seen.title == "Grad-CAM" and seen.completeness_error is None
+
+
+def test_where_the_last_maps_have_one_cell_the_layer_before_is_shown(
+    folder: Path, opened: Callable[[Card], Model]
+) -> None:
+    """32 pixels leave resnet18 one cell: all images say so alike, and the caption names the layer."""
+    for seen in opened(card()).explain([folder / name for name in PNGS]):
+        assert seen.map.shape == (2, 2) and seen.layer == "stage3" and seen.title == "Grad-CAM at stage3"
+        assert seen.remark.startswith("stage4 keeps no places")
+    (asked,) = opened(card()).explain([folder / "0.png"], method="hires_cam", layer="stage1")
+    assert asked.map.shape == (8, 8) and asked.title == "HiResCAM at stage1" and asked.remark == ""
+    with pytest.raises(
+        InvalidArgument, match=r'^The maps of "stage4" are 1 × 1: .* Did you mean "stage3"\?$'
+    ):
+        list(opened(card()).explain([folder / "0.png"], layer="stage4"))
 
 
 def test_one_sigmoid_output_speaks_for_both_classes(folder: Path, opened: Callable[[Card], Model]) -> None:
@@ -402,14 +425,31 @@ def test_covariates_are_matched_by_name(folder: Path, knowing: Callable[[Card], 
 
 
 def test_explaining_with_covariates_is_exact(folder: Path, knowing: Callable[[Card], Model]) -> None:
-    model, index = knowing(BESIDE), patients(folder)
+    model, index = knowing(at_64(BESIDE)), patients(folder)
     values = model.predict(index).predicted
     seen = list(model.explain(index))
     assert [each.answer for each in seen] == [f"{value:.4g} months" for value in values]
-    assert all(each.method == "class activation map (exact)" and (each.receipt or 0) < 1e-4 for each in seen)
+    assert all(
+        each.title == "class activation map (exact)" and (each.completeness_error or 0) < 1e-4
+        for each in seen
+    )
     (alone,) = model.explain([folder / PNGS[0]], known={"male": 1, "kg": 20})
     np.testing.assert_allclose(alone.map, seen[0].map, rtol=1e-4, atol=1e-5)
     assert alone.answer == seen[0].answer
+
+
+def test_every_part_keeps_its_mode(folder: Path, knowing: Callable[[Card], Model]) -> None:
+    """With covariates as without: whoever trains on with ``model.network`` finds it as it was."""
+    model, index = knowing(BESIDE), patients(folder)
+    model.network.train()
+    model.network.stem.eval()
+    before = {name: module.training for name, module in model.network.named_modules()}
+    model.predict(index)
+    list(model.explain(index))
+    assert {name: module.training for name, module in model.network.named_modules()} == before
+    model.network.eval()
+    model.predict(index)
+    assert not any(module.training for module in model.network.modules())
 
 
 def test_a_bad_file_does_not_shift_the_covariates(folder: Path, knowing: Callable[[Card], Model]) -> None:
@@ -506,7 +546,7 @@ def test_a_model_of_images_alone_takes_none(folder: Path, opened: Callable[[Card
 
 def test_several_numbers(folder: Path, knowing: Callable[[Card], Model]) -> None:
     """Matched by name, whatever their order; each can be explained."""
-    model = knowing(TWO)
+    model = knowing(at_64(TWO))
     targets = np.array([[7.0, 1.4, 90.0], [7.0, np.nan, 100.0], [7.0, 1.6, 110.0]])
     index = patients(folder, targets=targets, target=Numbers(("other", "height", "age"), "months"))
     found = model.predict(index)

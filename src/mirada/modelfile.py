@@ -201,7 +201,7 @@ def _from_flat(values: dict[str, Any]) -> dict[str, Any]:
         "task": values["task"],
         "architecture": {
             "model": values["model"],
-            "options": values.get("options", {}),
+            "options": _options_now(values["model"], values.get("options", {})),
             "outputs": values["num_classes"],
             "in_channels": values["in_channels"],
             "image_size": values["image_size"],
@@ -220,6 +220,12 @@ def _from_flat(values: dict[str, Any]) -> dict[str, Any]:
         "recipe": values.get("recipe", {}),
         "provenance": values.get("provenance", {}),
     }
+
+
+def _options_now(model: str, options: dict[str, Any]) -> dict[str, Any]:
+    """BoNet's head of averages before a hidden layer was called ``average``, as that without one is now."""
+    renamed = model.startswith("bonet") and options.get("head") == "average"
+    return {**options, "head": "average_dense"} if renamed else options
 
 
 def _listed(value: Any) -> list[Any]:

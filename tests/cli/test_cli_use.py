@@ -487,14 +487,14 @@ def test_a_file_name_that_is_not_unicode(shell: Cli, lenet: Path, shapes: Path, 
 
 @pytest.mark.slow
 def test_explain(cli: Cli, trained: Trained, tmp_path: Path) -> None:
-    """At the photo's own size, turned by EXIF where it is, with a colour bar below; nothing overwritten."""
+    """At the size of a large photo, turned by EXIF where it is, with a colour bar below; nothing overwritten."""
     draw = np.random.default_rng(0)
-    blocks = draw.integers(0, 256, (10, 16, 3)).astype(np.uint8).repeat(10, 0).repeat(10, 1)
+    blocks = draw.integers(0, 256, (10, 16, 3)).astype(np.uint8).repeat(24, 0).repeat(24, 1)
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(blocks).save(tmp_path / "turned.jpg", exif=exif)
     Image.fromarray(blocks).save(tmp_path / "plain.png")
-    model = trained("resnet18")
+    model = trained("resnet20")
     code, out, err = cli("explain", model, "plain.png", "turned.jpg", "--class", "star")
     assert (code, err) == (0, "")
     first, second = out.splitlines()
@@ -504,12 +504,14 @@ def test_explain(cli: Cli, trained: Trained, tmp_path: Path) -> None:
     )
     assert float(first.split("within ")[1].split(";")[0]) < 1e-4
     assert second.startswith("maps/turned-map.png: ")
-    for name, width, height in (("plain", 160, 100), ("turned", 100, 160)):
+    for name, width, height in (("plain", 384, 240), ("turned", 240, 384)):
         with Image.open(tmp_path / "maps" / f"{name}-map.png") as picture:
             assert picture.width == width and height < picture.height < height + 120 and picture.mode == "RGB"
     before = {path: path.read_bytes() for path in (tmp_path / "maps").iterdir()}
     assert cli("explain", model, "plain.png").out.startswith("maps/plain-map-2.png: ")
     assert {path: path.read_bytes() for path in before} == before
+    answer = cli("explain", model, "plain.png", "--method", "grad_cam", "--layer", "stage2").out
+    assert ", Grad-CAM at stage2" in answer and "Note:" not in answer
     assert "Grad-CAM" in cli("explain", trained("lenet5"), "plain.png", "--output", "other/deep").out
     assert (tmp_path / "other" / "deep" / "plain-map.png").exists()
 
@@ -534,6 +536,23 @@ def test_explain_what_cannot_be_explained(
     assert not (tmp_path / "none").exists()
     (tmp_path / "empty").mkdir()
     assert cli("explain", lenet, "empty") == (2, "", "Error: No image files in empty.\n")
+    for options, sentence in (
+        (
+            ["--layer", "stage9"],
+            'There is no layer "stage9". Did you mean "stage1"? The parts are image, stem, stage1',
+        ),
+        (["--layer", "head.flatten"], '"head.flatten" cannot be explained by a map: '),
+        (
+            ["--method", "gradcam"],
+            'There is no method "gradcam". Did you mean "grad_cam"? Known: exact, grad_cam, ',
+        ),
+        (
+            ["--method", "exact"],
+            "Exact class maps need a head of global average pooling and one linear layer. ",
+        ),
+    ):
+        code, out, err = cli("explain", lenet, good, *options)
+        assert (code, out) == (2, "") and err.startswith(f"Error: {sentence}") and err.count("\n") == 1
     code, out, err = cli("explain", number, good)
     assert code == 0 and " months; what raises the months" in out
 

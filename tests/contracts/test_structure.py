@@ -33,9 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": {"evaluation"},
     "data": set(),
     "models": {"layers"},
-    "explain": set(),
+    "explain": {"layers"},
     "modelfile": {"models", "data", "evaluation", "layers"},
-    "evaluation": {"data", "compute"},
+    "evaluation": {"data", "compute", "layers"},
     "training": {"models", "data", "evaluation", "modelfile", "layers", "compute", "runs"},
     "inference": {"compute", "data", "evaluation", "explain", "layers", "modelfile"},
     "jobs": {

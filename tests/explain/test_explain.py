@@ -6,16 +6,31 @@ import torch
 from torch import nn
 
 from mirada.errors import InvalidArgument
-from mirada.explain import explain
-from mirada.explain.class_maps import class_maps
-from mirada.explain.grad_cam import grad_cam
+from mirada.explain.class_maps import EXACT, class_maps
+from mirada.explain.explainable import IMAGE, Explainable
+from mirada.explain.explanation import explain as explain_opened
+from mirada.explain.grad_cam import GRAD_CAM
+from mirada.explain.hires_cam import HIRES_CAM
+from mirada.explain.methods import METHODS
+from mirada.models import create_model
+from mirada.samples import Numbers
+
+NUMBER = Numbers()
+
+
+def explain(network, images, classes=None, **options):
+    return explain_opened(Explainable(network), images, classes, **options)
+
+
+def grad_cam(network, images, classes):
+    return GRAD_CAM.find(Explainable(network), images, "stage1", lambda _: torch.as_tensor(classes)).maps
 
 
 def test_exact_maps_of_the_predicted_classes(gap_network, images):
     network = gap_network(4)
     found = explain(network, images)
-    assert found.method == "class activation map (exact)"
-    assert found.receipt is not None and found.receipt < 1e-4
+    assert found.method is EXACT and found.title == "class activation map (exact)"
+    assert found.completeness_error is not None and found.completeness_error < 1e-4
     outputs = network.eval()(images).detach().numpy()
     np.testing.assert_allclose(found.outputs, outputs, atol=1e-6)
     np.testing.assert_array_equal(found.classes, outputs.argmax(axis=1))
@@ -27,7 +42,7 @@ def test_exact_maps_of_the_predicted_classes(gap_network, images):
 def test_grad_cam_for_another_head(dense_network, images):
     network = dense_network(4)
     found = explain(network, images)
-    assert found.method == "Grad-CAM" and found.receipt is None
+    assert found.method is GRAD_CAM and found.completeness_error is None
     np.testing.assert_array_equal(found.classes, network.eval()(images).argmax(dim=1).numpy())
     np.testing.assert_allclose(found.maps, grad_cam(network, images, found.classes).numpy(), atol=1e-7)
 
@@ -56,8 +71,8 @@ def test_one_output_of_two_classes_is_read_by_its_sign(kind, images, request):
 def test_a_regression_shows_its_output_whatever_the_sign(gap_network, images):
     network = gap_network(1)
     network.head[-1].bias.data.fill_(-9)
-    found = explain(network, images, task="regression")
-    assert (found.outputs < 0).all() and found.classes.tolist() == [1] * 6
+    found = explain(network, images, target=NUMBER)
+    assert (found.outputs < 0).all() and found.classes.tolist() == [0] * 6
     total = found.maps.mean(axis=(1, 2)) + network.head[-1].bias.item()
     np.testing.assert_allclose(total, found.outputs[:, 0], atol=1e-4)
 
@@ -70,8 +85,8 @@ class Given(nn.Module):
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 1, bias=False))
         nn.init.ones_(self.head[2].weight)
 
-    def features(self, images):
-        return images
+    def forward(self, images):
+        return self.head(images)
 
 
 SLOPE = torch.arange(1.0, 7.0).reshape(1, 1, 2, 3)
@@ -94,7 +109,7 @@ def test_a_blank_map_says_why(maps, note):
 
 
 def test_a_regression_may_be_below_its_bias_everywhere():
-    assert explain(Given(), -SLOPE, task="regression").notes == ("",)
+    assert explain(Given(), -SLOPE, target=NUMBER).notes == ("",)
 
 
 def test_notes_are_those_of_each_image():
@@ -111,15 +126,11 @@ def test_outputs_that_are_not_finite(kind, images, request):
         explain(request.getfixturevalue(kind)(3), images)
 
 
-def test_unknown_task(gap_network, images):
-    with pytest.raises(InvalidArgument, match=r'no task called "regresion"\. Did you mean "regression"\?'):
-        explain(gap_network(1), images, task="regresion")
-
-
 def test_a_regression_with_several_outputs_must_name_one(gap_network, images):
-    with pytest.raises(InvalidArgument, match=r"A regression has one output\. Got 3"):
-        explain(gap_network(3), images, task="regression")
-    assert explain(gap_network(3), images, [2] * 6, task="regression").classes.tolist() == [2] * 6
+    three = Numbers(("a", "b", "c"))
+    with pytest.raises(InvalidArgument, match=r"The network puts out 3 numbers: name the one to explain"):
+        explain(gap_network(3), images, target=three)
+    assert explain(gap_network(3), images, [2] * 6, target=three).classes.tolist() == [2] * 6
 
 
 def test_wrong_classes(gap_network, images):
@@ -133,3 +144,141 @@ def test_the_network_is_left_as_it_was(dense_network, images):
     explain(network, images)
     assert [(module.training, len(module._forward_hooks)) for module in network.modules()] == before
     assert all(parameter.grad is None and parameter.requires_grad for parameter in network.parameters())
+
+
+# Methods and layers ----------------------------------------------------------------------------------------
+
+
+def test_every_method_is_known_by_its_key_and_says_its_source():
+    assert all(key == method.key and "arXiv:" in method.source for key, method in METHODS.items())
+    assert [method.adds_up for method in METHODS.values()] == [True, False, False]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_by_name(gap_network, images, method):
+    """On a head of averages all methods give one map."""
+    found = explain(gap_network(3), images, method=method)
+    assert found.method is METHODS[method]
+    np.testing.assert_allclose(found.maps, explain(gap_network(3), images).maps, atol=1e-5)
+    assert (found.completeness_error is not None) == METHODS[method].adds_up
+
+
+def test_an_unknown_method_or_one_that_the_head_or_layer_does_not_allow(gap_network, dense_network, images):
+    for network, options, sentence in (
+        (
+            gap_network(3),
+            {"method": "gradcam"},
+            'There is no method "gradcam". Did you mean "grad_cam"? Known: exact, ',
+        ),
+        (
+            dense_network(3),
+            {"method": "exact"},
+            "Exact class maps need a head of global average pooling and one",
+        ),
+        (
+            gap_network(3),
+            {"method": "exact", "layer": "stem"},
+            "Exact class maps are those that enter the head, which",
+        ),
+        (
+            gap_network(3),
+            {"method": "grad_cam", "layer": IMAGE},
+            "Grad-CAM weighs the maps of a layer, and the image",
+        ),
+        (gap_network(3), {"layer": "stagee"}, 'There is no layer "stagee". Did you mean "stage1"?'),
+        (gap_network(3), {"layer": "head"}, '"head" cannot be explained by a map: '),
+        (
+            gap_network(3),
+            {"layer": "head.0"},
+            'The maps of "head.0" are 1 × 1: they have no places. Did you mean "stage',
+        ),
+    ):
+        with pytest.raises(InvalidArgument) as error:
+            explain(network, images, **options)
+        assert str(error.value).startswith(sentence)
+
+
+def test_any_layer(gap_network, images):
+    """The first method that the layer allows, on the layer's own grid, with the layer in the title."""
+    network = gap_network(3)
+    for layer, size, method in (
+        ("stem", (8, 10), GRAD_CAM),
+        ("stem.0", (8, 10), GRAD_CAM),
+        (IMAGE, (8, 10), HIRES_CAM),
+    ):
+        found = explain(network, images, layer=layer)
+        assert found.method is method and found.layer == layer and found.maps.shape == (6, *size)
+        assert found.title == f"{method.title} at {layer}"
+    assert explain(network, images, layer="stage1").title == EXACT.title
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "side", "options"),
+    [
+        ("lenet5_1998", "stage1", 5, {}),
+        ("bonet", "stage3", 4, {"image_size": 220, "in_channels": 1}),
+        ("mlp", IMAGE, 28, {}),
+        ("mlp", IMAGE, 28, {"head": "average"}),
+        ("resnet18", "stage3", 2, {"image_size": 32}),
+        ("resnet20", "stage3", 8, {}),
+        ("lenet5", "stage1", 5, {}),
+    ],
+)
+def test_where_the_last_maps_have_one_cell_an_earlier_layer_is_taken(name, layer, side, options, monkeypatch):
+    """The last part that has places, and it is said once; where the last one has some, nothing is said."""
+    monkeypatch.setattr("os.sysconf", lambda _: 2**40)
+    if name == "bonet":
+        options = options | {"head": "average"}  # the dense head would take minutes to draw
+    torch.manual_seed(0)
+    network = create_model(name, num_classes=3, **options)
+    batch = torch.randn(2, network.in_channels, *network.image_size)
+    found = explain(network, batch)
+    last = f"stage{network.depth}"
+    assert found.layer == layer and found.maps.shape == (2, side, side)
+    if layer == last:
+        assert found.remark == "" and found.title == found.method.title
+    else:
+        assert found.remark.startswith(
+            f"{last} keeps no places (its maps are 1 × 1), so the maps are those of "
+        )
+        assert found.title == f"{found.method.title} at {layer}"
+        assert found.method is (HIRES_CAM if layer == IMAGE else GRAD_CAM)
+
+
+# What the map and the answer say ---------------------------------------------------------------------------
+
+
+def test_a_map_that_contradicts_the_answer_says_so():
+    """The bias decides against what the places say, in either direction."""
+    network = Biased()
+    for bias, maps, speaks, answers in (
+        (9.0, SLOPE - 5, "against", "for"),
+        (-9.0, SLOPE - 3, "for", "against"),
+    ):
+        network.head[2].bias.data.fill_(bias)
+        for method in METHODS:
+            (note,) = explain(network, maps, [1], method=method, layer="body").notes
+            assert note.startswith(f"the map as a whole speaks {speaks} this class (")
+            assert f"the network's output {answers} it (" in note and note.endswith("such as biases, decided")
+            assert ("−1.5" in note) == (speaks == "against")
+    network.head[2].bias.data.fill_(0.0)
+    assert explain(network, SLOPE - 3, [1]).notes == ("",)
+
+
+class Biased(nn.Module):
+    """The mean of the image and a bias."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Identity()
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 1))
+        nn.init.ones_(self.head[2].weight)
+
+    def forward(self, images):
+        return self.head(self.body(images))
+
+
+def test_a_number_is_never_contradicted():
+    network = Biased()
+    network.head[2].bias.data.fill_(99.0)
+    assert explain(network, SLOPE - 5, target=NUMBER).notes == ("",)

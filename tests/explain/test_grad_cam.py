@@ -6,7 +6,12 @@ from torch import nn
 
 from mirada.errors import InvalidArgument
 from mirada.explain.class_maps import class_maps
-from mirada.explain.grad_cam import grad_cam
+from mirada.explain.explainable import Explainable
+from mirada.explain.grad_cam import GRAD_CAM
+
+
+def grad_cam(network, images, classes, layer="stage1"):
+    return GRAD_CAM.find(Explainable(network), images, layer, lambda _: torch.as_tensor(classes)).maps
 
 
 @pytest.mark.parametrize(("outputs", "classes"), [(4, [3, 0, 1, 1, 2, 3]), (1, [1, 0, 1, 0, 0, 1])])
@@ -119,3 +124,18 @@ def test_a_head_that_does_not_depend_on_the_features(dense_network, images):
     network = dense_network(3)
     nn.init.zeros_(network.head[4].weight)
     assert torch.count_nonzero(grad_cam(network, images, [0] * 6)) == 0
+
+
+def test_an_early_layer_is_that_of_the_papers_equations(dense_network, images):
+    """At ``stem``, whose rectifier works in place and which the next layers change."""
+    network = dense_network(3).eval()
+    network.head[0].inplace = False  # behind a tanh, whose backward pass needs its output
+    maps = network.stem(images).detach().requires_grad_()
+    outputs = network.forward(images)
+    rest = network.head(network.stage1(maps))
+    torch.testing.assert_close(rest, outputs)
+    (gradient,) = torch.autograd.grad(rest[:, 2].sum(), maps)
+    expected = torch.einsum("nc,nchw->nhw", gradient.sum(dim=(2, 3)), maps.detach())
+    torch.testing.assert_close(
+        grad_cam(network, images, [2] * 6, layer="stem"), expected, atol=1e-5, rtol=1e-4
+    )

@@ -14,6 +14,7 @@ from mirada.explain.overlay import (
     LOWERS,
     RAISES,
     colour_bar,
+    enlarged,
     limit_of,
     overlay,
     place,
@@ -309,28 +310,28 @@ def test_bar_shows_the_colours_of_the_overlay():
 def test_labels_say_the_limit(monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "PIL.ImageDraw.ImageDraw.text", lambda self, xy, text, *args, **kwargs: drawn.append(text)
+        "mirada.explain.overlay._Type.write", lambda self, draw, corner, text: drawn.append(text)
     )
     colour_bar(12.345, "months", width=400)
-    assert drawn == ["-12.3 months", "0", "+12.3 months"]
+    assert drawn == ["−12.3 months", "0", "+12.3 months"]
     drawn.clear()
     colour_bar(1234.5, "months of bone age", width=150)
-    assert drawn[:3] == ["-1234", "0", "+1234"] and " ".join(drawn[3:]) == "months of bone age"
+    assert drawn[:3] == ["−1234", "0", "+1234"] and " ".join(drawn[3:]) == "months of bone age"
     drawn.clear()
     colour_bar(0.0337, "µm²", width=64)
     assert " ".join(drawn) == "±0.0337 um2"
     drawn.clear()
     colour_bar(4e-7, width=400)
-    assert drawn == ["-4.00e-07", "0", "+4.00e-07"]
+    assert drawn == ["−4.00e−07", "0", "+4.00e−07"]
 
 
 def test_text_that_the_font_cannot_draw_is_spelled_out(monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "PIL.ImageDraw.ImageDraw.text", lambda self, xy, text, *args, **kwargs: drawn.append(text)
+        "mirada.explain.overlay._Type.write", lambda self, draw, corner, text: drawn.append(text)
     )
     with_colour_bar(np.zeros((9, 600, 3), dtype=np.uint8), 1.0, caption="niño · Größe − 5 × 3 骨")
-    assert drawn[-1] == "nino · Grosse - 5 x 3 ?"
+    assert drawn[-1] == "nino · Grosse − 5 x 3 ?"
 
 
 @pytest.mark.parametrize("width", [64, 200, 1500])
@@ -342,6 +343,55 @@ def test_picture_stays_above_its_bar_and_caption(width):
     np.testing.assert_array_equal(whole[40 : 40 + len(bar)], bar)
     written = ink(whole[40 + len(bar) :])
     assert written.any() and not written[:, [0, -1]].any() and not written[-1].any()
+
+
+def test_a_minus_is_as_long_as_a_plus_and_a_space_can_be_seen():
+    """In ink on the bar: the minus of the left end, the plus of the right end, and the gaps before the unit."""
+    bar = ink(colour_bar(1.48, "logits", width=400))
+    rows = np.flatnonzero(bar.any(axis=1))
+    columns = np.flatnonzero(bar[rows[0] : rows[-1] + 1].any(axis=0))
+    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
+    minus, plus = runs[0], next(run for run in runs if run[0] > 300 and len(run) >= 4)
+    assert abs(len(minus) - len(plus)) <= 2 and len(minus) >= 4
+    assert np.count_nonzero(bar[:, minus[0] + 1]) <= 2, "a stroke, not a letter"
+    gaps = np.diff(columns)
+    assert gaps[columns[:-1] < 200].max() >= 4
+
+
+CAPTION = "evidence for 7 · Grad-CAM at stage1"
+
+
+@pytest.mark.parametrize("size", [(28, 28), (28, 13), (100, 40), (1, 1), (223, 223), (224, 224), (900, 1200)])
+def test_small_pictures_are_enlarged_for_their_words(size):
+    """By a whole factor, each pixel repeated, and no more than needed; large ones stay."""
+    picture = np.random.default_rng(0).integers(0, 256, size=(*size, 3)).astype(np.uint8)
+    large = enlarged(picture, CAPTION, "logits")
+    factor = large.shape[1] // size[1]
+    assert large.shape == (size[0] * factor, size[1] * factor, 3)
+    np.testing.assert_array_equal(large[::factor, ::factor], picture)
+    assert large.shape[1] >= 224 > size[1] * (factor - 1)
+
+
+@pytest.mark.parametrize(
+    "word", ["evidence", "hepatocellular_carcinoma_grade_3", "n02206856_bee_and_a_name_that_is_rather_long"]
+)
+@pytest.mark.parametrize("side", [8, 28, 64, 200])
+def test_no_word_of_a_caption_is_broken(side, word, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "mirada.explain.overlay._Type.write", lambda self, draw, corner, text: drawn.append(text)
+    )
+    caption = f"evidence for {word} · Grad-CAM"
+    with_colour_bar(
+        enlarged(GREY[:1, :1].repeat(side, 0).repeat(side, 1), caption), 1.48, "logits", caption=caption
+    )
+    assert " ".join(drawn).endswith(caption)
+    assert {text for line in drawn for text in line.split()} >= set(caption.split())
+
+
+def test_a_picture_is_not_enlarged_without_end():
+    """From 400 pixels on the letters grow with the width, and nothing is won."""
+    assert enlarged(GREY, "x" * 5000).shape[1] <= 396 + 6
 
 
 def test_without_a_caption_there_is_no_line_for_it():

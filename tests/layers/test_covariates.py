@@ -6,9 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mirada.errors import InvalidArgument
-from mirada.explain import EXACT, GRADIENT, explain
+from mirada.explain.class_maps import EXACT
+from mirada.explain.explainable import Explainable
+from mirada.explain.explanation import explain
+from mirada.explain.grad_cam import GRAD_CAM
 from mirada.layers.blocks import average_head, dense_head
-from mirada.layers.covariates import given, join_covariates
+from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.models import CATALOGUE, create_model
 
@@ -76,12 +79,10 @@ def test_dropout_spares_the_covariates() -> None:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_none_stands_for_their_mean_and_given_is_the_same_network(kind: str) -> None:
+def test_none_stands_for_their_mean(kind: str) -> None:
     torch.manual_seed(0)
     made = joined(HEADS[kind]())
     torch.testing.assert_close(made(IMAGES), made(IMAGES, torch.zeros(5, 2)))
-    torch.testing.assert_close(given(made, BESIDE)(IMAGES), made(IMAGES, BESIDE))
-    assert given(made, None) is made
 
 
 def test_training_outputs_read_them_and_auxiliary_heads_do_not() -> None:
@@ -102,8 +103,8 @@ def test_class_maps_stay_exact() -> None:
     """mean(map) + b + W_c c is the output, for every row with its own covariates."""
     torch.manual_seed(0)
     made = joined(average_head(4, 3))
-    found = explain(given(made, BESIDE), IMAGES)
-    assert found.method == EXACT and found.receipt is not None and found.receipt < 1e-5
+    found = explain(Explainable(made, BESIDE), IMAGES)
+    assert found.method is EXACT and found.completeness_error is not None and found.completeness_error < 1e-5
     outputs = made(IMAGES, BESIDE).detach()
     torch.testing.assert_close(torch.from_numpy(found.outputs), outputs)
     linear = made.head.linear  # type: ignore[union-attr]
@@ -116,11 +117,11 @@ def test_grad_cam_is_that_of_the_concatenation() -> None:
     """The gradient through the hidden layer depends on the covariates."""
     torch.manual_seed(0)
     made = joined(dense_head(400, (6,), 3))
-    found = explain(given(made, BESIDE), IMAGES, [2] * 5)
+    found = explain(Explainable(made, BESIDE), IMAGES, [2] * 5)
     maps: Tensor = made.features(IMAGES).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(made.head(maps, BESIDE)[:, 2].sum(), maps)
     expected = torch.einsum("nc,nchw->nhw", gradient.sum(dim=(2, 3)), maps.detach())
-    assert found.method == GRADIENT
+    assert found.method is GRAD_CAM
     torch.testing.assert_close(torch.from_numpy(found.maps), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -142,7 +143,14 @@ def test_a_head_that_they_cannot_join(head: nn.Module) -> None:
         InvalidArgument, match=r"^Covariates cannot join this network: its head has no linear layer"
     ):
         join_covariates(network(head), 1)
+
+
+def test_covariates_that_a_network_does_not_read() -> None:
     with pytest.raises(
-        InvalidArgument, match=r"^This network reads images alone\. Leave the covariates out\.$"
+        InvalidArgument, match=r"^This network reads images alone\. Got covariates of shape \(5, 2\); "
     ):
-        given(network(head), BESIDE)
+        network(average_head(4, 3))(IMAGES, BESIDE)
+    with pytest.raises(
+        InvalidArgument, match=r"^This network reads 2 covariates beside each image\. Got .* \(5, 1\); "
+    ):
+        joined(average_head(4, 3))(IMAGES, BESIDE[:, :1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
     "target",
     help="Show the evidence for this class, or number. [default: the predicted, or first, one]",
 )
+@click.option(
+    "--method",
+    metavar="NAME",
+    help="How to find the map, such as grad_cam; an unknown name lists all. [default: the first that goes]",
+)
+@click.option(
+    "--layer",
+    metavar="NAME",
+    help="Whose maps to show, such as stage2. [default: the last part before the head that has places]",
+)
 @click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
 @known_option
 @click.option("--device", default="auto", show_default=True)
@@ -41,13 +52,15 @@ def command(
     images: tuple[str, ...],
     output: str,
     target: str | None,
+    method: str | None,
+    layer: str | None,
     image: str | None,
     known: dict[str, str],
     device: str,
 ) -> int:
     """Show where a model looks in images: files, folders, or a table (CSV, TSV).
 
-    Writes each photo at its own size with a map over it: red speaks for the class, blue against it. Existing
+    Writes each photo with a map over it: red speaks for the class, blue against it. Small photos are enlarged. Existing
     files are not overwritten. What the model is to know beside the images is read from the table, or given by --known.
     """
     files = image_files(images)
@@ -58,13 +71,18 @@ def command(
     loaded = load_model(model, device=device)
     shown = samples(files, loaded.card, known, image)
     index = shown if isinstance(shown, Index) else unlabeled(shown, loaded.card)
+    explained = partial(loaded.explain, target=target, method=method, layer=layer, known=known)
     failed = len(index.excluded)
+    remark = ""
     with ProgressBar() as progress:
         for item in index.excluded:
             progress.line(f"left out: {item.path}: {item.reason}")
         for row in range(len(index)):
             try:
-                (seen,) = loaded.explain(index.take([row]), target=target, known=known)
+                (seen,) = explained(index.take([row]))
+                if seen.remark != remark:  # once, not for every image
+                    remark = seen.remark
+                    progress.line(f"Note: {remark}.")
                 progress.line(_save(seen, Path(output)))
             except DecodeError as error:
                 failed += 1
@@ -85,6 +103,7 @@ def _save(seen: Explained, folder: Path) -> str:
     picture = unused(folder / f"{file.stem}{within}-map.png")
     with replacing(picture) as draft:
         Image.fromarray(seen.picture()).save(draft)
-    receipt = "" if seen.receipt is None else f", adds up to the output within {max(seen.receipt, 1e-9):.0e}"
+    error = seen.completeness_error
+    sum_ = "" if error is None else f", adds up to the output within {max(error, 1e-9):.0e}"
     note = f"; {seen.note}" if seen.note else ""
-    return f"{picture}: {seen.answer}; {seen.subject}, {seen.method}{receipt}{note}"
+    return f"{picture}: {seen.answer}; {seen.subject}, {seen.title}{sum_}{note}"

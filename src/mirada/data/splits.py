@@ -22,7 +22,6 @@ from mirada.data.index import Index
 from mirada.errors import DataError, InvalidArgument, counted
 from mirada.files import replacing
 from mirada.samples import SPLIT_NAMES, Classes, Excluded, Numbers
-from mirada.text import csv_cell, csv_value
 
 if TYPE_CHECKING:
     from mirada.data.sources.tables import Row, Table
@@ -333,8 +332,7 @@ def save_splits(index: Index, file: Path) -> None:
         writer.writerow(("path", "split", *(several or ("target",)), *grouped, *index.covariate_names))
         for row, (path, split) in enumerate(zip(index.paths, index.splits.tolist(), strict=True)):
             code = (group_code(index.groups[row]),) if grouped else ()
-            cells = (path, split, *_targets(index, row), *code, *index.covariates[row].tolist())
-            writer.writerow([csv_cell(cell) if isinstance(cell, str) else cell for cell in cells])
+            writer.writerow((path, split, *_targets(index, row), *code, *index.covariates[row].tolist()))
 
 
 def _targets(index: Index, row: int) -> Sequence[str | float]:
@@ -393,7 +391,7 @@ def _named(table: "Table") -> dict[str, tuple[str, str]]:
         )
     named: dict[str, tuple[str, str]] = {}
     for row in table.rows:
-        path, split = csv_value(row.cells[places["path"]]).strip(), _split(table, row, places["split"])
+        path, split = row.cells[places["path"]], _split(table, row, places["split"])
         group = row.cells[places["group"]] if "group" in places else ""
         before, _ = named.setdefault(path, (split, group))
         if before != split:

@@ -6,20 +6,31 @@ from torch import Tensor, nn
 from mirada.compute import Compute
 from mirada.data.batches import normalize
 from mirada.data.pixels.preprocessing import Preprocessing
+from mirada.layers.modes import evaluating
 
 AT_ONCE = 64  # images; more are slower: their activations leave the processor's cache
 
 
-def infer(network: nn.Module, images: Tensor, preprocessing: Preprocessing, compute: Compute) -> Tensor:
+def infer(
+    network: nn.Module,
+    images: Tensor,
+    preprocessing: Preprocessing,
+    compute: Compute,
+    covariates: Tensor | None = None,
+) -> Tensor:
     """Raw outputs (n, num_classes), float32 on the CPU, for decoded images (n, C, H, W).
 
-    The network is put into eval mode for the time of the call.
+    The network is in eval mode for the time of the call; every submodule then has the mode that it had before.
+
+    Args:
+        network: On the compute's device.
+        images: (n, C, H, W) as they are decoded, 8 or 16 bits.
+        preprocessing: How their values are normalized.
+        compute: The device and the precision.
+        covariates: (n, K), scaled, for a network that reads them.
     """
-    training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode(), compute.autocast():
-            outputs: Tensor = network(normalize(compute.put(images), preprocessing))
-            return outputs.float().cpu()
-    finally:
-        network.train(training)
+    with evaluating(network), torch.inference_mode(), compute.autocast():
+        pixels = normalize(compute.put(images), preprocessing)
+        beside = () if covariates is None else (covariates.to(pixels.device),)
+        outputs: Tensor = network(pixels, *beside)
+        return outputs.float().cpu()

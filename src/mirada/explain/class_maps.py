@@ -13,33 +13,42 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mirada.errors import InvalidArgument
-from mirada.explain.capture import features_and_outputs
+from mirada.explain.explainable import Choose, Explainable, Found, Method
 
-Classes = Sequence[int] | NDArray[np.int64] | Tensor
+ClassNumbers = Sequence[int] | NDArray[np.int64] | Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class ClassMaps:
     """Signed maps for all classes on the native grid, in the output's unit.
 
-    ``maps`` (N, K, h, w) float32, ``bias`` (K,), ``outputs`` (N, K). Each output is the mean of its map plus
-    its bias; ``receipt`` is the largest |mean(map) + bias − output|, the outputs being the network's own.
+    Each output is the mean of its map plus its bias.
+
+    Args:
+        maps: (N, K, h, w) float32.
+        bias: (N, K): that of each output, with what the covariates of an image add to it.
+        outputs: (N, K), the network's own.
+        completeness_error: The largest |mean(map) + bias − output|: rounding, for a network that is what it looks like.
     """
 
     maps: Tensor
     bias: Tensor
     outputs: Tensor
-    receipt: float
+    completeness_error: float
 
-    def of(self, classes: Classes) -> Tensor:
-        """The map of one class per image, (N, h, w). For networks with one output see ``pick``.
+    def of(self, classes: ClassNumbers) -> Tensor:
+        """The map of one class per image, (N, h, w).
 
-        Raises ``InvalidArgument`` if there is not one valid class number per image.
+        Args:
+            classes: A class number per image, (N,); for networks with one output see ``pick``.
+
+        Raises:
+            InvalidArgument: There is not one valid class number per image.
         """
         return pick(self.maps, classes)
 
 
-def pick(values: Tensor, classes: Classes) -> Tensor:
+def pick(values: Tensor, classes: ClassNumbers) -> Tensor:
     """One class per image: (N, K, …) → (N, …).
 
     With K ≥ 2 outputs a class number is the number of an output. With one output (K = 1), class 1 is the
@@ -70,7 +79,7 @@ def pick(values: Tensor, classes: Classes) -> Tensor:
 
 def gap_linear(network: nn.Module) -> nn.Linear | None:
     """The linear layer of a head that is pooling to 1 × 1, flatten, dropout or none, linear; else None."""
-    head = getattr(network, "head", None)
+    head = dict(network.named_children()).get("head")
     if not isinstance(head, nn.Sequential):
         return None
     match list(head):
@@ -84,33 +93,77 @@ def gap_linear(network: nn.Module) -> nn.Linear | None:
     return None
 
 
-def class_maps(network: nn.Module, images: Tensor) -> ClassMaps:
+def class_maps(network: nn.Module, images: Tensor, covariates: Tensor | None = None) -> ClassMaps:
     """The maps of all classes in one forward pass, for a head of global average pooling + linear.
 
     M_k(x, y) = Σ_n w_kn A_n(x, y), where A are the maps that enter the head and w, b its linear layer.
-    Averaging and weighting commute, so output_k = mean_xy M_k + b_k; nothing is normalised or clipped.
+    Averaging and weighting commute, so output_k = mean_xy M_k + b_k; nothing is normalised or clipped. What the head
+    reads of covariates c has no place: it belongs to the bias, b_k + Σ_j w_kj c_j.
 
-    ``images`` is (N, C, H, W), normalised.
+    Args:
+        network: One with such a head, as ``create_model(name, head="average")`` builds them.
+        images: (N, C, H, W), normalised.
+        covariates: (N, K′), scaled, for a network that reads them.
 
-    Raises ``InvalidArgument`` if the head is another one.
+    Returns:
+        The maps (N, K, h, w), and the parts of the outputs that belong to no place.
+
+    Raises:
+        InvalidArgument: The head is another one.
+
+    Source: Zhou et al. 2016, arXiv:1512.04150, eq. 2.
     """
+    explainable = Explainable(network, covariates)
     linear = gap_linear(network)
     if linear is None:
-        raise InvalidArgument(
-            f"Exact class maps need a head of global average pooling and one linear layer. The head of "
-            f"{type(network).__name__} is {_describe(getattr(network, 'head', None))}. "
-            "Use grad_cam, which works with any head."
-        )
-    features, outputs = features_and_outputs(network, images)
+        raise InvalidArgument(_refusal(explainable, explainable.last))
+    maps, outputs = explainable.read(images, explainable.last)
     with torch.no_grad():
-        weight = linear.weight.float()  # (K, C)
+        channels = maps.shape[1]
+        weight = linear.weight.float()  # (K, C + K′)
         bias = weight.new_zeros(len(weight)) if linear.bias is None else linear.bias.float().clone()
-        maps = torch.einsum("kc,nchw->nkhw", weight, features.float())
+        bias = bias.expand(len(maps), -1)
+        if covariates is not None:
+            bias = bias + covariates.to(weight) @ weight[:, channels:].T
+        split = torch.einsum("kc,nchw->nkhw", weight[:, :channels], maps.float())
         outputs = outputs.float()
-        receipt = (maps.mean(dim=(2, 3)) + bias - outputs).abs().max().item()
-    return ClassMaps(maps=maps, bias=bias, outputs=outputs, receipt=receipt)
+        error = (split.mean(dim=(2, 3)) + bias - outputs).abs().max().item()
+    return ClassMaps(maps=split, bias=bias, outputs=outputs, completeness_error=error)
+
+
+def _find(explainable: Explainable, images: Tensor, layer: str, choose: Choose) -> Found:
+    found = class_maps(explainable.network, images, explainable.covariates)
+    classes = choose(found.outputs)
+    return Found(found.of(classes), found.outputs, classes, found.completeness_error)
+
+
+def _refusal(explainable: Explainable, layer: str) -> str:
+    network = explainable.network
+    if gap_linear(network) is None:
+        head = dict(network.named_children()).get("head")
+        return (
+            f"Exact class maps need a head of global average pooling and one linear layer. The head of "
+            f"{type(network).__name__} is {_describe(head)}. Use grad_cam, which works with any head, or train with "
+            'head="average".'
+        )
+    if layer != explainable.last:
+        return (
+            f"Exact class maps are those that enter the head, which {explainable.last} puts out. Got {layer}; use "
+            "grad_cam, which works with any layer."
+        )
+    return ""
 
 
 def _describe(head: object) -> str:
     layers = list(head) if isinstance(head, nn.Sequential) else [head]
-    return " → ".join(type(layer).__name__ for layer in layers)
+    return " → ".join(type(layer).__name__ for layer in layers) if head is not None else "not there"
+
+
+EXACT = Method(
+    key="exact",
+    title="class activation map (exact)",
+    adds_up=True,
+    source="Zhou et al. 2016, arXiv:1512.04150, eq. 2",
+    find=_find,
+    refusal=_refusal,
+)

@@ -5,6 +5,7 @@ output, red raises it, and where the map is 0 the photo shows through untouched 
 """
 
 import unicodedata
+from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -139,12 +140,17 @@ def _table(limit: float) -> tuple[Grid, Grid]:
 
 # ---- colour bar ------------------------------------------------------------------------------
 
+ENOUGH, MOST = (
+    224,
+    396,
+)  # pixels: less wide pictures are enlarged; from MOST on the letters grow with the width
 MIN_WIDTH = 64  # pixels: three digits and a sign at the smallest legible size
 _PAPER, _INK = (255, 255, 255), (30, 30, 30)
 _GROUND = 225  # the grey "photo" under the bar
+_MINUS = "−"  # drawn as a line as long as a plus, since Pillow's own font has a hyphen alone
 # Pillow's own font draws ASCII and these; other signs get a stand-in, or lose their accent, or become "?".
-_GLYPHS = {chr(code) for code in range(32, 127)} | set("©«°±·»‘’“”‹›⁄")
-_STAND_INS = str.maketrans({"−": "-", "–": "-", "—": "-", "×": "x", "→": "->", "µ": "u", "μ": "u", "ß": "ss"})
+_GLYPHS = {chr(code) for code in range(32, 127)} | set("©«°±·»‘’“”‹›⁄") | {_MINUS}
+_STAND_INS = str.maketrans({"–": "-", "—": "-", "×": "x", "→": "->", "µ": "u", "μ": "u", "ß": "ss"})
 
 
 def colour_bar(limit: float, unit: str = "", *, width: int) -> Picture:
@@ -158,9 +164,9 @@ def colour_bar(limit: float, unit: str = "", *, width: int) -> Picture:
     """
     if width < MIN_WIDTH:
         raise InvalidArgument(f"`width` of a colour bar must be at least {MIN_WIDTH} pixels. Got {width}.")
-    font, line = _font(width)
-    margin, inner = line // 2, width - 2 * (line // 2)
-    ends, below = _labels(limit, _drawable(unit), font, inner)
+    type_ = _Type.for_width(width)
+    line, margin, inner = type_.line, type_.margin, width - 2 * type_.margin
+    ends, below = _labels(limit, _drawable(unit), type_, inner)
     ramp = np.tile(np.linspace(-limit, limit, inner, dtype=np.float32), (line, 1))
     strip = overlay(np.full((line, inner, 3), _GROUND, dtype=np.uint8), ramp, limit)
 
@@ -168,10 +174,10 @@ def colour_bar(limit: float, unit: str = "", *, width: int) -> Picture:
     canvas = Image.new("RGB", (width, top + line * (bool(ends) + len(below)) + margin), _PAPER)
     canvas.paste(Image.fromarray(strip), (margin, margin))
     draw = ImageDraw.Draw(canvas)
-    for x, anchor, text in zip((margin, width / 2, width - margin), ("la", "ma", "ra"), ends, strict=False):
-        draw.text((x, top), text, _INK, font, anchor=anchor)
+    for x, share, text in zip((margin, width / 2, width - margin), (0, 0.5, 1), ends, strict=False):
+        type_.write(draw, (x - share * type_.length(text), top), text)
     for row, text in enumerate(below, start=bool(ends)):
-        draw.text((width / 2, top + row * line), text, _INK, font, anchor="ma")
+        type_.write(draw, (width / 2 - type_.length(text) / 2, top + row * line), text)
     return np.asarray(canvas)
 
 
@@ -190,40 +196,88 @@ def with_colour_bar(picture: Picture, limit: float, unit: str = "", *, caption: 
         colour_bar(limit, unit, width=width),
     ]
     if caption:
-        font, line = _font(width)
-        rows = _wrap(_drawable(caption), font, width - 2 * (line // 2))
-        canvas = Image.new("RGB", (width, line * len(rows) + line // 2), _PAPER)
+        type_ = _Type.for_width(width)
+        rows = _wrap(_drawable(caption), type_, width - 2 * type_.margin)
+        canvas = Image.new("RGB", (width, type_.line * len(rows) + type_.margin), _PAPER)
         draw = ImageDraw.Draw(canvas)
         for row, text in enumerate(rows):
-            draw.text((line // 2, row * line), text, _INK, font, anchor="la")
+            type_.write(draw, (type_.margin, row * type_.line), text)
         parts.append(np.asarray(canvas))
     return np.concatenate(parts)
 
 
-def _labels(
-    limit: float, unit: str, font: ImageFont.FreeTypeFont, width: int
-) -> tuple[tuple[str, ...], list[str]]:
+def enlarged(picture: Picture, *texts: str) -> Picture:
+    """The picture, each pixel repeated where it is too small for what stands under it.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        texts: What stands under it: no word of theirs is to be broken.
+
+    Returns:
+        (f·H, f·W, 3) with a whole factor f ≥ 1.
+    """
+    type_ = _Type.for_width(0)  # the smallest
+    words = [word for text in texts for word in _drawable(text).split()]
+    longest = max(map(type_.length, words), default=0) + 2 * type_.margin + 1
+    factor = -(-int(min(max(longest, ENOUGH), MOST)) // picture.shape[1])
+    return picture.repeat(max(1, factor), axis=0).repeat(max(1, factor), axis=1)
+
+
+def _labels(limit: float, unit: str, type_: "_Type", width: int) -> tuple[tuple[str, ...], list[str]]:
     """What stands at the left end, middle and right end of the bar, and in the lines below it."""
     number = _number(limit)
     with_unit = f"{number} {unit}".strip()
-    gap = font.getlength("000")
-    if font.getlength(f"+{with_unit}") < width / 2 - gap:
-        return (f"-{with_unit}", "0", f"+{with_unit}"), []
-    if font.getlength(f"+{number}") < width / 2 - gap:
-        return (f"-{number}", "0", f"+{number}"), _wrap(unit, font, width)
-    return (), _wrap(f"±{with_unit}", font, width)
+    gap = type_.length("000")
+    if type_.length(f"+{with_unit}") < width / 2 - gap:
+        return (f"{_MINUS}{with_unit}", "0", f"+{with_unit}"), []
+    if type_.length(f"+{number}") < width / 2 - gap:
+        return (f"{_MINUS}{number}", "0", f"+{number}"), _wrap(unit, type_, width)
+    return (), _wrap(f"±{with_unit}", type_, width)
 
 
-def _font(width: int) -> tuple[ImageFont.FreeTypeFont, int]:
-    """A font that stays legible where the picture is shown smaller, and its line height in pixels."""
-    size = max(11, round(width / 36))
-    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size)), round(1.3 * size)
+@dataclass(frozen=True)
+class _Type:
+    """Pillow's own font at one size, with the minus sign that it lacks and spaces that one can see.
+
+    ``line`` is the height of a line and ``margin`` what stays free beside it, in pixels.
+    """
+
+    font: ImageFont.FreeTypeFont
+    line: int
+    margin: int
+
+    @classmethod
+    def for_width(cls, width: int) -> "_Type":
+        """A size that stays legible where a picture of this width is shown smaller."""
+        size = max(11, round(width / 36))
+        line = round(1.3 * size)
+        return cls(cast(ImageFont.FreeTypeFont, ImageFont.load_default(size)), line, line // 2)
+
+    def length(self, text: str) -> float:
+        """Pixels from end to end."""
+        return self.font.getlength(self._spaced(text).replace(_MINUS, "+"))
+
+    def write(self, draw: ImageDraw.ImageDraw, corner: tuple[float, float], text: str) -> None:
+        """Draws one line from its upper left corner on."""
+        x, y = corner
+        left, top, right, bottom = self.font.getbbox("+")
+        half = max(0.5, self.line / 28)  # of the thickness of a stroke
+        for number, piece in enumerate(self._spaced(text).split(_MINUS)):
+            if number:
+                middle = y + (top + bottom) / 2
+                draw.rectangle((x + left + 1, middle - half, x + right - 2, middle + half), fill=_INK)
+                x += self.font.getlength("+")
+            draw.text((x, y), piece, _INK, self.font, anchor="la")
+            x += self.font.getlength(piece)
+
+    def _spaced(self, text: str) -> str:
+        return text.replace(" ", "  ")  # the font's space is a sixth of its size
 
 
 def _number(value: float) -> str:
     """Three significant digits and no digit before the point lost; powers of ten for extremes."""
     if not 1e-3 <= value < 1e6:
-        return f"{value:.2e}"
+        return f"{value:.2e}".replace("-", _MINUS)
     return f"{value:.{max(0, 2 - int(np.floor(np.log10(value))))}f}"
 
 
@@ -233,16 +287,16 @@ def _drawable(text: str) -> str:
     return "".join(sign if sign in _GLYPHS else "?" for sign in bare)
 
 
-def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+def _wrap(text: str, type_: _Type, width: int) -> list[str]:
     """Lines of whole words no wider than ``width``; a word that is wider alone is cut."""
     lines: list[str] = []
     for word in text.split():
-        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+        if lines and type_.length(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
             continue
         lines.append("")
         for letter in word:
-            if lines[-1] and font.getlength(lines[-1] + letter) > width:
+            if lines[-1] and type_.length(lines[-1] + letter) > width:
                 lines.append("")
             lines[-1] += letter
     return lines

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from mirada.compute import Compute, choose
 from mirada.data.batches import in_order, normalize, read
@@ -26,9 +26,9 @@ from mirada.evaluation.estimate import group_numbers
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.evaluation.predictions import Predictions
 from mirada.events import OnProgress
-from mirada.explain import explain
-from mirada.explain.overlay import limit_of, overlay, place, with_colour_bar
-from mirada.layers.covariates import given
+from mirada.explain.explainable import Explainable, Method
+from mirada.explain.explanation import explain
+from mirada.explain.overlay import enlarged, limit_of, overlay, place, with_colour_bar
 from mirada.layers.network import Network
 from mirada.modelfile import Card, load_network
 from mirada.samples import Classes, Covariate, Excluded, Numbers
@@ -45,20 +45,34 @@ Photo = NDArray[np.uint8]
 class Explained:
     """Where the network looked in one image.
 
-    ``map`` (h, w) float32 is signed, on the network's own grid; ``heat`` (H, W) is the same on the pixels of
-    ``photo`` (H, W, 3), NaN where the network saw nothing. ``unit`` is that of both. ``receipt`` is the largest
-    |mean(map) + bias − output| of the batch, for exact maps; ``note`` says why a map is blank, if it is.
+    Args:
+        path: The image file.
+        answer: What the network predicts.
+        subject: What the map is evidence for.
+        method: How the map was found.
+        layer: Whose map it is.
+        title: The method, with the layer where it is not the one before the head.
+        unit: That of ``map`` and ``heat``.
+        map: (h, w) float32, signed, on the layer's own grid.
+        heat: (H, W), the same on the pixels of ``photo``; NaN where the network saw nothing.
+        photo: (H, W, 3) uint8.
+        completeness_error: The largest |mean(map) + bias − output| of the batch, for a method that adds up, else None.
+        remark: Why the map is of another layer than the one before the head, the same for all images; "" if it is not.
+        note: What keeps this map from being read as it looks, such as that it is blank; "" otherwise.
     """
 
     path: Path
     answer: str
     subject: str
-    method: str
+    method: Method
+    layer: str
+    title: str
     unit: str
     map: NDArray[np.float32]
     heat: NDArray[np.float32]
     photo: Photo
-    receipt: float | None
+    completeness_error: float | None
+    remark: str
     note: str
 
     @property
@@ -67,11 +81,15 @@ class Explained:
         return limit_of(self.map)
 
     def picture(self, *, colour_bar: bool = True) -> Photo:
-        """The map over the photo, blue (against) to red (for), at the photo's own size."""
+        """The map over the photo, blue (against) to red (for), at the photo's own size.
+
+        With a colour bar a small photo is enlarged by a whole factor, so that no word under it is broken.
+        """
         picture = overlay(self.photo, self.heat, self.limit)
         if not colour_bar:
             return picture
-        return with_colour_bar(picture, self.limit, self.unit, caption=f"{self.subject} · {self.method}")
+        caption = f"{self.subject} · {self.title}"
+        return with_colour_bar(enlarged(picture, caption, self.unit), self.limit, self.unit, caption=caption)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,51 +168,67 @@ class Model:
         images: Sequence[File] | Index,
         *,
         target: str | None = None,
+        method: str | None = None,
+        layer: str | None = None,
         known: Known | None = None,
         max_side: int | None = None,
     ) -> Iterator[Explained]:
         """Where the network looks in each image, for its own answer or for the class ``target``.
 
-        Of several numbers ``target`` names one, or else it is the first. ``known`` is as for ``predict``; ``max_side``
-        shrinks the photo under the map, in pixels. Raises ``InvalidArgument`` for an unknown class, ``DataError`` for
-        a covariate that is not there, and ``DecodeError``, with the file's name, for a file that cannot be decoded.
+        Args:
+            images: Files, or an index.
+            target: The class to show the evidence for, by default the predicted one; of several numbers the one to
+                explain, by default the first.
+            method: A key of ``mirada.explain.methods.METHODS``, such as ``grad_cam``; by default the first of them that
+                network and layer allow.
+            layer: Whose maps to weigh, such as ``stage3``; by default the part before the head, or the last one before
+                it that still has places.
+            known: As for ``predict``.
+            max_side: Shrinks the photo under the map to this many pixels.
+
+        Raises:
+            InvalidArgument: There is no such class, method or layer, or they do not go together.
+            DataError: A covariate that the model reads is not there.
+            DecodeError: A file cannot be decoded; it is named.
         """
-        number = self._number_of(target)
+        asked = _Asked(self._number_of(target), method, layer)
         index = images if isinstance(images, Index) else unlabeled(images, self.card)
         covariates = self.card.scale_covariates(_covariates_of(self.card, index, known))
         for rows in in_order(np.arange(len(index)), EXPLAINED_AT_ONCE):
             beside = None if covariates is None else covariates[rows].to(self.compute.device)
-            network = given(self.network, beside)
-            yield from self._explain_batch(network, [index.path(row) for row in rows], number, max_side)
+            opened = Explainable(self.network, beside)
+            yield from self._explain_batch(opened, [index.path(row) for row in rows], asked, max_side)
 
     def _infer(self, images: Tensor, covariates: Tensor | None) -> Tensor:
         """Raw outputs for a batch of pixels and the covariates of its images."""
-        beside = None if covariates is None else covariates.to(self.compute.device)
-        return infer(given(self.network, beside), images, self.card.preprocessing, self.compute)
+        return infer(self.network, images, self.card.preprocessing, self.compute, covariates)
 
     def _explain_batch(
-        self, network: nn.Module, files: list[Path], number: int | None, max_side: int | None
+        self, opened: Explainable, files: list[Path], asked: "_Asked", max_side: int | None
     ) -> Iterator[Explained]:
         pre, scaling, target = self.card.preprocessing, self.card.target_scaling, self.card.target
         look = partial(_look, preprocessing=pre, max_side=max_side)
         seen = list(each(look, files, what="decoding"))
         tensor = normalize(self.compute.put(_batch([pixels for pixels, _ in seen])), pre)
-        classes = None if number is None else torch.full((len(files),), number)
-        explanation = explain(network, tensor, classes, task=target.task)
+        classes = None if asked.number is None else torch.full((len(files),), asked.number)
+        explanation = explain(opened, tensor, classes, target=target, method=asked.method, layer=asked.layer)
         values = self.card.read_outputs(torch.from_numpy(explanation.outputs)).numpy()
-        scale = np.float32(scaling.std[number or 0] if scaling else 1.0)
+        scale = np.float32(scaling.std[asked.number or 0] if scaling else 1.0)
         for row, (file, (_, photo)) in enumerate(zip(files, seen, strict=True)):
             grid = explanation.maps[row] * scale
             yield Explained(
                 path=file,
                 answer=self._answer(values[row]),
-                subject=self._subject(number or 0 if scaling else int(explanation.classes[row])),
+                subject=self._subject(int(explanation.classes[row])),
                 method=explanation.method,
+                layer=explanation.layer,
+                title=explanation.title,
                 unit=target.unit if isinstance(target, Numbers) else "logits",
                 map=grid,
                 heat=place(grid, size=pre.size, policy=pre.policy, original=photo.shape[:2]),
                 photo=photo,
-                receipt=explanation.receipt,
+                completeness_error=explanation.completeness_error,
+                remark=explanation.remark,
                 note=explanation.notes[row],
             )
 
@@ -247,6 +281,15 @@ class Model:
                 rows, batch = [], []
         if batch:
             yield rows, _batch(batch)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What to explain, and how; None for what is left to the network."""
+
+    number: int | None
+    method: str | None
+    layer: str | None
 
 
 def load_model(file: File, *, device: str = "auto") -> Model:

@@ -38,7 +38,7 @@ def draw_maps(model: Model, index: Index, predictions: Predictions, folder: Path
                 section=section,
                 **_answer(predictions, row),
                 explained=seen.subject,
-                method=seen.method,
+                method=seen.title,
                 limit=seen.limit,
                 unit=seen.unit,
                 note=seen.note,

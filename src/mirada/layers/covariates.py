@@ -50,49 +50,6 @@ class JoinedHead(nn.Sequential):
         return values
 
 
-class RowBiased(nn.Linear):
-    """A joint that knows its covariates c (N, K): over the features alone, with a bias per row, W_f f + (b + W_c c).
-
-    (N, C) → (N, out), the same rows. It has no weights of its own and passes no gradient on to the joint's.
-    """
-
-    def __init__(self, joint: nn.Linear, covariates: Tensor) -> None:
-        nn.Module.__init__(self)  # nothing is drawn
-        weight, bias = joint.weight.detach(), joint.bias.detach()
-        self.in_features, self.out_features = joint.in_features - covariates.shape[1], joint.out_features
-        self.weight: Tensor = weight[:, : self.in_features]
-        self.bias: Tensor = torch.addmm(bias, covariates, weight[:, self.in_features :].T)  # type: ignore[assignment]
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Multiplies and adds."""
-        return torch.addmm(self.bias, features, self.weight.T)
-
-
-class Given(nn.Module):
-    """A network for a batch of images whose covariates (N, K) are given: images (N, …) → outputs (N, num_classes).
-
-    It has the parts ``features`` and ``head`` that an explanation needs; an exact class map's bias is then the row's.
-    """
-
-    def __init__(self, network: Network, covariates: Tensor) -> None:
-        super().__init__()
-        self.network = network
-        whole = network.head
-        if not isinstance(whole, JoinedHead):
-            raise InvalidArgument("This network reads images alone. Leave the covariates out.")
-        joint = RowBiased(whole.joint, covariates)
-        self.head = nn.Sequential(*(joint if n == whole.place else layer for n, layer in enumerate(whole)))
-
-    def features(self, images: Tensor) -> Tensor:
-        """(N, in_channels, H, W) → the maps that enter the head, (N, C, h, w)."""
-        return self.network.features(images)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, in_channels, H, W) → outputs (N, num_classes)."""
-        outputs: Tensor = self.head(self.features(images))
-        return outputs
-
-
 def join_covariates(network: Network, count: int) -> Network:
     """The network, changed to read ``count`` covariates; at first it puts out what it did without them.
 
@@ -106,9 +63,5 @@ def join_covariates(network: Network, count: int) -> Network:
     joint.weight = nn.Parameter(wider)
     joint.in_features += count
     network.head = head
+    network.covariates = count
     return network
-
-
-def given(network: Network, covariates: Tensor | None) -> nn.Module:
-    """The network for images with these covariates (N, K), to predict and explain; the network itself for None."""
-    return network if covariates is None else Given(network, covariates)

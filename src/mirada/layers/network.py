@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from mirada.errors import InvalidArgument
+from mirada.errors import InvalidArgument, nearest
 
 Size = tuple[int, int]  # (height, width) in pixels
 
@@ -12,11 +12,20 @@ Size = tuple[int, int]  # (height, width) in pixels
 class Network(nn.Module):
     """A convolutional network whose parts have names: ``stem``, ``stage1 … stageN``, ``head``.
 
-    ``features`` are the maps that enter the head. ``image_size`` (height, width) is what the network was built
-    for and ``min_size`` the smallest side it can take, in pixels.
+    Images (N, in_channels, H, W) → outputs (N, num_classes), before any softmax or sigmoid.
 
-    ``auxiliary`` maps names of stages to heads that read what those put out, in training only; their losses count
-    ``auxiliary_weight`` times (Szegedy et al. 2014, arXiv:1409.4842, §5).
+    Args:
+        stem: What the images enter.
+        stages: ``stage1`` and so on, each (N, C, h, w) → (N, C′, h′, w′).
+        head: The maps of the last stage → outputs (N, num_classes).
+        in_channels: Channels of an image.
+        image_size: (height, width) in pixels that the network was built for.
+        min_size: The smallest side that it can take, in pixels.
+        auxiliary: Names of stages, and heads that read what those put out, in training only.
+        auxiliary_weight: How much their losses count (Szegedy et al. 2014, arXiv:1409.4842, §5).
+
+    Attributes:
+        covariates: How many numbers it reads beside an image; ``join_covariates`` sets it.
     """
 
     stem: nn.Module
@@ -39,6 +48,7 @@ class Network(nn.Module):
         self.image_size = image_size
         self.min_size = min_size
         self.depth = len(stages)
+        self.covariates = 0
         self.stem = stem
         for number, stage in enumerate(stages, start=1):
             self.add_module(f"stage{number}", stage)
@@ -46,6 +56,23 @@ class Network(nn.Module):
         self.auxiliary_weight = auxiliary_weight
         if auxiliary:
             self.auxiliary = nn.ModuleDict(auxiliary)
+
+    def parts(self) -> tuple[str, ...]:
+        """The names of what the images go through, in order: ``stem``, ``stage1 … stageN``, ``head``."""
+        return ("stem", *(f"stage{number}" for number in range(1, self.depth + 1)), "head")
+
+    def forward_from(self, name: str, maps: Tensor, covariates: Tensor | None = None) -> Tensor:
+        """What comes after a part: what it put out, (N, C, h, w), goes through all later ones → (N, num_classes).
+
+        Raises:
+            InvalidArgument: There is no such part before the head.
+        """
+        parts = self.parts()
+        if name not in parts[:-1]:
+            raise InvalidArgument(f'There is no part "{name}" before the head. {nearest(name, parts[:-1])}')
+        for part in parts[parts.index(name) + 1 : -1]:
+            maps = self.get_submodule(part)(maps)
+        return self._answer(maps, covariates)
 
     def features(self, images: Tensor) -> Tensor:
         """(N, in_channels, H, W) → the maps that enter the head, (N, C, h, w).
@@ -74,6 +101,12 @@ class Network(nn.Module):
         return [self._answer(maps, covariates), *extra]
 
     def _answer(self, maps: Tensor, covariates: Tensor | None) -> Tensor:
+        if covariates is not None and covariates.shape[1:] != (self.covariates,):
+            reads = f"{self.covariates} covariates beside each image" if self.covariates else "images alone"
+            raise InvalidArgument(
+                f"This network reads {reads}. Got covariates of shape {tuple(covariates.shape)}; leave them out or "
+                f"give ({len(maps)}, {self.covariates})."
+            )
         outputs: Tensor = self.head(maps) if covariates is None else self.head(maps, covariates)
         return outputs
 
@@ -81,11 +114,10 @@ class Network(nn.Module):
         """The maps after the stem and after every stage, with its name."""
         height, width = images.shape[-2:]
         require_size((height, width), self.min_size)
-        maps: Tensor = self.stem(images)
-        yield "stem", maps
-        for number in range(1, self.depth + 1):
-            maps = self.get_submodule(f"stage{number}")(maps)
-            yield f"stage{number}", maps
+        maps = images
+        for part in self.parts()[:-1]:
+            maps = self.get_submodule(part)(maps)
+            yield part, maps
 
 
 def require_size(image_size: Size, min_size: int) -> None:

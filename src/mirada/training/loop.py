@@ -23,7 +23,6 @@ from mirada.errors import TrainingError
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.evaluation.metric_table import quick_metrics
 from mirada.events import EpochDone, OnEvent, Progress, Reason
-from mirada.layers.covariates import given
 from mirada.layers.network import Network
 from mirada.modelfile import Card, save_model
 from mirada.runs.folder import LAST, MODEL, RunFolder
@@ -223,10 +222,11 @@ def validate(training: Training) -> dict[str, float]:
     rows, card, compute = training.val_rows, training.card, training.compute
     outputs = [
         infer(
-            given(training.network, training.beside(part)),
+            training.network,
             read(training.cache, part),
             card.preprocessing,
             compute,
+            training.beside(part),
         )
         for part in in_order(rows, AT_ONCE)
     ]

@@ -1,0 +1,177 @@
+"""The one call that explains any network by any method, and what it says beside the maps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mirada.errors import InvalidArgument
+from mirada.explain.class_maps import ClassNumbers, pick
+from mirada.explain.explainable import Choose, Explainable, Method
+from mirada.explain.methods import chosen_method
+from mirada.samples import Classes, Numbers, Target
+
+Grid = NDArray[np.float32]
+ROUNDING = 1e-6  # of float32, relative: what is smaller is no difference between places
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One map per image, and the outputs that the maps explain.
+
+    Args:
+        method: How the maps were found.
+        layer: Whose maps they are.
+        title: The method, with the layer where it is not the one before the head.
+        remark: Why another layer than that was taken, where none was asked for; "" otherwise.
+        maps: (N, h, w) float32: signed, on the layer's grid, in the unit of the network's output.
+        classes: (N,): the class, or the number of several, that each map is for.
+        outputs: (N, K) float32.
+        completeness_error: How far maps are from adding up to the outputs; None for a method that need not.
+        notes: Per image, "" or what keeps its map from being read as it looks.
+    """
+
+    method: Method
+    layer: str
+    title: str
+    remark: str
+    maps: Grid
+    classes: NDArray[np.int64]
+    outputs: Grid
+    completeness_error: float | None
+    notes: tuple[str, ...]
+
+
+def explain(
+    explainable: Explainable,
+    images: Tensor,
+    classes: ClassNumbers | None = None,
+    *,
+    target: Target = Classes(),  # noqa: B008 (frozen)
+    method: str | None = None,
+    layer: str | None = None,
+) -> Explanation:
+    """The map of one class, or of one number, per image.
+
+    Args:
+        explainable: The network, with the covariates of these images if it reads any.
+        images: (N, C, H, W), normalised.
+        classes: For classes: which one in each image, (N,), by default the predicted one. With one output, class 1 is
+            the output itself and class 0 its opposite, and 1 is predicted where it is above 0. For numbers: which of
+            them in each image; it may be left out where there is one. The map of a number is shown as it is, whatever
+            the sign, before target scaling is undone.
+        target: What the network predicts.
+        method: A key of ``METHODS``; by default the first of them that network and layer allow.
+        layer: The layer whose maps are weighed, such as ``stage3``, or ``image``; by default the part before the head,
+            or the last one before it that still has places.
+
+    Raises:
+        InvalidArgument: An output is not finite, a class number is wrong, there is no such method or layer, the layer
+            has no places, or the method cannot be used there.
+    """
+    if layer is not None:
+        explainable.require(layer)
+    at, remark = (layer, "") if layer else _last_with_places(explainable, images)
+    how = chosen_method(method, explainable, at)
+    found = how.find(explainable, images, at, _choice(classes, target))
+    if layer and found.maps.shape[1:] == (1, 1):
+        better, _ = _last_with_places(explainable, images)
+        raise InvalidArgument(
+            f'The maps of "{layer}" are 1 × 1: they have no places. Did you mean "{better}"?'
+        )
+    values = pick(found.outputs.float(), found.classes).cpu().numpy()
+    maps = found.maps.cpu().numpy()
+    numbers = found.classes.long().cpu().numpy()
+    return Explanation(
+        method=how,
+        layer=at,
+        title=how.title if at == explainable.last else f"{how.title} at {at}",
+        remark=remark,
+        maps=maps,
+        classes=numbers - 1 if isinstance(target, Numbers) and found.outputs.shape[1] == 1 else numbers,
+        outputs=found.outputs.float().cpu().numpy(),
+        completeness_error=found.completeness_error,
+        notes=tuple(_note(grid, float(value), target) for grid, value in zip(maps, values, strict=True)),
+    )
+
+
+# ---- where -----------------------------------------------------------------------------------
+
+
+def _last_with_places(explainable: Explainable, images: Tensor) -> tuple[str, str]:
+    """The part before the head, or the last one before it with more than one place; and why, if it is not the first."""
+    last, sizes = explainable.last, explainable.sizes(images)
+    before = explainable.parts[: explainable.parts.index(last) + 1]
+    with_places = [part for part in before if (sizes.get(part) or (1, 1)) != (1, 1)]
+    if not with_places or with_places[-1] == last:
+        return last, ""
+    what = "its maps are 1 × 1" if sizes.get(last) else "it puts out no maps"
+    layer = with_places[-1]
+    where = "the image itself" if layer == "image" else f"{layer}, the last part that has some"
+    return layer, f"{last} keeps no places ({what}), so the maps are those of {where}"
+
+
+# ---- of what ---------------------------------------------------------------------------------
+
+
+def _choice(classes: ClassNumbers | None, target: Target) -> Choose:
+    """Which class ``pick`` is to take in each image, once the outputs are known."""
+
+    def choose(outputs: Tensor) -> Tensor:
+        _require_finite(outputs)
+        alone = outputs.shape[1] == 1
+        given = None if classes is None else torch.as_tensor(classes, device=outputs.device)
+        match target:
+            case Numbers():
+                if given is None and not alone:
+                    raise InvalidArgument(
+                        f"The network puts out {outputs.shape[1]} numbers: name the one to explain in `classes`."
+                    )
+                number = torch.zeros(len(outputs), dtype=torch.long) if given is None else given
+                return number.to(outputs.device) + int(alone)  # class 1 of one output is the output itself
+            case Classes():
+                predicted = (outputs[:, 0] > 0).long() if alone else outputs.argmax(dim=1)
+                return predicted if given is None else given
+
+    return choose
+
+
+def _require_finite(outputs: Tensor) -> None:
+    bad = torch.nonzero(~outputs.isfinite().all(dim=1)).flatten().tolist()
+    if bad:
+        raise InvalidArgument(
+            f"{len(bad)} of {len(outputs)} images have outputs that are not finite (first: row {bad[0]} "
+            "of the batch), so there is nothing to explain. Look for NaN in the pixels or in the weights."
+        )
+
+
+# ---- what is said ----------------------------------------------------------------------------
+
+
+def _note(grid: Grid, value: float, target: Target) -> str:
+    """Why a map shows nothing, or nothing for its class, or not what the network answers; "" for a map that does."""
+    largest = np.abs(grid).max()
+    if largest == 0:
+        return "the map is zero everywhere"
+    if grid.size == 1:
+        return "the map has a single cell: this network keeps no places up to its head"
+    if np.ptp(grid) <= ROUNDING * largest:
+        return "the map is constant"
+    if isinstance(target, Numbers):
+        return ""
+    mean = float(grid.mean())
+    if mean * value < 0 and abs(mean) > ROUNDING * largest:
+        speaks, answers = ("for", "against") if mean > 0 else ("against", "for")
+        return (
+            f"the map as a whole speaks {speaks} this class ({_signed(mean)}), the network's output {answers} it "
+            f"({_signed(value)}): what has no place, such as biases, decided"
+        )
+    if grid.max() <= 0:
+        return "no positive evidence for this class anywhere"
+    return ""
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2g}".replace("-", "−")
