@@ -33,7 +33,7 @@ from mirada.jobs import train as job
 from mirada.jobs.train import Run, augmentation_of, train
 from mirada.modelfile import load_network
 from mirada.models import create_model
-from mirada.models.weights import read_public
+from mirada.models.weight_files import read_public
 from mirada.pages import write_report
 from mirada.runs.listing import list_runs
 from mirada.runs.reader import read_run

@@ -57,6 +57,9 @@ class WeightsLoaded:
     initialised: tuple[str, ...]
     replaced: tuple[str, ...]
     head_of: tuple[str, ...]
+    prefix: str = ""
+    entry: str = ""
+    others: tuple[str, ...] = ()
     text: str
 
 

@@ -6,10 +6,8 @@ Files are written beside their target and renamed, so a model file is the old on
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from math import isclose
 from pathlib import Path
 from typing import Any
@@ -25,18 +23,16 @@ from torch import Tensor
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, MiradaError, reason_of
 from mirada.evaluation.conformal import Conformal
-from mirada.files import replacing
+from mirada.files import write_bytes
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.models import create_model
+from mirada.models.digest import BLANK_DIGEST, DIGEST_KEY, KEY, is_intact, with_digest
 from mirada.samples import Classes, Covariate, Numbers, Scaling, Target
 
 FORMAT = 3  # 2 was flat; 1 knew of one target, and of nothing beside the image
-KEY = "mirada"
 NUMERIC = Numbers().task
 NOTHING_BESIDE = Scaling((), ())  # of a network that reads images alone
-BLANK_DIGEST = "0" * 64  # stands in the place of the digest while the digest is computed
-DIGEST = re.compile(rb'"digest":"([0-9a-f]{64})"')  # in the description these quotes would have backslashes
 HEADER_LIMIT = 100 * 2**20  # safetensors' own limit
 PICKLES = (b"\x80", b"PK")  # the first bytes of a pickle, and of the zip file that torch.save puts it in
 
@@ -261,14 +257,11 @@ def _pair(values: Any) -> tuple[int, int]:
 def save_model(file: Path, network: Network, card: Card) -> None:
     """Writes a model file, atomically. Raises ``CheckpointError`` if the disk does not take it."""
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    data = save_tensors(weights, {KEY: card.to_json(), "digest": BLANK_DIGEST})
-    blank = DIGEST.search(data)
-    if not blank:
+    data = with_digest(save_tensors(weights, {KEY: card.to_json(), DIGEST_KEY: BLANK_DIGEST}))
+    if data is None:
         raise CheckpointError(f"{file}: safetensors wrote a header in which the digest has no place.")
-    start, end = blank.span(1)
     try:
-        with replacing(file) as draft:
-            draft.write_bytes(data[:start] + _digest(data, (start, end)).encode() + data[end:])
+        write_bytes(file, data)
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be written ({reason_of(error)}).") from error
 
@@ -307,12 +300,11 @@ def _verified(path: Path) -> tuple[Card, bytes]:
     except OSError as error:
         raise CheckpointError(f"{path}: the model file cannot be read ({reason_of(error)}).") from error
     metadata = _metadata(path, data)
-    if KEY not in metadata or "digest" not in metadata:
+    if KEY not in metadata or DIGEST_KEY not in metadata:
         raise CheckpointError(
             f"{path}: safetensors, but no model file of Mirada's (it does not say how to use its weights)."
         )
-    stated = DIGEST.search(data)
-    if stated is None or _digest(data, stated.span(1)) != stated[1].decode():
+    if not is_intact(data):
         raise CheckpointError(
             f"{path}: altered or damaged since it was written (its digest does not match). Use another copy."
         )
@@ -320,14 +312,6 @@ def _verified(path: Path) -> tuple[Card, bytes]:
         return Card.from_json(metadata[KEY]), data
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-
-
-def _digest(data: bytes, place: tuple[int, int]) -> str:
-    """The digest of a model file, computed with zeros in its own place."""
-    start, end = place
-    digest = sha256(data[:start] + BLANK_DIGEST.encode())
-    digest.update(memoryview(data)[end:])
-    return digest.hexdigest()
 
 
 def _metadata(path: Path, data: bytes) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mirada
+from mirada.models import CATALOGUE
 
 SRC = Path(mirada.__file__).parent
 TREES = {
@@ -17,13 +18,7 @@ TREES = {
     for file in sorted(SRC.rglob("*.py"))
 }
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef
-FAMILIES = [
-    name
-    for name in TREES
-    if name.startswith("models/")
-    and name.removeprefix("models/")
-    not in ("__init__.py", "catalogue.py", "families.py", "options.py", "published.py", "weights.py")
-]
+FAMILIES = sorted({f"models/{entry.family}.py" for entry in CATALOGUE.values()})
 ENDS_A_SENTENCE = re.compile(r"[.:?!…][”\"'`)\]]*(?=\n|$)|[.:] \(.*\)$")  # a shape may follow
 SHAPE = re.compile(r"\((N|n|C|\.\.\.)[,)]|[Aa]ny shape")  # (N, C, H, W), (n,), (C, h, w), (..., n)
 

@@ -13,12 +13,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument
 from mirada.layers.network import Network
+from mirada.modelfile import Architecture, Card, save_model
 from mirada.models import create_model, load_weights
-from mirada.models.weights import Report, conventions, convert, load_public
+from mirada.models.weights import LoadReport, conventions, convert, load_public
+from mirada.samples import Classes
 
 SMALL_KEYS = ((r"^features\.0\.", "stem."), (r"^features\.1\.", "norm."), (r"^fc\.", "head.linear."))
 BY_CONVENTION = {"torchvision": SMALL_KEYS}
@@ -52,6 +56,7 @@ def public(**changes: Tensor | None) -> dict[str, Tensor]:
         "fc.bias": (3,),
     }
     found: dict[str, Any] = {key: torch.randn(shape, generator=draws) for key, shape in shapes.items()}
+    found["features.1.running_var"] = found["features.1.running_var"].abs()  # a variance
     found["features.1.num_batches_tracked"] = torch.tensor(7)
     for key, value in changes.items():
         found[key.replace("__", ".")] = value
@@ -263,6 +268,180 @@ def test_two_tensors_with_one_name(tmp_path: Path) -> None:
     )
 
 
+# Prefixes, averages, what is no weight ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "prefix", ["model.", "net.", "module.", "model.module.", "backbone.net.", "_orig_mod."]
+)
+def test_a_prefix_of_all_names_is_taken_off_and_said(tmp_path: Path, prefix: str) -> None:
+    network = Small()
+    file = saved(
+        tmp_path, {"state_dict": {prefix + key: value for key, value in public().items()}, "epoch": 3}
+    )
+    report = load_public(network, file, BY_CONVENTION)
+    assert torch.equal(network.stem.weight, public()["features.0.weight"])
+    assert (report.prefix, report.loaded, report.convention) == (prefix, 11, "torchvision")
+    assert str(report).splitlines()[1:] == [f"  taken off the beginning of every name: {prefix}"]
+    assert report.whole
+
+
+def test_a_first_part_that_is_the_networks_own_is_no_prefix(tmp_path: Path) -> None:
+    network = nn.Sequential(OrderedDict(features=nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))))
+    report = load_public(network, saved(tmp_path, network.state_dict()), {})
+    assert (report.prefix, report.loaded) == ("", 4)
+
+
+def test_weights_averaged_by_pytorch(tmp_path: Path) -> None:
+    """``torch.optim.swa_utils.AveragedModel``, whose own counter stands beside the network."""
+    averaged = torch.optim.swa_utils.AveragedModel(Small())
+    report = load_public(Small(), saved(tmp_path, averaged.state_dict()), {})
+    assert (report.prefix, report.dropped, report.loaded) == ("module.", ("n_averaged",), 11)
+
+
+@pytest.mark.parametrize(
+    "entries", [("state_dict", "state_dict_ema"), ("model", "model_ema"), ("net", "ema")]
+)
+def test_of_weights_and_their_average_it_is_said_which(tmp_path: Path, entries: tuple[str, str]) -> None:
+    file = saved(tmp_path, {entries[1]: public(fc__bias=torch.ones(3)), "epoch": 1, entries[0]: public()})
+    network = Small()
+    report = load_public(network, file, BY_CONVENTION)
+    assert torch.equal(network.head.linear.bias, public()["fc.bias"])
+    assert (report.entry, report.others) == (entries[0], (entries[1],)) and not report.whole
+    assert str(report).splitlines()[1] == f"  {entries[0]} was taken; the file also holds: {entries[1]}"
+
+
+def test_an_average_alone_is_taken(tmp_path: Path) -> None:
+    assert load_public(Small(), saved(tmp_path, {"ema": public()}), BY_CONVENTION).entry == "ema"
+
+
+def test_of_two_sets_that_are_as_likely_none_is_taken(tmp_path: Path) -> None:
+    assert refusal(saved(tmp_path, {"teacher": public(), "student": public()}), Small()) == (
+        "holds 2 sets of weights (teacher, student). Save the one that is meant alone."
+    )
+
+
+@pytest.mark.parametrize("key", ["model_state_dict", "network", "whatever"])
+def test_other_wrappers(tmp_path: Path, key: str) -> None:
+    file = saved(tmp_path, {key: public(), "optimizer_state_dict": {"state": {}, "lr": 0.1}})
+    assert load_public(Small(), file, BY_CONVENTION).loaded == 11
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"features__0__weight": torch.full((4, 2, 3, 3), float("nan"))}, "stem.weight holds NaN or infinite values"),
+        ({"features__0__bias": torch.tensor([0.0, 0, 0, float("inf")])}, "stem.bias holds NaN or infinite values"),
+        ({"features__0__bias": torch.full((4,), 1e300, dtype=torch.float64)}, "stem.bias holds NaN or infinite values"),
+        ({"features__1__running_var": torch.tensor([1.0, 1, -1e-3, 1])}, "norm.running_var holds negative numbers"),
+        ({"features__0__weight": torch.zeros((4, 2, 3, 3), dtype=torch.int8)}, "stem.weight holds int8 in the file"),
+        ({"fc__weight": torch.zeros((3, 5), dtype=torch.int32)}, "head.linear.weight holds int32 in the file"),
+        ({"fc__weight": torch.zeros((3, 5), dtype=torch.bool)}, "head.linear.weight holds bool in the file"),
+    ],
+)  # fmt: skip
+def test_what_is_no_weight_is_refused(tmp_path: Path, change: dict[str, Tensor], words: str) -> None:
+    network = Small()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert refusal(saved(tmp_path, public(**change)), network).startswith(words)
+    assert_equal(network.state_dict(), before)
+
+
+def test_types_of_safetensors_that_are_no_weights(tmp_path: Path) -> None:
+    for kind in (torch.int32, torch.uint32, torch.uint8):
+        save_file({**public(), "fc.bias": torch.zeros(3).to(kind)}, tmp_path / "w.safetensors")
+        assert "head.linear.bias holds " in refusal(tmp_path / "w.safetensors", Small())
+
+
+def test_what_is_replaced_may_be_anything(tmp_path: Path) -> None:
+    file = saved(tmp_path, public(fc__weight=torch.full((9, 5), float("nan")), fc__bias=torch.zeros(9)))
+    report = load_public(Small(), file, BY_CONVENTION, replace_head=True)
+    assert report.replaced == ("head.linear.weight", "head.linear.bias")
+
+
+def test_messages_are_short_whatever_the_names(tmp_path: Path) -> None:
+    long = "x" * 1_000_000
+    for contents in (
+        {**public(), long: torch.zeros(1)},
+        {long: 3, "a": torch.zeros(1)},
+        {**public(), long: torch.zeros(1, dtype=torch.complex64)},
+        {f"{number}{long}": public() for number in range(3)},
+    ):
+        assert len(refusal(saved(tmp_path, contents), Small())) < 500
+
+
+# Another network's -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("resnet20", "resnet18"), ("resnet32", "resnet20"), ("lenet5", "simplecnn")]
+)
+def test_weights_of_another_network_are_recognised(tmp_path: Path, theirs: str, ours: str) -> None:
+    file = saved(tmp_path, create_model(theirs, num_classes=7).state_dict())
+    with pytest.raises(CheckpointError) as caught:
+        create_model(ours, weights=file)
+    assert str(caught.value) == (
+        f"{file}: these weights are those of {theirs}, and the network is {ours}. Choose {theirs}, or other weights."
+    )
+
+
+def test_public_weights_of_another_network_are_recognised(shared_data: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"those of resnet20, and the network is vgg11\. Choose"):
+        create_model("vgg11", weights=shared_data / "cifar10" / "resnet20-12fca82f.th", replace_head=True)
+
+
+def test_weights_of_no_known_network(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"Are they another network's\?$"):
+        create_model("lenet5", weights=saved(tmp_path, public()))
+
+
+# A model file of Mirada's ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    card = Card(
+        architecture=Architecture(model="lenet5", outputs=3, in_channels=1, image_size=(32, 32)),
+        target=Classes(("a", "b", "c")),
+        preprocessing=Preprocessing(mode="L", size=(32, 32), mean=(0.5,), std=(0.5,)),
+    )
+    file = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_model(file, card.architecture.build(), card)
+    return file
+
+
+def test_a_model_file_is_a_file_of_weights(model_file: Path) -> None:
+    report = load_weights(create_model("lenet5", num_classes=3), "lenet5", model_file)
+    assert report.whole and report.convention == "Mirada's own"
+
+
+def test_a_damaged_model_file_is_no_file_of_weights(model_file: Path, tmp_path: Path) -> None:
+    """As when it is opened as a model: 400 of them, each with some bytes changed, put in, left out."""
+    whole = model_file.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    random = np.random.default_rng(0)
+    network = create_model("lenet5", num_classes=3)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    damaged = tmp_path / "damaged.safetensors"
+    for number in range(400):
+        data = bytearray(whole)
+        place = int(random.integers(0, header if number % 2 else len(whole)))
+        match number // 2 % 4:
+            case 0:
+                data[place] ^= 1 << int(random.integers(8))
+            case 1:
+                del data[place : place + int(random.integers(1, 9))]
+            case 2:
+                data[place:place] = random.bytes(4)
+            case 3:
+                data[place : place + 8] = bytes(8)
+        if data == whole:
+            continue
+        damaged.write_bytes(data)
+        with pytest.raises(CheckpointError):
+            load_public(network, damaged, {})
+    assert_equal(network.state_dict(), before)
+
+
 # Converting -----------------------------------------------------------------------------------------------
 
 
@@ -355,7 +534,9 @@ def test_a_whole_resnet18(shared_data: Path, tmp_path: Path) -> None:
     draws = torch.Generator().manual_seed(0)
     stated = stated_shapes(shared_data, "torchvision/resnet18")
     theirs = {
-        key: torch.randn(shape, generator=draws) if shape else torch.tensor(1)
+        key: torch.randn(shape, generator=draws).abs()
+        if shape
+        else torch.tensor(1)  # variances are among them
         for key, shape in stated.items()
     }
     network = create_model("resnet18")
@@ -372,7 +553,7 @@ def test_a_whole_resnet18(shared_data: Path, tmp_path: Path) -> None:
     assert torch.equal(weights["stage4.1.block.1.norm.running_var"], theirs["layer4.1.bn2.running_var"])
 
 
-def cifar_resnet(shared_data: Path, depth: int, file: str) -> tuple[Network, Report]:
+def cifar_resnet(shared_data: Path, depth: int, file: str) -> tuple[Network, LoadReport]:
     family = import_module("mirada.models.resnet")
     network: Network = family.resnet(f"resnet{depth}", num_classes=10, in_channels=3, image_size=(32, 32))
     tables = conventions(family, f"resnet{depth}")

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mirada.errors import CheckpointError
-from mirada.models.weights import read_public
+from mirada.models.weight_files import read_public
 
 
 def tensors() -> dict[str, Tensor]:
@@ -221,3 +221,64 @@ def test_tar_files_of_early_pytorch(tmp_path: Path) -> None:
 def test_really_broken_downloads(shared_data: Path, name: str, size: str) -> None:
     path = shared_data / "broken-checkpoints" / name
     assert refusal(path) == f"truncated after {size} bytes. Use another copy."
+
+
+def zipped(path: Path, members: dict[str, bytes], how: int) -> Path:
+    with zipfile.ZipFile(path, "w", how) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_zip_bomb_is_refused_by_what_it_declares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = zipped(tmp_path / "bomb.pth", {"archive/data/0": bytes(50_000_000)}, zipfile.ZIP_DEFLATED)
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", None)  # it is not unpacked to see
+    assert re.fullmatch(
+        r"its [\d,]+ bytes would unpack to 50,000,000, which weights do not. Use another copy\.",
+        refusal(bomb),
+    )
+
+
+def test_members_that_overlap_are_refused(tmp_path: Path) -> None:
+    """A directory that names the same bytes many times."""
+    path = saved(tmp_path, {"a": torch.zeros(10_000)})
+    with zipfile.ZipFile(path, "a") as archive:
+        whole = archive.infolist()
+        for number in range(4):
+            copy = zipfile.ZipInfo(f"more{number}")
+            member = next(each for each in whole if each.filename.endswith("data/0"))
+            for name in ("header_offset", "CRC", "compress_size", "file_size", "compress_type"):
+                setattr(copy, name, getattr(member, name))
+            archive.filelist.append(copy)
+            archive.NameToInfo[copy.filename] = copy
+        archive._didModify = True
+    assert "which weights do not" in refusal(path)
+
+
+def test_weights_that_were_packed_once_more_are_read(tmp_path: Path) -> None:
+    path = saved(tmp_path, tensors())
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    assert_equal(read_public(zipped(tmp_path / "packed.pth", members, zipfile.ZIP_DEFLATED)), tensors())
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("shape", [(4, 5), (10**6, 10**6)])
+def test_a_tensor_that_pretends_to_be_larger_than_its_bytes(
+    tmp_path: Path, shape: tuple[int, int], zipped: bool
+) -> None:
+    path = saved(tmp_path, {"a": torch.zeros(1).expand(shape)}, zipped=zipped)
+    assert refusal(path) == (
+        f"its tensor a says it is {shape}, and the file holds 4 bytes for it. Use another copy."
+    )
+
+
+def test_tensors_that_share_their_bytes_are_read(tmp_path: Path) -> None:
+    one = torch.arange(20.0)
+    assert read_public(saved(tmp_path, {"a": one, "b": one[4:].reshape(4, 4).T}))["b"].shape == (4, 4)
+
+
+def test_a_dictionary_that_holds_itself(tmp_path: Path) -> None:
+    endless: dict[str, Any] = {"epoch": 1}
+    endless["model"] = endless
+    assert "not a tensor by name" in refusal(saved(tmp_path, endless))

@@ -10,7 +10,7 @@ import torch
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.modelfile import Architecture, Card, save_model
-from mirada.models.weights import OWN, Report
+from mirada.models.weights import OWN, LoadReport
 from mirada.samples import Classes
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.start import starting_network, starting_scale
@@ -33,8 +33,8 @@ def card_of(recipe: Recipe, **changes: Any) -> Card:
     return Card(**(values | changes))
 
 
-def report(convention: str) -> Report:
-    return Report(
+def report(convention: str) -> LoadReport:
+    return LoadReport(
         file="weights.pth", sha256="0", convention=convention, loaded=1, renamed=(), adapted=(), dropped=(),
         initialised=(), replaced=(),
     )  # fmt: skip
@@ -157,6 +157,7 @@ def test_another_networks_weights(tmp_path: Path) -> None:
     torch.save(starting_network(recipe, card_of(recipe))[0].state_dict(), tmp_path / "weights.pth")
     other = replace(recipe_for("lenet5"), weights=str(tmp_path / "weights.pth"))
     with pytest.raises(
-        CheckpointError, match=r"weights\.pth: the network lacks .* Are they another network's\?$"
+        CheckpointError,
+        match=r"weights\.pth: these weights are those of resnet20, and the network is lenet5\. ",
     ):
         starting_network(other, card_of(other))

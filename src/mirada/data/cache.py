@@ -29,7 +29,7 @@ from mirada.data.cache_files import (
     LOCK,
     BadList,
     CachedImage,
-    Listing,
+    CacheList,
     default_directory,
     make_private,
     read_listing,
@@ -157,7 +157,7 @@ class _Store:
         self.dtype = preprocessing.dtype
         self.row_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
         self.pixels: Pixels = np.empty((0, *self.shape), dtype=self.dtype)
-        self.listing = Listing(whole, "", [], {})
+        self.listing = CacheList(whole, "", [], {})
         self.notes: list[str] = []
         self.waited = False
 
@@ -199,7 +199,7 @@ class _Store:
             raise BadList("its pixels are missing or cut")
         return np.memmap(file, dtype=self.dtype, mode="r", shape=(count, *self.shape))
 
-    def _undamaged(self, wanted: Iterable[str], listing: Listing) -> dict[str, CachedImage]:
+    def _undamaged(self, wanted: Iterable[str], listing: CacheList) -> dict[str, CachedImage]:
         """The entries without those whose pixels are wanted and differ from their checksum."""
         rows = sorted({listing.files[path].row for path in wanted if path in listing.files} - {-1})
         damaged = {
@@ -308,7 +308,7 @@ class _Store:
         superseded = self.listing.pixels
         sums = sums + [self.listing.sums[row] for row in old]
         name = f"pixels-{os.urandom(6).hex()}.u{8 * self.dtype.itemsize}"
-        self._list(Listing(self.listing.root, name, sums, entries), building=Path(stream.name))
+        self._list(CacheList(self.listing.root, name, sums, entries), building=Path(stream.name))
         if superseded:
             with suppress(
                 OSError
@@ -325,7 +325,7 @@ class _Store:
         os.fsync(stream.fileno())
         stream.close()
 
-    def _list(self, listing: Listing, *, building: Path | None = None) -> None:
+    def _list(self, listing: CacheList, *, building: Path | None = None) -> None:
         """Puts a pixel file that is complete in its place, and replaces ``files.json``: from here on this is it."""
         with replacing(self.folder / FILES) as draft:
             draft.write_text(listing.to_text(), encoding="utf-8")

@@ -56,7 +56,7 @@ class CachedImage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Listing:
+class CacheList:
     """The content of ``files.json``: whose images these are, the name of their pixel file, and a checksum per row."""
 
     root: str
@@ -74,11 +74,11 @@ class Listing:
         return f'{text[:-1]}{DIGEST_KEY}{_digest(text)}"}}'
 
 
-def read_listing(folder: Path) -> Listing | None:
+def read_listing(folder: Path) -> CacheList | None:
     """The list of a cache, if there is one.
 
     Raises:
-        BadList: It is not as ``Listing.to_text`` wrote it, or another version did.
+        BadList: It is not as ``CacheList.to_text`` wrote it, or another version did.
         OSError: It cannot be read.
     """
     file = folder / FILES
@@ -99,10 +99,10 @@ def read_listing(folder: Path) -> Listing | None:
         raise BadList("its list is damaged") from error
 
 
-def _checked(saved: dict[str, Any]) -> Listing:
+def _checked(saved: dict[str, Any]) -> CacheList:
     """The list, if every value in it is of its type and in its range, and a row is of one content only."""
     files = {path: CachedImage(*values) for path, values in saved["files"].items()}
-    listing = Listing(saved["root"], saved["pixels"], saved["sums"], files)
+    listing = CacheList(saved["root"], saved["pixels"], saved["sums"], files)
     content_of: dict[int, str] = {-1: ""}
     sound = PIXELS.fullmatch(listing.pixels) is not None and isinstance(listing.root, str)
     sound &= type(listing.sums) is list and all(type(each) is int for each in listing.sums)

@@ -38,7 +38,7 @@ from mirada.jobs.describe import command_line, data_name, data_record, environme
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.modelfile import Architecture, Card, save_model
 from mirada.models import find
-from mirada.models.weights import Report
+from mirada.models.weights import LoadReport
 from mirada.pages import write_report
 from mirada.runs.folder import MODEL, RunFolder
 from mirada.runs.records import EnvironmentRecord
@@ -162,7 +162,7 @@ class _Job:
             index, val_fraction=recipe.val_fraction, test_fraction=recipe.test_fraction, seed=recipe.seed
         )
         torch.manual_seed(recipe.seed)
-        self.weights: Report | None = None
+        self.weights: LoadReport | None = None
         self.first_layer: FirstLayer | None = None
         card = self._card(self.index, _unit_scale(recipe))
         self.network, self.weights = starting_network(recipe, card)  # fails early on images too small
@@ -341,7 +341,7 @@ def _conclude(folder: RunFolder, cache: Cache, compute: Compute, on_event: OnEve
     return evaluations
 
 
-def _identity(weights: Report | None) -> dict[str, str]:
+def _identity(weights: LoadReport | None) -> dict[str, str]:
     """What a model file says about the weights that its training began with."""
     return {"file": weights.file, "sha256": weights.sha256, "names": weights.convention} if weights else {}
 

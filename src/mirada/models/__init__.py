@@ -7,7 +7,7 @@ from logging import INFO, WARNING, getLogger
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from mirada.errors import InvalidArgument, nearest
+from mirada.errors import CheckpointError, InvalidArgument, nearest
 from mirada.models.catalogue import CATALOGUE, Entry
 from mirada.models.families import Facts, facts_of
 from mirada.models.options import Option, Value
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mirada.layers.network import Network
-    from mirada.models.weights import Report
+    from mirada.models.weights import Keys, LoadReport
 
 __all__ = [
     "CATALOGUE",
@@ -141,16 +141,30 @@ def checked_options(name: str, options: Mapping[str, object]) -> dict[str, Value
 
 def load_weights(
     network: "Network", name: str, path: "str | Path", *, replace_head: bool = False
-) -> "Report":
+) -> "LoadReport":
     """Copies the weights in a file into a network built as ``name``, and reports what became of every tensor.
 
     The file is as for ``create_model``, and so is ``replace_head``. Raises ``CheckpointError`` if the file cannot be
     read or does not fit; the network is then unchanged.
     """
-    from mirada.models.weights import conventions, load_public
+    from mirada.models.weights import OtherNetworkError, load_public, recognised
 
-    family = import_module(f"mirada.models.{find(name).family}")
-    return load_public(network, path, conventions(family, name), replace_head=replace_head)
+    try:
+        return load_public(network, path, _conventions(name), replace_head=replace_head)
+    except OtherNetworkError as error:
+        sizes = {other: entry.parameters for other, entry in CATALOGUE.items() if other != name}
+        whose = recognised(path, sizes, lambda other: (create_model(other), _conventions(other)))
+        if not whose:
+            raise
+        raise CheckpointError(
+            f"{path}: these weights are those of {whose}, and the network is {name}. Choose {whose}, or other weights."
+        ) from error
+
+
+def _conventions(name: str) -> "dict[str, Keys]":
+    from mirada.models.weights import conventions
+
+    return conventions(import_module(f"mirada.models.{find(name).family}"), name)
 
 
 def find(name: str) -> Entry:

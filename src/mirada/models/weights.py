@@ -5,45 +5,44 @@ applied in order to every key of a checkpoint. Reading a checkpoint runs none of
 """
 
 import re
-import tarfile
-import zipfile
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import file_digest
+from math import log
 from pathlib import Path
-from pickle import UnpicklingError
-from pickletools import genops
 from types import ModuleType
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mirada.errors import CheckpointError, reason_of
+from mirada.errors import CheckpointError
+from mirada.models.weight_files import read_weights, shortened
 
 Keys = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 
+Build = Callable[[str], tuple[nn.Module, Mapping[str, Keys]]]
+
 CONVENTIONS = {"torchvision": "PUBLIC_KEYS", "timm": "TIMM_KEYS", "CIFAR": "CIFAR_KEYS"}
 OWN = "Mirada's own"
-WRAPPERS = ("state_dict", "model")  # where training scripts put the weights among other things
-PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
-COUNTER = "num_batches_tracked"  # batch norm's, which plays no part with a fixed momentum
+COUNTERS = (
+    "num_batches_tracked",
+    "n_averaged",
+)  # batch norm's, of no use with a fixed momentum, and an average's
 AUXILIARY = re.compile(r"aux(iliary|\d|_?logits)?\.", re.IGNORECASE)
 HEADS = ("head.", "auxiliary.")
 SHOWN = 4  # names in a message
-LEGACY_MAGIC = (
-    b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"  # in the first of the pickles that began a file before PyTorch 1.6
-)
-LEGACY_PICKLES = (
-    5  # this number, the version, the machine, the contents without weights, the order of the weights
-)
+TRIED = 8  # networks, of about as many parameters as a file, that it is tried on
+DEPTH = 4  # parts of a prefix
+
+
+class OtherNetworkError(CheckpointError):
+    """The tensors of a file are not those of the network: some are unknown, missing, or of another size."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class LoadReport:
     """What ``load_public`` did: every tensor of the file is counted or named here.
 
     ``file`` is the file's name and ``sha256`` its digest; ``convention`` is whose names it uses and ``loaded`` how
@@ -51,7 +50,8 @@ class Report:
     after their kernels were summed over red, green and blue, for grey images. ``dropped`` were left out: auxiliary
     heads that the network lacks, and batch norm's counters. ``initialised`` were not in the file and ``replaced``
     had another size there; both keep the values that the network was built with. ``head_of`` are the classes that a
-    head which was loaded was trained for, where they are known to be others.
+    head which was loaded was trained for, where they are known to be others. ``prefix`` stood before every name, and
+    ``entry`` is the part of the file that was taken, where ``others`` are weights as well.
     """
 
     file: str
@@ -64,11 +64,14 @@ class Report:
     initialised: tuple[str, ...]
     replaced: tuple[str, ...]
     head_of: tuple[str, ...] = ()
+    prefix: str = ""
+    entry: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
         """Whether every tensor of the file is in the network as it was, and every one of the network's from it."""
-        return not (self.adapted or self.dropped or self.initialised or self.replaced)
+        return not (self.adapted or self.dropped or self.initialised or self.replaced or self.others)
 
     def __str__(self) -> str:
         """A line for what was loaded, and one for each kind of exception."""
@@ -78,11 +81,12 @@ class Report:
             "not in the file, newly drawn": self.initialised,
             "of another size in the file, newly drawn": self.replaced,
             "the head was loaded, though it was trained for": self.head_of,
+            "taken off the beginning of every name": (self.prefix,) if self.prefix else (),
+            f"{self.entry} was taken; the file also holds": self.others,
         }
+        named = {what: [shortened(name) for name in names] for what, names in exceptions.items()}
         first = f"{self.file}: {self.loaded} tensors loaded by {self.convention} names, {len(self.renamed)} renamed."
-        return "\n".join(
-            [first, *(f"  {what}: {_some(names)}" for what, names in exceptions.items() if names)]
-        )
+        return "\n".join([first, *(f"  {what}: {_some(shown)}" for what, shown in named.items() if shown)])
 
 
 def conventions(family: ModuleType, name: str) -> dict[str, Keys]:
@@ -112,7 +116,9 @@ def convert(state_dict: Mapping[str, Tensor], network: nn.Module, keys: Keys) ->
     for theirs, value in state_dict.items():
         ours = _rename(theirs, keys)
         if ours in converted:
-            raise CheckpointError(f"{origin[ours]} and {theirs} are both {ours} in the network.")
+            raise CheckpointError(
+                f"{shortened(origin[ours])} and {shortened(theirs)} are both {ours} in the network."
+            )
         converted[ours] = _like(own[ours], value) if ours in own else value
         origin[ours] = theirs
     return converted
@@ -124,7 +130,7 @@ def load_public(
     keys_by_convention: Mapping[str, Keys],
     *,
     replace_head: bool = False,
-) -> Report:
+) -> LoadReport:
     """Copies a checkpoint into a network by the convention that fits most of its keys, or by the network's own names.
 
     With ``replace_head`` those layers of the heads that the file lacks, or has in another size, keep the values
@@ -136,27 +142,28 @@ def load_public(
     another shape; the network is then unchanged.
     """
     file = Path(path)
-    public = read_public(file)
-    candidates = {OWN: (), **keys_by_convention}  # of two that fit as well, the first
+    found = read_weights(file)
     own = network.state_dict()
-    convention = max(candidates, key=lambda who: _fitting(public, own, candidates[who]))
-    names = {theirs: _rename(theirs, candidates[convention]) for theirs in public}
+    public, prefix, convention = _reading(found.tensors, own, keys_by_convention)
+    keys = keys_by_convention.get(convention, ())
+    names = {theirs: _rename(theirs, keys) for theirs in public}
     dropped = [theirs for theirs, ours in names.items() if ours not in own and _surplus(theirs, ours)]
     try:
         _refuse_unknown({t: o for t, o in names.items() if o not in own and t not in dropped}, own)
         kept = {theirs: value for theirs, value in public.items() if theirs not in dropped}
-        weights = convert(kept, network, candidates[convention])
+        weights = convert(kept, network, keys)
         grey = _for_grey(weights, network)
         weights |= grey
         initialised = _missing(weights, own, replace_head=replace_head)
         replaced = _of_another_size(weights, own, replace_head=replace_head)
+        chosen = {name: value for name, value in weights.items() if name not in replaced}
+        _refuse_odd_values(chosen, own)
     except CheckpointError as error:
-        raise CheckpointError(f"{file}: {error}") from error
-    chosen = {name: value for name, value in weights.items() if name not in replaced}
+        raise type(error)(f"{file}: {error}") from error
     network.load_state_dict(chosen, strict=False)
     with file.open("rb") as stream:
         digest = file_digest(stream, "sha256").hexdigest()
-    return Report(
+    return LoadReport(
         file=file.name,
         sha256=digest,
         convention=convention,
@@ -166,7 +173,100 @@ def load_public(
         dropped=tuple(dropped),
         initialised=tuple(initialised),
         replaced=tuple(replaced),
+        prefix=found.prefix + prefix,
+        entry=found.entry,
+        others=found.others,
     )
+
+
+def recognised(path: str | Path, parameters: Mapping[str, int], build: Build) -> str:
+    """Which network the weights in a file are those of, heads aside.
+
+    Args:
+        path: The file.
+        parameters: How many each known network has. Only those with about as many as the file are tried.
+        build: Makes a network by its name, and says how others call its layers. No memory is taken for it.
+
+    Returns:
+        Its name; empty if none is found.
+    """
+    public = read_weights(path).tensors
+    total = sum(value.numel() for value in public.values()) or 1
+    nearest_first = sorted(parameters, key=lambda name: abs(log(parameters[name] / total)))
+    for name in nearest_first[:TRIED]:
+        with torch.device("meta"):
+            network, keys_by_convention = build(name)
+        if _are_of(public, network, keys_by_convention):
+            return name
+    return ""
+
+
+def _are_of(public: Mapping[str, Tensor], network: nn.Module, keys_by_convention: Mapping[str, Keys]) -> bool:
+    """Whether tensors are those of a network, its heads aside: by name all of them, by size nearly all.
+
+    Nearly, because the first layer may be for grey images.
+    """
+    own = network.state_dict()
+    tensors, _, convention = _reading(public, own, keys_by_convention)
+    theirs = {_rename(name, keys_by_convention.get(convention, ())): value for name, value in tensors.items()}
+    body, needed = (
+        {name for name in names if not name.startswith(HEADS) and not _surplus(name, name)}
+        for names in (theirs, own)
+    )
+    same = sum(theirs[name].numel() == own[name].numel() for name in body & needed)
+    return body == needed and same >= 0.9 * len(needed)
+
+
+def _reading(
+    public: Mapping[str, Tensor], own: Mapping[str, Tensor], keys_by_convention: Mapping[str, Keys]
+) -> tuple[Mapping[str, Tensor], str, str]:
+    """The tensors without a prefix, this prefix, and the convention by which most of them find their place.
+
+    Of readings that fit as well, the first: the shortest prefix, the network's own names.
+    """
+    candidates = {OWN: (), **keys_by_convention}
+    best, most = (public, "", OWN), -1
+    for prefix in _prefixes(public):
+        plain = {name.removeprefix(prefix): value for name, value in public.items()}
+        if len(plain) < len(public):
+            continue
+        for convention, keys in candidates.items():
+            if (fitting := _fitting(plain, own, keys)) > most:
+                best, most = (plain, prefix, convention), fitting
+    return best
+
+
+def _prefixes(names: Iterable[str]) -> list[str]:
+    """What may stand before the names of a network that was a part of another one: nothing, ``model.`` …"""
+    found, inside = [""], list(names)
+    while inside and len(found) <= DEPTH:
+        first, count = Counter(name.partition(".")[0] for name in inside).most_common(1)[0]
+        rest = [name.removeprefix(f"{first}.") for name in inside if name.startswith(f"{first}.")]
+        if count <= len(inside) / 2 or not rest:
+            break
+        found.append(f"{found[-1]}{first}.")
+        inside = rest
+    return found
+
+
+def _refuse_odd_values(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Raises ``CheckpointError`` for what cannot be weights: whole numbers, NaN, negative variances."""
+    for name, value in weights.items():
+        if not own[name].is_floating_point():
+            continue
+        if not value.is_floating_point():
+            raise CheckpointError(
+                f"{name} holds {str(value.dtype).removeprefix('torch.')} in the file, and weights are real numbers. "
+                f"Use the weights as they were before they were quantized."
+            )
+        if not value.to(own[name].dtype).isfinite().all():
+            raise CheckpointError(
+                f"{name} holds NaN or infinite values in the file: its training has failed. Use another one."
+            )
+        if name.endswith("running_var") and (value < 0).any():
+            raise CheckpointError(
+                f"{name} holds negative numbers in the file, which variances cannot be. Use another one."
+            )
 
 
 def _rename(key: str, keys: Keys) -> str:
@@ -202,17 +302,17 @@ def _fitting(public: Mapping[str, Tensor], own: Mapping[str, Tensor], keys: Keys
 
 def _surplus(theirs: str, ours: str) -> bool:
     """Whether a tensor that the network lacks is one that it can do without."""
-    return ours.endswith(COUNTER) or bool(AUXILIARY.match(ours) or AUXILIARY.match(theirs))
+    return ours.endswith(COUNTERS) or bool(AUXILIARY.match(ours) or AUXILIARY.match(theirs))
 
 
 def _refuse_unknown(unknown: Mapping[str, str], own: Iterable[str]) -> None:
     if unknown:
         known = sorted(own)
         hints = [
-            f"{theirs} (nearest: {''.join(get_close_matches(ours, known, n=1, cutoff=0))})"
+            f"{shortened(theirs)} (nearest: {''.join(get_close_matches(shortened(ours), known, n=1, cutoff=0))})"
             for theirs, ours in list(unknown.items())[:SHOWN]
         ]
-        raise CheckpointError(
+        raise OtherNetworkError(
             f"the network lacks {len(unknown)} of its tensors: {_some(hints, len(unknown))}. "
             "Are they another network's?"
         )
@@ -220,14 +320,14 @@ def _refuse_unknown(unknown: Mapping[str, str], own: Iterable[str]) -> None:
 
 def _missing(weights: Mapping[str, Tensor], own: Iterable[str], *, replace_head: bool) -> list[str]:
     """The network's tensors that are not in the file and need not be, batch norm's counters aside."""
-    absent = [name for name in own if name not in weights and not name.endswith(COUNTER)]
+    absent = [name for name in own if name not in weights and not name.endswith(COUNTERS)]
     optional = HEADS if replace_head else ("auxiliary.",)
     required = [name for name in absent if not name.startswith(optional)]
     if required:
-        remedy = "Are they another network's?"
+        lacks = f"lacks {len(required)} of the network's tensors: {_some(required)}."
         if all(name.startswith(HEADS) for name in required):
-            remedy = "To train a new head, ask for it with replace_head=True."
-        raise CheckpointError(f"lacks {len(required)} of the network's tensors: {_some(required)}. {remedy}")
+            raise CheckpointError(f"{lacks} To train a new head, ask for it with replace_head=True.")
+        raise OtherNetworkError(f"{lacks} Are they another network's?")
     return absent
 
 
@@ -247,7 +347,7 @@ def _of_another_size(
             else "Build the network as the file has it."
         )
         others = f", and {len(fatal) - 1} more do not fit" if len(fatal) > 1 else ""
-        raise CheckpointError(
+        raise (CheckpointError if name in in_heads else OtherNetworkError)(
             f"{name} is {tuple(weights[name].shape)} in the file and {tuple(own[name].shape)} in the "
             f"network{others}. {remedy}"
         )
@@ -260,131 +360,3 @@ def _some(names: Sequence[str], count: int | None = None) -> str:
     count = len(names) if count is None else count
     more = f" and {count - SHOWN} more" if count > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
-
-
-# Reading --------------------------------------------------------------------------------------------------
-
-
-def read_public(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a ``.pth``, ``.th`` or ``.safetensors`` file by name, without the wrappers of training scripts.
-
-    The file's first bytes say what it is, not its suffix. Raises ``CheckpointError`` if it cannot be read, is
-    truncated or damaged, or holds anything but tensors under names.
-    """
-    file = Path(path)
-    found = _contents(file)
-    for wrapper in WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
-            found = found[wrapper]
-    if not isinstance(found, Mapping) or not found:
-        raise CheckpointError(f"{file}: holds {_kind(found)}, and no tensors by name.")
-    for key, value in found.items():
-        if not (isinstance(key, str) and key.isprintable() and isinstance(value, Tensor)):
-            raise CheckpointError(
-                f"{file}: its entry {key!r} is {_kind(value)}, not a tensor by name. Save the state_dict alone."
-            )
-        if value.layout != torch.strided or value.is_quantized or value.is_complex() or value.is_meta:
-            raise CheckpointError(
-                f"{file}: its tensor {key} is not a plain one ({value.dtype}, {value.layout})."
-            )
-    tensors = dict(found)
-    for prefix in PREFIXES * 2:  # one may stand before the other, either way round
-        if all(key.startswith(prefix) for key in tensors):
-            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
-    return tensors
-
-
-def _kind(value: object) -> str:
-    return "an empty dictionary" if value == {} else f"a value of type {type(value).__name__}"
-
-
-def _contents(file: Path) -> object:
-    """What a checkpoint holds, whatever its format."""
-    try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            start = stream.read(512)
-    except OSError as error:
-        reason = reason_of(error)
-        raise CheckpointError(f"{file}: the checkpoint cannot be read ({reason}).") from error
-    if start[8:9] == b"{":
-        return _safetensors(file, size)
-    if start.startswith(b"PK"):
-        _check_zip(file, size)
-        return _torch(file, size)
-    if LEGACY_MAGIC in start:
-        _check_pickles(file, size)
-        return _torch(file, size)
-    if start[257:262] == b"ustar":
-        raise CheckpointError(f"{file}: {_tar_fault(file, size)}")
-    raise CheckpointError(
-        f"{file}: no checkpoint (its {size:,} bytes begin like neither PyTorch's nor safetensors' files)."
-    )
-
-
-def _cut_short(size: int) -> str:
-    return f"truncated after {size:,} bytes. Use another copy."
-
-
-def _broken(size: int) -> str:
-    return f"truncated or damaged ({size:,} bytes). Use another copy."
-
-
-def _safetensors(file: Path, size: int) -> dict[str, Tensor]:
-    try:
-        return load_file(file)
-    except SafetensorError as error:
-        raise CheckpointError(f"{file}: {_broken(size)}") from error
-
-
-def _check_zip(file: Path, size: int) -> None:
-    """Verifies the checksums, which PyTorch does not; a zip file's directory stands at its end."""
-    if not zipfile.is_zipfile(file):
-        raise CheckpointError(f"{file}: {_cut_short(size)}")
-    try:
-        with zipfile.ZipFile(file) as archive:
-            damaged = archive.testzip()
-    except Exception as error:  # a damaged file can lead its reader into any
-        raise CheckpointError(f"{file}: {_broken(size)}") from error
-    if damaged:
-        raise CheckpointError(
-            f"{file}: damaged (the checksum of {damaged} in it is wrong). Use another copy."
-        )
-
-
-def _check_pickles(file: Path, size: int) -> None:
-    """Reads the pickles before the weights to their ends, without obeying them."""
-    try:
-        with file.open("rb") as stream:
-            for _ in range(LEGACY_PICKLES):
-                deque(genops(stream), maxlen=0)
-    except Exception as error:  # a damaged file can lead its reader into any
-        raise CheckpointError(f"{file}: {_broken(size)}") from error
-
-
-def _tar_fault(file: Path, size: int) -> str:
-    """What is wrong with a file of PyTorch 0.1, which weights_only refuses even if it is whole."""
-    try:
-        with tarfile.open(file) as archive:
-            archive.getmembers()
-    except (tarfile.TarError, EOFError):
-        return _cut_short(size)
-    return "a tar file as PyTorch 0.1 wrote it, which cannot be read without running code. Use a newer one."
-
-
-def _torch(file: Path, size: int) -> object:
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can lead its reader into any
-        forbidden = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if isinstance(error, UnpicklingError) and forbidden:
-            raise CheckpointError(
-                f"{file}: holds Python objects ({forbidden[1]}), which could run code when opened; only tensors are "
-                "read. Save the state_dict alone."
-            ) from error
-        if isinstance(error, EOFError) or "unexpected EOF" in str(error):
-            raise CheckpointError(f"{file}: {_broken(size)}") from error
-        raise CheckpointError(
-            f"{file}: damaged, or not a checkpoint of tensors alone ({size:,} bytes). Use another copy, or save the "
-            "state_dict alone."
-        ) from error

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mirada.errors import CheckpointError, RecipeError
 from mirada.layers.network import Network
-from mirada.models.weights import read_public
+from mirada.models.weight_files import read_public
 
 COLOURS = 3
 

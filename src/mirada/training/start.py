@@ -9,7 +9,7 @@ from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, load_card
 from mirada.models import facts, load_weights
-from mirada.models.weights import OWN, Report
+from mirada.models.weights import OWN, LoadReport
 from mirada.samples import Classes
 from mirada.training.recipe import Recipe
 
@@ -23,7 +23,7 @@ SCALES: dict[str, Scale] = {
 }
 
 
-def starting_network(recipe: Recipe, card: Card) -> tuple[Network, Report | None]:
+def starting_network(recipe: Recipe, card: Card) -> tuple[Network, LoadReport | None]:
     """The card's network, and what became of the tensors in the recipe's ``weights``, if it names a file.
 
     Raises ``InvalidArgument`` for images too small, ``RecipeError`` if only the auxiliary heads cannot be built, and
@@ -43,7 +43,7 @@ def starting_network(recipe: Recipe, card: Card) -> tuple[Network, Report | None
     return join_covariates(network, len(card.covariates)) if join else network, report
 
 
-def starting_scale(recipe: Recipe, weights: Report | None, channels: int) -> Scale | None:
+def starting_scale(recipe: Recipe, weights: LoadReport | None, channels: int) -> Scale | None:
     """The mean and deviation that the recipe names, or that its weights expect; None: those of the images.
 
     A model file says what it expects, public weights expect what their network's ``facts`` say, and about other
