@@ -147,9 +147,7 @@ def test_nothing_left_to_predict(folder: Path, opened: Callable[[Card], Model]) 
 def test_a_single_name_is_no_list(folder: Path, opened: Callable[[Card], Model]) -> None:
     for images in (str(folder / "0.png"), folder / "0.png"):
         for call in (opened(card()).predict, lambda images: list(opened(card()).explain(images))):
-            with pytest.raises(
-                InvalidArgument, match=r"^Expected a list of image files\. Got the .*/0\.png\""
-            ):
+            with pytest.raises(InvalidArgument, match=r"^Expected a list of images\. Got the .*/0\.png\""):
                 call(images)  # type: ignore[operator]
 
 

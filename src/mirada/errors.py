@@ -32,6 +32,10 @@ class TrainingError(MiradaError, RuntimeError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
+class ContaminationWarning(UserWarning):
+    """A network is judged on images that it was trained on."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the nearest known one, then all of them, sorted.
 

@@ -105,13 +105,17 @@ def test_evaluate_sets_aside_what_training_set_aside(
     assert cli("evaluate", lenet, shapes, "--split", "val").out.startswith("8 images (val)\n")
     own = {row["path"] for row in table(lenet.parent / "splits.csv") if row["split"] == "val"}
     assert {row["path"] for row in table(tmp_path / "predictions.csv")} == own
-    assert cli("evaluate", lenet, shapes, "--split", "all").out.startswith("60 images (all splits)\n")
-    shutil.copytree(shapes, tmp_path / "elsewhere")
-    code, out, err = cli("evaluate", lenet, tmp_path / "elsewhere", "--split", "val")
-    assert (code, out) == (
-        1,
-        "",
-    ) and err == f"Error: {tmp_path}/elsewhere: there are no images in the split val.\n"
+    code, out, err = cli("evaluate", lenet, shapes, "--split", "all")
+    assert code == 0 and out.startswith("60 images (all splits)\n")
+    assert err == (
+        "Warning: 40 of these 60 images are among those that the network was trained on: no honest test. Judge those "
+        "that were set aside.\n"
+    )
+    shutil.copytree(shapes, tmp_path / "elsewhere")  # the content tells, wherever it lies
+    assert cli("evaluate", lenet, tmp_path / "elsewhere", "--split", "val").out.startswith("8 images (val)\n")
+    shutil.copytree(shapes / "test", tmp_path / "part")
+    code, out, err = cli("evaluate", lenet, tmp_path / "part", "--split", "val")
+    assert (code, out, err) == (1, "", f"Error: {tmp_path}/part: there are no images in the split val.\n")
 
 
 def test_evaluate_after_the_folder_has_changed(cli: Cli, shapes: Path, tmp_path: Path) -> None:
@@ -121,8 +125,11 @@ def test_evaluate_after_the_folder_has_changed(cli: Cli, shapes: Path, tmp_path:
     assert cli("evaluate", "run/model.safetensors", "data").err == ""
     shutil.copy(tmp_path / "data" / "star" / "0002.png", tmp_path / "data" / "star" / "new.png")
     code, out, err = cli("evaluate", "run/model.safetensors", "data")
-    assert (code, err) == (1, "")
-    assert out.startswith("left out: star/new.png: splits.csv does not name it\n8 images (test)\n")
+    assert (code, err) == (0, "") and out.startswith("9 images (test)\n")  # a copy is what it is a copy of
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "data" / "star" / "new.png")
+    code, out, err = cli("evaluate", "run/model.safetensors", "data")
+    assert code == 0 and out.startswith("9 images (test)\n")
+    assert err == "Note: 48 images took part in training; 1 new image joins the test.\n"
     (tmp_path / "data" / "star" / "new.png").unlink()
     gone = next(row["path"] for row in table(tmp_path / "run" / "splits.csv") if row["split"] == "test")
     (tmp_path / "data" / gone).unlink()
@@ -158,6 +165,13 @@ def test_evaluate_tests_on_what_training_set_aside_whatever_is_not_repeated(
 
     (tmp_path / "run" / "model.safetensors").rename(tmp_path / "moved.safetensors")
     code, out, err = cli("evaluate", "moved.safetensors", patients, "--group", "kg")
+    assert (code, err) == (0, "") and out.startswith(f"{len(test)} images (test)\n")
+    network, card = load_network(tmp_path / "moved.safetensors")
+    without = replace(
+        card, provenance={key: value for key, value in card.provenance.items() if key != "images"}
+    )
+    save_model(tmp_path / "older.safetensors", network, without)  # which remembers nothing by content
+    code, out, err = cli("evaluate", "older.safetensors", patients, "--group", "kg")
     assert code == 0 and out.startswith("48 images (all splits)\n")
     assert err.startswith("Note: these may include images that the model was trained on; give --split-column")
     assert err.count("\n") == 1
@@ -181,7 +195,9 @@ def test_the_columns_of_training_are_taken_again(cli: Cli, patients: Path, tmp_p
     words = ("--target", "length_mm", "--image", "right")
     assert cli("train", both, *words, *TRAINING, "--output", "run").code == 0
     code, _, err = cli("evaluate", "run/model.safetensors", both, "--split", "all")
-    assert (code, err) == (0, "")
+    assert code == 0 and err.startswith(
+        "Warning: 33 of these 48 images are among those that the network was trained"
+    )
     found = {row["path"]: float(row["target"]) for row in table(tmp_path / "predictions.csv")}
     assert found == {row["file"]: float(row["age (months)"]) for row in rows}
 
@@ -205,7 +221,7 @@ def test_the_columns_of_training_are_taken_again(cli: Cli, patients: Path, tmp_p
 def test_evaluate_with_an_older_model_file(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path) -> None:
     """Which does not say how its images were divided: they are divided again."""
     network, card = load_network(lenet)
-    older = {key: value for key, value in card.provenance.items() if key != "splits"}
+    older = {key: value for key, value in card.provenance.items() if key not in ("splits", "images")}
     save_model(tmp_path / "older.safetensors", network, replace(card, provenance=older))
     assert cli("evaluate", "older.safetensors", shapes).out.startswith("12 images (test)\n")
     code, out, err = cli("evaluate", "older.safetensors", shapes, "--split", "val")
@@ -265,7 +281,7 @@ def test_evaluate_other_classes(cli: Cli, lenet: Path, shapes: Path, tmp_path: P
     shutil.copytree(shapes / "test" / "circle", tmp_path / "some" / "circle")
     code, out, err = cli("evaluate", lenet, "some")
     assert (code, err) == (0, "")
-    assert out.startswith("without images here: square, triangle\n6 images (all splits)\n")
+    assert out.startswith("without images here: square, triangle\n6 images (test)\n")
     shutil.copytree(shapes / "test" / "circle", tmp_path / "some" / "sircle")
     code, out, err = cli("evaluate", lenet, "some")
     assert (code, out) == (1, "") and err.count("\n") == 1
@@ -276,8 +292,9 @@ def test_evaluate_with_a_bad_file(cli: Cli, lenet: Path, shapes: Path, tmp_path:
     shutil.copytree(shapes / "test", tmp_path / "some")
     (tmp_path / "some" / "star" / "bad.png").write_bytes(b"no image")
     code, out, err = cli("evaluate", lenet, "some")
-    assert (code, err) == (1, "") and out.startswith("left out: star/bad.png: not an image")
-    assert "12 images (all splits)" in out
+    assert err == "Note: 12 images took part in training; 1 new image joins the test.\n"
+    assert code == 1 and out.startswith("left out: star/bad.png: not an image")
+    assert "12 images (test)" in out
     assert table(tmp_path / "predictions.csv")[-1]["problem"].startswith("not an image")
 
 

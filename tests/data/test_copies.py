@@ -13,6 +13,7 @@ from mirada.data import copies as module
 from mirada.data.copies import find_copies
 from mirada.data.index import Index
 from mirada.data.splits import complete_splits, k_fold
+from mirada.samples import Classes, Numbers
 
 
 def index_of(root: Path, classes: int = 2) -> Index:
@@ -23,12 +24,12 @@ def index_of(root: Path, classes: int = 2) -> Index:
         paths=paths,
         targets=targets,
         splits=np.full(len(paths), "train", dtype="<U5"),
-        classes=tuple("abc"[:classes]),
+        target=Classes(tuple("abc"[:classes])),
     )
 
 
 def numeric(index: Index) -> Index:
-    return replace(index, task="regression", classes=(), targets=index.targets.astype(np.float64), unit="x")
+    return replace(index, target=Numbers(unit="x"), targets=index.targets.astype(np.float64))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from click.decorators import pass_meta_key
 
 if TYPE_CHECKING:
     from mirada.data.index import Index
+    from mirada.samples import Source, Task
 
 KEY = "mirada.columns"  # where a command line's context keeps them
 
@@ -24,13 +26,28 @@ class Columns:
     group: str | None = None
     split: str | None = None
     covariates: tuple[str, ...] = ()
-    task: str | None = None
+    task: Task | None = None
 
     def load(self, path: str, *, classes: Sequence[str] | None = None) -> Index:
         """The data at ``path``; ``classes`` are a model's. Raises as ``mirada.load_data``."""
         from mirada.data.sources import load_data
 
         return load_data(path, classes=classes, **asdict(self))
+
+    def source(self, path: str) -> Source:
+        """As a record of what is at ``path``."""
+        from mirada.samples import Source
+
+        targets = (self.target,) if isinstance(self.target, str) else self.target or ()
+        return Source(
+            path=Path(path),
+            image=self.image or "",
+            targets=targets,
+            group=self.group or "",
+            split=self.split or "",
+            covariates=self.covariates,
+            task=self.task,
+        )
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:

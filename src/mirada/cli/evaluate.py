@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,12 @@ import click
 
 from mirada.cli.console import ProgressBar, figure, interval, metric_lines, quantity, say, share
 from mirada.cli.data_options import Columns, data_options
-from mirada.cli.files import columns_of_training, in_a_folder, unused
-from mirada.errors import DataError, InvalidArgument
+from mirada.cli.files import in_a_folder, unused
+from mirada.errors import ContaminationWarning, DataError
 from mirada.text import table
 
 if TYPE_CHECKING:
-    from mirada.data.index import Index
     from mirada.evaluation.evaluate import Constant, Evaluation
-    from mirada.modelfile import Card
     from mirada.samples import Excluded
 
 LISTED = 10  # files that are left out; all of them are in the CSV file
@@ -55,14 +54,16 @@ def command(
     were set aside then, as splits.csv beside the model says. The exit code is 1 if an image had to be left out.
     """
     from mirada.evaluation.evaluate import evaluate
+    from mirada.inference.matching import load_for
     from mirada.inference.model import load_model
+    from mirada.inference.trained_on import with_training_splits
     from mirada.samples import Classes
 
     loaded = load_model(model, device=device)
     card = loaded.card
-    index = _load(columns, data, card)
+    index = load_for(card, columns.source(data))
     if not columns.split:
-        index, note = _with_training_splits(index, card, Path(model).resolve().with_name("splits.csv"))
+        index, note = with_training_splits(card, index, Path(model).resolve().with_name("splits.csv"))
         if note:
             say(note, err=True)
     held_out = (name for name in ("test", "val") if len(index.rows(name)))
@@ -77,7 +78,11 @@ def command(
     learnt = (
         loaded.card.conformal if chosen == "test" else None
     )  # on the validation images, to hold on others
-    result = evaluate(predictions, temperature=card.temperature, conformal=learnt)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ContaminationWarning)
+        result = evaluate(predictions, temperature=card.temperature, conformal=learnt)
+    for warning in told:
+        say(f"Warning: {warning.message}", err=True)
     target = Path(csv_file) if csv_file else unused(Path("predictions.csv"))
     predictions.to_csv(target)  # first: whoever reads what is printed may not want all of it
     _left_out(predictions.failed, target)
@@ -94,97 +99,6 @@ def command(
     _classes(result)
     say("", f"every prediction: {target}")
     return 1 if predictions.failed else 0
-
-
-def _as_in_training(columns: Columns, data: str, card: Card) -> Columns:
-    """What is asked for; where nothing is, the columns as training took them."""
-    from mirada.data.sources import table_at
-    from mirada.data.sources.tables import read_table
-    from mirada.samples import Classes
-
-    task = columns.task or (None if isinstance(card.target, Classes) else card.target.task)
-    columns = replace(columns, covariates=columns.covariates or card.covariate_names, task=task)
-    file = table_at(Path(data))
-    if not file:
-        return columns
-    found = read_table(file)
-    usual = columns_of_training(card, found)
-    learnt = card.provenance.get("columns", {}).get("target")
-    if learnt and not columns.target and "target" not in usual:
-        raise DataError(
-            f"{file}: has no column {', '.join(learnt)}, which the model learnt. Name the one that is the same with "
-            f"--target: {', '.join(found.columns)}."
-        )
-    (image,), (group,) = (usual.get(role, (None,)) for role in ("image", "group"))
-    return replace(
-        columns,
-        target=columns.target or usual.get("target"),
-        image=columns.image or image,
-        group=columns.group or group,
-    )
-
-
-def _load(columns: Columns, data: str, card: Card) -> Index:
-    """The data, read as the model needs it."""
-    from mirada.samples import Classes
-
-    asked = _as_in_training(columns, data, card)
-    try:
-        return asked.load(data, classes=card.target.names if isinstance(card.target, Classes) else None)
-    except InvalidArgument as error:
-        named = (columns.target, columns.image, columns.group, *columns.covariates)
-        if any(named) or not card.covariate_names:
-            raise
-        raise DataError(
-            f"{data}: the model reads {', '.join(card.covariate_names)} beside each image, and there is no table here "
-            f"that says it; give one (.csv, .tsv) that has a row for each image."
-        ) from error
-
-
-def _with_training_splits(index: Index, card: Card, saved: Path) -> tuple[Index, str]:
-    """The splits of training, which ``saved`` them, if these are its data; and a note if something has changed."""
-    from mirada.data.splits import read_splits
-
-    if card.provenance.get("data") != str(index.origin.resolve()):
-        return index, ""
-    if not saved.is_file():
-        return _drawn_again(index, card)
-    index = read_splits(saved, index, missing_ok=True)
-    before = _number_trained_with(card)
-    if len(index) >= before:
-        return index, ""
-    return index, f"Note: training used {before:,} images here, of which {len(index):,} are left."
-
-
-def _drawn_again(index: Index, card: Card) -> tuple[Index, str]:
-    """Sets aside what training set aside, if that can be known without its ``splits.csv``."""
-    from mirada.data.splits import complete_splits, splits_digest
-
-    settings = {name: card.recipe[name] for name in ("val_fraction", "test_fraction", "seed")}
-    try:
-        completed, _ = complete_splits(index, **settings)
-    except DataError:  # a single group, of which training cannot have set anything aside
-        return index, ""
-    if digest := card.provenance.get("splits"):
-        if splits_digest(completed) == digest:
-            return completed, ""
-        return index, (
-            "Note: these may include images that the model was trained on; give --split-column splits.csv of its run. "
-            "What training set aside cannot be told without it: the columns or the files were others then."
-        )
-    before = _number_trained_with(card) + card.provenance["excluded"]
-    now = len(index) + len(index.excluded)
-    if now == before or completed is index:
-        return completed, ""
-    return (
-        completed,
-        f"Note: training saw {before:,} files here, now there are {now:,}; other ones may be set aside.",
-    )
-
-
-def _number_trained_with(card: Card) -> int:
-    """Images of all splits."""
-    return sum(sum(counts.values()) for counts in card.provenance["counts"].values())
 
 
 def _left_out(files: Sequence[Excluded], table: Path) -> None:

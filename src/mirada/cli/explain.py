@@ -66,7 +66,8 @@ def command(
     files = image_files(images)
     from mirada.data.index import Index
     from mirada.data.pixels.decode import DecodeError
-    from mirada.inference.model import load_model, unlabeled
+    from mirada.inference.matching import unlabeled
+    from mirada.inference.model import load_model
 
     loaded = load_model(model, device=device)
     shown = samples(files, loaded.card, known, image)

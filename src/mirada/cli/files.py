@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from mirada.errors import DataError, MiradaError, counted
+from mirada.errors import MiradaError, counted
 
 if TYPE_CHECKING:
     from mirada.data.index import Index
-    from mirada.data.sources.tables import Table
     from mirada.modelfile import Card
 
 
@@ -101,46 +99,9 @@ def samples(
         if image:
             raise click.UsageError(f"--image names a column, and {files[0]} is no table (.csv, .tsv, .txt).")
         return files
-    from mirada.data.sources.boxes import load_table
-    from mirada.data.sources.roles import Wanted
-    from mirada.data.sources.tables import read_table
-    from mirada.inference.model import unlabeled
+    from mirada.inference.matching import images_of_table
 
-    file = Path(files[0])
-    table = read_table(file)
-    beside = tuple(name for name in card.covariate_names if _is_to_be_read(name, table, known))
-    (chosen,) = (image,) if image else columns_of_training(card, table).get("image", (None,))
-    found = load_table(table, Wanted(image=chosen, covariates=beside, unlabeled=True), file.parent, None)
-    return replace(
-        unlabeled(found.paths, card),
-        root=found.root,
-        source=found.source,
-        covariate_specs=found.covariate_specs,
-        covariates=found.covariates,
-        excluded=found.excluded,
-    )
-
-
-def _is_to_be_read(covariate: str, table: Table, known: Mapping[str, str]) -> bool:
-    """Whether the table has its column and it is not known already; what is neither there nor known, the model says."""
-    column = covariate if covariate in table.columns else covariate.partition("=")[0]  # sex=M: the column sex
-    return covariate not in known and column not in known and _has(table, column)
-
-
-def columns_of_training(card: Card, table: Table) -> dict[str, tuple[str, ...]]:
-    """The image, the target or targets and the group as training found them, as far as this table has them."""
-    trained: Mapping[str, Sequence[str]] = card.provenance.get("columns", {})
-    return {role: tuple(names) for role, names in trained.items() if all(_has(table, name) for name in names)}
-
-
-def _has(table: Table, column: str) -> bool:
-    from mirada.data.sources.roles import find_column
-
-    try:
-        find_column(table, column)
-    except DataError:
-        return False
-    return True
+    return images_of_table(card, Path(files[0]), known, image)
 
 
 def in_a_folder(context: click.Context, parameter: click.Parameter, file: str | None) -> str | None:

@@ -69,7 +69,8 @@ class Cache:
     """Decoded pixels of an index: sample i of ``index`` is ``pixels[rows[i]]``.
 
     ``pixels`` is a read-only memory map, (images, H, W, C), of ``preprocessing.dtype``. ``index`` lacks the images that
-    cannot be decoded; they are in its ``excluded``. ``decoded`` counts the images decoded by this call.
+    cannot be decoded; they are in its ``excluded``. ``decoded`` counts the images decoded by this call, ``digests`` are
+    those of the images' contents, one per sample.
     """
 
     index: Index
@@ -77,6 +78,7 @@ class Cache:
     rows: NDArray[np.int64]
     preprocessing: Preprocessing
     decoded: int
+    digests: tuple[str, ...] = ()
 
     def read(self, samples: NDArray[np.int64]) -> Pixels:
         """Copies images out of the map.
@@ -141,7 +143,8 @@ def open_cache(
         )
     rows = np.array([entries[path].row for path in index.paths], dtype=np.int64)
     index = replace(index, notes=(*index.notes, *notes, *store.notes))
-    return Cache(index, store.pixels, rows, preprocessing, decoded)
+    digests = tuple(entries[path].digest for path in index.paths)
+    return Cache(index, store.pixels, rows, preprocessing, decoded, digests)
 
 
 class _Store:

@@ -1,5 +1,6 @@
 """From predictions to every number the terminal and the report show, each with its interval."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.errors import DataError, InvalidArgument
+from mirada.errors import ContaminationWarning, DataError, InvalidArgument, counted
 from mirada.evaluation import metrics as m
 from mirada.evaluation.calibration import Calibration, calibration
 from mirada.evaluation.conformal import Conformal, Coverage, coverage
@@ -175,6 +176,13 @@ def evaluate(
             "Give data that name a class or a value for each file."
         )
     table = predictions.take(np.flatnonzero(known))
+    if seen := int(table.trained_on.sum()):
+        warnings.warn(
+            f"{seen:,} of these {counted(len(table), 'image')} are among those that the network was trained on: no "
+            f"honest test. Judge those that were set aside.",
+            ContaminationWarning,
+            stacklevel=2,
+        )
     sampling = Sampling(seed, group_numbers(table.groups))
     if isinstance(table.target, Numbers):
         return _regression(table, conformal, sampling)

@@ -24,6 +24,7 @@ class Predictions(Samples):
         outputs: Class probabilities (N, K), K ≥ 2 also for networks with one sigmoid unit; for numbers the predicted
             values (N, T) in their unit. Kept as float64.
         half_widths: Those of the intervals value ± half width (N, T), NaN where there is none.
+        trained_on: Whether the network was trained on the image (N,), as far as its model file knows.
         failed: The files that could not be read; they have no row.
 
     The others are those of ``Samples``; a group is "" for a row of its own. Raises ``DataError`` for columns that do
@@ -31,16 +32,19 @@ class Predictions(Samples):
     targets that are no class number or infinite.
     """
 
-    PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths")
+    PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths", "trained_on")
 
     outputs: NDArray[np.float64]
     half_widths: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    trained_on: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
     failed: tuple[Excluded, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.half_widths.size:
             object.__setattr__(self, "half_widths", np.full((len(self.paths), self._numbers), np.nan))
+        if not self.trained_on.size:
+            object.__setattr__(self, "trained_on", np.zeros(len(self.paths), dtype=np.bool_))
         _check_columns(self)
         object.__setattr__(self, "outputs", self.outputs.astype(np.float64))
         _check_outputs(self)
@@ -53,6 +57,7 @@ class Predictions(Samples):
         outputs: NDArray[np.float64],
         *,
         half_widths: Sequence[float] = (),
+        trained_on: NDArray[np.bool_] | None = None,
         failed: Sequence[Excluded] = (),
     ) -> Self:
         """What a network says (N, K) about every sample of an index, with all that the index knows beside.
@@ -70,6 +75,7 @@ class Predictions(Samples):
             covariates=index.covariates,
             outputs=outputs,
             half_widths=np.tile(half_widths, (len(index), 1)),
+            trained_on=np.zeros(len(index), dtype=np.bool_) if trained_on is None else trained_on,
             failed=tuple(failed),
         )
 

@@ -1,6 +1,6 @@
 """A trained model: predict and explain. Whatever it is shown goes through the preprocessing in its file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,10 @@ from mirada.data.batches import in_order, normalize, read
 from mirada.data.cache import Cache
 from mirada.data.index import Index
 from mirada.data.parallel import each
-from mirada.data.pixels.arrays import decode_image, read_image, show_image
+from mirada.data.pixels.arrays import decode_image, digest, show_image
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.preprocessing import Preprocessing
-from mirada.errors import DataError, InvalidArgument, nearest
+from mirada.errors import InvalidArgument, nearest
 from mirada.evaluation.calibration import fit_temperature
 from mirada.evaluation.conformal import fit_conformal
 from mirada.evaluation.estimate import group_numbers
@@ -29,14 +29,15 @@ from mirada.events import OnProgress
 from mirada.explain.explainable import Explainable, Method
 from mirada.explain.explanation import explain
 from mirada.explain.overlay import enlarged, limit_of, overlay, place, with_colour_bar
+from mirada.inference.matching import Known, as_known_to, covariates_of, unlabeled, with_covariates
+from mirada.inference.pictures import Picture, named, read_picture
+from mirada.inference.trained_on import remembered, short, splits_by_content
 from mirada.layers.network import Network
 from mirada.modelfile import Card, load_network
-from mirada.samples import Classes, Covariate, Excluded, Numbers
+from mirada.samples import Classes, Excluded, Numbers
 
 EXPLAINED_AT_ONCE = 8  # photos are kept at their own size meanwhile
 
-File = str | Path
-Known = Mapping[str, float | str]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Photo = NDArray[np.uint8]
 
@@ -106,26 +107,31 @@ class Model:
 
     def predict(
         self,
-        images: Sequence[File] | Index,
+        images: Sequence[Picture] | Index,
         *,
         known: Known | None = None,
         on_event: OnProgress | None = None,
     ) -> Predictions:
-        """Probabilities, or values, for image files or for every sample of an index.
+        """Probabilities, or values, for images or for every sample of an index.
+
+        Images are paths, the bytes of files, NumPy arrays (H, W) or (H, W, C), or Pillow images.
 
         Classes, targets and covariates of an index are matched by name; ``known`` gives covariates that are the same
         for all images, such as ``{"male": 1}`` or ``{"sex": "F"}``; they, too, are then in the predictions. Files that
         cannot be decoded are in ``Predictions.failed`` with the reason. Raises ``DataError`` if the index has a class
         that the model does not know, or if a covariate that it reads is not there, ``InvalidArgument`` for one that
-        it does not read, and for a single name in place of a list.
+        it does not read, and for a single image in place of a list.
         """
-        index = _as_known_to(self.card, images) if isinstance(images, Index) else unlabeled(images, self.card)
-        beside = _covariates_of(self.card, index, known)
-        index, covariates = _with_covariates(index, self.card, beside), self.card.scale_covariates(beside)
+        index, pictures = _with_pictures(images, self.card)
+        if isinstance(images, Index):
+            index = as_known_to(self.card, index)
+        beside = covariates_of(self.card, index, known)
+        index, covariates = with_covariates(index, self.card, beside), self.card.scale_covariates(beside)
         failed: list[Excluded] = []
         kept: list[int] = []
         outputs: list[Tensor] = []
-        for rows, batch in self._decoded(index, failed, on_event):
+        digests = np.zeros(len(index), dtype=np.uint64)
+        for rows, batch in self._decoded(index, pictures, failed, digests, on_event):
             kept += rows
             outputs.append(self._infer(batch, None if covariates is None else covariates[rows]))
         raw = torch.cat(outputs) if outputs else torch.empty(0, self.card.architecture.outputs)
@@ -133,14 +139,15 @@ class Model:
             index.take(kept),
             self.card.read_outputs(raw).numpy(),
             half_widths=self._half_widths,
+            trained_on=splits_by_content(remembered(self.card), digests[kept]) == "train",
             failed=failed,
         )
 
     def predict_cached(self, cache: Cache, splits: Sequence[str]) -> Predictions:
         """The same for some splits of a cache, whose images are decoded already."""
-        index = _as_known_to(self.card, cache.index)
+        index = as_known_to(self.card, cache.index)
         rows = np.concatenate([index.rows(split) for split in splits])
-        covariates = self.card.scale_covariates(_covariates_of(self.card, index))
+        covariates = self.card.scale_covariates(covariates_of(self.card, index))
         outputs = [
             self._infer(read(cache, part), None if covariates is None else covariates[part])
             for part in in_order(rows, AT_ONCE)
@@ -165,7 +172,7 @@ class Model:
 
     def explain(
         self,
-        images: Sequence[File] | Index,
+        images: Sequence[Picture] | Index,
         *,
         target: str | None = None,
         method: str | None = None,
@@ -192,32 +199,33 @@ class Model:
             DecodeError: A file cannot be decoded; it is named.
         """
         asked = _Asked(self._number_of(target), method, layer)
-        index = images if isinstance(images, Index) else unlabeled(images, self.card)
-        covariates = self.card.scale_covariates(_covariates_of(self.card, index, known))
+        index, pictures = _with_pictures(images, self.card)
+        covariates = self.card.scale_covariates(covariates_of(self.card, index, known))
         for rows in in_order(np.arange(len(index)), EXPLAINED_AT_ONCE):
             beside = None if covariates is None else covariates[rows].to(self.compute.device)
             opened = Explainable(self.network, beside)
-            yield from self._explain_batch(opened, [index.path(row) for row in rows], asked, max_side)
+            batch = [(index.paths[row], pictures[row]) for row in rows]
+            yield from self._explain_batch(opened, batch, asked, max_side)
 
     def _infer(self, images: Tensor, covariates: Tensor | None) -> Tensor:
         """Raw outputs for a batch of pixels and the covariates of its images."""
         return infer(self.network, images, self.card.preprocessing, self.compute, covariates)
 
     def _explain_batch(
-        self, opened: Explainable, files: list[Path], asked: "_Asked", max_side: int | None
+        self, opened: Explainable, named: list[tuple[str, Picture]], asked: "_Asked", max_side: int | None
     ) -> Iterator[Explained]:
         pre, scaling, target = self.card.preprocessing, self.card.target_scaling, self.card.target
         look = partial(_look, preprocessing=pre, max_side=max_side)
-        seen = list(each(look, files, what="decoding"))
+        seen = list(each(look, named, what="decoding"))
         tensor = normalize(self.compute.put(_batch([pixels for pixels, _ in seen])), pre)
-        classes = None if asked.number is None else torch.full((len(files),), asked.number)
+        classes = None if asked.number is None else torch.full((len(named),), asked.number)
         explanation = explain(opened, tensor, classes, target=target, method=asked.method, layer=asked.layer)
         values = self.card.read_outputs(torch.from_numpy(explanation.outputs)).numpy()
         scale = np.float32(scaling.std[asked.number or 0] if scaling else 1.0)
-        for row, (file, (_, photo)) in enumerate(zip(files, seen, strict=True)):
+        for row, ((path, _), (_, photo)) in enumerate(zip(named, seen, strict=True)):
             grid = explanation.maps[row] * scale
             yield Explained(
-                path=file,
+                path=Path(path),
                 answer=self._answer(values[row]),
                 subject=self._subject(int(explanation.classes[row])),
                 method=explanation.method,
@@ -263,19 +271,25 @@ class Model:
         return names.index(name)
 
     def _decoded(
-        self, index: Index, failed: list[Excluded], on_event: OnProgress | None
+        self,
+        index: Index,
+        pictures: Sequence[Picture],
+        failed: list[Excluded],
+        digests: NDArray[np.uint64],
+        on_event: OnProgress | None,
     ) -> Iterator[tuple[list[int], Tensor]]:
-        """Batches of the files that can be decoded, and their rows; fills ``failed`` with the rest."""
-        files = [index.path(row) for row in range(len(index))]
+        """Batches of the files that can be decoded, and their rows; fills ``failed`` with the rest, and
+        ``digests``."""
         rows: list[int] = []
         batch: list[Pixels] = []
         attempt = partial(_attempt, preprocessing=self.card.preprocessing)
-        for row, result in enumerate(each(attempt, files, what="predicting", on_event=on_event)):
+        for row, result in enumerate(each(attempt, pictures, what="predicting", on_event=on_event)):
             if isinstance(result, str):
                 failed.append(Excluded(index.paths[row], result))
                 continue
             rows.append(row)
-            batch.append(result)
+            pixels, digests[row] = result
+            batch.append(pixels)
             if len(batch) == AT_ONCE:
                 yield rows, _batch(batch)
                 rows, batch = [], []
@@ -292,7 +306,7 @@ class _Asked:
     layer: str | None
 
 
-def load_model(file: File, *, device: str = "auto") -> Model:
+def load_model(file: str | Path, *, device: str = "auto") -> Model:
     """Opens a model file. Raises ``CheckpointError`` if it is damaged or is none, ``InvalidArgument`` for a device."""
     network, card = load_network(file)
     compute = choose(device, "float32")
@@ -300,133 +314,36 @@ def load_model(file: File, *, device: str = "auto") -> Model:
     return Model(network, card, compute)
 
 
-def _as_known_to(card: Card, index: Index) -> Index:
-    """The index with the model's classes or targets, in the model's order. Raises ``DataError`` for unknown ones."""
-    match index.target, card.target:
-        case Classes(names), Classes(known):
-            return index if names == known else _with_classes(index, names, known)
-        case Numbers() as own, Numbers() as trained:
-            return _with_numbers(index, own, trained)
-        case own, trained:
-            raise DataError(f"{index.origin}: data for {own.task}; the model was trained for {trained.task}.")
-
-
-def _with_classes(index: Index, names: tuple[str, ...], known: tuple[str, ...]) -> Index:
-    """The model's class numbers in place of those of the index."""
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        raise DataError(
-            f'{index.origin}: has the class "{unknown[0]}", which the model does not know. '
-            f"{nearest(unknown[0], known)}"
-        )
-    numbers = np.array([known.index(name) for name in names], dtype=np.int64)
-    targets = np.where(index.known, numbers[index.targets.astype(np.int64)], index.targets)
-    return replace(index, target=Classes(known), targets=targets.astype(np.int64))
-
-
-def _with_numbers(index: Index, own: Numbers, trained: Numbers) -> Index:
-    """The columns that the model predicts, in its order."""
-    if own.unit and trained.unit and own.unit != trained.unit:
-        raise DataError(f"{index.origin}: is in {own.unit}; the model was trained in {trained.unit}.")
-    if not trained.several:
-        if own.several:
-            raise DataError(
-                f"{index.origin}: has {len(own.names)} targets, and the model predicts one. Name it with `target`."
-            )
-        return replace(index, target=trained)
-    missing = [name for name in trained.names if name not in own.names]
-    if missing:
-        raise DataError(
-            f'{index.origin}: has no target "{missing[0]}", which the model predicts. '
-            f"Name all of them with `target`: {', '.join(trained.names)}."
-        )
-    columns = [own.names.index(name) for name in trained.names]
-    return replace(index, target=trained, targets=index.targets[:, columns])
-
-
-def _with_covariates(index: Index, card: Card, values: NDArray[np.float64]) -> Index:
-    """The index with the covariates that the model was given, (N, K), beside those that it does not read."""
-    columns = {
-        own.label: (own, column)
-        for own, column in zip(index.covariate_specs, index.covariates.T, strict=True)
-    }
-    columns |= {read.label: (read, column) for read, column in zip(card.covariates, values.T, strict=True)}
-    covariates = tuple(covariate for covariate, _ in columns.values())
-    stacked = np.column_stack([np.empty((len(index), 0)), *(column for _, column in columns.values())])
-    return replace(index, covariate_specs=covariates, covariates=stacked)
-
-
-def _covariates_of(card: Card, index: Index, known: Known | None = None) -> NDArray[np.float64]:
-    """What the model reads beside the images of an index, (N, K), in the units of the data; K may be 0."""
-    stated = dict(known or {})
-    columns = dict(zip(index.covariate_names, index.covariates.T, strict=True))
-    one_word = {f"{own.column}={own.one}": columns[own.label] for own in index.covariate_specs if own.other}
-    columns = one_word | columns  # sex=M is in sex=M|F
-    for covariate in card.covariates:
-        said = next((name for name in (covariate.label, covariate.column) if name in stated), None)
-        if said is not None:
-            columns[covariate.label] = np.full(len(index), _stated(covariate, said, stated.pop(said)))
-    for name in stated:
-        reads = nearest(name, card.covariate_names) if card.covariates else "It reads images alone."
-        raise InvalidArgument(f'The model reads no covariate "{name}". {reads}')
-    missing = [covariate.column for covariate in card.covariates if covariate.label not in columns]
-    if missing:
-        raise DataError(
-            f"The model reads {', '.join(card.covariate_names)} beside each image, and these come without "
-            f"{missing[0]}. Say it of all images (--known {missing[0]}=VALUE), or use data that has it as a covariate."
-        )
-    values = np.column_stack([np.empty((len(index), 0)), *(columns[name] for name in card.covariate_names)])
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(bad):
-        raise DataError(
-            f"{index.path(bad[0])}: a covariate that the model reads is no number there. Leave the image out."
-        )
-    return values
-
-
-def _stated(covariate: Covariate, said: str, value: float | str) -> float:
-    """What is said of all images: a word by the column's name, the number itself by the whole label."""
-    if covariate.one and said == covariate.label:
-        return Covariate(covariate.label, binary=True).stated(value)
-    return covariate.stated(value)
-
-
 def _batch(images: list[Pixels]) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
-def unlabeled(files: Sequence[File], card: Card) -> Index:
-    """Image files of which nothing else is known; there are as many targets as a model has, and they are none.
-
-    Raises ``InvalidArgument`` for a single name in place of a list.
-    """
-    if isinstance(files, File):
-        raise InvalidArgument(
-            f'Expected a list of image files. Got the name of one, "{files}"; put it in [ ].'
-        )
-    return Index(
-        root=Path(),
-        paths=tuple(str(file) for file in files),
-        target=card.target,
-        targets=card.target.unknown(len(files)),
-        splits=np.full(len(files), "", dtype="<U5"),
-    )
+def _with_pictures(images: Sequence[Picture] | Index, card: Card) -> tuple[Index, Sequence[Picture]]:
+    """What is known of the images, and where their pixels are."""
+    if isinstance(images, Index):
+        return images, [images.path(row) for row in range(len(images))]
+    return unlabeled(named(images), card), images
 
 
-def _attempt(file: Path, *, preprocessing: Preprocessing) -> Pixels | str:
+def _attempt(picture: Picture, *, preprocessing: Preprocessing) -> tuple[Pixels, int] | str:
+    """The network's input and the digest of the image, or why it cannot be read."""
     try:
-        return decode_image(read_image(file), preprocessing)
+        image = read_picture(picture)
+        return decode_image(image, preprocessing), short(digest(image))
     except DecodeError as error:
         return str(error)
 
 
-def _look(file: Path, *, preprocessing: Preprocessing, max_side: int | None) -> tuple[Pixels, Photo]:
+def _look(
+    picture: tuple[str, Picture], *, preprocessing: Preprocessing, max_side: int | None
+) -> tuple[Pixels, Photo]:
     """The network's input, and the photo to draw on."""
+    name, content = picture
     try:
-        image = read_image(file)
+        image = read_picture(content)
         pixels, photo = decode_image(image, preprocessing), show_image(image)
     except DecodeError as error:
-        raise DecodeError(f"{file}: {error}.") from error
+        raise DecodeError(f"{name}: {error}.") from error
     if max_side:
         photo.thumbnail((max_side, max_side), Image.Resampling.BILINEAR)
     return pixels, np.asarray(photo)

@@ -34,6 +34,8 @@ from mirada.events import (
 )
 from mirada.files import write_text
 from mirada.inference.model import load_model
+from mirada.inference.trained_on import KEY as IMAGES
+from mirada.inference.trained_on import contamination, remember
 from mirada.jobs.describe import command_line, data_name, data_record, environment_record, network_record
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.modelfile import Architecture, Card, save_model
@@ -50,7 +52,7 @@ from mirada.training.loop import Outcome, Training, fit
 from mirada.training.loss import outputs_for
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.scaling import covariate_scale, target_scale
-from mirada.training.start import starting_network, starting_scale
+from mirada.training.start import card_in, starting_network, starting_scale
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,9 @@ class _Job:
     def run(self, output: str | Path | None) -> Run:
         cache = open_cache(self.index, _unit_scale(self.recipe), on_event=self.on_event)
         require_splits(cache.index)
+        cache = self._with_contamination(cache)
         card = self._card(cache.index, self._preprocessing(cache))
+        card = replace(card, provenance={**card.provenance, IMAGES: remember(cache)})
         folder = new_folder(self.index, self.recipe, output)
         environment = environment_record(self.compute, command_line(self.index, folder.path))
         with _undone_if_it_fails(folder):
@@ -231,6 +235,13 @@ class _Job:
             tell(LayersFrozen(**asdict(self.frozen), text=str(self.frozen)))
         for item in index.excluded:
             tell(FileExcluded(item.path, item.reason))
+
+    def _with_contamination(self, cache: Cache) -> Cache:
+        """The cache, whose notes say if the weights to start from have seen the test images."""
+        before = card_in(self.recipe.weights) if self.recipe.weights else None
+        said = contamination(before, cache, self.recipe.weights) if before else ""
+        notes = (*cache.index.notes, *([f"weights: {said}"] if said else []))
+        return replace(cache, index=replace(cache.index, notes=notes))
 
     def _preprocessing(self, cache: Cache) -> Preprocessing:
         """With the mean and standard deviation that the recipe asks for, or that its weights expect."""

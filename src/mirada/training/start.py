@@ -32,7 +32,7 @@ def starting_network(recipe: Recipe, card: Card) -> tuple[Network, LoadReport | 
     architecture = card.architecture
     if not recipe.weights:
         return _built(architecture), None
-    before = _card_in(recipe.weights)
+    before = card_in(recipe.weights)
     known_covariates = before.covariate_names if before else ()
     join = bool(card.covariates) and card.covariate_names != known_covariates  # behind what the file has
     plain = replace(architecture, covariates=0)
@@ -54,7 +54,7 @@ def starting_scale(recipe: Recipe, weights: LoadReport | None, channels: int) ->
     if recipe.normalize == "auto" and weights and weights.convention != OWN:
         scale = SCALES[facts(recipe.model).scale]
     elif recipe.normalize == "auto" and (weights or recipe.first_layer):
-        before = _card_in(recipe.weights or recipe.first_layer)
+        before = card_in(recipe.weights or recipe.first_layer)
         scale = (before.preprocessing.mean, before.preprocessing.std) if before else None
     if scale is None:
         return None
@@ -78,7 +78,7 @@ def _built(architecture: Architecture) -> Network:
         ) from error
 
 
-def _card_in(file: str) -> Card | None:
+def card_in(file: str) -> Card | None:
     """What a model file says; nothing if it has weights alone, with nothing said about their use."""
     try:
         return load_card(file)
