@@ -34,7 +34,7 @@ class Compute:
         """Moves a network to the device, in channels-last memory order."""
         return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def put(self, images: Tensor) -> Tensor:
+    def to_device(self, images: Tensor) -> Tensor:
         """Moves uint8 or uint16 images to the device, then makes them float, 0 … 255; the smaller form travels.
 
         65,535 / 257 is 255: at 16 bits the values lie between those of 8.

@@ -17,8 +17,8 @@ from mirada.data import batches
 from mirada.data.batches import (
     batch_rows,
     channel_statistics,
+    chunks,
     generator,
-    in_order,
     normalize,
     read,
     shuffled,
@@ -113,9 +113,9 @@ def test_different_numbers_make_different_generators() -> None:
 
 
 def test_in_order_is_in_order() -> None:
-    parts = list(in_order(np.arange(10), 4))
+    parts = list(chunks(np.arange(10), 4))
     assert [part.tolist() for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
-    assert list(in_order(np.arange(0), 4)) == []
+    assert list(chunks(np.arange(0), 4)) == []
 
 
 # --- pixels -------------------------------------------------------------------------------------------------
@@ -193,9 +193,9 @@ def test_channel_statistics_look_at_no_more_than_the_limit(
 
     def watched(rows: np.ndarray, size: int) -> object:
         seen.extend(rows.tolist())
-        return in_order(rows, size)
+        return chunks(rows, size)
 
-    monkeypatch.setattr(batches, "in_order", watched)
+    monkeypatch.setattr(batches, "chunks", watched)
     channel_statistics(cache_of(noise(1), rows=[0] * count), np.arange(count), limit=10)
     assert len(seen) == used
     assert len({b - a for a, b in pairwise(seen)}) == 1  # evenly spread
@@ -253,7 +253,7 @@ def test_a_file_gives_the_same_tensor_by_way_of_the_cache_and_without(
     compute = choose("cpu", "float32")
     cached = read(open_cache(index, pre, directory=tmp_path / "cache"), np.array([0]))
     direct = torch.from_numpy(decode(data, pre)[None]).permute(0, 3, 1, 2)
-    tensors = [normalize(compute.put(images), pre) for images in (cached, direct)]
+    tensors = [normalize(compute.to_device(images), pre) for images in (cached, direct)]
     first, second = (hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest() for tensor in tensors)
     assert first == second
     assert tensors[0].std() > 0.3  # and there is something in it

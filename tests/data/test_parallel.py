@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from mirada.data import parallel
-from mirada.data.parallel import each
+from mirada.data.parallel import parallel_map
 from mirada.events import Progress
 
 
@@ -21,8 +21,8 @@ def test_results_come_in_the_order_of_the_items() -> None:
         time.sleep(0.002 * (item % 3))
         return item * item
 
-    assert list(each(late, range(50), what="")) == [n * n for n in range(50)]
-    assert list(each(late, [], what="")) == []
+    assert list(parallel_map(late, range(50), what="")) == [n * n for n in range(50)]
+    assert list(parallel_map(late, [], what="")) == []
 
 
 def test_an_error_reaches_the_consumer_in_its_turn() -> None:
@@ -33,7 +33,7 @@ def test_an_error_reaches_the_consumer_in_its_turn() -> None:
 
     got: list[int] = []
     with pytest.raises(KeyError, match="three"):
-        got.extend(each(fail, range(1000), what=""))
+        got.extend(parallel_map(fail, range(1000), what=""))
     assert got == [0, 1, 2]
 
 
@@ -47,7 +47,7 @@ def test_after_an_error_what_waits_is_not_begun(two_cores: None) -> None:
         time.sleep(0.2)
 
     with pytest.raises(KeyError, match="zero"):
-        list(each(fail, range(1000), what=""))
+        list(parallel_map(fail, range(1000), what=""))
     assert len(begun) <= 4  # 0, one beside it, and what either thread took before the others were cancelled
 
 
@@ -55,7 +55,7 @@ def test_a_consumer_that_stops_stops_the_work(two_cores: None) -> None:
     begun: list[int] = []
     threads = threading.active_count()
     with pytest.raises(RuntimeError, match="enough"):
-        for result in each(lambda item: begun.append(item) or item, range(1000), what=""):
+        for result in parallel_map(lambda item: begun.append(item) or item, range(1000), what=""):
             if result == 5:
                 raise RuntimeError("enough")
     assert len(begun) <= 6 + parallel.AHEAD * 2
@@ -64,7 +64,7 @@ def test_a_consumer_that_stops_stops_the_work(two_cores: None) -> None:
 
 def test_only_so_many_results_wait(two_cores: None) -> None:
     done: list[int] = []
-    results = each(lambda item: done.append(item) or item, range(100), what="")
+    results = parallel_map(lambda item: done.append(item) or item, range(100), what="")
     next(results)
     time.sleep(0.05)
     assert len(done) <= 1 + parallel.AHEAD * 2
@@ -75,7 +75,7 @@ def test_only_so_many_results_wait(two_cores: None) -> None:
 def test_progress_ends_at_the_total(monkeypatch: pytest.MonkeyPatch, tick: float) -> None:
     monkeypatch.setattr(parallel, "TICK", tick)
     heard: list[Progress] = []
-    assert len(list(each(str, range(7), what="reading", on_event=heard.append))) == 7
+    assert len(list(parallel_map(str, range(7), what="reading", on_event=heard.append))) == 7
     assert heard[-1] == Progress("reading", 7, 7)
     done = [event.done for event in heard]
     assert done == sorted(set(done))
@@ -89,12 +89,12 @@ def test_warnings_are_silent_meanwhile_and_as_before_afterwards() -> None:
         warnings.warn("odd file", stacklevel=1)
         return item
 
-    assert list(each(warn, range(5), what="")) == list(range(5))
+    assert list(parallel_map(warn, range(5), what="")) == list(range(5))
     assert warnings.filters == before
     with pytest.raises(ZeroDivisionError):
-        list(each(lambda item: 1 // item, [0], what=""))
+        list(parallel_map(lambda item: 1 // item, [0], what=""))
     assert warnings.filters == before
-    stopped = each(warn, range(5), what="")
+    stopped = parallel_map(warn, range(5), what="")
     next(stopped)
     stopped.close()
     assert warnings.filters == before

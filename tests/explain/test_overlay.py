@@ -17,7 +17,7 @@ from mirada.explain.overlay import (
     enlarged,
     limit_of,
     overlay,
-    place,
+    resize_to_photo,
     with_colour_bar,
 )
 
@@ -42,7 +42,7 @@ def lab(rgb):
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-# ---- place ---------------------------------------------------------------------------------------
+# ---- resize_to_photo ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("native", [(7, 7), (1, 1), (4, 5), (14, 3)])
@@ -52,7 +52,7 @@ def test_stretch_is_torch_interpolate(native, original):
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(grid).double()[None, None], size=original, mode="bilinear", align_corners=False
     )[0, 0].numpy()
-    placed = place(grid, size=(64, 96), policy="stretch", original=original)
+    placed = resize_to_photo(grid, size=(64, 96), policy="stretch", original=original)
     assert placed.dtype == np.float32
     np.testing.assert_allclose(placed, expected, atol=1e-6)
 
@@ -67,7 +67,9 @@ def test_pad_is_the_part_of_the_input_without_bars(original):
     rows = top + (np.arange(original[0]) + 0.5) * height / original[0]
     columns = left + (np.arange(original[1]) + 0.5) * width / original[1]
     expected = read_at(grid, rows / size[0], columns / size[1])
-    np.testing.assert_allclose(place(grid, size=size, policy="pad", original=original), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        resize_to_photo(grid, size=size, policy="pad", original=original), expected, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("original", [(20, 35), (33, 20), (64, 128), (100, 100), (300, 50)])
@@ -79,7 +81,7 @@ def test_crop_is_nan_exactly_where_the_cut_is(original):
     rows = (np.arange(original[0]) + 0.5) * height / original[0] - top
     columns = (np.arange(original[1]) + 0.5) * width / original[1] - left
     seen = ((rows >= 0) & (rows <= size[0]))[:, None] & ((columns >= 0) & (columns <= size[1]))
-    placed = place(grid, size=size, policy="crop", original=original)
+    placed = resize_to_photo(grid, size=size, policy="crop", original=original)
     np.testing.assert_array_equal(np.isfinite(placed), seen)
     expected = read_at(grid, rows / size[0], columns / size[1])
     np.testing.assert_allclose(placed[seen], expected[seen], atol=1e-6)
@@ -114,7 +116,7 @@ def test_a_spot_lands_on_the_pixels_it_was_made_from(policy, original):
     photo = np.zeros(original, dtype=np.uint8)
     photo[middle[0] - 6 : middle[0] + 7, middle[1] - 6 : middle[1] + 7] = 255
     seen = decoded(photo, size, policy).astype(np.float32)
-    heat = np.nan_to_num(place(seen, size=size, policy=policy, original=original))
+    heat = np.nan_to_num(resize_to_photo(seen, size=size, policy=policy, original=original))
     rows, columns = np.indices(original)
     centre = (heat * rows).sum() / heat.sum(), (heat * columns).sum() / heat.sum()
     np.testing.assert_allclose(centre, middle, atol=0.5)
@@ -128,7 +130,7 @@ def test_one_cell_is_largest_at_its_own_place(policy):
     for row, column in [(2, 3), (3, 2), (4, 4)]:
         grid = np.zeros((7, 7), dtype=np.float32)
         grid[row, column] = 1
-        heat = place(grid, size=size, policy=policy, original=original)
+        heat = resize_to_photo(grid, size=size, policy=policy, original=original)
         peak = np.unravel_index(np.nanargmax(heat), original)
         y, x = 8 * row + 4, 8 * column + 4  # the cell's centre in the input
         expected = (y * 2, x * 3) if scale is None else ((y - 28) / scale + 56, (x - 28) / scale + 84)
@@ -136,20 +138,22 @@ def test_one_cell_is_largest_at_its_own_place(policy):
 
 
 def test_crop_of_a_wide_photo_shows_its_middle_third():
-    heat = place(np.ones((2, 2), dtype=np.float32), size=(10, 10), policy="crop", original=(10, 30))
+    heat = resize_to_photo(np.ones((2, 2), dtype=np.float32), size=(10, 10), policy="crop", original=(10, 30))
     assert np.isnan(heat[:, :10]).all() and np.isnan(heat[:, 20:]).all()
     assert (heat[:, 10:20] == 1).all()
 
 
 @pytest.mark.parametrize("policy", ["stretch", "pad", "crop"])
 def test_a_constant_map_stays_constant(policy):
-    heat = place(np.full((3, 3), -2, dtype=np.float32), size=(9, 15), policy=policy, original=(7, 40))
+    heat = resize_to_photo(
+        np.full((3, 3), -2, dtype=np.float32), size=(9, 15), policy=policy, original=(7, 40)
+    )
     assert set(np.unique(heat[np.isfinite(heat)])) == {-2}
 
 
 def test_unknown_policy():
     with pytest.raises(InvalidArgument, match=r'no size policy "padd"\. Did you mean "pad"\?'):
-        place(some_map(2, 2), size=(4, 4), policy="padd", original=(4, 4))
+        resize_to_photo(some_map(2, 2), size=(4, 4), policy="padd", original=(4, 4))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,7 @@ def test_unknown_policy():
 def test_shapes_without_a_pixel(shapes):
     native, size, original = shapes
     with pytest.raises(InvalidArgument, match=r"`native` must be \(h, w\), and every side .* at least 1"):
-        place(np.zeros(native, dtype=np.float32), size=size, policy="pad", original=original)
+        resize_to_photo(np.zeros(native, dtype=np.float32), size=size, policy="pad", original=original)
 
 
 # ---- overlay -------------------------------------------------------------------------------------
@@ -269,7 +273,7 @@ def test_on_a_real_photo_detail_stays(shared_data):
     """The brightness of the photo and of its overlay go together, whatever the map says."""
     file = shared_data / "photos" / "n02206856_bee.JPEG"
     photo = np.asarray(Image.open(file).convert("RGB").resize((120, 90)))
-    heat = place(some_map(7, 7), size=(224, 224), policy="stretch", original=(90, 120))
+    heat = resize_to_photo(some_map(7, 7), size=(224, 224), policy="stretch", original=(90, 120))
     picture = overlay(photo, heat, limit_of(heat))
     assert np.corrcoef(lab(photo)[..., 0].ravel(), lab(picture)[..., 0].ravel())[0, 1] > 0.9
 

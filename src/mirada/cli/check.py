@@ -177,7 +177,7 @@ def _pictures(index: Index, paths: Iterable[str]) -> dict[str, Picture]:
 
     from mirada.data.checks.findings import label
     from mirada.data.checks.looks import preview
-    from mirada.data.parallel import each
+    from mirada.data.parallel import parallel_map
     from mirada.pages.findings import Picture
 
     wanted = list(dict.fromkeys(paths))
@@ -185,7 +185,7 @@ def _pictures(index: Index, paths: Iterable[str]) -> dict[str, Picture]:
     for row, path in enumerate(index.paths):
         if path in notes:
             notes[path][", ".join(filter(None, (str(index.splits[row]), label(index, row))))] = None
-    sources = each(partial(preview, index.root), wanted, what="drawing")
+    sources = parallel_map(partial(preview, index.root), wanted, what="drawing")
     return {
         path: Picture(path=path, note=" and ".join(notes[path]), source=source)
         for path, source in zip(wanted, sources, strict=True)

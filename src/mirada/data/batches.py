@@ -42,7 +42,7 @@ def batch_rows(rows: Rows, *, batch_size: int, step: int) -> Rows:
 def read(cache: Cache, rows: Rows) -> Tensor:
     """Images of the cache as (N, C, H, W), uint8 or uint16, in channels-last memory order, as they lie on disk.
 
-    ``Compute.put`` makes both real numbers from 0 to 255.
+    ``Compute.to_device`` makes both real numbers from 0 to 255.
     """
     return torch.from_numpy(cache.read(rows)).permute(0, 3, 1, 2)
 
@@ -55,7 +55,7 @@ def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     return torch.addcmul(offset[:, None, None], images, scale[:, None, None])
 
 
-def in_order(rows: Rows, batch_size: int) -> Iterator[Rows]:
+def chunks(rows: Rows, batch_size: int) -> Iterator[Rows]:
     """The rows cut into batches, in order, for evaluation."""
     for start in range(0, len(rows), batch_size):
         yield rows[start : start + batch_size]
@@ -72,7 +72,7 @@ def channel_statistics(
     levels = np.iinfo(cache.pixels.dtype).max + 1
     values = np.arange(levels) / (levels - 1)
     histogram = np.zeros((channels, levels), dtype=np.int64)
-    for part in in_order(rows[:: max(1, -(-len(rows) // limit))], 32):
+    for part in chunks(rows[:: max(1, -(-len(rows) // limit))], 32):
         pixels = cache.read(part).reshape(-1, channels)
         histogram += np.stack([np.bincount(pixels[:, c], minlength=levels) for c in range(channels)])
     share = histogram / histogram.sum(axis=1, keepdims=True)

@@ -37,7 +37,7 @@ from mirada.data.cache_files import (
     spare_directory,
 )
 from mirada.data.index import Index
-from mirada.data.parallel import each
+from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import decode_image, digest, read_image
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.preprocessing import Preprocessing
@@ -381,7 +381,7 @@ def _in_chunks(
         if on_event:
             on_event(replace(event, done=done[event.done], total=len(paths)))
 
-    return chain.from_iterable(each(look_at, chunks, what="decoding", on_event=tell))
+    return chain.from_iterable(parallel_map(look_at, chunks, what="decoding", on_event=tell))
 
 
 def _look(path: str, *, stamps: Stamps, preprocessing: Preprocessing, known: dict[str, CachedImage]) -> Fresh:

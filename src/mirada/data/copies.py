@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from mirada.data.index import Index
-from mirada.data.parallel import each
+from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import container, digest, is_idx, is_npz, read_image
 from mirada.data.pixels.decode import content_hash
 from mirada.data.stamps import UNKNOWN, Stamp, Stamps, before_mark
@@ -61,7 +61,7 @@ def _seen(look: Callable[[str], Key], sets: Sets) -> list[Key]:
     """What a look says of every path in the sets, by all cores."""
     paths = [path for same in sets for path in same]
     chunks = [paths[start : start + AT_ONCE] for start in range(0, len(paths), AT_ONCE)]
-    looks = each(lambda chunk: [look(path) for path in chunk], chunks, what="looking for copies")
+    looks = parallel_map(lambda chunk: [look(path) for path in chunk], chunks, what="looking for copies")
     return [key for chunk in looks for key in chunk]
 
 

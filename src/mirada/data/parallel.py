@@ -18,7 +18,7 @@ AHEAD = 4  # results waiting per thread: bounds memory when the consumer is slow
 TICK = 0.1  # seconds between two progress events
 
 
-def each(
+def parallel_map(
     function: Callable[[Item], Result],
     items: Sequence[Item],
     *,

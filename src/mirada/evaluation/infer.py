@@ -30,7 +30,7 @@ def infer(
         covariates: (n, K), scaled, for a network that reads them.
     """
     with evaluating(network), torch.inference_mode(), compute.autocast():
-        pixels = normalize(compute.put(images), preprocessing)
+        pixels = normalize(compute.to_device(images), preprocessing)
         beside = () if covariates is None else (covariates.to(pixels.device),)
         outputs: Tensor = network(pixels, *beside)
         return outputs.float().cpu()

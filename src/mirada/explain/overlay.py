@@ -22,7 +22,9 @@ Grid = NDArray[np.float32]
 # ---- geometry --------------------------------------------------------------------------------
 
 
-def place(native: Grid, *, size: tuple[int, int], policy: Policy, original: tuple[int, int]) -> Grid:
+def resize_to_photo(
+    native: Grid, *, size: tuple[int, int], policy: Policy, original: tuple[int, int]
+) -> Grid:
     """A native map (h, w) on the pixels of the original image, (H, W), float32.
 
     ``size`` is the network's input and ``original`` the upright image, both (height, width). The size policy
@@ -98,7 +100,7 @@ def limit_of(maps: Grid) -> float:
 def overlay(photo: Picture, heat: Grid, limit: float) -> Picture:
     """The photo with a signed map over it: −limit blue, 0 clear, +limit red; NaN is darkened photo.
 
-    ``photo`` is (H, W, 3) uint8 and ``heat`` (H, W), as ``place`` makes it. Opacity grows in proportion to
+    ``photo`` is (H, W, 3) uint8 and ``heat`` (H, W), as ``resize_to_photo`` makes it. Opacity grows in proportion to
     |value| / limit; values beyond the limit look like the limit. The photo loses some colour and brightness,
     the same everywhere, so that the evidence stands out.
 

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from mirada.compute import Compute, choose
-from mirada.data.batches import in_order, normalize, read
+from mirada.data.batches import chunks, normalize, read
 from mirada.data.cache import Cache
 from mirada.data.index import Index
-from mirada.data.parallel import each
+from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import decode_image, digest, show_image
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.preprocessing import Preprocessing
@@ -28,7 +28,7 @@ from mirada.evaluation.predictions import Predictions
 from mirada.events import OnProgress
 from mirada.explain.explainable import Explainable, Method
 from mirada.explain.explanation import explain
-from mirada.explain.overlay import enlarged, limit_of, overlay, place, with_colour_bar
+from mirada.explain.overlay import enlarged, limit_of, overlay, resize_to_photo, with_colour_bar
 from mirada.inference.matching import Known, as_known_to, covariates_of, unlabeled, with_covariates
 from mirada.inference.pictures import Picture, named, read_picture
 from mirada.inference.trained_on import remembered, short, splits_by_content
@@ -150,7 +150,7 @@ class Model:
         covariates = self.card.scale_covariates(covariates_of(self.card, index))
         outputs = [
             self._infer(read(cache, part), None if covariates is None else covariates[part])
-            for part in in_order(rows, AT_ONCE)
+            for part in chunks(rows, AT_ONCE)
         ]
         values = self.card.read_outputs(torch.cat(outputs)).numpy()
         return Predictions.of(index.take(rows), values, half_widths=self._half_widths)
@@ -201,7 +201,7 @@ class Model:
         asked = _Asked(self._number_of(target), method, layer)
         index, pictures = _with_pictures(images, self.card)
         covariates = self.card.scale_covariates(covariates_of(self.card, index, known))
-        for rows in in_order(np.arange(len(index)), EXPLAINED_AT_ONCE):
+        for rows in chunks(np.arange(len(index)), EXPLAINED_AT_ONCE):
             beside = None if covariates is None else covariates[rows].to(self.compute.device)
             opened = Explainable(self.network, beside)
             batch = [(index.paths[row], pictures[row]) for row in rows]
@@ -216,8 +216,8 @@ class Model:
     ) -> Iterator[Explained]:
         pre, scaling, target = self.card.preprocessing, self.card.target_scaling, self.card.target
         look = partial(_look, preprocessing=pre, max_side=max_side)
-        seen = list(each(look, named, what="decoding"))
-        tensor = normalize(self.compute.put(_batch([pixels for pixels, _ in seen])), pre)
+        seen = list(parallel_map(look, named, what="decoding"))
+        tensor = normalize(self.compute.to_device(_batch([pixels for pixels, _ in seen])), pre)
         classes = None if asked.number is None else torch.full((len(named),), asked.number)
         explanation = explain(opened, tensor, classes, target=target, method=asked.method, layer=asked.layer)
         values = self.card.read_outputs(torch.from_numpy(explanation.outputs)).numpy()
@@ -233,7 +233,7 @@ class Model:
                 title=explanation.title,
                 unit=target.unit if isinstance(target, Numbers) else "logits",
                 map=grid,
-                heat=place(grid, size=pre.size, policy=pre.policy, original=photo.shape[:2]),
+                heat=resize_to_photo(grid, size=pre.size, policy=pre.policy, original=photo.shape[:2]),
                 photo=photo,
                 completeness_error=explanation.completeness_error,
                 remark=explanation.remark,
@@ -283,7 +283,7 @@ class Model:
         rows: list[int] = []
         batch: list[Pixels] = []
         attempt = partial(_attempt, preprocessing=self.card.preprocessing)
-        for row, result in enumerate(each(attempt, pictures, what="predicting", on_event=on_event)):
+        for row, result in enumerate(parallel_map(attempt, pictures, what="predicting", on_event=on_event)):
             if isinstance(result, str):
                 failed.append(Excluded(index.paths[row], result))
                 continue

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mirada.data.cache import Cache
 from mirada.data.index import Index
-from mirada.data.parallel import each
+from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import digest, read_image
 from mirada.data.splits import complete_splits, read_splits, splits_digest
 from mirada.errors import DataError, MiradaError, counted
@@ -59,7 +59,7 @@ def contents(index: Index) -> Digests:
     """The digest of every image, read by all cores; ``UNREAD`` where there is none. (N,)"""
     files = [index.path(row) for row in range(len(index))]
     return np.fromiter(
-        each(_content, files, what="looking for images of the training"), np.uint64, len(files)
+        parallel_map(_content, files, what="looking for images of the training"), np.uint64, len(files)
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mirada.compute import Compute
 from mirada.data.augment import Augmentation
-from mirada.data.batches import batch_rows, generator, in_order, normalize, read, shuffled, steps_per_epoch
+from mirada.data.batches import batch_rows, chunks, generator, normalize, read, shuffled, steps_per_epoch
 from mirada.data.cache import Cache
 from mirada.data.parallel import TICK
 from mirada.data.sampling import balanced, visits
@@ -210,7 +210,7 @@ def training_batch(
     training: Training, rows: NDArray[np.int64], epoch: int, step: int
 ) -> tuple[Tensor, Tensor]:
     """What the network sees at a step: augmented, normalized images (n, C, H, W); and the targets (n,) or (n, T)."""
-    images = training.compute.put(read(training.cache, rows))
+    images = training.compute.to_device(read(training.cache, rows))
     random = generator(training.recipe.seed, epoch, step)
     images = training.augmentation.apply(images, training.augmentation.draw(len(rows), random))
     images = normalize(images, training.card.preprocessing)
@@ -228,7 +228,7 @@ def validate(training: Training) -> dict[str, float]:
             compute,
             training.beside(part),
         )
-        for part in in_order(rows, AT_ONCE)
+        for part in chunks(rows, AT_ONCE)
     ]
     raw = torch.cat(outputs)
     loss = float(training.loss(raw, training.targets.cpu()[torch.from_numpy(rows)]))

@@ -22,7 +22,7 @@ from mirada.data.checks.findings import (
 from mirada.data.checks.looks import look
 from mirada.data.checks.targets import target_findings
 from mirada.data.index import Index
-from mirada.data.parallel import each
+from mirada.data.parallel import parallel_map
 from mirada.events import OnProgress
 from mirada.samples import Excluded
 
@@ -79,7 +79,7 @@ def check(index: Index, *, on_event: OnProgress | None = None) -> CheckReport:
     among the images of the index only; a group is named by its code.
     """
     paths = tuple(dict.fromkeys(index.paths))  # a table may name a file twice
-    looks = list(each(partial(look, index.root), paths, what="checking", on_event=on_event))
+    looks = list(parallel_map(partial(look, index.root), paths, what="checking", on_event=on_event))
     readable = [seen for seen in looks if not seen.reason]
     rest = index.without([Excluded(seen.path, seen.reason) for seen in looks if seen.reason])
     findings = [

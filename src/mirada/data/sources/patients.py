@@ -7,7 +7,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from mirada.data.index import Index
-from mirada.data.parallel import each
+from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import container
 from mirada.data.pixels.dicom import DicomFacts, dicom_facts
 from mirada.data.pixels.raw import DecodeError
@@ -26,7 +26,7 @@ def with_patients(index: Index) -> Index:
     dicom = sorted({file for file in files if Path(file).suffix.lower() in DICOM})
     if not dicom:
         return index
-    read = each(partial(_facts, index.root), dicom, what="reading DICOM headers")
+    read = parallel_map(partial(_facts, index.root), dicom, what="reading DICOM headers")
     headers = dict(zip(dicom, read, strict=True))
     facts = {file: found for file, found in headers.items() if found}
     notes = (*index.notes, *_frame_note(facts, set(index.paths)))
