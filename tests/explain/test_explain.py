@@ -249,29 +249,41 @@ def test_where_the_last_maps_have_one_cell_an_earlier_layer_is_taken(name, layer
 
 
 def test_a_map_that_contradicts_the_answer_says_so():
-    """The bias decides against what the places say, in either direction."""
+    """With one output the bias decides against what the places say, in either direction."""
     network = Biased()
-    for bias, maps, speaks, answers in (
-        (9.0, SLOPE - 5, "against", "for"),
-        (-9.0, SLOPE - 3, "for", "against"),
+    for bias, maps, said in (
+        (9.0, SLOPE - 5, "against this class (−1.5), which the network answers all the same (+7.5)"),
+        (-9.0, SLOPE - 3, "for this class (+0.5), which is not the network's answer (−8.5)"),
     ):
         network.head[2].bias.data.fill_(bias)
         for method in METHODS:
             (note,) = explain(network, maps, [1], method=method, layer="body").notes
-            assert note.startswith(f"the map as a whole speaks {speaks} this class (")
-            assert f"the network's output {answers} it (" in note and note.endswith("such as biases, decided")
-            assert ("−1.5" in note) == (speaks == "against")
+            assert note == f"the map as a whole speaks {said}: what has no place, such as biases, decided"
     network.head[2].bias.data.fill_(0.0)
     assert explain(network, SLOPE - 3, [1]).notes == ("",)
+
+
+def test_with_several_outputs_only_the_answers_own_map_can_contradict_it():
+    """Outputs that are all negative, as distances are, contradict nothing; nor does evidence for another class."""
+    network = Biased(outputs=3)
+    network.head[2].weight.data = torch.tensor([[1.0], [-1.0], [0.5]])
+    network.head[2].bias.data = torch.tensor([-9.0, -99.0, -50.0])
+    assert explain(network, SLOPE - 3).notes == ("",)  # +0.5, and −8.5 is the largest output
+    assert explain(network, SLOPE - 3, [2]).notes == ("",)
+    (note,) = explain(network, SLOPE - 4).notes
+    assert note.startswith(
+        "the map as a whole speaks against this class (−0.5), which the network answers all the "
+    )
+    assert note.endswith("such as biases, or the other classes' lower outputs, decided")
 
 
 class Biased(nn.Module):
     """The mean of the image and a bias."""
 
-    def __init__(self):
+    def __init__(self, outputs=1):
         super().__init__()
         self.body = nn.Identity()
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 1))
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, outputs))
         nn.init.ones_(self.head[2].weight)
 
     def forward(self, images):

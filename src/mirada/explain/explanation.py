@@ -1,6 +1,7 @@
 """The one call that explains any network by any method, and what it says beside the maps."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from mirada.errors import InvalidArgument
 from mirada.explain.class_maps import ClassNumbers, pick
-from mirada.explain.explainable import Choose, Explainable, Method
+from mirada.explain.explainable import IMAGE, Choose, Explainable, Found, Method
 from mirada.explain.methods import chosen_method
 from mirada.samples import Classes, Numbers, Target
 
@@ -81,7 +82,6 @@ def explain(
         raise InvalidArgument(
             f'The maps of "{layer}" are 1 × 1: they have no places. Did you mean "{better}"?'
         )
-    values = pick(found.outputs.float(), found.classes).cpu().numpy()
     maps = found.maps.cpu().numpy()
     numbers = found.classes.long().cpu().numpy()
     return Explanation(
@@ -93,7 +93,7 @@ def explain(
         classes=numbers - 1 if isinstance(target, Numbers) and found.outputs.shape[1] == 1 else numbers,
         outputs=found.outputs.float().cpu().numpy(),
         completeness_error=found.completeness_error,
-        notes=tuple(_note(grid, float(value), target) for grid, value in zip(maps, values, strict=True)),
+        notes=tuple(_note(grid, answer, target) for grid, answer in zip(maps, _answers(found), strict=True)),
     )
 
 
@@ -109,7 +109,7 @@ def _last_with_places(explainable: Explainable, images: Tensor) -> tuple[str, st
         return last, ""
     what = "its maps are 1 × 1" if sizes.get(last) else "it puts out no maps"
     layer = with_places[-1]
-    where = "the image itself" if layer == "image" else f"{layer}, the last part that has some"
+    where = "the image itself" if layer == IMAGE else f"{layer}, the last part that has some"
     return layer, f"{last} keeps no places ({what}), so the maps are those of {where}"
 
 
@@ -150,7 +150,23 @@ def _require_finite(outputs: Tensor) -> None:
 # ---- what is said ----------------------------------------------------------------------------
 
 
-def _note(grid: Grid, value: float, target: Target) -> str:
+class _Answer(NamedTuple):
+    """What the network answers: whether the class that is explained, its output, and whether that is the only one."""
+
+    explained: bool
+    value: float
+    alone: bool
+
+
+def _answers(found: Found) -> list[_Answer]:
+    values = pick(found.outputs.float(), found.classes)
+    alone = found.outputs.shape[1] == 1
+    explained = values > 0 if alone else found.outputs.argmax(dim=1) == found.classes
+    pairs = zip(explained.tolist(), values.tolist(), strict=True)
+    return [_Answer(wins, value, alone) for wins, value in pairs]
+
+
+def _note(grid: Grid, answer: "_Answer", target: Target) -> str:
     """Why a map shows nothing, or nothing for its class, or not what the network answers; "" for a map that does."""
     largest = np.abs(grid).max()
     if largest == 0:
@@ -161,16 +177,29 @@ def _note(grid: Grid, value: float, target: Target) -> str:
         return "the map is constant"
     if isinstance(target, Numbers):
         return ""
-    mean = float(grid.mean())
-    if mean * value < 0 and abs(mean) > ROUNDING * largest:
-        speaks, answers = ("for", "against") if mean > 0 else ("against", "for")
-        return (
-            f"the map as a whole speaks {speaks} this class ({_signed(mean)}), the network's output {answers} it "
-            f"({_signed(value)}): what has no place, such as biases, decided"
-        )
+    if contradiction := _contradiction(float(grid.mean()), ROUNDING * largest, answer):
+        return contradiction
     if grid.max() <= 0:
         return "no positive evidence for this class anywhere"
     return ""
+
+
+def _contradiction(mean: float, rounding: float, answer: _Answer) -> str:
+    """What is said of a map that as a whole speaks against the network's answer; "" of one that does not.
+
+    With several outputs the largest wins, whatever its sign: a map may well speak for a class that is not the answer.
+    """
+    against = mean < -rounding and answer.explained
+    for_ = mean > rounding and not answer.explained and answer.alone
+    if not against and not for_:
+        return ""
+    verdict = "against this class" if against else "for this class"
+    answers = "which the network answers all the same" if against else "which is not the network's answer"
+    others = "" if answer.alone else " or the other classes' lower outputs,"
+    return (
+        f"the map as a whole speaks {verdict} ({_signed(mean)}), {answers} ({_signed(answer.value)}): "
+        f"what has no place, such as biases,{others} decided"
+    )
 
 
 def _signed(value: float) -> str:

@@ -263,11 +263,11 @@ class _Type:
         """Draws one line from its upper left corner on."""
         x, y = corner
         left, top, right, bottom = self.font.getbbox("+")
-        half = max(0.5, self.line / 28)  # of the thickness of a stroke
+        thickness = max(1, self.line // 14)
         for number, piece in enumerate(self._spaced(text).split(_MINUS)):
             if number:
-                middle = y + (top + bottom) / 2
-                draw.rectangle((x + left + 1, middle - half, x + right - 2, middle + half), fill=_INK)
+                middle = round(y + (top + bottom - thickness) / 2)
+                draw.rectangle((x + left + 1, middle, x + right - 2, middle + thickness - 1), fill=_INK)
                 x += self.font.getlength("+")
             draw.text((x, y), piece, _INK, self.font, anchor="la")
             x += self.font.getlength(piece)

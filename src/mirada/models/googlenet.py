@@ -25,7 +25,7 @@ from mirada.layers.initialization import fill_bias, weighted_layers
 from mirada.layers.network import Network, Size, require_size
 
 
-class Variant(NamedTuple):
+class GoogLeNetVariant(NamedTuple):
     """One row of ``TABLE``; ``large`` and ``last_pool`` are kernels, the smallest sides are in pixels."""
 
     batch_norm: bool
@@ -54,9 +54,9 @@ class Widths(NamedTuple):
 
 # fmt: off
 TABLE = {
-    #                       batch norm  "5×5"  last pool  dropout  smallest side, with auxiliary heads
-    "googlenet":    Variant(False,      5,     3,         0.4,     31,            79),
-    "googlenet_bn": Variant(True,       3,     2,         0.2,     15,            15),
+    #                                batch norm  "5×5"  last pool  dropout  smallest side, with auxiliary heads
+    "googlenet":    GoogLeNetVariant(False,      5,     3,         0.4,     31,            79),
+    "googlenet_bn": GoogLeNetVariant(True,       3,     2,         0.2,     15,            15),
 }
 #               #1×1  #3×3r #3×3  #5×5r #5×5  proj.       maps × side at 224 × 224
 STAGES = (
@@ -200,7 +200,7 @@ def _stem(conv: ConvStyle, in_channels: int) -> nn.Sequential:
     return nn.Sequential(parts)
 
 
-def _stages(conv: ConvStyle, variant: Variant) -> list[nn.Module]:
+def _stages(conv: ConvStyle, variant: GoogLeNetVariant) -> list[nn.Module]:
     pools = {"4a": 3, "5a": variant.last_pool}  # before these modules: 28 → 14 and 14 → 7
     stages: list[nn.Module] = []
     channels = STEM_MAPS

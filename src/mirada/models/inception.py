@@ -46,7 +46,7 @@ class BNModule(NamedTuple):
     project: int
 
 
-class Variant(NamedTuple):
+class InceptionVariant(NamedTuple):
     """A row of ``VARIANTS``."""
 
     stem: dict[str, tuple[int, int, int, int] | None]
@@ -90,9 +90,9 @@ V3_STEM = {
     "pool5a": None,            #  35
 }
 VARIANTS = {
-    #                       stem     35 × 35: kernel, projections   17 × 17: widths of the 1 × 7 and 7 × 1
-    "inception_v2": Variant(V2_STEM,          3,      (64, 64, 64), (128, 160, 160, 160, 192)),
-    "inception_v3": Variant(V3_STEM,          5,      (32, 64, 64), (128, 160, 160, 192)),
+    #                                stem     35 × 35: kernel, projections   17 × 17: widths of the 1 × 7 and 7 × 1
+    "inception_v2": InceptionVariant(V2_STEM,          3,      (64, 64, 64), (128, 160, 160, 160, 192)),
+    "inception_v3": InceptionVariant(V3_STEM,          5,      (32, 64, 64), (128, 160, 160, 192)),
 }
 #                 eps   maps  dropout  smallest side, with the auxiliary head
 TABLE = {
@@ -228,7 +228,7 @@ def _bn_module(conv: ConvStyle, channels: int, row: BNModule) -> Branches:
 # Inception-v2 and -v3 --------------------------------------------------------------------------------------
 
 
-def _parts(conv: ConvStyle, in_channels: int, variant: Variant) -> Parts:
+def _parts(conv: ConvStyle, in_channels: int, variant: InceptionVariant) -> Parts:
     stem, channels = _stem(conv, in_channels, variant)
     at35: OrderedDict[str, nn.Module] = OrderedDict()
     for letter, project in zip("bcd", variant.projections35, strict=True):
@@ -243,7 +243,7 @@ def _parts(conv: ConvStyle, in_channels: int, variant: Variant) -> Parts:
     return stem, [nn.Sequential(at35), nn.Sequential(at17), nn.Sequential(at8)]
 
 
-def _stem(conv: ConvStyle, channels: int, variant: Variant) -> tuple[nn.Sequential, int]:
+def _stem(conv: ConvStyle, channels: int, variant: InceptionVariant) -> tuple[nn.Sequential, int]:
     """The stem and how many maps it puts out."""
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     for name, row in variant.stem.items():
