@@ -37,7 +37,7 @@ def predictions(table: str, splits: str) -> Iterator[tuple[str, Predictions]]:
     train, test = (cache.index.rows(split) for split in ("train", "test"))
     judged = cache.index.take(test)
     for name, model in MODELS.items():
-        model.fit(known[train], cache.index.targets[train])
+        model.fit(known[train], cache.index.targets[train, 0])
         yield name, Predictions.of(judged, model.predict(known[test])[:, None])
 
 

@@ -141,6 +141,18 @@ def test_exit_codes(
     assert cli("models") == (code, "", text)
 
 
+def test_ctrl_c_before_a_verb_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def press(environment: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mirada.cli.spin_briefly", press)
+    with pytest.raises(SystemExit) as caught:
+        main(["models"])
+    assert caught.value.code == 130 and capsys.readouterr() == ("", "Interrupted.\n")
+
+
 def test_main_exits_with_the_code() -> None:
     with pytest.raises(SystemExit) as caught:
         main(["no-such-verb"])

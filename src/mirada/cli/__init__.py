@@ -71,10 +71,14 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits with its code."""
-    _open_streams()
-    _end_as_by_ctrl_c()
-    spin_briefly(os.environ)
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    try:
+        _open_streams()
+        _end_as_by_ctrl_c()
+        spin_briefly(os.environ)
+        code = run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # before or after the verb
+        code = _ended(130, "Interrupted.")
+    sys.exit(code)
 
 
 def script() -> NoReturn:
@@ -148,7 +152,7 @@ def run(arguments: Sequence[str]) -> int:
         return code_of(end)
     except (click.ClickException, MiradaError, OSError) as error:
         if "--debug" in arguments:
-            traceback.print_exc()
+            say(*traceback.format_exc().splitlines(), err=True)
         wrong_use = isinstance(error, click.ClickException | InvalidArgument | RecipeError)
         return _ended(2 if wrong_use else 1, _sentence(error), kind="Error: ")
 

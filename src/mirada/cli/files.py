@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mirada.cli.console import say
 from mirada.errors import MiradaError, counted
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _expand(path: Path) -> Iterator[str]:
         said = f"{counted(len(left_out), 'file')} left out, not images by their extensions"
         notes = (f"{said} ({by_extension(left_out)})", *notes)
     for note in notes:
-        click.echo(f"{path}: {note}", err=True)
+        say(f"{path}: {note}", err=True)
     yield from map(str, images)
 
 

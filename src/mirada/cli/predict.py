@@ -81,7 +81,7 @@ def command(
 
 def _table(predictions: Predictions, top: int, conformal: Conformal | None) -> list[str]:
     problems = [[file.path, f"cannot be read: {file.reason}"] for file in predictions.failed]
-    if predictions.task == "regression":
+    if not predictions.classes:
         header, values = _values(predictions, conformal)
         rows = [[path, *cells] for path, cells in zip(predictions.paths, values, strict=True)]
         return table(

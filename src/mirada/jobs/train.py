@@ -122,10 +122,10 @@ def train(
         return _Job(chosen, index, on_event or (lambda event: None)).run(output)
 
 
-def chosen_recipe(model: str | None, recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
+def chosen_recipe(model: str | None, recipe: Recipe | None, settings: Mapping[str, object]) -> Recipe:
     """The recipe with the model and the settings that were named. Raises as ``train`` does."""
     named = {} if model is None else {"model": model}
-    chosen = (recipe or recipe_for(model or Recipe.model)).with_settings(named | settings)
+    chosen = (recipe or recipe_for(model or Recipe.model)).with_settings({**named, **settings})
     find(chosen.model)
     return chosen
 

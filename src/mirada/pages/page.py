@@ -138,7 +138,7 @@ def template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """The settings of nested tables, ``("augment.flip", True)``."""
     for key, value in table.items():
         if isinstance(value, Mapping):
