@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from mirada.cli.data_options import Columns, data_options
+from mirada.cli.data_options import DataOptions, data_options
 from mirada.data.index import Index
 
 
@@ -21,7 +21,7 @@ def source(index: Index) -> tuple[object, ...]:
 @data_options()
 @click.argument("data")
 @click.option("--lr", type=float)
-def verb(columns: Columns, data: str, **flags: Any) -> int:
+def verb(columns: DataOptions, data: str, **flags: Any) -> int:
     index = columns.load(data)
     click.echo(f"{flags} {index.task} {source(index)} {index.targets.tolist()} {index.covariate_names}")
     return 0

@@ -236,7 +236,7 @@ def test_zero_and_one_are_classes_as_in_a_table(tmp_path: Path, dtype: str) -> N
         ("set.npz#x-2", "its label is no number")
     ]
     numbers = load_data(npz(tmp_path, x=x, y=np.array([0, 1, 1, 0], dtype=dtype)), task="regression")
-    assert (numbers.task, numbers.targets.tolist()) == ("regression", [0, 1, 1, 0])
+    assert (numbers.task, numbers.targets.ravel().tolist()) == ("regression", [0, 1, 1, 0])
     wider = load_data(npz(tmp_path, x=x, y=np.array([0, 1, 2, 1], dtype=dtype)))
     assert wider.task == "regression" and "task=classification makes classes" in wider.notes[-1]
 

@@ -13,8 +13,8 @@ from refusals import table_refusal as refusal
 
 from mirada.data.index import Index
 from mirada.data.sources import load_data
-from mirada.data.sources.columns import index_of
-from mirada.data.sources.roles import Wanted
+from mirada.data.sources.columns import Wanted
+from mirada.data.sources.rows import load_table
 from mirada.data.sources.tables import read_table
 from mirada.data.sources.values import blanked, is_numeric, read_numbers
 from mirada.samples import Excluded
@@ -284,7 +284,7 @@ def test_a_word_with_a_bar_is_not_proposed(made: Made) -> None:
 
 
 def listed(file: Path, wanted: Wanted) -> Index:
-    return index_of(read_table(file), wanted, file.parent, None)
+    return load_table(read_table(file), wanted, file.parent, None)
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mirada.data.index import Index
+from mirada.data.sources import read_splits
 from mirada.data.splits import (
     complete_splits,
     divided_groups,
     group_code,
     k_fold,
-    read_splits,
     save_splits,
     set_aside,
     splits_digest,
@@ -341,7 +341,7 @@ def test_all_images_of_one_group_cannot_be_divided() -> None:
     index = replace(classes_of(5, 4), groups=("Ann",) * 9)
     said = (
         rf"^data: all 9 images to train on belong to one group \({group_code('Ann')}\), so no part can be set aside "
-        r"for validation without dividing it\. Leave out `group`, or give the splits\.$"
+        r"for validation without dividing it\. Name another `group`, none for no groups at all, or give the splits\.$"
     )
     with pytest.raises(DataError, match=said):
         complete_splits(index, val_fraction=0.2, test_fraction=0.2, seed=0)

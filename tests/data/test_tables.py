@@ -16,8 +16,10 @@ from refusals import table_refusal as refusal
 
 from mirada.data.index import Index
 from mirada.data.sources import load_data
-from mirada.data.sources.tables import read_table
-from mirada.data.sources.values import name_and_unit, number
+from mirada.data.sources.names import made_equal
+from mirada.data.sources.roles import name_and_unit
+from mirada.data.sources.tables import Table, read_table
+from mirada.data.sources.values import number
 from mirada.samples import Excluded, Source
 
 DELIMITERS = [",", ";", "\t", "|"]
@@ -36,6 +38,10 @@ def loaded(folder: Path, header: str, *rows: str, **options: Any) -> Index:
     """The index of a comma-separated table whose first field is the file name."""
     images = [row.split(",")[0] for row in rows]
     return load_data(table_at(folder, "\n".join((header, *rows)), images=images), **options)
+
+
+def rows_of(table: Table) -> list[list[str]]:
+    return [list(row) for row in zip(*table.cells, strict=True)]
 
 
 # --- text → cells -------------------------------------------------------------------------------------------
@@ -92,9 +98,9 @@ def test_any_delimiter_quoting_and_encoding(
     file.write_bytes(data)
     table = read_table(file)
     assert table.columns == tuple(header)
-    assert [list(row.cells) for row in table.rows] == rows
+    assert rows_of(table) == [made_equal(row) for row in rows]
     step = 2 if len(ending.replace("\r", "")) == 2 else 1
-    assert [row.number for row in table.rows] == [1 + step * (n + 1) for n in range(len(rows))]
+    assert list(table.numbers) == [1 + step * (n + 1) for n in range(len(rows))]
 
 
 def test_excels_own_line_says_the_delimiter(tmp_path: Path) -> None:
@@ -104,21 +110,19 @@ def test_excels_own_line_says_the_delimiter(tmp_path: Path) -> None:
 
 def test_windows_quotation_marks(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes("name,text\na,“quoted” – €5\n".encode("cp1252"))
-    assert read_table(tmp_path / "t.csv").rows[0].cells == ("a", "“quoted” – €5")
+    assert rows_of(read_table(tmp_path / "t.csv")) == [["a", "“quoted” – €5"]]
 
 
 def test_line_breaks_and_quotes_within_a_field(tmp_path: Path) -> None:
     file = table_at(tmp_path, 'a,b\n"two\nlines","say ""x"""\n\n3,4\n')
-    assert [(row.number, row.cells) for row in read_table(file).rows] == [
-        (2, ("two\nlines", 'say "x"')),
-        (4, ("3", "4")),
-    ]
+    table = read_table(file)
+    assert (table.numbers, rows_of(table)) == ((2, 4), [["two\nlines", 'say "x"'], ["3", "4"]])
 
 
 def test_trailing_delimiters_make_no_column_and_short_rows_are_filled(tmp_path: Path) -> None:
     table = read_table(table_at(tmp_path, "a;b;\n1;2;\n3\n"))
     assert table.columns == ("a", "b")
-    assert [row.cells for row in table.rows] == [("1", "2"), ("3", "")]
+    assert rows_of(table) == [["1", "2"], ["3", ""]]
     assert read_table(table_at(tmp_path, ",a\n0,x\n1,y\n")).columns == (
         "column 1",
         "a",
@@ -147,7 +151,10 @@ def test_what_is_no_table(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_an_empty_file_and_a_huge_field(tmp_path: Path) -> None:
-    assert "found ''." in refusal(table_at(tmp_path, ""))
+    for text in ("", "\n\n", " \r\n", "\ufeff"):
+        assert refusal(table_at(tmp_path, text)) == (
+            "TABLE: is empty. Expected a header and a row for each image."
+        )
     assert "field larger than field limit" in refusal(table_at(tmp_path, "a,b\n1," + "x" * 200_000))
 
 
@@ -290,7 +297,7 @@ def test_a_column_called_split_without_a_split_is_not_used_and_is_no_target(tmp_
     rows = ("a.png,1,x,train", "b.png,2,y,test", "c.png,3,x,train")
     index = loaded(tmp_path, "file,set,kind,role", *rows, target="kind")
     assert set(index.splits) == {"train"}
-    assert index.notes[-1] == "not used: set, which has no split words (train, val, test)"
+    assert "not used: set, which has no split words (train, val, test)" in index.notes
     rows = ("a.png,1,train,x", "b.png,2,Train,y", "c.png,3,test,x")
     index = loaded(tmp_path, "file,set,split,kind", *rows)
     assert (index.classes, index.splits.tolist()) == (("x", "y"), ["train", "train", "test"])
@@ -342,9 +349,9 @@ def test_covariates(tmp_path: Path) -> None:
         "covariate: weight (numbers)",
         "covariate: site=x (x is 1, all else 0)",
     )
-    only_men = loaded(tmp_path, header, rows[1], rows[2], covariates=index.covariate_names[:2])
+    only_men = loaded(tmp_path, header, rows[1], rows[2], covariates=index.covariate_names[:2], target="age")
     np.testing.assert_array_equal(only_men.covariates, [[0, 1], [1, 1]])  # the same meaning in other data
-    older = loaded(tmp_path, header, *rows[:2], covariates="sex=M")
+    older = loaded(tmp_path, header, *rows[:2], covariates="sex=M", target="age")
     np.testing.assert_array_equal(older.covariates, [[0], [1]])
 
 
@@ -483,11 +490,12 @@ def test_a_column_of_names_cannot_be_classes(tmp_path: Path) -> None:
     rows = [f"{n}.png,name{n},{n % 2}" for n in range(30)]
     images = [f"{n}.png" for n in range(30)]
     file = table_at(tmp_path, "\n".join(("file,who,kind", *rows)), images=images)
+    assert load_data(file).classes == ("0", "1")  # kind: who is all that is left besides, and is none
+    file = table_at(tmp_path, "\n".join(("file,who", *(row.rpartition(",")[0] for row in rows))))
     assert refusal(file) == (
         "TABLE: the column who has 30 different values in 30 rows, which cannot be classes. "
-        "Name the target: file, who, kind."
+        "Name the target: file, who."
     )
-    assert load_data(file, target="kind").classes == ("0", "1")
 
 
 def test_a_table_whose_files_are_elsewhere(tmp_path: Path) -> None:

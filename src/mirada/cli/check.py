@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import ProgressBar, counts_table, say, say_json
-from mirada.cli.data_options import Columns, data_options
+from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import in_a_folder, unused
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ WORDS = {"error": "error", "warning": "warning", "info": "note"}
     help="The page to write. [default: DATA-check.html here, if there is a finding]",
 )
 @click.option("--no-html", is_flag=True, help="Write no page.")
-def command(columns: Columns, data: str, as_json: bool, html: str | None, no_html: bool) -> int:
+def command(columns: DataOptions, data: str, as_json: bool, html: str | None, no_html: bool) -> int:
     """Look at every image before anything is trained: files, sizes, copies, splits, targets.
 
     Exits with 1 if there is a finding; notes are none. A page shows the images of each. No file of the data is

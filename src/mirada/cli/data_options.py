@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from mirada.data.index import Index
     from mirada.samples import Source, Task
 
-KEY = "mirada.columns"  # where a command line's context keeps them
+KEY = "mirada.data"  # where a command line's context keeps them
 
 
 @dataclass(frozen=True)
-class Columns:
-    """What the command line says of a table's columns."""
+class DataOptions:
+    """What the command line says of the data: of a table, its columns."""
 
     target: str | tuple[str, ...] | None = None
     image: str | None = None
@@ -52,12 +52,12 @@ class Columns:
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     """An option's callback: keeps its value with those of the others."""
-    known = context.meta.setdefault(KEY, Columns())
+    known = context.meta.setdefault(KEY, DataOptions())
     context.meta[KEY] = replace(known, **{str(parameter.name): value})
 
 
 def _names(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
-    """The same for one that may be given several times, or once with commas."""
+    """The callback of an option that may be given several times, or once with commas."""
     _keep(
         context, parameter, tuple(name.strip() for text in value for name in text.split(",") if name.strip())
     )
@@ -72,7 +72,7 @@ OPTIONS = (
     click.option("--image", metavar="COLUMN", expose_value=False, callback=_keep, help=IMAGE_HELP),
     click.option(
         "--group", metavar="COLUMN", expose_value=False, callback=_keep,
-        help="What must not be divided between splits, such as the patient.",
+        help="What must not be divided between splits, such as the patient; none for no groups at all.",
     ),
     click.option(
         "--covariates", metavar="COLUMNS", multiple=True, expose_value=False, callback=_names,
@@ -86,7 +86,7 @@ OPTIONS = (
 
 
 def data_options(split: str = "--split") -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Gives a verb the options above, and their values, a ``Columns``, as its first argument.
+    """Gives a verb the options above, and their values, a ``DataOptions``, as its first argument.
 
     ``split`` is how the verb calls the option of that name, if it has another meaning there.
     """

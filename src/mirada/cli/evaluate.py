@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import ProgressBar, figure, interval, metric_lines, quantity, say, share
-from mirada.cli.data_options import Columns, data_options
+from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import in_a_folder, unused
 from mirada.errors import ContaminationWarning, DataError
 from mirada.text import table
@@ -43,7 +43,7 @@ MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
 )
 @click.option("--device", default="auto", show_default=True)
 def command(
-    columns: Columns, model: str, data: str, part: str | None, csv_file: str | None, device: str
+    columns: DataOptions, model: str, data: str, part: str | None, csv_file: str | None, device: str
 ) -> int:
     """Measure a model on labelled images: metrics with 95 % intervals, and where it errs.
 

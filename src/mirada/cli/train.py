@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from mirada.cli.console import ProgressBar, counts_table, figure, heard_or_not, say
-from mirada.cli.data_options import Columns, data_options
+from mirada.cli.data_options import DataOptions, data_options
 from mirada.events import (
     BestEpoch,
     EpochDone,
@@ -51,7 +51,7 @@ SPLITS = {"val": "validation", "test": "test"}
 )
 @click.option("--output", type=click.Path(), help="The run folder. [default: runs/<data>-<model>]")
 def command(
-    columns: Columns,
+    columns: DataOptions,
     data: str,
     recipe: str | None,
     settings: tuple[str, ...],

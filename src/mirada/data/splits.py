@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,7 @@ from numpy.typing import NDArray
 from mirada.data.index import Index
 from mirada.errors import DataError, InvalidArgument, counted
 from mirada.files import replacing
-from mirada.samples import SPLIT_NAMES, Classes, Excluded, Numbers
-
-if TYPE_CHECKING:
-    from mirada.data.sources.tables import Row, Table
+from mirada.samples import Classes, Numbers
 
 Rows = NDArray[np.int64]
 CODE = re.compile(r"hash-[0-9a-f]{12}")
@@ -255,8 +251,8 @@ def _require_groups(index: Index) -> None:
     if len(groups.sizes) > 1:
         whose = "the images to train on of each class belong to one group"
     raise DataError(
-        f"{index.origin}: {whose}, so no part can be set aside for validation without dividing it. Leave out `group`, "
-        f"or give the splits."
+        f"{index.origin}: {whose}, so no part can be set aside for validation without dividing it. Name another "
+        f"`group`, none for no groups at all, or give the splits."
     )
 
 
@@ -349,58 +345,3 @@ def splits_digest(index: Index) -> str:
     """Which image is in which split, as 16 hexadecimal digits; the order of the rows does not matter."""
     lines = sorted(f"{path}\t{split}" for path, split in zip(index.paths, index.splits.tolist(), strict=True))
     return blake2b("\n".join(lines).encode(errors="surrogateescape"), digest_size=8).hexdigest()
-
-
-def read_splits(file: Path, index: Index, *, missing_ok: bool = False) -> Index:
-    """The index with the splits of a table by ``save_splits``, or of any table with the columns path and split.
-
-    Images of the index that the table does not name join ``excluded``. The table's groups, if it has any, become those
-    of an index without.
-
-    Raises ``DataError`` for a file that is no such table, and, unless ``missing_ok``, for paths in it that the index
-    does not have.
-    """
-    from mirada.data.sources.tables import read_table  # which brings Pillow, of no use to evaluation
-
-    named = _named(read_table(file))
-    known = {path.strip() for path in (*index.paths, *(item.path for item in index.excluded))}
-    unknown = sorted(named.keys() - known)
-    if unknown and not missing_ok:
-        raise DataError(
-            f"{file}: {len(unknown):,} of the files that it names are not in {index.origin}, {unknown[0]} first. "
-            f"Use the table with the data that it was made from."
-        )
-    index = index.without(
-        [Excluded(path, f"{file.name} does not name it") for path in index.paths if path.strip() not in named]
-    )
-    saved = [named[path.strip()] for path in index.paths]
-    groups = tuple(group for _, group in saved)
-    return replace(
-        index,
-        splits=np.array([split for split, _ in saved], dtype="<U5"),
-        groups=index.groups or (groups if any(groups) else ()),
-    )
-
-
-def _named(table: "Table") -> dict[str, tuple[str, str]]:
-    """Path → split and group, which is empty where there is none. A table's cells are stripped, and so the paths."""
-    places = {column.lower(): place for place, column in enumerate(table.columns)}
-    if not {"path", "split"} <= places.keys():
-        raise DataError(
-            f"{table.name}: expected a table with the columns path and split; it has {', '.join(table.columns)}."
-        )
-    named: dict[str, tuple[str, str]] = {}
-    for row in table.rows:
-        path, split = row.cells[places["path"]], _split(table, row, places["split"])
-        group = row.cells[places["group"]] if "group" in places else ""
-        before, _ = named.setdefault(path, (split, group))
-        if before != split:
-            raise DataError(f"{table.name}: row {row.number}: {path} is in {before} and in {split}.")
-    return named
-
-
-def _split(table: "Table", row: "Row", place: int) -> str:
-    word = row.cells[place]
-    if word.lower() not in SPLIT_NAMES:
-        raise DataError(f'{table.name}: row {row.number}: a split is train, val or test. Got "{word}".')
-    return SPLIT_NAMES[word.lower()]

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from mirada.data.index import Index
 from mirada.data.sources import load_data, table_at
-from mirada.data.sources.boxes import load_table
-from mirada.data.sources.roles import Wanted, find_column
+from mirada.data.sources.columns import Wanted
+from mirada.data.sources.roles import find_column
+from mirada.data.sources.rows import load_table
 from mirada.data.sources.tables import Table, read_table
 from mirada.errors import DataError, InvalidArgument, nearest
 from mirada.modelfile import Card

@@ -16,7 +16,8 @@ from mirada.data.cache import Cache
 from mirada.data.index import Index
 from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import digest, read_image
-from mirada.data.splits import complete_splits, read_splits, splits_digest
+from mirada.data.sources import read_splits
+from mirada.data.splits import complete_splits, splits_digest
 from mirada.errors import DataError, MiradaError, counted
 from mirada.modelfile import Card
 from mirada.samples import SPLITS

@@ -1,4 +1,9 @@
-"""Whatever images come in → ``Index``: folders, tables, data frames, IDX and NPZ. Nothing is decoded here."""
+"""Whatever images come in → ``Index``: folders, tables, data frames, IDX and NPZ. Nothing is decoded here.
+
+A table goes through three stages with one record each: ``tables`` reads it (``Table``), ``roles`` finds its columns
+(``Columns``), ``values`` reads them; ``rows`` makes the index. Of a table of boxes, ``boxes`` first makes a row for
+each image.
+"""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -6,27 +11,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mirada.data.index import Index
-from mirada.data.pixels.arrays import is_idx, is_npz
-from mirada.data.sources.boxes import BOX_TABLE, load_table, load_voc, voc_files
+from mirada.data.sources.columns import Kind, Wanted, wanted_kind
 from mirada.data.sources.folders import load_folder
-from mirada.data.sources.listing import Listing, is_predictions, listed, split_named
-from mirada.data.sources.lists import pixels_folder
+from mirada.data.sources.layout import instead_of_a_table, table_at, tables_hint
+from mirada.data.sources.names import UNGROUPED, WORKBOOKS, is_idx, is_npz, is_table
 from mirada.data.sources.packed import idx_files, load_idx, load_npz
 from mirada.data.sources.patients import with_patients
-from mirada.data.sources.roles import Wanted
-from mirada.data.sources.tables import TABLES, is_frame, read_table, table_of_frame
-from mirada.data.sources.values import NUMBER
+from mirada.data.sources.rows import load_table
+from mirada.data.sources.splits import read_splits
+from mirada.data.sources.tables import is_frame, read_table, table_of_frame
+from mirada.data.sources.usable import require_images, with_numbers
+from mirada.data.sources.voc import load_voc, voc_files
 from mirada.errors import DataError, InvalidArgument, reason_of
-from mirada.samples import SPLIT_NAMES as SPLIT_NAMES
-from mirada.samples import Classes, Numbers, Task
-
-WORKBOOKS = (".xls", ".xlsm", ".xlsx")
+from mirada.samples import SPLIT_NAMES, Numbers, Task
 
 if TYPE_CHECKING:
     from pandas import DataFrame  # type: ignore[import-untyped]  # nothing of it is needed to run
+
+__all__ = ["SPLIT_NAMES", "load_data", "read_splits", "require_images", "table_at"]
 
 
 def load_data(
@@ -40,42 +43,60 @@ def load_data(
     covariates: str | Sequence[str] = (),
     task: Task | None = None,
 ) -> Index:
-    """Lists the images of a folder, a table, a pandas data frame, IDX files or an NPZ file.
+    """Lists the images of a folder, a table, a data frame, IDX files or an NPZ file.
 
     A folder has one sub-folder per class, with or without split folders above them; or MNIST's IDX files; or VOC's
-    XML files with their images; or a single table. Without splits every row is ``train``; training sets a validation
-    and a test part aside. Hidden files are passed over; what else cannot be used is named in ``excluded``.
+    XML files with their images; or a single table. Without splits every row is ``train``.
 
-    A table has a row for each image; paths are relative to its folder. ``image``, ``target``, ``group``, ``split``
-    and ``covariates`` are its columns; image and target are found if they are not named. Several targets are numbers,
-    ``target="x,y"`` as well as ``("x", "y")``; ``age (months)`` says the unit of the column ``age``. A numeric target
-    makes a regression, a text classes, unless ``task`` says otherwise. ``notes`` say what was inferred.
+    A table has a row for each image, or for each box; paths are relative to its folder. Columns that are not named are
+    found by their headers and what they hold; where another reading is as likely, it is refused.
 
-    Of a table with a row for each box every image is a row once, with its boxes; its class is that of the largest.
+    Args:
+        root: A path, or a data frame of pandas or polars.
+        classes: Those of a model, in its order, which the data's must then be among.
+        target: The column to learn; several (``"x,y"``, ``("x", "y")``) are numbers, or classes where each is a
+            column of 0 and 1. ``age (months)`` says the unit of ``age``.
+        image: The column of the images' files.
+        group: The column of what must not be divided between splits, such as the patient; ``none`` for no groups,
+            not even those that DICOM files say.
+        split: The column of splits, or the path of a table of splits that training has saved, ``splits.csv``.
+        covariates: The columns of what is known beside the image.
+        task: Classes or numbers; by default numbers make a regression, texts classes.
 
-    ``classes`` are those of a model, in its order, which the data's must then be among. ``split`` may also be a table
-    of splits that training has saved, ``splits.csv``.
+    Returns:
+        The samples; ``notes`` say what was inferred, ``excluded`` what was left out and why.
 
-    Raises ``DataError`` for what cannot be used: nothing there, no images, a single class without boxes, a class
-    without an image, a column or class that is not there. ``InvalidArgument`` for columns without a table, and
-    arguments of another type.
+    Raises:
+        DataError: For what cannot be used, is not there or could as well be another.
+        InvalidArgument: For columns without a table, and arguments of another type.
     """
     one = {"image": image, "group": group}
     _require_texts({**one, "target": target, "covariates": covariates, "classes": classes}, single=tuple(one))
     _require_paths(root, split)
-    saved = Path(split) if split is not None and Path(split).suffix.lower() in TABLES else None
-    column = None if saved or split is None else str(split)
-    targets, beside = _names(target), _names(covariates)
-    wanted = Wanted(target=targets, image=image, group=group, split=column, covariates=beside, task=task)
+    saved = Path(split) if split is not None and is_table(Path(split)) else None
+    ungrouped = (group or "").lower() == UNGROUPED
+    wanted = Wanted(
+        target=_names(target),
+        image=image,
+        group=None if ungrouped else group,
+        split=None if saved or split is None else str(split),
+        covariates=_names(covariates),
+        kind=wanted_kind(task),
+        ungrouped=ungrouped,
+    )
     try:
-        index = with_patients(_load(root, wanted, classes))
+        return _usable(_load(root, wanted, classes), wanted, classes, saved)
     except OSError as error:
         raise DataError(f"{root}: cannot be read ({reason_of(error)}).") from error
-    if task == "regression" and isinstance(index.target, Classes):
-        index = _as_numbers(index, index.target)
-    if saved:
-        from mirada.data.splits import read_splits
 
+
+def _usable(index: Index, wanted: Wanted, classes: Sequence[str] | None, saved: Path | None) -> Index:
+    """The index with patients as its groups, numbers if they are asked for, and saved splits."""
+    if not wanted.ungrouped:
+        index = with_patients(index)
+    if wanted.kind is Numbers:
+        index = with_numbers(index)
+    if saved:
         index = read_splits(saved, index)
         index = replace(index, source=replace(index.source, split=str(saved)) if index.source else None)
     if not len(index):
@@ -108,6 +129,12 @@ def _require_texts(arguments: Mapping[str, Any], *, single: Collection[str]) -> 
             raise InvalidArgument(f"`{name}` must be {expected}. Got {_kind(value)}.")
 
 
+def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
+    if columns is None:
+        return ()
+    return (columns,) if isinstance(columns, str) else tuple(columns)
+
+
 def _load(root: Any, wanted: Wanted, known: Sequence[str] | None) -> Index:
     if is_frame(root):
         return load_table(table_of_frame(root), wanted, Path.cwd(), known)
@@ -117,11 +144,11 @@ def _load(root: Any, wanted: Wanted, known: Sequence[str] | None) -> Index:
     if path.is_file() and path.suffix.lower() in WORKBOOKS:
         raise DataError(f"{path}: is an Excel workbook. Save the sheet as CSV.")
     if columns := wanted.columns():
-        raise InvalidArgument(f"{path}: `{columns[0]}` names a column, and {_instead_of_a_table(path)}")
+        raise InvalidArgument(f"{path}: `{columns[0]}` names a column, and {instead_of_a_table(path)}")
     if path.is_dir():
-        return replace(_load_folder(path, wanted.task, known), source=wanted.source(path))
+        return replace(_load_folder(path, wanted.kind, known), source=wanted.source(path))
     if path.is_file() and (is_npz(path) or is_idx(path)):
-        load = load_npz(path, wanted.task, known) if is_npz(path) else load_idx([path], wanted.task, known)
+        load = load_npz(path, wanted.kind, known) if is_npz(path) else load_idx([path], wanted.kind, known)
         return replace(load, source=wanted.source(path))
     found = f"a {path.suffix or 'nameless'} file" if path.is_file() else "nothing"
     raise DataError(
@@ -129,100 +156,14 @@ def _load(root: Any, wanted: Wanted, known: Sequence[str] | None) -> Index:
     )
 
 
-def _load_folder(folder: Path, task: Task | None, known: Sequence[str] | None) -> Index:
+def _load_folder(folder: Path, kind: Kind | None, known: Sequence[str] | None) -> Index:
     if packed := idx_files(folder):
-        return load_idx(packed, task, known)
+        return load_idx(packed, kind, known)
     if xml := voc_files(folder):
         return load_voc(folder, xml, known)
     try:
         return load_folder(folder, known)
     except DataError as error:
-        if not (tables := _tables(folder)):
+        if not (hint := tables_hint(folder)):
             raise
-        raise DataError(f"{error} {_tables_in(tables)}") from error
-
-
-def _instead_of_a_table(path: Path) -> str:
-    tables = _tables(path) if path.is_dir() else []
-    meant = [file for file in tables if file.name != BOX_TABLE]  # that one belongs to the folder's images
-    return f"a folder was given. {_tables_in(meant)}" if meant else "there is no table here."
-
-
-def _tables_in(tables: Sequence[Path]) -> str:
-    """That a folder has these, and what to do if one of them was meant."""
-    names, train = ", ".join(file.name for file in tables), ("train.csv", "train.tsv")
-    first = next((file for file in tables if file.name.lower() in train), tables[0])
-    return (
-        f"There {'is a table' if len(tables) == 1 else 'are tables'} in it, too ({names}): if one lists the images, "
-        f"name it: mirada train {first}"
-    )
-
-
-def table_at(path: Path) -> Path | None:
-    """The table that a path names, or that is all there is to go by in a folder; None if there is none."""
-    if path.is_dir():
-        return _only_table(path)
-    return path if path.is_file() and path.suffix.lower() in TABLES else None
-
-
-def _only_table(folder: Path) -> Path | None:
-    """The table of a folder that holds nothing else to go by: at most one sub-folder, and a single CSV file."""
-    tables = _tables(folder)
-    if len(tables) != 1:
-        return None
-    folders = Listing().folders(folder)
-    if len(folders) > 1 or pixels_folder(folder) != folder:
-        return None
-    return None if any(map(split_named, folders)) else tables[0]
-
-
-def _tables(folder: Path) -> list[Path]:
-    """The tables of images directly in a folder, sorted."""
-    return sorted(
-        child
-        for child in folder.iterdir()
-        if child.suffix.lower() in (".csv", ".tsv")
-        and child.is_file()
-        and not child.name.startswith(".")
-        and not is_predictions(child)
-    )
-
-
-def _as_numbers(index: Index, classes: Classes) -> Index:
-    """Classes whose names are numbers as those numbers. Raises ``DataError`` if one is not."""
-    odd = [name for name in classes.names if not NUMBER.fullmatch(name)]
-    if odd:
-        raise DataError(
-            f'{index.origin}: for regression every class must be a number, and one is "{odd[0]}".'
-        )
-    values = np.array([float(name) for name in classes.names])
-    return replace(index, target=Numbers(), targets=values[index.targets.astype(np.int64), np.newaxis])
-
-
-def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
-    if columns is None:
-        return ()
-    return (columns,) if isinstance(columns, str) else tuple(columns)
-
-
-def require_images(index: Index) -> None:
-    """Raises ``DataError`` if a class has no image left to train on."""
-    train = index.rows("train")
-    if not isinstance(index.target, Classes):
-        if len(train) < 2:
-            raise DataError(
-                f"{index.origin}: at least 2 training images are needed; {len(train)} can be used."
-            )
-        return
-    if len(index.target.names) == 1:
-        raise DataError(
-            f'{index.origin}: only one class ("{index.target.names[0]}"). Classification needs at least two.'
-        )
-    counts = np.bincount(index.targets[train].astype(np.int64), minlength=len(index.target.names))
-    empty = [name for name, count in zip(index.target.names, counts, strict=True) if count == 0]
-    if empty:
-        first = [f"The first that was left out: {item.path}: {item.reason}." for item in index.excluded[:1]]
-        advice = first or ["Add images, or remove the class."]
-        raise DataError(
-            f"{index.origin}: no readable image to train on in the class {listed(empty)}. {advice[0]}"
-        )
+        raise DataError(f"{error}{hint}") from error

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from mirada.data.index import Index
-from mirada.data.sources.boxes import boxes_beside
 from mirada.data.sources.listing import Listing, listed, printable, relative, split_named, unusable
 from mirada.data.sources.lists import Labels, labels_by_name, labels_of, pixels_folder
+from mirada.data.sources.voc import boxes_beside
 from mirada.errors import DataError, counted, nearest
 from mirada.samples import SPLITS, Classes, Excluded
 

@@ -17,8 +17,9 @@ from mirada.data.pixels.arrays import (
     read_npz,
     require_whole,
 )
+from mirada.data.sources.columns import Kind
 from mirada.errors import DataError, counted, nearest
-from mirada.samples import SPLIT_NAMES, SPLITS, Classes, Excluded, Numbers, Task
+from mirada.samples import SPLIT_NAMES, SPLITS, Classes, Excluded, Numbers
 
 IMAGES = frozenset(("data", "image", "images", "imgs", "x"))
 LABELS = frozenset(("label", "labels", "target", "targets", "y"))
@@ -52,13 +53,13 @@ def idx_files(folder: Path) -> list[Path]:
     return sorted(chosen.values())
 
 
-def load_idx(files: Sequence[Path], task: Task | None, known: Sequence[str] | None) -> Index:
+def load_idx(files: Sequence[Path], kind: Kind | None, known: Sequence[str] | None) -> Index:
     """MNIST's four files and their like: images and labels are matched by name, splits told by it.
 
     Args:
         files: ``train-images-idx3-ubyte.gz`` goes with ``train-labels-idx1-ubyte.gz``; ``t10k`` is the test. A file
             alone is all ``train``.
-        task: What to make of the labels; by default classes of whole numbers, numbers of others.
+        kind: What to make of the labels; by default classes of whole numbers, numbers of others.
         known: The classes of a model, in its order.
 
     Raises:
@@ -77,7 +78,7 @@ def load_idx(files: Sequence[Path], task: Task | None, known: Sequence[str] | No
             )
         names[split] = file
         parts.append(_Packed(f"{file.name}#", split, images_of(file).shape, read_idx(labels)))
-    return _index(files[0] if len(files) == 1 else files[0].parent, parts, task, known)
+    return _index(files[0] if len(files) == 1 else files[0].parent, parts, kind, known)
 
 
 def _labels_beside(images: Path) -> Path:
@@ -98,7 +99,7 @@ def _labels_beside(images: Path) -> Path:
     return found
 
 
-def load_npz(file: Path, task: Task | None, known: Sequence[str] | None) -> Index:
+def load_npz(file: Path, kind: Kind | None, known: Sequence[str] | None) -> Index:
     """Arrays of images and labels, paired by name: ``train_images`` and ``train_labels``, ``x_test`` and ``y_test``.
 
     Raises ``DataError`` if there is no such pair, or an array is of another kind.
@@ -133,7 +134,7 @@ def load_npz(file: Path, task: Task | None, known: Sequence[str] | None) -> Inde
         )
         for images, labels in pairs
     ]
-    return _index(file, parts, task, known)
+    return _index(file, parts, kind, known)
 
 
 def _labels_file(images: Path) -> Path:
@@ -151,7 +152,7 @@ def _split(words: Iterable[str]) -> str:
     return next((SPLIT_NAMES[word] for word in sorted(words) if word in SPLIT_NAMES), "train")
 
 
-def _index(source: Path, parts: Sequence[_Packed], task: Task | None, known: Sequence[str] | None) -> Index:
+def _index(source: Path, parts: Sequence[_Packed], kind: Kind | None, known: Sequence[str] | None) -> Index:
     """The rows of all parts; ``source``, for messages, is their file, or the folder of several."""
     root = source if source.is_dir() else source.parent
     parts = sorted(parts, key=lambda part: SPLITS.index(part.split))
@@ -189,8 +190,8 @@ def _index(source: Path, parts: Sequence[_Packed], task: Task | None, known: Seq
     if (
         labels.dtype.kind == "f"
         and known is None
-        and not (indicators and task is None)
-        and task != "classification"
+        and not (indicators and kind is None)
+        and kind is not Classes
     ):
         return _with_numbers(index, labels)
     return _with_classes(index, labels, known, source)

@@ -1,172 +1,70 @@
-"""Which column of a table is what: named by the caller, or found by what it holds."""
+"""A ``Table`` → ``Columns``: which column is what, named by the caller, or found by its header and what it holds.
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+Where two readings are as likely, the caller is asked: what is learnt is never a guess.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple, get_args
+from pathlib import Path
 
-from mirada.data.pixels.arrays import container
-from mirada.data.pixels.decode import EXTENSIONS
+from mirada.data.sources.columns import Columns, Place, Wanted
+from mirada.data.sources.files import ImageFiles, Lookup
+from mirada.data.sources.headers import Purpose, box_columns, purposes
+from mirada.data.sources.names import EXTENSIONS, MARKS, MISSING, YES_AND_NO
 from mirada.data.sources.tables import Table
-from mirada.data.sources.values import is_missing, name_and_unit
-from mirada.errors import DataError, InvalidArgument, nearest
-from mirada.samples import SPLIT_NAMES, Source, Task
+from mirada.errors import DataError
+from mirada.samples import SPLIT_NAMES, Numbers
 
 SAMPLED = 200  # rows that decide which column holds the images
-SPLIT_HEADERS = frozenset(("partition", "set", "split", "subset"))
+MANY = 20  # classes, above which a column of mostly different texts cannot be meant
+SHOWN = 8  # columns in a message
+NUMERIC = re.compile(r"[+-]?[\d.,]+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+UNIT = re.compile(r"(?P<name>.+?)\s*[(\[](?P<unit>[^()\[\]]+)[)\]]|(?P<stem>.+?)[_ ](?P<word>[a-z]+)")
+UNIT_WORDS = frozenset(("years", "months", "weeks", "days", "hours", "minutes", "seconds", "cm", "mm", "kg"))
+SPLIT_WORDS = {**SPLIT_NAMES, "dev": "val", "publictest": "val", "privatetest": "test"}
+FLAG = re.compile(r"(is)?(?P<split>train|training|val|valid|validation|test|testing)(set|image)?")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What the caller says of a table's columns; what is None or empty is inferred, or not used.
-
-    If ``unlabeled``, the table needs no target, and none is read. Raises ``InvalidArgument`` for an unknown task.
-    """
-
-    target: tuple[str, ...] = ()
-    image: str | None = None
-    group: str | None = None
-    split: str | None = None
-    covariates: tuple[str, ...] = ()
-    task: Task | None = None
-    unlabeled: bool = False
-
-    def __post_init__(self) -> None:
-        if self.task not in (None, *get_args(Task)):
-            unknown = str(self.task)
-            raise InvalidArgument(f'There is no task called "{unknown}". {nearest(unknown, get_args(Task))}')
-
-    def columns(self) -> tuple[str, ...]:
-        """The arguments that name a column."""
-        named = {
-            "target": self.target, "image": self.image, "group": self.group, "split": self.split,
-            "covariates": self.covariates,
-        }  # fmt: skip
-        return tuple(argument for argument, value in named.items() if value)
-
-    def source(self, path: Path) -> Source:
-        """How to load ``path`` again in the same way."""
-        return Source(
-            path=path,
-            image=self.image or "",
-            targets=self.target,
-            group=self.group or "",
-            split=self.split or "",
-            covariates=self.covariates,
-            task=self.task,
-        )
-
-
-class Place(NamedTuple):
-    """A column of a table: its number, its name without unit, the unit, and the value that ``site=A`` asks for."""
-
-    column: int
-    name: str
-    unit: str = ""
-    value: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.unit})" if self.unit else self.name
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Which columns are what; ``notes`` name those that look like splits and are not used."""
-
-    image: Place
-    targets: tuple[Place, ...]
-    group: Place | None
-    split: Place | None
-    covariates: tuple[Place, ...]
-    notes: tuple[str, ...] = ()
-
-    def columns(self) -> dict[str, tuple[str, ...]]:
-        """What to call the image, the targets and the group, to find them in a table again."""
-        places = {
-            "image": (self.image,),
-            "target": self.targets,
-            "group": (self.group,) if self.group else (),
-        }
-        return {role: tuple(map(str, found)) for role, found in places.items() if found}
-
-
-@dataclass(frozen=True)
-class Files:
-    """The images that a table's cells name, relative to its folder."""
-
-    folder: Path
-
-    def find(self, cell: str) -> str | None:
-        """The path of a cell's file, if it is there; of a bare name also one folder below, or without extension."""
-        return self.exactly(cell) or (self._by_name.get(cell) if "/" not in cell else None)
-
-    def exactly(self, cell: str) -> str | None:
-        r"""The path of a cell's file, if it is where the cell says; the \ of Windows is read as / where that helps."""
-        for text in dict.fromkeys((cell, cell.replace("\\", "/"))):
-            path = PurePosixPath(text)
-            try:
-                if container(self.folder / path).is_file():
-                    return self._inside(path).as_posix()
-            except (OSError, ValueError):  # a text that can be no path
-                continue
-        return None
-
-    def _inside(self, path: PurePosixPath) -> PurePosixPath:
-        """Relative to the folder, if it lies there, so that the folder may be moved."""
-        return path.relative_to(self._whole) if path.is_relative_to(self._whole) else path
-
-    @cached_property
-    def _whole(self) -> str:
-        return self.folder.resolve().as_posix()
-
-    @cached_property
-    def images(self) -> tuple[str, ...]:
-        """The paths of the images here and one folder below, sorted."""
-        found = [
-            file.relative_to(self.folder).as_posix()
-            for pattern in ("*", "*/*")
-            for file in self.folder.glob(pattern)
-            if file.suffix.lower() in EXTENSIONS and not file.name.startswith(".")
-        ]
-        return tuple(sorted(found))
-
-    @cached_property
-    def _by_name(self) -> dict[str, str | None]:
-        """Paths by the name with and without extension; None where two share one."""
-        found: dict[str, str | None] = {}
-        for path in self.images:
-            for name in {PurePosixPath(path).name, PurePosixPath(path).stem}:
-                found[name] = None if name in found else path
-        return found
-
-
-def find_roles(table: Table, wanted: Wanted, files: Files) -> Roles:
+def find_columns(table: Table, wanted: Wanted, files: ImageFiles) -> Columns:
     """Finds every column that is wanted, and infers those that are not named.
 
-    The image column is the first that names images; the split column one called so that names a split anywhere; the
-    target the first free column after the image, or else before it, that is not called a split.
-
-    Raises ``DataError`` for a column that is not there, cannot be found or is to be two things at once.
+    Raises ``DataError`` for a column that is not there, cannot be found, is to be two things at once, or could as
+    well be another.
     """
+    kinds = purposes(table.columns)
     covariates = tuple(_covariate_place(table, name) for name in _one_or_several(table, wanted.covariates))
     group = find_column(table, wanted.group) if wanted.group else None
     targets = tuple(find_column(table, name) for name in _one_or_several(table, wanted.target))
     taken = {place.column for place in (*covariates, *targets, *((group,) if group else ()))}
-    image = find_column(table, wanted.image) if wanted.image else _image_place(table, files, taken)
+    image = find_column(table, wanted.image) if wanted.image else _image_place(table, kinds, files, taken)
     taken.add(image.column)
-    called_split = () if wanted.split else _called_split(table, taken)
-    split = find_column(table, wanted.split) if wanted.split else _first_with_splits(table, called_split)
-    taken |= {place.column for place in (*called_split, *((split,) if split else ()))}
+    notes: list[str] = []
+    split = find_column(table, wanted.split) if wanted.split else _split_place(table, kinds, taken, notes)
+    taken |= {split.column} if split else set()
     _require_apart(table, (
         ("the image", image), *(("the target", place) for place in targets), ("the group", group), ("the split", split),
         *(("a covariate", place) for place in covariates),
     ))  # fmt: skip
-    notes = tuple(_unused(place, split) for place in called_split if place is not split)
-    if not targets and not wanted.unlabeled:
-        targets = (_next_free(table, image, taken),)
-    return Roles(image, targets, group, split, covariates, notes)
+    if group is None and not wanted.ungrouped:
+        notes += _unused_groups(table, kinds, taken)
+    boxes = box_columns(table.columns)
+    beside = {place.column for place in (image, group, split, *covariates) if place}
+    used = (
+        boxes
+        and not beside & {boxes.label, *boxes.sides}
+        and {place.column for place in targets} <= {boxes.label}
+    )
+    if boxes and not used:
+        notes.append("not used: the boxes, since other columns were asked for")
+    if not (targets or wanted.unlabeled):
+        targets = (_place(table, boxes.label),) if boxes and used else _target_places(table, kinds, taken)
+    marked = (
+        len(targets) > 1
+        and wanted.kind is not Numbers
+        and all(_is_marks(table.cells[t.column]) for t in targets)
+    )
+    return Columns(image, targets, group, split, covariates, marked, boxes if used else None, tuple(notes))
 
 
 def find_column(table: Table, name: str) -> Place:
@@ -191,6 +89,44 @@ def find_column(table: Table, name: str) -> Place:
     close = get_close_matches(base.lower(), by_base, n=1, cutoff=0.5)
     hint = f'Did you mean "{by_base[close[0]]}"? ' if close else ""
     raise DataError(f'{table.name}: has no column "{name}". {hint}Known: {", ".join(sorted(table.columns))}.')
+
+
+def name_and_unit(header: str) -> tuple[str, str]:
+    """A column's name without its unit, and the unit; empty if it has none.
+
+    >>> name_and_unit("age (months)"), name_and_unit("length_mm"), name_and_unit("boneage")
+    (('age', 'months'), ('length', 'mm'), ('boneage', ''))
+    """
+    found = UNIT.fullmatch(header)
+    if found and found["unit"]:
+        return found["name"], found["unit"].strip()
+    if found and found["word"] in UNIT_WORDS:
+        return found["stem"], found["word"]
+    return header, ""
+
+
+def split_words(header: str, cells: Sequence[str]) -> list[str]:
+    """The cells of a column of splits in lower case, yes and no of ``is_valid`` as the splits that they mean."""
+    flag = FLAG.fullmatch(re.sub(r"[\W_]", "", header.lower()))
+    words = [cell.lower() for cell in cells]
+    if not flag or not all(word in YES_AND_NO or word in MISSING for word in words):
+        return [SPLIT_WORDS.get(word, word) for word in words]
+    yes = SPLIT_NAMES[flag["split"]]
+    meant = {1.0: yes, 0.0: "test" if yes == "train" else "train"}
+    return [meant[YES_AND_NO[word]] if word in YES_AND_NO else word for word in words]
+
+
+def _unused_groups(table: Table, kinds: Sequence[Purpose], taken: set[int]) -> list[str]:
+    """A note on the first column that names patients, or the like, and that nobody asked for."""
+    known = [column for column, kind in enumerate(kinds) if kind is Purpose.GROUP and column not in taken]
+    return [
+        f"not used: {table.columns[column]} (as the group, it would keep each in one split)"
+        for column in known[:1]
+    ]
+
+
+def _place(table: Table, column: int) -> Place:
+    return Place(column, *name_and_unit(table.columns[column]))
 
 
 def _require_apart(table: Table, named: Iterable[tuple[str, Place | None]]) -> None:
@@ -221,52 +157,186 @@ def _covariate_place(table: Table, name: str) -> Place:
     return find_column(table, column)._replace(value=value)
 
 
-def _image_place(table: Table, files: Files, taken: set[int]) -> Place:
-    """The first column of image files; or else of their names, which may lie one folder below or lack the extension.
+# --- the image ----------------------------------------------------------------------------------------------
+
+
+def _image_place(table: Table, kinds: Sequence[Purpose], files: ImageFiles, taken: set[int]) -> Place:
+    """The column of image files; or else of their names, which may lie one folder below or lack the extension.
 
     One that is ``taken`` comes last: it is found so that the caller can be told that it cannot be both.
     """
-
-    def named(cell: str) -> bool:
-        return Path(cell).suffix.lower() in EXTENSIONS or files.exactly(cell) is not None
-
-    free = [column for column in range(len(table.columns)) if column not in taken]
-    for columns in (free, sorted(taken)):
-        for is_image, share in ((named, 0.5), (lambda cell: files.find(cell) is not None, 0.9)):
-            for column in columns:
-                cells = [cell for cell in table.cells(column)[:SAMPLED] if not is_missing(cell)]
-                if cells and sum(map(is_image, cells)) >= share * len(cells):
-                    return Place(column, table.columns[column])
+    samples = [[cell for cell in cells[:SAMPLED] if cell.lower() not in MISSING] for cells in table.cells]
+    looked = iter(files.look_up([cell for cells in samples for cell in cells]))
+    found = [[next(looked) for _ in cells] for cells in samples]
+    named = [
+        _share([_named(cell, file) for cell, file in zip(*both, strict=True)])
+        for both in zip(samples, found, strict=True)
+    ]
+    there = [_share([bool(file.path or file.several) for file in column]) for column in found]
+    wide = range(len(table.columns))
+    for columns in ([column for column in wide if column not in taken], sorted(taken)):
+        strong = [column for column in columns if named[column] >= 0.5]
+        weak = [
+            column
+            for column in columns
+            if there[column] >= (0.5 if kinds[column] is Purpose.IMAGE else 0.9)
+            and (
+                len(set(samples[column])) == len(samples[column])
+                or _may_repeat(kinds[column], samples[column])
+            )
+        ]
+        if candidates := strong or weak:
+            return Place(chosen := _one_image(table, candidates, kinds, found), table.columns[chosen])
     raise DataError(
         f"{table.name}: no column names image files. Name it with `image`, if the files are there: paths are relative "
         f"to {files.folder}. Columns: {', '.join(table.columns)}."
     )
 
 
-def _called_split(table: Table, taken: set[int]) -> tuple[Place, ...]:
-    """The free columns that are called split, or the like."""
-    return tuple(
-        Place(column, name)
-        for column, name in enumerate(table.columns)
-        if column not in taken and name.lower() in SPLIT_HEADERS
+def _share(truths: Sequence[bool]) -> float:
+    return sum(truths) / len(truths) if truths else 0.0
+
+
+def _named(cell: str, file: Lookup) -> bool:
+    return file.exact or (Path(cell).suffix.lower() in EXTENSIONS and "://" not in cell)
+
+
+def _may_repeat(kind: Purpose, cells: Sequence[str]) -> bool:
+    """Whether a column may name an image twice: not numbers such as ages, which may be names of files by accident."""
+    named = kind in (Purpose.IMAGE, Purpose.IDENTITY, Purpose.GROUP)
+    return named or not all(NUMERIC.fullmatch(cell) for cell in cells)
+
+
+def _one_image(
+    table: Table, candidates: Sequence[int], kinds: Sequence[Purpose], found: Sequence[Sequence[Lookup]]
+) -> int:
+    """The one that is called so, or is complete and without repeats. Raises ``DataError`` if two are as likely."""
+    paths = {column: [file.path for file in found[column]] for column in candidates}
+    full = min(len(table.numbers), SAMPLED)
+    rules: tuple[Callable[[int], bool], ...] = (
+        lambda column: any(paths[column]),
+        lambda column: kinds[column] is Purpose.IMAGE,
+        lambda column: kinds[column] is Purpose.IDENTITY,
+        lambda column: kinds[column] in (Purpose.OPEN, Purpose.GROUP),
+        lambda column: len(paths[column]) == len(set(paths[column])) == full,
+    )
+    left = list(candidates)
+    for rule in rules:
+        left = [column for column in left if rule(column)] or left
+        if len({tuple(paths[column]) for column in left}) == 1:  # one alone, or all name the same files
+            return left[0]
+    raise DataError(
+        f"{table.name}: {_listed(table, left)} name images, and not the same. Name the right one with `image`."
     )
 
 
-def _first_with_splits(table: Table, places: tuple[Place, ...]) -> Place | None:
-    """The first that names a split; a word in it that names none is then a slip, and is refused when it is read."""
-    return next((p for p in places if any(c.lower() in SPLIT_NAMES for c in table.cells(p.column))), None)
+def _listed(table: Table, columns: Sequence[int]) -> str:
+    names = [table.columns[column] for column in columns]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"the columns {', '.join(names[:SHOWN])}{more}"
 
 
-def _unused(place: Place, split: Place | None) -> str:
+# --- the split ----------------------------------------------------------------------------------------------
+
+
+def _split_place(table: Table, kinds: Sequence[Purpose], taken: set[int], notes: list[str]) -> Place | None:
+    """The first column called a split that holds splits; ``notes`` say of the others why not, and all are ``taken``."""
+    usable, flags, idle = [], [], []
+    for column in (column for column in range(len(kinds)) if column not in taken):
+        name, cells = table.columns[column], table.cells[column]
+        words = split_words(name, cells)
+        splits = SPLIT_NAMES.keys() & set(words)
+        if kinds[column] is not Purpose.SPLIT:
+            if len(splits) > 1 and splits == set(words) - MISSING:
+                notes.append(f"not used: {name}, whose words are splits (name it as the split to use them)")
+                taken.add(column)
+            continue
+        taken.add(column)
+        if not splits:
+            idle.append(column)
+        elif SPLIT_WORDS.keys() & {cell.lower() for cell in cells}:
+            usable.append(column)
+        elif words.count("train") < max(words.count("val"), words.count("test")):
+            notes.append(
+                f"not used: {name}, by which most rows are not for training (name it as the split if so)"
+            )
+        else:
+            flags.append(column)
+    if len(flags) > 1 and not usable:
+        names = " and ".join(table.columns[column] for column in flags)
+        notes.append(f"not used: {names}, since one column is to say the split")
+        flags = []
+    first, *more = [*usable, *flags] or [-1]
+    split = Place(first, table.columns[first]) if first >= 0 else None
     why = f"since {split.name} is" if split else "which has no split words (train, val, test)"
-    return f"not used: {place.name}, {why}"
+    notes += [f"not used: {table.columns[column]}, {why}" for column in (*idle, *more)]
+    return split
 
 
-def _next_free(table: Table, image: Place, taken: set[int]) -> Place:
-    after = [*range(image.column + 1, len(table.columns)), *range(image.column)]
-    for column in (column for column in after if column not in taken):
-        return Place(column, *name_and_unit(table.columns[column]))
+# --- the target ---------------------------------------------------------------------------------------------
+
+
+def _target_places(table: Table, kinds: Sequence[Purpose], taken: set[int]) -> tuple[Place, ...]:
+    """The column called a label; or else the only one that can be learnt; or one of yes and no for each class."""
+    free = [column for column in range(len(kinds)) if column not in taken]
+    open_ = [column for column in free if kinds[column] in (Purpose.OPEN, Purpose.LABEL, Purpose.LABEL_LIKE)]
+    marks = [column for column in open_ if _is_marks(table.cells[column])]
+    named = [column for column in open_ if kinds[column] is Purpose.LABEL] or [
+        column
+        for column in open_
+        if kinds[column] is Purpose.LABEL_LIKE and not (column in marks and len(marks) > 1)
+    ]
+    if named:
+        return (_place(table, _same_in_words(table, named) if len(named) > 1 else named[0]),)
+    likely = [column for column in open_ if _can_be_learnt(table.cells[column])] or open_
+    if len(likely) > 1 and set(likely) <= set(marks):
+        return tuple(_place(table, column) for column in marks)
+    if len(likely) > 1:
+        raise _unclear(table, likely)
+    free = [column for column in free if kinds[column] is not Purpose.ROW] or free
+    others = [column for column in free if kinds[column] is not Purpose.GROUP]
+    if (
+        not likely and len(others) == len(free) == 1
+    ):  # sex or width: nobody's target, unless there is nothing else
+        likely = others
+    if likely:
+        return (_place(table, likely[0]),)
+    if others:
+        raise _unclear(table, others)
     raise DataError(
         f"{table.name}: has no column left for the target beside {', '.join(table.columns)}. Name the target, or add "
         f"a column with a class or a number for each image."
     )
+
+
+def _unclear(table: Table, columns: Sequence[int]) -> DataError:
+    return DataError(
+        f"{table.name}: which column is to be learnt is not clear: {_listed(table, columns)}. Name it as the `target`."
+    )
+
+
+def _same_in_words(table: Table, columns: Sequence[int]) -> int:
+    """Of columns that say the same, such as a class and its number, the one in words. Raises ``DataError`` if not."""
+    cells = [table.cells[column] for column in columns]
+    together = len(set(zip(*cells, strict=True)))
+    if any(len(set(column)) != together for column in cells):
+        raise _unclear(table, columns)
+    words = [column for column in columns if not all(NUMERIC.fullmatch(cell) for cell in table.cells[column])]
+    return (words or list(columns))[0]
+
+
+def _is_marks(cells: Sequence[str]) -> bool:
+    """Whether a column says yes or no of a class: 1 and 0, True and False, a cross and nothing."""
+    said = {cell.lower() for cell in cells}
+    return said <= MARKS.keys() | MISSING and bool(said & MARKS.keys())
+
+
+def _can_be_learnt(cells: Sequence[str]) -> bool:
+    """Whether a column can be what is to be learnt: it differs, and is not a name, nor the number, of each row."""
+    said = [cell for cell in cells if cell.lower() not in MISSING]
+    different = set(said)
+    if len(different) < 2:
+        return _is_marks(cells)
+    if not all(NUMERIC.fullmatch(cell) for cell in different):
+        return len(different) <= max(MANY, len(said) / 2)
+    return said not in ([str(number + first) for number in range(len(said))] for first in (0, 1))

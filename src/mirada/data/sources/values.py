@@ -1,38 +1,58 @@
-"""What the cells of a column mean: numbers, classes, 0 and 1. Pure functions of texts."""
+"""``Columns`` → values: classes and numbers, splits, groups and covariates, and why a row has none."""
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.errors import DataError, nearest
-from mirada.samples import TRUTH, WORD_BAR, Covariate, Task
+from mirada.data.sources.columns import Columns, Kind, Place, Wanted
+from mirada.data.sources.names import MARKS, MISSING, SURELY_MISSING, UNSAID
+from mirada.data.sources.roles import split_words
+from mirada.data.sources.tables import Table
+from mirada.errors import DataError, counted, nearest
+from mirada.samples import SPLIT_NAMES, TRUTH, WORD_BAR, Classes, Covariate, Numbers, Target, Values
 
-MISSING = frozenset(("", "#n/a", ".", "<na>", "?", "n/a", "na", "nan", "null"))  # in small letters
-UNSAID = frozenset(("-", "None"))  # missing among numbers; among words perhaps a class, as beside "+"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", re.ASCII)  # 1,001 and 1,001.5
 SWAPPED = str.maketrans(".,", ",.")
 CODE = re.compile(r"[+-]?0\d+", re.ASCII)  # 007: what counts does not begin with a zero
-UNIT = re.compile(r"(?P<name>.+?)\s*[(\[](?P<unit>[^()\[\]]+)[)\]]|(?P<stem>.+?)[_ ](?P<word>[a-z]+)")
-UNIT_WORDS = frozenset(("years", "months", "weeks", "days", "hours", "minutes", "seconds", "cm", "mm", "kg"))
+LIST = re.compile(r"[\[({].*[\])}]")
+# What stands between several labels in one cell; the first kinds hardly ever stand within one.
+BETWEEN_LABELS = (
+    r"\||;|；|\n",
+    r",\s|，|、|\s\+\s|\s&\s|＋",
+    r",",
+    r"/|／",
+    r"\+|&",
+    r"\sand\s|\sund\s|\set\s",
+    r"\s",
+)
+# Letters of other encodings, read as Windows-1252.
+RUBBISH = re.compile(
+    "[\u0080-\u009f\u0160\u0161\u017d\u017e\u0178\u0192\u02c6\u02dcþðÞÐ]"  # rare in the West, usual in rubbish
+    "|[^\\W\\d_][¡-©«¬®-´¶¸¹»-¿‚„†-‰‹›€…–—•™×÷][^\\W\\d_]|[a-zß-ÿ][À-ÞŒ]|[À-ÿ]{3}|[À-ÿ][¨©«¬®-´¶¸¹»-¿]"
+)
 FEW = 10  # different whole numbers that may be meant as classes
-SHOWN = 6
+MANY = 20  # classes, above which a column of mostly different values cannot be meant
+SHOWN = 6  # names in a note
+
+Bad = Mapping[int, str]
 
 
 @dataclass(frozen=True)
-class Column:
-    """The values of a column, one per row; ``bad`` says of the rows that have none why.
+class NumberColumn:
+    """The numbers of a column, one per row; ``bad`` says of the rows that have none why.
 
     ``note`` says what a comma was taken for; it is empty where no number has one.
     """
 
     values: NDArray[np.float64]
-    bad: Mapping[int, str] = field(default_factory=dict)
+    bad: Bad = field(default_factory=dict)
     note: str = ""
 
 
@@ -53,6 +73,285 @@ class Reading(NamedTuple):
         return np.isnan(self.values) & ~np.isnan(self.rival)
 
 
+class Learnt(NamedTuple):
+    """What is learnt: its kind, its value in each row, why a row has none, and what is said of it."""
+
+    target: Target
+    values: Values
+    bad: Bad
+    notes: tuple[str, ...]
+
+
+class ColumnWords(NamedTuple):
+    """A column of words, such as splits or groups; empty if there is none."""
+
+    values: tuple[str, ...]
+    bad: Bad
+    notes: tuple[str, ...]
+
+
+class Read(NamedTuple):
+    """All that the rows of a table say; ``bad`` are the rows that cannot be used, and why."""
+
+    target: Target
+    targets: Values
+    splits: tuple[str, ...]
+    groups: tuple[str, ...]
+    covariates: tuple[Covariate, ...]
+    covariate_values: NDArray[np.float64]
+    bad: Bad
+    notes: tuple[str, ...]
+
+
+def read_values(
+    table: Table, columns: Columns, wanted: Wanted, known: Sequence[str] | None, paths: Sequence[str]
+) -> Read:
+    """Reads the columns; ``known`` are the classes of a model, ``paths`` name a row that says no group.
+
+    Raises ``DataError`` for a column that cannot be what it is to be, or an unknown split or class.
+    """
+    learnt = _learnt(table, columns, wanted, known)
+    splits, groups = _splits(table, columns.split), _groups(table, columns, paths)
+    covariates, meanings = _covariates(table, columns.covariates)
+    bad = {**covariates.bad, **splits.bad, **learnt.bad}
+    usable = [row for row in range(len(paths)) if row not in bad]
+    said = _covariate_notes(meanings, covariates.values[usable])
+    notes = (*learnt.notes, *splits.notes, *columns.notes, *groups.notes, *said)
+    kinds = tuple(meanings)
+    return Read(
+        learnt.target, learnt.values, splits.values, groups.values, kinds, covariates.values, bad, notes
+    )
+
+
+# --- the target ---------------------------------------------------------------------------------------------
+
+
+def _learnt(table: Table, columns: Columns, wanted: Wanted, known: Sequence[str] | None) -> Learnt:
+    places = columns.targets
+    if not places:
+        none = Numbers()
+        return Learnt(none, none.unknown(len(table.numbers)), {}, ("no target is read",))
+    if columns.marked and (found := _marked(table, places, wanted, known)):
+        return found
+    if len(places) > 1:
+        return _several_numbers(table, places, wanted.kind)
+    stated = wanted.kind or (Classes if known is not None or columns.boxes else None)
+    place, cells = places[0], table.cells[places[0].column]
+    asked = (
+        [cell for cell in cells if cell.lower() not in SURELY_MISSING] if wanted.kind is Classes else known
+    )
+    read = blanked(cells, frozenset(asked or ()))
+    if (stated or kind_of(read, decimal_comma=table.decimal_comma)) is Numbers:
+        return _numbers(table, place, read, inferred=stated is None)
+    if stated is None:
+        _require_classes(table, place, read, named=bool(wanted.target))
+    if wanted.kind is None and known is None:
+        _require_single_labels(table.name, place.name, read)
+    found = _classes(table, place, read, known, inferred=stated is None)
+    return found._replace(notes=(*found.notes, *_missing_notes(place.name, cells, read)))
+
+
+def _missing_notes(name: str, cells: Sequence[str], read: Sequence[str]) -> Iterator[str]:
+    """Which words, that might as well name a class, were taken for missing, and which were not."""
+    doubtful = [pair for pair in zip(cells, read, strict=True) if is_missing(pair[0])]
+    for word, count in Counter([cell for cell, kept in doubtful if not kept]).items():
+        if word.lower() not in SURELY_MISSING:
+            rows = counted(count, "row")
+            yield f'missing: "{word}" in {rows} of {name} (task=classification keeps it as a class)'
+    for word in dict.fromkeys(kept for _, kept in doubtful if kept):
+        yield f'class: "{word}" is one of {name}, not a missing value, since classes were asked for'
+
+
+def _numbers(table: Table, place: Place, cells: Sequence[str], *, inferred: bool) -> Learnt:
+    column = numbers(place.name, cells, decimal_comma=table.decimal_comma)
+    values = column.values[~np.isnan(column.values)]
+    if not len(values):
+        raise DataError(
+            f"{table.name}: the column {place.name} holds no number. Name another column as the target."
+        )
+    reach = f"from {values.min():,g} to {values.max():,g} {place.unit}".rstrip()
+    taken = f" ({column.note})" if column.note else ""
+    hint = ""
+    if len(values) > 1 and np.ptp(values) == 0:
+        hint = f" (all are {values[0]:,g}: there is nothing to learn)"
+    elif inferred and (whole := few_whole(values)):
+        hint = f" (only {len(whole)} different ones; task=classification makes classes of them)"
+    note = f"target: {place.name}, {counted(len(values), 'number')} {reach}{taken} → regression{hint}"
+    return Learnt(Numbers((place.name,), place.unit), column.values[:, np.newaxis], column.bad, (note,))
+
+
+def _several_numbers(table: Table, places: tuple[Place, ...], kind: Kind | None) -> Learnt:
+    """(N, T) numbers; the unit is said if all have the same."""
+    if kind is Classes:
+        named = ", ".join(place.name for place in places)
+        raise DataError(
+            f"{table.name}: {named} are several targets, and there can be only one for classification."
+        )
+    columns = [
+        numbers(p.name, blanked(table.cells[p.column]), decimal_comma=table.decimal_comma) for p in places
+    ]
+    units = {place.unit for place in places}
+    same = units.pop() if len(units) == 1 else ""
+    names = tuple(
+        place.name if same or not place.unit else f"{place.name} ({place.unit})" for place in places
+    )
+    said = [
+        f"{name} ({column.note})" if column.note else name
+        for name, column in zip(names, columns, strict=True)
+    ]
+    return Learnt(
+        target=Numbers(names, same),
+        values=np.column_stack([column.values for column in columns]),
+        bad={row: reason for column in columns for row, reason in column.bad.items()},
+        notes=(f"targets: {', '.join(said)} → regression of {len(names)} numbers",),
+    )
+
+
+def _marked(
+    table: Table, places: Sequence[Place], wanted: Wanted, known: Sequence[str] | None
+) -> Learnt | None:
+    """Classes from a column of yes and no for each; None if named targets are rather numbers.
+
+    Raises ``DataError`` if the columns were not named and a row says yes to several, or to none.
+    """
+    cells = [table.cells[place.column] for place in places]
+    yes = np.array([[MARKS.get(cell.lower(), 0.0) for cell in column] for column in cells]) == 1
+    counts = yes.sum(axis=0)
+    if (counts != 1).any():
+        if wanted.target:
+            return None
+        several, none = np.count_nonzero(counts > 1), np.count_nonzero(counts == 0)
+        raise DataError(
+            f"{table.name}: the columns {_shown([place.name for place in places])} are 0 or 1; of "
+            f"{counted(len(counts), 'row')} {several:,} say 1 in several columns and {none:,} in none, and an image "
+            f"can have one class only. Name one column as the `target`."
+        )
+    labels = [places[number].name for number in yes.argmax(axis=0)]
+    own = tuple(place.name for place in places)
+    names, values = classes_of(f"{table.name}: the columns", labels, own if known is None else known)
+    note = f"target: a column of 0 and 1 for each of {len(own)} classes ({_shown(own)}) → classification"
+    return Learnt(Classes(names), values, {}, (note,))
+
+
+def _require_classes(table: Table, place: Place, cells: Sequence[str], *, named: bool) -> None:
+    """Raises ``DataError`` for so many different values that nobody can mean classes."""
+    different = len({cell for cell in cells if cell})
+    if different <= max(MANY, len(cells) / 2):
+        return
+    advice = (
+        "Name another column as the target, or say task=classification if they are."
+        if named
+        else f"Name the target: {', '.join(table.columns)}."
+    )
+    raise DataError(
+        f"{table.name}: the column {place.name} has {different:,} different values in {len(cells):,} rows, which "
+        f"cannot be classes. {advice}"
+    )
+
+
+def _require_single_labels(where: str, name: str, cells: Sequence[str]) -> None:
+    """Raises ``DataError`` for cells that hold several labels, such as ``Mass|Nodule`` beside ``Mass``."""
+    labels = {cell for cell in cells if cell}
+    joint = [
+        label for label in labels if LIST.fullmatch(label) and re.search(r"[^\s,;|][,;|\s]+[^\s,;|]", label)
+    ]
+    for place, between in enumerate(BETWEEN_LABELS):
+        if joint:
+            break
+        parts = {label: [part.strip() for part in re.split(between, label)] for label in labels}
+        told = {label: found for label, found in parts.items() if len(found) > 1 and all(found)}
+        uses = Counter([part for found in parts.values() for part in set(found)])
+        joint = [
+            label
+            for label, found in told.items()
+            if all(part in labels for part in found)
+            or (place == 0 and any(uses[part] > 1 for part in found))
+            or (place == 1 and all(uses[part] > 1 for part in found) and labels & set(found))
+        ]
+    if joint:
+        raise DataError(
+            f'{where}: the column {name} has several labels in a cell, such as "{min(joint)}", and an image can have '
+            f"one class only. Name another `target`, or say task=classification to take each combination as a class."
+        )
+
+
+def _classes(
+    table: Table, place: Place, cells: Sequence[str], known: Sequence[str] | None, *, inferred: bool
+) -> Learnt:
+    names, values = classes_of(f"{table.name}: the column {place.name}", cells, known)
+    if table.guessed and (rubbish := [name for name in names if _is_rubbish(name)]):
+        raise DataError(
+            f'{table.name}: is not UTF-8, and as {table.guessed} the column {place.name} holds "{rubbish[0]}", which '
+            f'is no word. Save the table as UTF-8 (in Excel: "CSV UTF-8").'
+        )
+    count = f"{len(names):,} class{'' if len(names) == 1 else 'es'}"
+    note = f"target: {place.name}, {count} ({_shown(names)}) → classification"
+    numeric = sum(NUMBER.fullmatch(name) is not None for name in names)
+    if inferred and numeric == len(names):
+        note += " (task=regression takes them as numbers)"
+    elif inferred and 2 * numeric > len(names):
+        note += f" ({numeric} of them are numbers; task=regression leaves out the rest)"
+    reasons = dict.fromkeys(np.flatnonzero(values < 0).tolist(), f"no {place.name}")
+    return Learnt(Classes(names), values, reasons, (note,))
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+
+
+def _is_rubbish(text: str) -> bool:
+    """Whether a text that was read as Windows-1252 must have been written in another encoding."""
+    if text.isascii():
+        return False
+    words = re.findall(r"[^\W\d_]{2,}", text)
+    foreign = [3 * sum(not letter.isascii() for letter in word) > 2 * len(word) for word in words]
+    return bool(RUBBISH.search(text)) or not words or any(foreign)
+
+
+def classes_of(
+    where: str, cells: Sequence[str], known: Sequence[str] | None
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The class names, ``known`` or else those found, sorted; and the class number of each cell, −1 of an empty one.
+
+    Raises ``DataError`` for a class that is not among ``known``.
+    """
+    found = {cell for cell in cells if cell}
+    names = tuple(in_order(found)) if known is None else tuple(known)
+    unknown = sorted(found - set(names))
+    if unknown:
+        raise DataError(
+            f'{where} has the class "{unknown[0]}", which the model does not have. {nearest(unknown[0], names)}'
+        )
+    numbered = {name: value for value, name in enumerate(names)}
+    return names, np.array([numbered.get(cell, -1) for cell in cells], dtype=np.int64)
+
+
+def in_order(names: set[str]) -> list[str]:
+    """Class names sorted: by value if all are numbers, else by letters."""
+    numeric = all(NUMBER.fullmatch(name) for name in names)
+    return sorted(names, key=lambda name: (float(name) if numeric else 0.0, name))
+
+
+def kind_of(cells: Sequence[str], *, decimal_comma: bool) -> Kind:
+    """Numbers are learnt as such; texts, codes such as 007, and two whole numbers such as 0 and 1 are classes."""
+    found = [cell for cell in cells if not is_missing(cell)]
+    if not is_numeric(found, decimal_comma=decimal_comma) or any(CODE.fullmatch(cell) for cell in found):
+        return Classes
+    values = read_numbers(found, decimal_comma=decimal_comma).values
+    return Classes if len(few_whole(values)) == 2 and len(found) > 2 else Numbers
+
+
+def few_whole(values: NDArray[np.float64]) -> list[int]:
+    """The different values, if they are whole and no more than ten; else none."""
+    different = np.unique(values[~np.isnan(values)])
+    if len(different) > FEW or np.any(different != np.rint(different)):
+        return []
+    return [int(value) for value in different]
+
+
+# --- numbers ------------------------------------------------------------------------------------------------
+
+
 def is_missing(text: str) -> bool:
     """Whether a cell says nothing."""
     return text.lower() in MISSING
@@ -63,7 +362,7 @@ def blanked(cells: Sequence[str], keep: Collection[str] = ()) -> list[str]:
 
     ``keep`` are classes of that name.
     """
-    said = ["" if is_missing(cell) else cell for cell in cells]
+    said = ["" if is_missing(cell) and cell not in keep else cell for cell in cells]
     sure = ["" if cell in UNSAID and cell not in keep else cell for cell in said]
     return sure if sure != said and is_numeric(sure, decimal_comma=False) else said
 
@@ -77,6 +376,11 @@ def number(text: str, *, decimal_comma: bool = False) -> float:
     plain = text.replace(",", ".", 1) if decimal_comma else text
     value = float(plain) if NUMBER.fullmatch(plain) else math.nan
     return value if math.isfinite(value) else math.nan  # 1e999
+
+
+def plain_numbers(cells: Sequence[str], *, decimal_comma: bool) -> list[float]:
+    """Each cell as ``number`` reads it."""
+    return [number(cell, decimal_comma=decimal_comma) for cell in cells]
 
 
 def read_numbers(cells: Sequence[str], *, decimal_comma: bool) -> Reading:
@@ -120,7 +424,7 @@ def _written(text: str) -> float:
     return number(text.replace(",", "") if GROUPED.fullmatch(text) else text)
 
 
-def numbers(name: str, cells: Sequence[str], *, decimal_comma: bool) -> Column:
+def numbers(name: str, cells: Sequence[str], *, decimal_comma: bool) -> NumberColumn:
     """A column of numbers. Raises ``DataError`` if more than one in ten of them is not written as the rest."""
     values, rival, sign, note = reading = read_numbers(cells, decimal_comma=decimal_comma)
     read = ~np.isnan(values)
@@ -134,37 +438,12 @@ def numbers(name: str, cells: Sequence[str], *, decimal_comma: bool) -> Column:
     for row in np.flatnonzero(~read).tolist():
         what = f"number with a decimal {sign}" if reading.odd[row] else "number"
         bad[row] = f"no {name}" if is_missing(cells[row]) else f'{name} is "{cells[row]}", which is no {what}'
-    return Column(values, bad, note)
+    return NumberColumn(values, bad, note)
 
 
 def _nearly_all(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> bool:
     """Nine in ten, from which on the rest are taken for slips."""
     return bool(10 * np.count_nonzero(part) >= 9 * np.count_nonzero(whole))
-
-
-def classes(
-    where: str, cells: Sequence[str], known: Sequence[str] | None
-) -> tuple[NDArray[np.int64], list[int], tuple[str, ...]]:
-    """Class numbers, the rows without a class (−1), and the class names: ``known``, or else those found, sorted.
-
-    Raises ``DataError`` for a class that is not among ``known``.
-    """
-    found = {cell for cell in cells if not is_missing(cell)}
-    names = tuple(in_order(found)) if known is None else tuple(known)
-    unknown = sorted(found - set(names))
-    if unknown:
-        raise DataError(
-            f'{where} has the class "{unknown[0]}", which the model does not have. {nearest(unknown[0], names)}'
-        )
-    numbered = {name: value for value, name in enumerate(names)}
-    values = np.array([numbered.get(cell, -1) for cell in cells], dtype=np.int64)
-    return values, np.flatnonzero(values < 0).tolist(), names
-
-
-def in_order(names: set[str]) -> list[str]:
-    """Class names sorted: by value if all are numbers, else by letters."""
-    numeric = all(NUMBER.fullmatch(name) for name in names)
-    return sorted(names, key=lambda name: (float(name) if numeric else 0.0, name))
 
 
 def is_numeric(cells: Sequence[str], *, decimal_comma: bool) -> bool:
@@ -174,24 +453,78 @@ def is_numeric(cells: Sequence[str], *, decimal_comma: bool) -> bool:
     return _nearly_all(~np.isnan(reading.values) | reading.odd, said)
 
 
-def task_of(cells: Sequence[str], *, decimal_comma: bool) -> Task:
-    """Numbers make a regression; texts, codes such as 007, and two whole numbers such as 0 and 1 make classes."""
-    found = [cell for cell in cells if not is_missing(cell)]
-    if not is_numeric(found, decimal_comma=decimal_comma) or any(CODE.fullmatch(cell) for cell in found):
-        return "classification"
-    values = read_numbers(found, decimal_comma=decimal_comma).values
-    return "classification" if len(few_whole(values)) == 2 and len(found) > 2 else "regression"
+# --- splits, groups and covariates ---------------------------------------------------------------------------
 
 
-def few_whole(values: NDArray[np.float64]) -> list[int]:
-    """The different values, if they are whole and no more than ten; else none."""
-    different = np.unique(values[~np.isnan(values)])
-    if len(different) > FEW or np.any(different != np.rint(different)):
-        return []
-    return [int(value) for value in different]
+def _splits(table: Table, place: Place | None) -> ColumnWords:
+    """``train``, ``val`` or ``test`` per row; all ``train`` without a column.
+
+    Raises ``DataError`` for a word that is no split.
+    """
+    if place is None:
+        return ColumnWords(("train",) * len(table.numbers), {}, ())
+    cells = split_words(table.columns[place.column], table.cells[place.column])
+    bad = {row: f"no {place.name}" for row, cell in enumerate(cells) if is_missing(cell)}
+    for row, cell in enumerate(cells):
+        if cell not in SPLIT_NAMES and row not in bad:
+            raise DataError(
+                f'{table.name}: row {table.numbers[row]} has "{cell}" in the column {place.name}, which is no '
+                f"split. {nearest(cell, SPLIT_NAMES)}"
+            )
+    said = {word.lower() for word in table.cells[place.column]} - MISSING
+    meant = "" if said <= SPLIT_NAMES.keys() else f" ({_meanings(table.cells[place.column], cells)})"
+    return ColumnWords(
+        tuple(SPLIT_NAMES.get(cell, "train") for cell in cells), bad, (f"split: {place.name}{meant}",)
+    )
 
 
-def covariate_of(name: str, cells: Sequence[str], *, decimal_comma: bool) -> tuple[Column, Covariate, str]:
+def _meanings(cells: Sequence[str], words: Sequence[str]) -> str:
+    pairs = dict(zip(cells, words, strict=True))
+    return ", ".join(f"{cell} is {word}" for cell, word in sorted(pairs.items()) if not is_missing(cell))
+
+
+def _groups(table: Table, columns: Columns, paths: Sequence[str]) -> ColumnWords:
+    """The group of every row; a row that names none is a group of its own."""
+    if columns.group is None:
+        return ColumnWords((), {}, ())
+    cells = table.cells[columns.group.column]
+    lonely = sum(map(is_missing, cells))
+    groups = tuple(path if is_missing(cell) else cell for path, cell in zip(paths, cells, strict=True))
+    note = f"group: {columns.group.name}, {counted(len(set(groups)), 'group')}"
+    return ColumnWords(
+        groups, {}, (note + (f", of which {counted(lonely, 'row')} without a name" if lonely else ""),)
+    )
+
+
+def _covariates(table: Table, places: tuple[Place, ...]) -> tuple[NumberColumn, dict[Covariate, str]]:
+    """(N, K) numbers, and the K covariates with what the values mean, in words."""
+    columns, meanings = [], {}
+    for place in places:
+        cells = blanked(table.cells[place.column])
+        column, found, meaning = (
+            indicator(Covariate.parse(f"{place.name}={place.value}"), cells)
+            if place.value
+            else covariate_of(place.name, cells, decimal_comma=table.decimal_comma)
+        )
+        columns.append(column)
+        meanings[found] = meaning
+    if len(meanings) < len(columns):
+        labels = ", ".join(covariate.label for covariate in meanings)
+        raise DataError(f"{table.name}: a column is named twice among the covariates {labels}.")
+    values = np.column_stack([np.empty((len(table.numbers), 0)), *(column.values for column in columns)])
+    return NumberColumn(values, {row: why for column in columns for row, why in column.bad.items()}), meanings
+
+
+def _covariate_notes(meanings: Mapping[Covariate, str], values: NDArray[np.float64]) -> Iterator[str]:
+    """What each covariate means, and that it is the same in every row, if so; ``values`` are (n, K)."""
+    for (covariate, meaning), column in zip(meanings.items(), values.T, strict=True):
+        same = f"; {column[0]:g} in every row" if len(column) > 1 and np.ptp(column) == 0 else ""
+        yield f"covariate: {covariate.label} ({meaning}{same})"
+
+
+def covariate_of(
+    name: str, cells: Sequence[str], *, decimal_comma: bool
+) -> tuple[NumberColumn, Covariate, str]:
     """A column of numbers, or of two words as 0 and 1; the covariate that it is, and what its values mean in words.
 
     ``False`` and ``no`` are 0, ``True`` and ``yes`` 1. Of two other words, ``F`` and ``M`` in the column ``sex``, the
@@ -224,7 +557,7 @@ def covariate_of(name: str, cells: Sequence[str], *, decimal_comma: bool) -> tup
     )
 
 
-def indicator(covariate: Covariate, cells: Sequence[str]) -> tuple[Column, Covariate, str]:
+def indicator(covariate: Covariate, cells: Sequence[str]) -> tuple[NumberColumn, Covariate, str]:
     """A column of words for a covariate that names one, or two, beside which there is then no other.
 
     Raises ``DataError`` for a value that is there with other capitals alone.
@@ -246,7 +579,7 @@ def indicator(covariate: Covariate, cells: Sequence[str]) -> tuple[Column, Covar
         for row in np.flatnonzero(np.isnan(column.values)).tolist()
         if row not in column.bad
     }
-    return Column(column.values, {**column.bad, **odd}), covariate, meaning
+    return NumberColumn(column.values, {**column.bad, **odd}), covariate, meaning
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -254,22 +587,8 @@ def _listed(words: Sequence[str]) -> str:
     return shown + (" …" if len(words) > SHOWN else "")
 
 
-def _binary(name: str, cells: Sequence[str], values: Sequence[float]) -> Column:
+def _binary(name: str, cells: Sequence[str], values: Sequence[float]) -> NumberColumn:
     missing = [row for row, cell in enumerate(cells) if is_missing(cell)]
     column = np.array(values)
     column[missing] = np.nan
-    return Column(column, dict.fromkeys(missing, f"no {name}"))
-
-
-def name_and_unit(header: str) -> tuple[str, str]:
-    """A column's name without its unit, and the unit; empty if it has none.
-
-    >>> name_and_unit("age (months)"), name_and_unit("length_mm"), name_and_unit("boneage")
-    (('age', 'months'), ('length', 'mm'), ('boneage', ''))
-    """
-    found = UNIT.fullmatch(header)
-    if found and found["unit"]:
-        return found["name"], found["unit"].strip()
-    if found and found["word"] in UNIT_WORDS:
-        return found["stem"], found["word"]
-    return header, ""
+    return NumberColumn(column, dict.fromkeys(missing, f"no {name}"))

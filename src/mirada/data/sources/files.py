@@ -1,0 +1,130 @@
+"""The image files that a table's cells name: where they say, or found by their name in and below its folder."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mirada.data.sources.names import EXTENSIONS, container, made_equal
+from mirada.samples import SPLIT_NAMES
+
+WORDS = re.compile(r"[^\W_]+")
+IMAGES = frozenset("image images img imgs jpegimages jpgs photos pictures pics png pngs scans".split())  # noqa: SIM905
+MASKS = frozenset("""
+    annotation annotations gt groundtruth heatmap heatmaps label labels map maps mask masks overlay overlays seg
+    segmentation segmentations thumb thumbnail thumbnails thumbs
+""".split())  # fmt: skip  # noqa: SIM905
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The file of a cell: its path, or "" and the reason why there is none.
+
+    ``exact`` says that it lies where the cell says, ``several`` that files bear that name and nothing tells which.
+    """
+
+    path: str = ""
+    exact: bool = False
+    several: bool = False
+    reason: str = ""
+
+
+class ImageFiles:
+    """Finds images by the cells of a table.
+
+    Args:
+        folder: That of the table, which paths are relative to.
+        table: The table's name, such as ``train``; a folder of that name, if there is one, is the only one searched.
+        paths: All images there are, if they are known; else those in the folder and one below.
+    """
+
+    def __init__(self, folder: Path, table: str = "", paths: Sequence[str] | None = None) -> None:
+        self.folder = folder
+        self._table = table
+        self._paths = paths
+        self._whole = ""
+        self._names: dict[str, list[str]] | None = None
+        self._looked: dict[str, Lookup] = {}
+
+    def look_up(self, cells: Iterable[str]) -> list[Lookup]:
+        """The files of cells: where they say; else by name, with or without extension, if only one bears it."""
+        found = []
+        for cell in cells:
+            if cell not in self._looked:
+                path = self._exactly(cell) if cell else ""
+                self._looked[cell] = Lookup(path, exact=True) if path else self._by_name(cell)
+            found.append(self._looked[cell])
+        return found
+
+    def _exactly(self, cell: str) -> str:
+        r"""The path, if the file is where the cell says; the \ of Windows is read as / where that helps."""
+        for text in dict.fromkeys((cell, cell.replace("\\", "/"))):
+            path = PurePosixPath(text)
+            try:
+                if container(self.folder / path).is_file():
+                    return self._inside(path).as_posix()
+            except (OSError, ValueError):  # a text that can be no path
+                continue
+        return ""
+
+    def _inside(self, path: PurePosixPath) -> PurePosixPath:
+        """Relative to the folder, if it lies there, so that the folder may be moved."""
+        self._whole = self._whole or self.folder.resolve().as_posix()
+        return path.relative_to(self._whole) if path.is_relative_to(self._whole) else path
+
+    def _by_name(self, cell: str) -> Lookup:
+        paths = self._known().get(PurePosixPath(cell.replace("\\", "/")).as_posix(), [])
+        if len(paths) > 1:
+            paths = _preferred(paths)
+        if len(paths) > 1:
+            shown = ", ".join(paths[:3])
+            reason = f"there are several of this name ({shown}): write the folder in the table"
+            return Lookup(several=True, reason=reason)
+        return Lookup(paths[0]) if paths else Lookup(reason="there is no such file")
+
+    def _known(self) -> dict[str, list[str]]:
+        """Paths by themselves and by their names with and without extension, all as ``made_equal`` makes texts."""
+        if self._names is None:
+            paths = self._like_the_table(images_in(self.folder)) if self._paths is None else list(self._paths)
+            self._names = {}
+            for path, equal in zip(paths, made_equal(paths), strict=True):
+                whole = PurePosixPath(equal)
+                for name in {equal, whole.name, whole.stem}:
+                    self._names.setdefault(name, []).append(path)
+        return self._names
+
+    def _like_the_table(self, paths: Sequence[str]) -> list[str]:
+        """Of ``train.csv`` those in a folder ``train``, or ``train_images``, if there is one; else all."""
+        split = _split_of(self._table)
+        folders = {path.rpartition("/")[0] for path in paths}
+        like = {
+            name for name in folders if name and (name == self._table or (split and _split_of(name) == split))
+        }
+        return [path for path in paths if path.rpartition("/")[0] in like] if like else list(paths)
+
+
+def images_in(folder: Path) -> list[str]:
+    """The paths of the images in a folder and one below, sorted."""
+    return sorted(
+        file.relative_to(folder).as_posix()
+        for pattern in ("*", "*/*")
+        for file in folder.glob(pattern)
+        if file.suffix.lower() in EXTENSIONS and not file.name.startswith(".")
+    )
+
+
+def _preferred(paths: Sequence[str]) -> list[str]:
+    """Those in no folder of masks; and of these, those in a folder of images, if that leaves one."""
+    plain = [path for path in paths if not _folder_words(path) & MASKS] or list(paths)
+    images = [path for path in plain if _folder_words(path) & IMAGES]
+    return images if len(plain) > 1 and len(images) == 1 else plain
+
+
+def _folder_words(path: str) -> set[str]:
+    return set(WORDS.findall(path.rpartition("/")[0].lower()))
+
+
+def _split_of(name: str) -> str:
+    """The split that a name speaks of; "" for none, or several."""
+    found = {SPLIT_NAMES[word] for word in WORDS.findall(name.lower()) if word in SPLIT_NAMES}
+    return found.pop() if len(found) == 1 else ""
