@@ -442,7 +442,11 @@ def test_without_a_home(root: Path, temporary: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", nobody)
     assert default_directory() == spare_directory()
-    assert opened(root, None).decoded == COUNT
+    cache = opened(root, None)
+    assert cache.decoded == COUNT
+    assert cache.index.notes == (
+        f"Decoded images are kept in {spare_directory()}: there is no home folder, and no MIRADA_CACHE.",
+    )
 
 
 def test_a_spare_place_that_is_a_link_is_refused(
@@ -469,6 +473,32 @@ def test_a_whole_cache_that_cannot_be_written_is_read(
     monkeypatch.setattr(module, "locked", read_only)
     cache = opened(root, home)
     assert (cache.decoded, cache.index.notes) == (0, ())
+
+
+def test_of_a_cache_that_cannot_be_written_all_that_is_known_is_used(
+    root: Path, home: Path, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data that were copied into a container together with their cache have other times and inodes."""
+    (root / "9.bmp").write_bytes(b"")
+    monkeypatch.setenv("MIRADA_CACHE", str(home))
+    opened(root, None)
+    shutil.copytree(root, tmp_path / "copy")
+    shutil.rmtree(root)
+    (tmp_path / "copy").rename(root)
+
+    def read_only(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "locked", read_only)
+        cache = opened(root, None)
+        assert (cache.decoded, cache.index.notes, len(cache.index.excluded)) == (0, (), 1)
+    (root / "3.bmp").write_bytes(picture(33))
+    calls = iter((read_only, locked))  # here, and in the spare place
+    monkeypatch.setattr(module, "locked", lambda *arguments: next(calls)(*arguments))
+    cache = opened(root, None)
+    assert cache.decoded == COUNT
+    assert "cannot be written (read-only file system)" in cache.index.notes[0]
 
 
 def test_a_list_that_may_not_be_read(root: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

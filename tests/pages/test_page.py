@@ -15,7 +15,7 @@ import pytest
 from mirada.errors import DataError
 from mirada.events import LayersFrozen, WeightsLoaded
 from mirada.pages import write_report
-from mirada.pages.page import ABSENT, cell, flat
+from mirada.pages.page import ABSENT, cell, flat, without_home
 from mirada.runs.codec import to_json
 from mirada.runs.folder import NAMES
 
@@ -404,3 +404,14 @@ def test_on_a_phone_the_method_stands_below_its_metric_and_a_wide_matrix_says_th
     html = write_report(many_classes(12)).read_text()
     assert "move it sideways" in html and ".metrics tr { display: grid;" in html
     assert "move it sideways" not in write_report(many_classes(3)).read_text()
+
+
+def test_a_command_without_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = f"mirada train {Path.home()}/photos"
+    assert without_home(command) == "mirada train ~/photos"
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    assert without_home(command) == command

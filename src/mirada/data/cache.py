@@ -125,6 +125,8 @@ def open_cache(
     """
     places = [directory] if directory else list(dict.fromkeys((default_directory(), spare_directory())))
     notes = []
+    if places == [spare_directory()] and not os.environ.get("MIRADA_CACHE"):
+        notes.append(f"Decoded images are kept in {places[0]}: there is no home folder, and no MIRADA_CACHE.")
     while True:
         place = places.pop(0)
         store = _Store(index.root, preprocessing, place)
@@ -159,8 +161,8 @@ class _Store:
         self.shape = (*preprocessing.size, preprocessing.channels)
         self.dtype = preprocessing.dtype
         self.row_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
-        self.pixels: Pixels = np.empty((0, *self.shape), dtype=self.dtype)
         self.listing = CacheList(whole, "", [], {})
+        self.pixels: Pixels = np.empty((0, *self.shape), dtype=self.dtype)
         self.notes: list[str] = []
         self.waited = False
 
@@ -168,21 +170,56 @@ class _Store:
         """Entries for every file of the index, and how many images were decoded for it."""
         wanted = dict.fromkeys(index.paths)  # a table may name a file twice
         known = self._load(wanted)
-        if not self._stale(wanted, known):
+        stale = self._stale(wanted, known)
+        if not stale:
             return known, 0
-        with self._alone(on_event, len(wanted)) as held:
-            known = self._load(wanted)  # another process may have built it by now
-            stale = self._stale(wanted, known)
-            if not stale:
-                self.notes += ["Another process decoded the images; this one waited for it."] * self.waited
-                return known, 0
-            if held:
-                remove_rest(self.folder, but=self.listing.pixels)
-            return self._build(wanted, known, stale, on_event)
+        try:
+            with self._alone(on_event, len(wanted)) as held:
+                return self._renewed(wanted, held, on_event)
+        except _NoPlace:
+            looked = self._nothing_new(known, stale)
+            if looked is None:
+                raise
+            return looked, 0
+
+    def _renewed(
+        self, wanted: dict[str, None], held: bool, on_event: OnProgress | None
+    ) -> tuple[dict[str, CachedImage], int]:
+        """What ``refresh`` returns, by whoever may build; ``held`` says whether nobody else can at the same time."""
+        known = self._load(wanted)  # another process may have built it by now
+        stale = self._stale(wanted, known)
+        if not stale:
+            self.notes += ["Another process decoded the images; this one waited for it."] * self.waited
+            return known, 0
+        if held:
+            remove_rest(self.folder, but=self.listing.pixels)
+        return self._build(wanted, known, stale, on_event)
+
+    def _nothing_new(
+        self, known: dict[str, CachedImage], stale: dict[str, None]
+    ) -> dict[str, CachedImage] | None:
+        """The entries of a cache that cannot be written, if it has the content of all stale files; else None.
+
+        The data were copied since, for example, or some files cannot be read.
+        """
+        look = self._look_at(known)
+        looked = dict(known)
+        for path in stale if known else ():
+            looked[path], pixels = look(path)
+            if pixels is not None:
+                return None
+        return looked if known else None
+
+    def _look_at(self, known: dict[str, CachedImage]) -> Callable[[str], Fresh]:
+        """Looks at a file, which is decoded if its content is not known."""
+        by_digest = {entry.digest: entry for entry in known.values()}
+        stamps = Stamps(self.root)
+        return partial(_look, stamps=stamps, preprocessing=self.preprocessing, known=by_digest)
 
     def _load(self, wanted: Iterable[str]) -> dict[str, CachedImage]:
         """The entries of the cache on disk that can be used, whose pixels are mapped; none if there is no whole one."""
-        self.notes = []
+        self.notes, self.listing = [], CacheList(self.listing.root, "", [], {})
+        self.pixels = np.empty((0, *self.shape), dtype=self.dtype)
         try:
             listing = read_listing(self.folder)
             if listing is None:
@@ -265,9 +302,7 @@ class _Store:
         }
         if not all(is_settled(stamps.of(path)) for path in stale):
             time.sleep(GRAIN_NS / 1e9)  # so that the files just written can be trusted the next time
-        by_digest = {entry.digest: entry for entry in known.values()}
-        look = partial(_look, stamps=Stamps(self.root), preprocessing=self.preprocessing, known=by_digest)
-        looks = _in_chunks(look, list(stale), on_event)
+        looks = _in_chunks(self._look_at(known), list(stale), on_event)
         self._require_space(new=len(stale.keys() - known.keys()))
         added: dict[str, CachedImage] = {}
         sums: list[int] = []

@@ -103,7 +103,11 @@ def recipe_rows(run: RunContents) -> list[tuple[str, Any]]:
 
 def without_home(command: str) -> str:
     """A command with ``~`` for the home folder, whose name is often that of a person."""
-    return command.replace(str(Path.home()), "~") if Path.home() != Path("/") else command
+    try:
+        home = Path.home()
+    except RuntimeError:  # nobody of this number is known to the system
+        return command
+    return command.replace(str(home), "~") if home != Path("/") else command
 
 
 def data_uri(file: Path) -> str:
