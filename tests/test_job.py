@@ -27,7 +27,7 @@ from mirada.data.sources import load_data
 from mirada.errors import CheckpointError, DataError, InvalidArgument, RecipeError, TrainingError
 from mirada.evaluation.calibration import fit_temperature, scaled
 from mirada.evaluation.evaluate import evaluate
-from mirada.events import EpochDone, Event, FileExcluded, WeightsLoaded
+from mirada.events import EpochDone, Evaluated, Event, FileExcluded, WeightsLoaded
 from mirada.inference.model import load_model
 from mirada.jobs import train as job
 from mirada.jobs.train import Run, augmentation_of, train
@@ -35,6 +35,7 @@ from mirada.modelfile import load_network
 from mirada.models import create_model
 from mirada.models.weight_files import read_public
 from mirada.pages import write_report
+from mirada.runs.folder import RunFolder
 from mirada.runs.listing import list_runs
 from mirada.runs.reader import read_run
 from mirada.samples import Classes, Numbers
@@ -680,16 +681,34 @@ def test_a_run_that_is_killed_can_be_read_reported_and_listed(
     assert ("Evaluate its model" in page) == (epochs > 0)
 
 
-def test_a_folder_that_disappears_is_said(shapes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [False, True])
+def test_a_folder_that_disappears_is_said(last: bool, shapes: Path, tmp_path: Path) -> None:
+    """In the middle, or when all but the report is written."""
     folder = tmp_path / "run"
 
     def hear(event: Event) -> None:
-        if isinstance(event, EpochDone):
+        if isinstance(event, Evaluated if last else EpochDone) and (not last or event.split == "test"):
             shutil.rmtree(folder)
 
     with pytest.raises(TrainingError, match="run: the run folder has disappeared while the run was writing"):
         train(shapes, model="lenet5", output=folder, on_event=hear, **QUICK)
     assert not folder.exists()
+
+
+def test_a_folder_that_disappears_at_the_very_end_is_said(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = job.draw_maps
+
+    def gone(*arguments: Any) -> Any:
+        found = draw(*arguments)
+        monkeypatch.setattr(RunFolder, "write", lambda *_: None)
+        shutil.rmtree(tmp_path / "run")
+        return found
+
+    monkeypatch.setattr(job, "draw_maps", gone)
+    with pytest.raises(TrainingError, match="run: the run folder has disappeared"):
+        train(shapes, model="lenet5", output=tmp_path / "run", **QUICK)
 
 
 def test_preparing_that_fails_takes_away_its_own_files_only(

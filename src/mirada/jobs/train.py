@@ -18,7 +18,7 @@ from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits, save_splits, splits_digest
-from mirada.errors import InvalidArgument, RecipeError, TrainingError, nearest
+from mirada.errors import DataError, InvalidArgument, RecipeError, TrainingError, nearest
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.events import (
     BestEpoch,
@@ -296,18 +296,18 @@ def _undone_if_it_fails(folder: RunFolder) -> Iterator[None]:
 def _reported(folder: RunFolder, environment: EnvironmentRecord) -> Iterator[None]:
     """Leaves a report of how far a run came, also of one that fails. Raises ``TrainingError`` if its folder is gone."""
     try:
-        yield
-    except OSError as error:
-        if not folder.path.is_dir():
-            raise TrainingError(
-                f"{folder.path}: the run folder has disappeared while the run was writing into it, and its results "
-                f"with it. Train again, and leave the folder where it is."
-            ) from error
-        raise
-    finally:
-        if folder.path.is_dir():
+        try:
+            yield
+        finally:
             folder.write("environment.json", replace(environment, seconds=round(folder.seconds, 2)))
             write_report(folder.path)
+    except (OSError, DataError) as error:
+        if folder.path.is_dir():
+            raise
+        raise TrainingError(
+            f"{folder.path}: the run folder has disappeared while the run was writing into it, and its results with "
+            f"it. Train again, and leave the folder where it is."
+        ) from error
 
 
 def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation]]:
