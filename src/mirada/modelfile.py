@@ -6,11 +6,12 @@ Files are written beside their target and renamed, so a model file is the old on
 """
 
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from math import isclose
+from dataclasses import asdict, dataclass, field, fields
+from math import inf, isclose
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from mirada.codec import BadRecord, from_json
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, MiradaError, reason_of
 from mirada.evaluation.conformal import Conformal
@@ -31,8 +33,14 @@ from mirada.models.digest import BLANK_DIGEST, DIGEST_KEY, KEY, is_intact, with_
 from mirada.samples import Classes, Covariate, Numbers, Scaling, Target
 
 FORMAT = 3  # 2 was flat; 1 knew of one target, and of nothing beside the image
+TARGETS: dict[str, type[Classes] | type[Numbers]] = {Classes().task: Classes, Numbers().task: Numbers}
 NUMERIC = Numbers().task
+DESCRIPTION_LIMIT = 32 * 2**20  # characters: the digests of two million images
+SHOWN, MESSAGE = 200, 800  # characters of a reason, of a message that is passed on
+WIDEST = 1_000_000  # outputs, or covariates
+LIVE_VALUES = 64  # of a pixel at least, that a network keeps at once: the maps of its first layers
 NOTHING_BESIDE = Scaling((), ())  # of a network that reads images alone
+Record = TypeVar("Record")
 HEADER_LIMIT = 100 * 2**20  # safetensors' own limit
 PICKLES = (b"\x80", b"PK")  # the first bytes of a pickle, and of the zip file that torch.save puts it in
 
@@ -56,6 +64,15 @@ class Architecture:
     in_channels: int
     image_size: tuple[int, int]
     covariates: int = 0
+
+    def __post_init__(self) -> None:
+        ranges = {"outputs": (1, WIDEST), "in_channels": (1, 64), "covariates": (0, WIDEST)}
+        for name, (least, most) in ranges.items():
+            value = getattr(self, name)
+            if type(value) is not int or not least <= value <= most:
+                raise InvalidArgument(
+                    f"`{name}` of Architecture must be a whole number from {least} to {most:,}. Got {value!r}."
+                )
 
     def build(self) -> Network:
         """The network, with weights not yet set."""
@@ -118,8 +135,10 @@ class Card:
                 f"A Card for a network that reads {self.architecture.covariates} covariates cannot have {expected}, "
                 f"and {self.covariate_scaling}."
             )
-        if not self.temperature > 0:
-            raise InvalidArgument(f"`temperature` of Card must be above 0. Got {self.temperature!r}.")
+        if not 0 < self.temperature < inf:
+            raise InvalidArgument(
+                f"`temperature` of Card must be a number above 0. Got {self.temperature!r}."
+            )
 
     @property
     def covariate_names(self) -> tuple[str, ...]:
@@ -151,12 +170,14 @@ class Card:
     def from_json(cls, text: str) -> "Card":
         """The inverse of ``to_json``. Raises ``CheckpointError`` for text that it did not write."""
         try:
+            if len(text) > DESCRIPTION_LIMIT:
+                raise BadRecord(f"it has {len(text):,} characters, more than {DESCRIPTION_LIMIT:,}")
             values = json.loads(text)
             stated = values.pop("format")
             if stated <= FORMAT:
                 return _card(values if stated == FORMAT else _from_flat(values))
         except (MiradaError, TypeError, KeyError, ValueError, AttributeError, RecursionError) as error:
-            reason = f"there is no {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
+            reason = f"there is no {error}" if isinstance(error, KeyError) else str(error).rstrip(".")[:SHOWN]
             raise CheckpointError(f"its description cannot be understood ({reason}).") from error
         raise CheckpointError(
             f"written by a newer Mirada (format {stated}; this one reads {FORMAT}). Update Mirada to read it."
@@ -164,24 +185,45 @@ class Card:
 
 
 def _card(values: dict[str, Any]) -> Card:
-    """The card of JSON values, nested as ``Card`` is. Any exception for values that are none."""
-    kind = {"classification": Classes, "regression": Numbers}[values["task"]]
-    target, scaling, conformal = values["target"], values["target_scaling"], values["conformal"]
-    architecture = values["architecture"]
+    """The card of JSON values, nested as ``Card`` is. Raises ``BadRecord`` or ``InvalidArgument`` for others."""
+    rest = dict(values)
+    kind = TARGETS.get(str(rest.pop("task", None)))
+    if kind is None:
+        raise BadRecord(f"task must be {' or '.join(TARGETS)}. Got {values.get('task')!r}.")
+    target = _read(kind, rest.pop("target"), "target")
+    preprocessing = {
+        "window": "full",
+        **rest.pop("preprocessing"),
+    }  # before there were windows: the whole range
+    plain = _read(_PlainCard, rest, "")
     return Card(
-        architecture=Architecture(**{**architecture, "image_size": _pair(architecture["image_size"])}),
-        preprocessing=Preprocessing.from_dict(values["preprocessing"]),
-        target=kind(**{**target, "names": _texts(target["names"])}),
-        target_scaling=_scaling(scaling) if scaling else None,
-        covariates=tuple(Covariate(**covariate) for covariate in values["covariates"]),
-        covariate_scaling=_scaling(values["covariate_scaling"]),
-        temperature=float(values["temperature"]),
-        conformal=Conformal(**{**conformal, "half_widths": _numbers(conformal["half_widths"])})
-        if conformal
-        else None,
-        recipe=values["recipe"],
-        provenance=values["provenance"],
+        target=target,
+        preprocessing=_read(Preprocessing, preprocessing, "preprocessing"),
+        **{each.name: getattr(plain, each.name) for each in fields(plain)},
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PlainCard:
+    """The parts of a card of which the type is all that need be known to read them."""
+
+    architecture: Architecture
+    target_scaling: Scaling | None
+    covariates: tuple[Covariate, ...]
+    covariate_scaling: Scaling
+    temperature: float
+    conformal: Conformal | None
+    recipe: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+def _read(kind: type[Record], values: object, key: str) -> Record:
+    """The record of JSON values. Raises ``BadRecord`` for a key that it does not have, or a value of another type."""
+    if isinstance(values, dict):
+        unknown = values.keys() - {each.name for each in fields(kind)}  # type: ignore[arg-type]
+        if unknown:
+            raise BadRecord(f'there is no key "{min(unknown)}" in {key or "a model file"}')
+    return from_json(kind, values, (key,) if key else ())
 
 
 def _from_flat(values: dict[str, Any]) -> dict[str, Any]:
@@ -229,31 +271,6 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _scaling(values: dict[str, Any]) -> Scaling:
-    return Scaling(_numbers(values["mean"]), _numbers(values["std"]))
-
-
-def _numbers(values: Any) -> tuple[float, ...]:
-    if not isinstance(values, list) or any(
-        isinstance(v, bool) or not isinstance(v, int | float) for v in values
-    ):
-        raise TypeError(f"expected numbers, got {values!r}")
-    return tuple(map(float, values))
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise TypeError(f"expected texts, got {values!r}")
-    return tuple(values)
-
-
-def _pair(values: Any) -> tuple[int, int]:
-    height, width = values
-    if type(height) is not int or type(width) is not int:
-        raise TypeError(f"expected a height and a width, got {values!r}")
-    return height, width
-
-
 def save_model(file: Path, network: Network, card: Card) -> None:
     """Writes a model file, atomically. Raises ``CheckpointError`` if the disk does not take it."""
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
@@ -278,11 +295,12 @@ def load_network(file: str | Path) -> tuple[Network, Card]:
     """
     path = Path(file)
     card, data = _verified(path)
+    require_memory(card.preprocessing, path)
     try:
         with torch.device("meta"):  # no weights are drawn: those of the file take their place
             network = card.architecture.build()
     except (MiradaError, TypeError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: its network cannot be built here. {error}") from error
+        raise CheckpointError(f"{path}: its network cannot be built here. {str(error)[:MESSAGE]}") from error
     try:
         network.load_state_dict(load_tensors(data), assign=True)
     except (RuntimeError, SafetensorError) as error:
@@ -291,6 +309,18 @@ def load_network(file: str | Path) -> tuple[Network, Card]:
             f"copy."
         ) from error
     return network.eval(), card
+
+
+def require_memory(preprocessing: Preprocessing, path: Path) -> None:
+    """Raises ``CheckpointError`` if this machine's memory cannot hold what one image becomes in a network."""
+    height, width = preprocessing.size
+    needed = height * width * 4 * LIVE_VALUES
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise CheckpointError(
+            f"{path}: takes images of {height:,} × {width:,} pixels, which need more than {needed / 2**30:,.0f} GiB of "
+            f"memory each; this machine has {there / 2**30:,.0f} GiB."
+        )
 
 
 def _verified(path: Path) -> tuple[Card, bytes]:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from mirada.codec import to_json
 from mirada.errors import DataError
 from mirada.events import LayersFrozen, WeightsLoaded
 from mirada.pages import write_report
 from mirada.pages.page import ABSENT, cell, flat, without_home
-from mirada.runs.codec import to_json
 from mirada.runs.folder import NAMES
 
 NB = "\u00a0"

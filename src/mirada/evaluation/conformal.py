@@ -5,7 +5,7 @@ Wasserman 2018, Distribution-Free Predictive Inference for Regression, JASA 113:
 """
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 import numpy as np
 
@@ -27,6 +27,12 @@ class Conformal:
     level: float
     half_widths: tuple[float, ...]
     n: int
+
+    def __post_init__(self) -> None:
+        if not (0 < self.level < 1 and self.n > 0 and all(0 <= width < inf for width in self.half_widths)):
+            raise InvalidArgument(
+                f"Conformal needs a level between 0 and 1, widths of at least 0 and a number of images. Got {self}."
+            )
 
 
 @dataclass(frozen=True)

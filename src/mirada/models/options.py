@@ -5,6 +5,7 @@ from math import inf, isfinite
 
 from mirada.errors import InvalidArgument, nearest
 
+LONGEST = 64  # of a list: no network here has as many blocks of a kind
 Value = bool | int | float | str | tuple[int, ...]
 
 
@@ -53,7 +54,7 @@ class Option:
             allowed = "one of those known" if hint else " or ".join(map(repr, self.choices))
             raise InvalidArgument(f"`{name}` of {network} must be {allowed}. Got {value!r}.{hint}")
         numbers = right if isinstance(right, tuple) else (right,)
-        if not numbers or not all(self._allows(number) for number in numbers):
+        if not 0 < len(numbers) <= LONGEST or not all(self._allows(number) for number in numbers):
             raise InvalidArgument(f"`{name}` of {network} must be {self.kind}. Got {value!r}.")
         return right  # type: ignore[return-value]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Self
 
 from mirada import events
+from mirada.codec import to_json
 from mirada.errors import DataError, reason_of
 from mirada.events import EpochDone, Event, Progress
 from mirada.files import json_text, write_json
-from mirada.runs.codec import to_json
 
 RESULTS = "results.csv"
 EVENTS = "events.jsonl"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mirada.codec import BadRecord, from_json
 from mirada.errors import DataError, reason_of
 from mirada.evaluation.evaluate import Evaluation
 from mirada.events import BestEpoch, Event, FirstLayerLoaded, LayersFrozen, Stopped, WeightsLoaded
-from mirada.runs.codec import BadRecord, from_json
 from mirada.runs.folder import EVENTS, KINDS, MODEL, RESULTS
 from mirada.runs.records import DataRecord, EnvironmentRecord, MapRecord, NetworkRecord
 

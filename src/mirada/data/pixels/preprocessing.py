@@ -8,6 +8,7 @@ later and are not part of it.
 import json
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
+from math import isfinite
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -65,7 +66,10 @@ class Preprocessing:
             raise InvalidArgument(
                 f"`size` of Preprocessing must be (height, width), whole numbers ≥ 1. Got {self.size!r}."
             )
-        if not len(self.mean) == len(self.std) == self.channels or not all(std > 0 for std in self.std):
+        if not len(self.mean) == len(self.std) == self.channels or not all(
+            std > 0 and isfinite(std) and isfinite(mean)
+            for mean, std in zip(self.mean, self.std, strict=True)
+        ):
             raise InvalidArgument(
                 f"`mean` and `std` of Preprocessing need {self.channels} values each, std above 0. "
                 f"Got {self.mean!r} and {self.std!r}."

@@ -61,7 +61,7 @@ def _read(kind: Any, value: Any, trail: Trail) -> Any:
         if len(kinds) == len(value):
             pairs = enumerate(zip(kinds, value, strict=True))
             return tuple(_read(each, item, (*trail, place)) for place, (each, item) in pairs)
-    if origin is dict and isinstance(value, dict):
+    if origin in (dict, Mapping) and isinstance(value, dict):
         return {key: _read(inner[1], item, (*trail, key)) for key, item in value.items()}
     if kind is float and type(value) in (int, float):
         return float(value)

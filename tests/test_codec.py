@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirada.runs.codec import BadRecord, from_json, to_json
+from mirada.codec import BadRecord, from_json, to_json
 
 
 @dataclass(frozen=True)
