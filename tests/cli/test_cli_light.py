@@ -38,7 +38,7 @@ def test_models_of_one_name_lists_its_options(name: str, cli: Cli) -> None:
     options = facts(name.lower()).options
     assert [line.partition("=")[0] for line in lines[4 : 4 + len(options)]] == list(options)
     for line, option in zip(lines[4:], options.values(), strict=False):
-        assert option.kind in line and line.endswith(option.meaning)
+        assert option.meaning in line and line.endswith(option.kind)
     assert lines[-1].startswith(f"mirada train DATA --model {name.lower()} --set options.")
 
 

@@ -363,6 +363,13 @@ def test_every_family_has_its_facts_and_no_other() -> None:
     assert set(ACTIVATION.choices) == ACTIVATIONS.keys()
 
 
+def test_whose_public_weights_expect_values_from_minus_one_to_one() -> None:
+    """As torchvision's and timm's documentation has it; the others expect ImageNet's mean and deviation."""
+    assert {name for name in EVERY if facts(name).scale == "half"} == {
+        "googlenet_bn", "inception_v3", "inception_v4", "inception_resnet_v2",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_the_options_are_the_builders(name: str) -> None:
     """All that it takes but the name, the outputs, the channels and the size; only what is open is passed on."""

@@ -39,9 +39,9 @@ def _catalogue(names: list[str]) -> list[str]:
 def _options(name: str) -> list[str]:
     """One line per option, and how to give one."""
     rows = [
-        [f"{option}={_value(of.default)}", of.kind, of.meaning] for option, of in facts(name).options.items()
+        [f"{option}={_value(of.default)}", of.meaning, of.kind] for option, of in facts(name).options.items()
     ]
-    lines = table(["option=default", "may be", "meaning"], rows, left=3)
+    lines = table(["option=default", "meaning", "may be"], rows, left=3)
     return [*lines, "", f"mirada train DATA --model {name} --set options.activation=leaky_relu"]
 
 
