@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mirada.data.augment import Augmentation as Augmentation
-    from mirada.data.checks.check import check as check
     from mirada.data.index import Index as Index
     from mirada.data.pixels.preprocessing import Preprocessing as Preprocessing
     from mirada.data.sources import load_data as load_data
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from mirada.explain.class_maps import class_maps as class_maps
     from mirada.inference.model import Model as Model
     from mirada.inference.model import load_model as load_model
+    from mirada.jobs.check import check as check
     from mirada.jobs.folds import cross_validate as cross_validate
     from mirada.jobs.train import Run as Run
     from mirada.jobs.train import train as train
@@ -49,7 +49,7 @@ _HOMES = {
     "RecipeError": "mirada.errors",
     "Run": "mirada.jobs.train",
     "TrainingError": "mirada.errors",
-    "check": "mirada.data.checks.check",
+    "check": "mirada.jobs.check",
     "class_maps": "mirada.explain.class_maps",
     "create_model": "mirada.models",
     "cross_validate": "mirada.jobs.folds",

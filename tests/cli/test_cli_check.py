@@ -41,8 +41,8 @@ def test_a_page_beside_the_lines(cli: Cli, pets: Path, tmp_path: Path) -> None:
         "warning: … and 5 more like this; --json names all\nwith pictures: pets-check.html\n26 findings\n"
     )
     html = (tmp_path / "pets-check.html").read_text()
-    assert html.count("data:image/jpeg;base64,") == 2 + 24  # at most 24 of a kind
-    assert "1 more of this kind are not shown here" in html
+    assert html.count("data:image/jpeg;base64,") == 2 + 24 + 12  # at most 24 of a kind, and six of each class
+    assert "1 more is not shown here" in html
     assert "train, dog" in html
     assert cli("check", pets).out.endswith("with pictures: pets-check-2.html\n26 findings\n")
 

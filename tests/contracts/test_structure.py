@@ -59,7 +59,8 @@ NO_TORCH = [
     or name in {
         "training/__init__.py", "training/recipe.py", "models/catalogue.py",
         "models/families.py", "models/options.py", "models/published.py",
-        "models/__init__.py", "codec.py", "errors.py", "events.py", "files.py", "samples.py",
+        "models/__init__.py", "jobs/__init__.py", "jobs/check.py",
+        "codec.py", "errors.py", "events.py", "files.py", "samples.py",
         "text.py", "__init__.py",
     }
 ]  # fmt: skip

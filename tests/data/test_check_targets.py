@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mirada.data.checks.check import check
-from mirada.data.checks.findings import KINDS, Finding
+from mirada.data.checks.kinds import Finding, Kind
 from mirada.data.checks.targets import target_findings
 from mirada.data.index import Index
 from mirada.data.sources import load_data
+from mirada.jobs.check import check
 from mirada.samples import Numbers
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
@@ -51,7 +51,7 @@ def numbers_of(values: object, **changes: object) -> Index:
 
 def findings_of(values: object, **changes: object) -> list[Finding]:
     found = list(target_findings(numbers_of(values, **changes)))
-    assert {finding.kind for finding in found} <= KINDS.keys()
+    assert all(isinstance(finding.kind, Kind) for finding in found)
     return found
 
 
@@ -79,10 +79,10 @@ def test_targets_unlike_the_others() -> None:
     low, high = np.quantile(np.delete(values, [3, 5, 7, 9]), (0.25, 0.75))
     usual = f"(half of the others: {low:,.4g} to {high:,.4g})"
     assert told(values) == [
-        f"7.png: its target, -1 months, is negative, unlike the others {usual}; check it",
-        f"9.png: its target, -36.5 months, is negative, unlike the others {usual}; check it",
-        f"5.png: its target, 2,000 months, is far from the others {usual}; check it",
-        f"3.png: its target, 5,000 months, is far from the others {usual}; check it",
+        f"7.png: its target, -1 months, is negative, unlike the others {usual}: check it",
+        f"9.png: its target, -36.5 months, is negative, unlike the others {usual}: check it",
+        f"5.png: its target, 2,000 months, is far from the others {usual}: check it",
+        f"3.png: its target, 5,000 months, is far from the others {usual}: check it",
     ]
 
 
@@ -254,5 +254,5 @@ def test_the_report_fails_for_a_constant_target(tmp_path: Path) -> None:
         noise = np.random.default_rng(row).integers(0, 256, (20, 20), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / f"{row}.png")
     report = check(numbers_of([7.0] * 12, root=tmp_path))
-    assert [finding.kind for finding in report.findings] == ["constant-target"]
+    assert [finding.kind for finding in report.findings] == ["constant-target", "few-images"]
     assert not report.ok

@@ -77,7 +77,7 @@ def test_close_hashes_are_found_as_by_comparing_all_with_all() -> None:
     apart = np.array([[(int(a) ^ int(b)).bit_count() for b in hashes] for a in hashes])
     found = [
         (int(min(a, b)), int(max(a, b)))
-        for first, second in _pairs(hashes, np.full(300, 10))
+        for first, second, _, _ in _pairs(hashes, np.full(300, 10))
         for a, b in zip(first, second, strict=True)
     ]
     assert len(found) == len(set(found))

@@ -14,12 +14,12 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from mirada.data.checks.check import check
 from mirada.data.examples import SAMPLES, draw_shape, write_digits, write_shapes
 from mirada.data.examples.hands import Hand, draw_hand, finger_share, write_ages
 from mirada.data.sources import load_data
 from mirada.errors import DataError, InvalidArgument
 from mirada.events import Progress
+from mirada.jobs.check import check
 
 KINDS = ("circle", "square", "star", "triangle")
 

@@ -9,10 +9,14 @@ from test_page import EVIL, Page, assert_self_contained
 
 from mirada.pages.charts import histogram
 from mirada.pages.findings import (
-    Check,
-    Item,
-    Kind,
-    Picture,
+    CheckPage,
+    Group,
+    Remark,
+    Section,
+    Strip,
+    TargetColumn,
+    Thumbnail,
+    grouped,
     render_findings,
     title,
     without_extremes,
@@ -20,47 +24,47 @@ from mirada.pages.findings import (
 )
 
 JPEG = "data:image/jpeg;base64,/9j/4AAQ"
-PAIR = Item(
+PAIR = Remark(
     where="train/cat/1.jpg",
     message="looks the same as test/dog/7.jpg, but the labels are cat and dog",
     pictures=[
-        Picture(path="train/cat/1.jpg", note="train, cat", source=JPEG),
-        Picture(path="test/dog/7.jpg", note="test, dog", source=JPEG),
+        Thumbnail(path="train/cat/1.jpg", note="train, cat", source=JPEG),
+        Thumbnail(path="test/dog/7.jpg", note="test, dog", source=JPEG),
     ],
     more=3,
 )
-CHECK = Check(
+CHECK = CheckPage(
     name="pets",
     root="data/pets",
     counts={"train": {"cat": 1200, "dog": 300}, "test": {"cat": 50, "dog": 0}},
     sizes={(300, 400): 1500, (480, 640): 50},
     modes={"RGB": 1540, "L": 10},
-    kinds=[
-        Kind(
+    sections=[
+        Section(
             name="error-unreadable",
             heading="Files that cannot be read",
             severity="error",
-            findings=[Item(where="train/cat/bad.png", message="the file is empty")],
+            groups=[Group("", [Remark(where="train/cat/bad.png", message="the file is empty")])],
         ),
-        Kind(
+        Section(
             name="warning-two-labels",
             heading="One image with two labels",
             severity="warning",
-            findings=[PAIR],
+            groups=[Group("", [PAIR])],
             more=1233,
         ),
-        Kind(
+        Section(
             name="info-rotated",
             heading="Turned",
             severity="info",
-            findings=[Item(where="", message="12 are")],
+            groups=[Group("", [Remark(where="", message="12 are")])],
         ),
     ],
     made="2026-01-02 03:04",
 )
 
 
-def page_of(check: Check) -> Page:
+def page_of(check: CheckPage) -> Page:
     html = render_findings(check)
     assert_self_contained(html)
     return Page(html)
@@ -79,7 +83,7 @@ def test_the_page_says_all_that_was_found() -> None:
         "train/cat/bad.png the file is empty",
         "train, cat train/cat/1.jpg test, dog test/dog/7.jpg",
         "train/cat/1.jpg looks the same as test/dog/7.jpg, but the labels are cat and dog. 3 more not shown.",
-        "1,233 more of this kind are not shown here; mirada check --json names all.",
+        "1,233 more are not shown here; mirada check --json names all.",
         "Turned note 12 are",
     ):
         assert said in page.text, said
@@ -92,12 +96,12 @@ def test_the_page_says_all_that_was_found() -> None:
 
 def test_a_name_that_stands_under_its_picture_is_not_said_twice() -> None:
     one = replace(PAIR, pictures=PAIR.pictures[:1], message="is 4 × 5 pixels", more=0)
-    check = replace(CHECK, kinds=[replace(CHECK.kinds[1], findings=[one], more=0)])
+    check = replace(CHECK, sections=[replace(CHECK.sections[1], groups=[Group("", [one])], more=0)])
     assert "train, cat train/cat/1.jpg is 4 × 5 pixels." in page_of(check).text
 
 
 def test_a_sound_data_set_and_an_empty_one() -> None:
-    page = page_of(replace(CHECK, kinds=[], sizes={(28, 30): 1550}, modes={"L": 1550}))
+    page = page_of(replace(CHECK, sections=[], sizes={(28, 30): 1550}, modes={"L": 1550}))
     assert "pets: nothing to mend in 1,550 images" in page.text
     assert "All images are 30 × 28 pixels (width × height)." in page.text
     assert page.tags["svg"] == 0
@@ -106,9 +110,50 @@ def test_a_sound_data_set_and_an_empty_one() -> None:
 
 
 def test_numbers_instead_of_classes() -> None:
-    page = page_of(replace(CHECK, unit="months", counts={"train": {"months": 400}, "test": {"months": 80}}))
+    counts, ages = {"train": {"months": 400}, "test": {"months": 80}}, [12.0, 24.0, 24.0]
+    page = page_of(replace(CHECK, targets=[TargetColumn("", "months", ages)], counts=counts))
     assert "Target a number months" in page.text
     assert "Training Test Images 400 80" in page.text
+    assert page.tags["svg"] == 3 and "Distribution of the images by months" in " ".join(
+        page.values("aria-label")
+    )
+    two = [TargetColumn("height", "cm", ages), TargetColumn("weight", "kg", ages)]
+    page = page_of(replace(CHECK, targets=two, counts=counts))
+    assert "Target 2 numbers cm, kg" in page.text and "Targets: weight" in page.text
+
+
+def test_pictures_of_each_class() -> None:
+    strips = [Strip("cat", PAIR.pictures), Strip("dog", ())]
+    page = page_of(replace(CHECK, samples=strips, sections=[]))
+    assert "Some of each class, evenly spaced in the order of their names. cat" in page.text
+    assert page.values("src") == [JPEG, JPEG]
+    many = {"train": {f"class {number}": 5 for number in range(23)}}
+    page = page_of(replace(CHECK, counts=many, samples=strips, sections=[]))
+    assert "in the order of their names; 21 more classes are not shown." in page.text
+
+
+def test_what_many_findings_say_is_said_once() -> None:
+    files = [replace(PAIR, where=f"{number}.png", message="is nearly black") for number in range(5)]
+    (group,) = grouped([(file, "remove it") for file in files])
+    assert group.sentence == "Is nearly black: remove it."
+    assert [remark.message for remark in group.remarks] == [""] * 5
+    sizes = [replace(file, message=f"is {number} wide") for number, file in enumerate(files)]
+    (group,) = grouped([(file, "does it belong here?") for file in sizes])
+    assert group.sentence == "Does it belong here?"
+    assert [remark.message for remark in group.remarks][:2] == ["is 0 wide", "is 1 wide"]
+    (alone,) = grouped([(files[0], "remove it")])
+    assert (alone.sentence, alone.remarks[0].message) == ("", "is nearly black: remove it")
+    assert [group.sentence for group in grouped([(files[0], "a"), (files[1], "a"), (files[2], "b")])] == [
+        "Is nearly black: a.",
+        "",
+    ]
+    section = replace(CHECK.sections[1], groups=grouped([(file, "remove it") for file in files]), more=0)
+    assert page_of(replace(CHECK, sections=[section])).text.count("nearly black") == 1
+
+
+def test_sentences_without_a_place_have_no_empty_column() -> None:
+    page = page_of(replace(CHECK, sections=CHECK.sections[2:]))
+    assert page.tags["td"] - page_of(replace(CHECK, sections=[])).tags["td"] == 1
 
 
 def test_many_classes_are_folded() -> None:
@@ -117,14 +162,14 @@ def test_many_classes_are_folded() -> None:
 
 
 def test_names_of_strangers_do_no_harm() -> None:
-    picture = Picture(path=EVIL, note=EVIL, source=JPEG)
-    item = Item(where=EVIL, message=EVIL, pictures=[picture, picture])
-    kinds = [
-        replace(CHECK.kinds[1], findings=[item]),
-        replace(CHECK.kinds[0], findings=[replace(item, pictures=[])]),
+    picture = Thumbnail(path=EVIL, note=EVIL, source=JPEG)
+    remark = Remark(where=EVIL, message=EVIL, pictures=[picture, picture])
+    sections = [
+        replace(CHECK.sections[1], groups=[Group(EVIL, [remark])]),
+        replace(CHECK.sections[0], groups=[Group("", [replace(remark, pictures=[])])]),
     ]
     page = page_of(
-        replace(CHECK, name=EVIL, root=EVIL, counts={"train": {EVIL: 3}}, modes={EVIL: 3}, kinds=kinds)
+        replace(CHECK, name=EVIL, root=EVIL, counts={"train": {EVIL: 3}}, modes={EVIL: 3}, sections=sections)
     )
     assert page.tags["script"] == 0
     assert page.text.count(EVIL) >= 9

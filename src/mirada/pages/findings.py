@@ -2,10 +2,11 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+
+from markupsafe import Markup
 
 from mirada.errors import counted
 from mirada.pages.charts import histogram
@@ -17,8 +18,8 @@ PICTURES = 6  # of one finding
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A thumbnail as a ``data:`` address, empty where there is none; ``note`` is what is known: ``train, cat``."""
+class Thumbnail:
+    """A small picture as a ``data:`` address, empty where there is none; ``note`` is what is known: ``train, cat``."""
 
     path: str
     note: str
@@ -26,17 +27,35 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Item:
+class Remark:
     """A finding: what it is about, the sentence, and the pictures that show it; ``more`` are not shown."""
 
     where: str
     message: str
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[Thumbnail] = ()
     more: int = 0
 
 
+@dataclass(frozen=True)
+class Group:
+    """Findings that a sentence, said once above them, is about; their own messages are what is left to say."""
+
+    sentence: str
+    remarks: Sequence[Remark]
+
+    @property
+    def pictured(self) -> bool:
+        """Whether there is anything to look at."""
+        return any(remark.pictures for remark in self.remarks)
+
+    @property
+    def placed(self) -> bool:
+        """Whether any of them is about something that has a name."""
+        return any(remark.where for remark in self.remarks)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class Section:
     """All findings of a kind under their heading; ``severity`` is error, warning or info, ``more`` are not shown.
 
     ``name`` is what addresses it within the page.
@@ -45,25 +64,46 @@ class Kind:
     name: str
     heading: str
     severity: str
-    findings: Sequence[Item]
+    groups: Sequence[Group]
     more: int = 0
 
     @property
     def count(self) -> int:
         """How many there are, those not shown included."""
-        return len(self.findings) + self.more
+        return sum(len(group.remarks) for group in self.groups) + self.more
 
-    @property
-    def pictured(self) -> bool:
-        """Whether there is anything to look at."""
-        return any(item.pictures for item in self.findings)
+
+@dataclass(frozen=True)
+class Strip:
+    """Some pictures in a row, of a class if it has a name."""
+
+    name: str
+    pictures: Sequence[Thumbnail]
+
+
+@dataclass(frozen=True)
+class TargetColumn:
+    """Numbers to be learnt: their name, if there are several, their unit, and the values."""
+
+    name: str
+    unit: str
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A chart with its title and what it means."""
+
+    title: str
+    svg: Markup
+    caption: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class CheckPage:
     """All that the page says. ``counts`` is split → class → images, ``sizes`` (height, width) → images.
 
-    ``unit`` is None for classes; for numbers it is that of the target, which may be empty.
+    ``targets`` is None for classes; ``samples`` are pictures of what is there.
     """
 
     name: str
@@ -71,8 +111,9 @@ class Check:
     counts: Mapping[str, Mapping[str, int]]
     sizes: Mapping[tuple[int, int], int]
     modes: Mapping[str, int]
-    kinds: Sequence[Kind]
-    unit: str | None = None
+    sections: Sequence[Section]
+    targets: Sequence[TargetColumn] | None = None
+    samples: Sequence[Strip] = ()
     made: str = ""
 
     @property
@@ -80,17 +121,51 @@ class Check:
         """Images that can be read, in all splits."""
         return sum(sum(table.values()) for table in self.counts.values())
 
+    @property
+    def classes(self) -> int:
+        """How many there are, those without a picture on the page included."""
+        return len(next(iter(self.counts.values()), {}))
+
     def number(self, severity: str) -> int:
         """Findings of a severity."""
-        return sum(kind.count for kind in self.kinds if kind.severity == severity)
+        return sum(section.count for section in self.sections if section.severity == severity)
 
 
-def write_findings(check: Check, file: Path) -> Path:
+def grouped(findings: Sequence[tuple[Remark, str]]) -> list[Group]:
+    """Remarks by the advice that follows from them, which is said once for several; and so is what they all say."""
+    by_advice: dict[str, list[Remark]] = {}
+    for remark, advice in findings:
+        by_advice.setdefault(advice, []).append(remark)
+    return [group for advice, remarks in by_advice.items() for group in _groups(remarks, advice)]
+
+
+def _groups(remarks: Sequence[Remark], advice: str) -> list[Group]:
+    """One group under the advice, or one for each fact where each stands for several remarks."""
+    by_fact: dict[str, list[Remark]] = {}
+    for remark in remarks:
+        by_fact.setdefault(remark.message, []).append(remark)
+    if len(remarks) > 1 and len(by_fact) <= len(remarks) / 2:
+        return [
+            Group(_sentence(fact, advice), [replace(remark, message="") for remark in alike])
+            for fact, alike in by_fact.items()
+        ]
+    if len(remarks) > 1:
+        return [Group(_sentence(advice), remarks)]
+    whole = [": ".join(filter(None, (remark.message, advice))) for remark in remarks]
+    return [Group("", [replace(remark, message=said) for remark, said in zip(remarks, whole, strict=True)])]
+
+
+def _sentence(*parts: str) -> str:
+    said = ": ".join(filter(None, parts))
+    return f"{said[:1].upper()}{said[1:]}{'' if said.endswith('?') or not said else '.'}"
+
+
+def write_findings(check: CheckPage, file: Path) -> Path:
     """Writes the page and returns its path; it appears whole or not at all."""
     return publish(render_findings(check), file)
 
 
-def render_findings(check: Check) -> str:
+def render_findings(check: CheckPage) -> str:
     """The page as text."""
     return template("findings.html").render(
         check=check,
@@ -103,19 +178,20 @@ def render_findings(check: Check) -> str:
     )
 
 
-def title(check: Check) -> str:
+def title(check: CheckPage) -> str:
     """The answer in one line: ``pets: 2 errors and 3 warnings in 1,655 images``."""
-    found = [counted(check.number(severity), severity) for severity in ("error", "warning")]
-    said = " and ".join(text for text in found if not text.startswith("0 ")) or "nothing to mend"
-    return f"{check.name}: {said} in {counted(check.images, 'image')}"
+    numbers = {severity: check.number(severity) for severity in ("error", "warning")}
+    said = " and ".join(counted(number, severity) for severity, number in numbers.items() if number)
+    return f"{check.name}: {said or 'nothing to mend'} in {counted(check.images, 'image')}"
 
 
-def tiles(check: Check) -> list[tuple[str, str, str]]:
+def tiles(check: CheckPage) -> list[tuple[str, str, str]]:
     """The key numbers: name, value, note."""
-    classes = len(next(iter(check.counts.values()), {}))
-    target = (
-        ("Target", "a number", check.unit) if check.unit is not None else ("Classes", integer(classes), "")
-    )
+    target = ("Classes", integer(check.classes), "")
+    if check.targets is not None:
+        several = len(check.targets) > 1
+        units = dict.fromkeys(target.unit for target in check.targets)
+        target = ("Target", f"{len(check.targets)} numbers" if several else "a number", ", ".join(units))
     return [
         ("Images", integer(check.images), "that can be read"),
         target,
@@ -125,20 +201,20 @@ def tiles(check: Check) -> list[tuple[str, str, str]]:
     ]
 
 
-def count_rows(check: Check) -> list[tuple[str, list[tuple[int, float]]]]:
+def count_rows(check: CheckPage) -> list[tuple[str, list[tuple[int, float]]]]:
     """Per class, (count, share of the split's largest class) for each split."""
     names = list(dict.fromkeys(name for table in check.counts.values() for name in table))
     most = {split: max([1, *table.values()]) for split, table in check.counts.items()}
     return [
         (
-            "Images" if check.unit is not None else name,
+            "Images" if check.targets is not None else name,
             [(table.get(name, 0), table.get(name, 0) / most[split]) for split, table in check.counts.items()],
         )
         for name in names
     ]
 
 
-def size_sentence(check: Check) -> str:
+def size_sentence(check: CheckPage) -> str:
     """How large the images are, and in which colour modes."""
     if not check.sizes:
         return "No image can be read."
@@ -149,30 +225,39 @@ def size_sentence(check: Check) -> str:
     return f"The images have {integer(len(check.sizes))} different sizes. Colour modes: {modes}."
 
 
-def figures(check: Check) -> list[dict[str, Any]]:
-    """The distributions of sizes and shapes; none if all images have one size."""
-    if len(check.sizes) < 2:
-        return []
-    drawn = (
+def figures(check: CheckPage) -> list[Plot]:
+    """The distributions of the targets, if they are numbers, and of sizes and shapes, if they differ."""
+    drawn = [
         (
-            "Shorter side",
-            "pixels",
-            [(float(min(size)), count) for size, count in check.sizes.items()],
-            "A network cannot see more detail than there is: images smaller than its input are enlarged.",
-        ),
-        (
-            "Width by height",
-            "width / height",
-            [(width / height, count) for (height, width), count in check.sizes.items()],
-            "1 is square. The further from it, the more a square input distorts, cuts or pads the image.",
-        ),
-    )
+            "Targets" if not target.name else f"Targets: {target.name}",
+            target.unit or target.name or "target",
+            [(value, 1) for value in target.values],
+            "What is rare here is learnt from few images, and beyond the ends nothing is learnt.",
+        )
+        for target in check.targets or ()
+        if len(set(target.values)) > 1
+    ]
+    if len(check.sizes) > 1:
+        drawn += [
+            (
+                "Shorter side",
+                "pixels",
+                [(float(min(size)), count) for size, count in check.sizes.items()],
+                "A network cannot see more detail than there is: images smaller than its input are enlarged.",
+            ),
+            (
+                "Width by height",
+                "width / height",
+                [(width / height, count) for (height, width), count in check.sizes.items()],
+                "1 is square. The further from it, the more a square input distorts, cuts or pads the image.",
+            ),
+        ]
     found = []
     for name, unit, values, caption in drawn:
         kept, beyond = without_extremes(values)
         drawing = histogram(kept, across=unit, title=f"Distribution of the images by {unit}")
         aside = f" Not drawn: {counted(beyond, 'image')} far from the others." if beyond else ""
-        found.append({"title": name, "svg": drawing, "caption": caption + aside})
+        found.append(Plot(name, drawing, caption + aside))
     return found
 
 

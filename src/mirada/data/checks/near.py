@@ -14,12 +14,16 @@ so that brightness, contrast and a slightly narrower crop do not matter. Memory 
 of pairs: only which images belong together is kept.
 """
 
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from mirada.data.parallel import TICK
+from mirada.events import OnProgress, Progress
 
 THUMB = 32  # pixels on a side
 HASH = (9, 8)  # (width, height)
@@ -54,17 +58,28 @@ def thumbnail_values(grey: Image.Image) -> NDArray[np.uint8]:
     return np.array(grey.resize((THUMB, THUMB), Image.Resampling.BOX, reducing_gap=3.0))
 
 
-def near_groups(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> list[list[int]]:
+def near_groups(
+    hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8], on_event: OnProgress | None = None
+) -> list[list[int]]:
     """The images that show the same picture: lists of two rows or more, in order.
 
-    ``hashes`` (N,) and ``thumbs`` (N, 32, 32) are those of ``dhash`` and ``thumbnail_values``. A group is what is
-    connected by pairs, so its first and its last image may be less alike. Images without detail are in none.
+    A group is what is connected by pairs, so its first and its last image may be less alike. Images without detail
+    are in none.
+
+    Args:
+        hashes: Those of ``dhash``, (N,).
+        thumbs: Those of ``thumbnail_values``, (N, 32, 32).
+        on_event: Hears of progress, about ten times a second.
     """
     thumbnails = _Thumbnails.of(thumbs)
     drawn = np.flatnonzero(thumbnails.spread >= DETAIL)
     roots = np.arange(len(hashes))
     radius = np.where(thumbnails.plain, PLAIN_RADIUS, RADIUS)
-    for first, second in _pairs(hashes[drawn], radius[drawn]):
+    told = time.monotonic()
+    for first, second, done, total in _pairs(hashes[drawn], radius[drawn]):
+        if on_event and time.monotonic() - told >= TICK:
+            told = time.monotonic()
+            on_event(Progress("comparing", done, total))
         for start in range(0, len(first), PAIRS):
             a, b = drawn[first[start : start + PAIRS]], drawn[second[start : start + PAIRS]]
             apart = roots[a] != roots[b]
@@ -76,25 +91,30 @@ def near_groups(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> list[l
     return [group.tolist() for group in np.split(order, starts[1:]) if len(group) > 1]
 
 
-def _pairs(hashes: NDArray[np.uint64], radius: Rows) -> Iterator[tuple[Rows, Rows]]:
-    """Pairs at most ``radius`` bits apart, that of the first of both, that share a byte; each once, in blocks."""
+def _pairs(hashes: NDArray[np.uint64], radius: Rows) -> Iterator[tuple[Rows, Rows, int, int]]:
+    """Pairs at most ``radius`` bits apart, that of the first of both, that share a byte; each once, in blocks.
+
+    With each block goes how many hashes, of how many, have been looked up in all bands.
+    """
     keys = hashes.astype(">u8").view(np.uint8).reshape(-1, 8)
     signs = np.unpackbits(keys, axis=1).astype(np.float32) * 2 - 1
     least = (64 - 2 * radius).astype(np.float32)  # the product of two rows of ±1 is 64 − 2·distance
     sizes = [np.bincount(band, minlength=256) for band in keys.T]
     if sum(int((size.astype(np.int64) ** 2).sum()) for size in sizes) >= len(keys) ** 2:
         keys = np.zeros((len(keys), 1), dtype=np.uint8)  # bytes so common that comparing all with all is less
+    done, total = 0, keys.size
     for band in range(keys.shape[1]):
         order = np.argsort(keys[:, band], kind="stable")
         edges = np.cumsum(np.bincount(keys[:, band], minlength=256))
         for bucket in np.split(order, edges[:-1]):
-            for first, second in _close(signs, least, bucket):
+            for start, first, second in _close(signs, least, bucket):
                 new = (keys[first, :band] != keys[second, :band]).all(axis=1)
-                yield first[new], second[new]
+                yield first[new], second[new], done + start, total
+            done += len(bucket)
 
 
-def _close(signs: Floats, least: Floats, bucket: Rows) -> Iterator[tuple[Rows, Rows]]:
-    """Pairs of a bucket whose product reaches what the first of both asks for."""
+def _close(signs: Floats, least: Floats, bucket: Rows) -> Iterator[tuple[int, Rows, Rows]]:
+    """Pairs of a bucket whose product reaches what the first of both asks for; and where in it their block starts."""
     start = 0
     while start < len(bucket) - 1:
         rest = bucket[start:]
@@ -102,7 +122,7 @@ def _close(signs: Floats, least: Floats, bucket: Rows) -> Iterator[tuple[Rows, R
         near = signs[block] @ signs[rest].T >= least[block][:, None]
         row, column = np.nonzero(near)
         later = column > row
-        yield block[row[later]], rest[column[later]]
+        yield start, block[row[later]], rest[column[later]]
         start += len(block)
 
 

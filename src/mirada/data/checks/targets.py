@@ -5,17 +5,18 @@ all others, so that long tails are let be; of skewed positive numbers, sizes and
 """
 
 from collections.abc import Iterator
+from enum import Enum
 from math import log
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.checks.findings import ENOUGH, Finding
+from mirada.data.checks.findings import ENOUGH
+from mirada.data.checks.kinds import Finding, Kind
 from mirada.data.index import Index
 from mirada.samples import Numbers
 
 SENTINELS = (0, -1, -9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)  # what tables write for "unknown"
-UNKNOWN = 'may stand for "unknown"'
 REPEATED = 3  # times that a number is there, from which on it is a habit
 SEVERAL = 5  # different numbers: with fewer, nothing is a rule
 FENCE = 3.0  # interquartile ranges beyond the quartiles
@@ -37,6 +38,14 @@ Column = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
+class Oddity(Enum):
+    """In what way a number is unlike the others."""
+
+    UNKNOWN = 'may stand for "unknown"'
+    NEGATIVE = "is negative, unlike the others"
+    FAR = "is far from the others"
+
+
 def target_findings(rest: Index) -> Iterator[Finding]:
     """What is odd about numeric targets, one column after the other; ``rest`` has no unreadable files."""
     if not isinstance(rest.target, Numbers) or not len(rest):
@@ -53,54 +62,52 @@ def target_findings(rest: Index) -> Iterator[Finding]:
         plain = values[finite & ~np.isin(values, list(odd))]
         low, high = np.quantile(plain, (0.25, 0.75))
         usual = f"(half of the others: {low:,.4g} to {high:,.4g})"
-        for value, said in odd.items():
-            yield _odd_finding(
-                rest, name, np.flatnonzero(values == value), f"{_said(rest, value)}, {said} {usual}"
-            )
+        for value, oddity in odd.items():
+            said = f"{_said(rest, value)}, {oddity.value} {usual}"
+            yield _odd_finding(rest, name, np.flatnonzero(values == value), said, oddity)
         yield from _rounded(rest, name, plain, "other " if odd else "")
 
 
 def _constant(rest: Index, name: str, trained: Column) -> Iterator[Finding]:
     if len(trained) > 1 and (trained == trained[0]).all():
-        message = (
-            f"all {len(trained):,} training targets are {_said(rest, trained[0])}: there is nothing to learn"
-        )
-        yield Finding("constant-target", "error", name, message)
+        fact = f"all {len(trained):,} training targets are {_said(rest, trained[0])}"
+        yield Finding(Kind.CONSTANT_TARGET, "error", name, fact, advice="there is nothing to learn")
 
 
-def _odd_finding(rest: Index, name: str, rows: NDArray[np.int64], said: str) -> Finding:
+def _odd_finding(rest: Index, name: str, rows: NDArray[np.int64], said: str, oddity: Oddity) -> Finding:
     """One finding on one number, whose rows these are; a single one is named by its file."""
     paths = tuple(dict.fromkeys(rest.paths[row] for row in rows))
-    unknown = UNKNOWN in said
+    unknown = oddity is Oddity.UNKNOWN
     if len(rows) == 1:
         advice = "empty the cell if so" if unknown else "check it"
-        message = f"its target, {name + ' ' if name else ''}{said}; {advice}"
-        return Finding("far-target", "warning", paths[0], message, paths)
+        fact = f"its target, {name + ' ' if name else ''}{said}"
+        return Finding(Kind.FAR_TARGET, "warning", paths[0], fact, paths, advice)
     advice = "empty the cells if so" if unknown else "check them"
-    message = f"the target of {len(rows):,} rows, {said}; {advice}"
-    return Finding("far-target", "warning", name, message, paths)
+    return Finding(
+        Kind.FAR_TARGET, "warning", name, f"the target of {len(rows):,} rows, {said}", paths, advice
+    )
 
 
 def _said(rest: Index, value: float) -> str:
     return f"{value:,.10g} {rest.unit}".rstrip()
 
 
-def _unknown(values: Column) -> dict[float, str]:
-    """Column that stand for "unknown", by what is said of them: not among the others, and with a reason to doubt.
+def _unknown(values: Column) -> dict[float, Oddity]:
+    """Numbers that stand for "unknown", by what is said of them: not among the others, and with a reason to doubt.
 
     That is a negative one where the others are not, one repeated beside a gap, or one far from all others.
     """
     plain = values[~np.isin(values, SENTINELS)]
     if len(plain) < ENOUGH or len(np.unique(plain)) < SEVERAL:
         return {}
-    found = {}
+    found: dict[float, Oddity] = {}
     for number in SENTINELS:
         count = int((values == number).sum())
         if not 0 < count <= len(values) / 2 or plain.min() <= number <= plain.max():
             continue
         negative = number < 0 <= plain.min()
         if negative or (count >= REPEATED and _beside_a_gap(number, plain)) or _far_off(number, plain):
-            found[float(number)] = UNKNOWN
+            found[float(number)] = Oddity.UNKNOWN
     return found
 
 
@@ -128,16 +135,16 @@ def _far_off(number: float, others: Column) -> bool:
     return bool(gap > max(high - low, TAIL * tail))
 
 
-def _unlike(values: Column) -> dict[float, str]:
-    """Column that are hardly the others' kind, by what is said of them: a few negative ones, a few far ones."""
+def _unlike(values: Column) -> dict[float, Oddity]:
+    """Numbers that are hardly the others' kind, by what is said of them: a few negative ones, a few far ones."""
     few = max(2, FEW * len(values))
-    found: dict[float, str] = {}
+    found: dict[float, Oddity] = {}
     negative = values < 0
     if 0 < negative.sum() <= few and _beside_a_gap(values[negative].max(), values[~negative]):
-        found = dict.fromkeys(values[negative].tolist(), "is negative, unlike the others")
+        found = dict.fromkeys(values[negative].tolist(), Oddity.NEGATIVE)
         values = values[~negative]
     far = np.unique(values[_far(values)]).tolist()
-    return found | dict.fromkeys(far if len(far) <= few else (), "is far from the others")
+    return found | dict.fromkeys(far if len(far) <= few else (), Oddity.FAR)
 
 
 def _far(values: Column) -> Mask:
@@ -179,11 +186,9 @@ def _rounded(rest: Index, name: str, values: Column, others: str) -> Iterator[Fi
         return
     count = int(_multiples(values, step).sum())
     share = 1.0 if count == len(values) else min(count / len(values), 0.99)
-    message = (
-        f"{count:,} of {len(values):,} {others}targets ({share:.0%}) are multiples of {_said(rest, step)}: they look "
-        f"rounded, so an error of up to {_said(rest, step / 2)} may be the target's own"
-    )
-    yield Finding("rounded-target", "warning", name, message)
+    fact = f"{count:,} of {len(values):,} {others}targets ({share:.0%}) are multiples of {_said(rest, step)}"
+    advice = f"they look rounded, so an error of up to {_said(rest, step / 2)} may be the target's own"
+    yield Finding(Kind.ROUNDED_TARGET, "warning", name, fact, advice=advice)
 
 
 def _rounding(values: Column) -> float | None:

@@ -11,6 +11,7 @@ Of colours deeper than 8 bits in PNG, PPM and TIFF, Pillow gives the upper 8.
 import ctypes
 import io
 import logging
+import math
 import stat
 from contextlib import suppress
 from functools import cache, lru_cache
@@ -30,7 +31,7 @@ from mirada.data.pixels.levels import Levels, deep_values, keep_depth, levels_of
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.pixels.raw import DEEP_COST, Raw, opacity, require_size
 from mirada.data.pixels.raw import DecodeError as DecodeError  # raised here, and by what this module calls
-from mirada.data.pixels.window import shades
+from mirada.data.pixels.window import own_white, shades
 from mirada.errors import reason_of
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # Pillow's; DICOM is read without it
@@ -146,6 +147,18 @@ def open_upright(data: Encoded, *, window: str = "auto") -> Image.Image:
     if isinstance(image, Raw):
         image = Image.fromarray(to_depth(shades(image, window), np.dtype(np.uint8)))
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def open_with_level(data: Encoded | NDArray[Any]) -> tuple[Image.Image, float]:
+    """Decodes a file or an array as ``open_upright`` does; and the value that is white there by its own window.
+
+    It is NaN where the image does not set its own window (``window.own_white``). Raises ``DecodeError``.
+    """
+    image = _of_array(data, "RGB") if isinstance(data, np.ndarray) else _open(data, "RGB", draft=None).image
+    level = own_white(image) if isinstance(image, Raw) else math.nan
+    if isinstance(image, Raw):
+        image = Image.fromarray(to_depth(shades(image, "auto"), np.dtype(np.uint8)))
+    return image.convert("RGB"), level
 
 
 def read_header(data: Encoded) -> Header:

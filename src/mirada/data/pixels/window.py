@@ -14,6 +14,7 @@ A 12-bit X-ray in a 16-bit file uses a sixteenth of the type's range: by ``full`
 8 bits it is all white. ``auto`` shows it.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -90,6 +91,12 @@ def shades(raw: Raw, window: str) -> Shades:
     if raw.values.dtype.kind == "f":
         result[np.isnan(raw.values)] = 0
     return result if raw.alpha is None else _on_white(result, raw.alpha)
+
+
+def own_white(raw: Raw) -> float:
+    """The value that ``auto`` makes white where an image's own values say which it is; NaN elsewhere."""
+    by = _resolved(raw, Window("auto"))
+    return _range(raw, by)[1] if by.rule == "percentiles" else math.nan
 
 
 def _resolved(raw: Raw, window: Window) -> Window:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mirada.data.index import Index
-from mirada.data.sources.listing import Listing, listed, printable, relative, split_named, unusable
+from mirada.data.sources.listing import FolderListing, listed, printable, relative, split_named, unusable
 from mirada.data.sources.lists import Labels, labels_by_name, labels_of, pixels_folder
 from mirada.data.sources.voc import boxes_beside
 from mirada.errors import DataError, counted, nearest
@@ -22,7 +22,7 @@ SAME = 1.5  # so many folders below for each different name among them: they are
 
 
 @dataclass(frozen=True)
-class _Part:
+class _SplitFolder:
     """A split: its folder, and those of its classes by name."""
 
     folder: Path
@@ -40,7 +40,7 @@ def load_folder(folder: Path, known: Sequence[str] | None = None) -> Index:
         DataError: For a folder without images, a single class, a split with a class that the training split, or the
             model, does not have, and folders of which two levels may be the classes.
     """
-    listing = Listing()
+    listing = FolderListing()
     base = pixels_folder(folder)
     parts = _parts(base, listing, need_train=known is None)
     for part in parts.values():
@@ -64,7 +64,7 @@ def load_folder(folder: Path, known: Sequence[str] | None = None) -> Index:
 class _Rows:
     """The rows of an index, as they are found."""
 
-    def __init__(self, root: Path, names: tuple[str, ...], listing: Listing) -> None:
+    def __init__(self, root: Path, names: tuple[str, ...], listing: FolderListing) -> None:
         self.root = root
         self.listing = listing
         self.names = names
@@ -138,7 +138,7 @@ class _Rows:
         self.excluded.append(Excluded(printable(path), reason))
 
 
-def _parts(folder: Path, listing: Listing, *, need_train: bool) -> dict[str, _Part]:
+def _parts(folder: Path, listing: FolderListing, *, need_train: bool) -> dict[str, _SplitFolder]:
     """The folder of each split with its class folders; a folder without splits is all ``train``."""
     folder = _inner(folder, listing)
     children = listing.folders(folder)
@@ -146,13 +146,13 @@ def _parts(folder: Path, listing: Listing, *, need_train: bool) -> dict[str, _Pa
     others = sorted(name for name in children.keys() - known.keys() if "devkit" not in name.lower())
     if not known or (others and not any(listing.folders(path) for path in known.values())):
         # among other classes, one may be called "train"
-        return _parts_of_classes(folder, listing) or {"train": _Part(folder, children)}
+        return _parts_of_classes(folder, listing) or {"train": _SplitFolder(folder, children)}
     if others:
         raise DataError(
             f"{folder}: holds split folders ({listed(sorted(known))}) beside others ({listed(others)}). "
             f"Keep either <split>/<class>/ folders or <class>/ folders, not both."
         )
-    parts: dict[str, _Part] = {}
+    parts: dict[str, _SplitFolder] = {}
     for name, path in known.items():
         split, inner = split_named(name), _inner(path, listing)
         if split in parts:
@@ -160,7 +160,7 @@ def _parts(folder: Path, listing: Listing, *, need_train: bool) -> dict[str, _Pa
                 f"{folder}: {parts[split].folder.relative_to(folder).parts[0]} and {name} both name the {split} "
                 f"split. Keep one."
             )
-        parts[split] = _Part(inner, listing.folders(inner))
+        parts[split] = _SplitFolder(inner, listing.folders(inner))
     if "train" not in parts and need_train:
         raise DataError(
             f"{folder}: has {listed(sorted(known))} but no training split. "
@@ -169,7 +169,7 @@ def _parts(folder: Path, listing: Listing, *, need_train: bool) -> dict[str, _Pa
     return parts
 
 
-def _inner(folder: Path, listing: Listing) -> Path:
+def _inner(folder: Path, listing: FolderListing) -> Path:
     """The folder, or where it holds nothing but one that repeats its name or has the splits in it, that one."""
     children = listing.folders(folder)
     if len(children) != 1 or listing.images(folder):
@@ -181,7 +181,7 @@ def _inner(folder: Path, listing: Listing) -> Path:
     return _inner(child, listing) if below and (repeats or parts) else folder
 
 
-def _parts_of_classes(folder: Path, listing: Listing) -> dict[str, _Part]:
+def _parts_of_classes(folder: Path, listing: FolderListing) -> dict[str, _SplitFolder]:
     """Of ``<class>/<split>/`` folders the splits; nothing if there are others in any class."""
     splits: dict[str, dict[str, Path]] = {}
     for name, path in listing.folders(folder).items():
@@ -192,10 +192,14 @@ def _parts_of_classes(folder: Path, listing: Listing) -> dict[str, _Part]:
             if not (split := split_named(inner)) or name in splits.get(split, {}):
                 return {}
             splits.setdefault(split, {})[name] = place
-    return {split: _Part(folder, classes) for split, classes in splits.items()} if "train" in splits else {}
+    return (
+        {split: _SplitFolder(folder, classes) for split, classes in splits.items()}
+        if "train" in splits
+        else {}
+    )
 
 
-def _require_one_reading(part: _Part, known: Sequence[str], listing: Listing) -> None:
+def _require_one_reading(part: _SplitFolder, known: Sequence[str], listing: FolderListing) -> None:
     """Raises ``DataError`` if all class folders hold the same folders, as patients or parts of the data do."""
     if len(part.classes) < 2 or (known and set(part.classes) <= set(known)):
         return
@@ -214,7 +218,7 @@ def _require_one_reading(part: _Part, known: Sequence[str], listing: Listing) ->
 
 
 def _class_names(
-    root: Path, parts: Mapping[str, _Part], by_name: Labels | None, listing: Listing
+    root: Path, parts: Mapping[str, _SplitFolder], by_name: Labels | None, listing: FolderListing
 ) -> tuple[str, ...]:
     """The classes of the training split, which every other split must keep to."""
     train = parts["train"]
@@ -243,7 +247,9 @@ def _class_names(
     return classes
 
 
-def _labels(root: Path, part: _Part, split: str, names: Sequence[str], listing: Listing) -> Labels | None:
+def _labels(
+    root: Path, part: _SplitFolder, split: str, names: Sequence[str], listing: FolderListing
+) -> Labels | None:
     """The classes of a split's images that lie in no class folders: by a list, else by their names."""
     if split != "train" and (found := labels_of(root, part.folder, split, names)):
         return found
@@ -251,7 +257,7 @@ def _labels(root: Path, part: _Part, split: str, names: Sequence[str], listing: 
     return found if found and set(found.classes.values()) <= set(names) else None
 
 
-def _require_known(parts: Mapping[str, _Part], classes: tuple[str, ...], owner: str) -> None:
+def _require_known(parts: Mapping[str, _SplitFolder], classes: tuple[str, ...], owner: str) -> None:
     """Raises ``DataError``, listing both sides, if a split has a class that is not among ``classes``."""
     for part in parts.values():
         unknown = sorted(set(part.classes) - set(classes))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mirada.data.sources.listing import Listing, is_predictions, split_named
+from mirada.data.sources.listing import FolderListing, is_predictions, split_named
 from mirada.data.sources.lists import pixels_folder
 from mirada.data.sources.names import BOX_TABLE, is_table
 
@@ -20,7 +20,7 @@ def _only_table(folder: Path) -> Path | None:
     tables = _tables(folder)
     if len(tables) != 1:
         return None
-    folders = Listing().folders(folder)
+    folders = FolderListing().folders(folder)
     if len(folders) > 1 or pixels_folder(folder) != folder:
         return None
     return None if any(map(split_named, folders)) else tables[0]

@@ -45,7 +45,7 @@ def split_named(folder: str) -> str:
     return SPLIT_NAMES[found["split"]] if found else ""
 
 
-class Listing:
+class FolderListing:
     """Lists folders without what is passed over, and keeps count of the images among that."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ def image_files(folder: Path) -> tuple[list[Path], list[Excluded], tuple[str, ..
     Raises:
         DataError: If a folder cannot be listed.
     """
-    listing = Listing()
+    listing = FolderListing()
     found, left_out = [], []
     for file in listing.files(folder):
         if reason := unusable(file):

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mirada.data.sources.listing import Listing
+from mirada.data.sources.listing import FolderListing
 from mirada.errors import DataError, nearest
 
 GROUND_TRUTH = "ILSVRC2012_{split}_ground_truth.txt"
@@ -47,7 +47,7 @@ def labels_of(root: Path, folder: Path, split: str, names: Sequence[str]) -> Lab
 
     Raises ``DataError`` for a list that does not fit the images or names a class that is not in ``names``.
     """
-    lister = Listing()
+    lister = FolderListing()
     below = list(lister.folders(folder))
     flat = folder / "images" if below == ["images"] else folder
     places = [place / kit for place in (folder, root) for kit in KITS]

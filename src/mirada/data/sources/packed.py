@@ -186,22 +186,18 @@ def _index(source: Path, parts: Sequence[_Packed], kind: Kind | None, known: Seq
     )
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "backslashreplace")
-    indicators = labels.dtype.kind == "f" and _are_indicators(labels)
-    if (
-        labels.dtype.kind == "f"
-        and known is None
-        and not (indicators and kind is None)
-        and kind is not Classes
-    ):
+    if known is None and labels.dtype.kind == "f" and _are_numbers(labels, kind):
         return _with_numbers(index, labels)
     return _with_classes(index, labels, known, source)
 
 
-def _are_indicators(labels: Array) -> bool:
-    """Whether real numbers are one-hot rows, or 0 and 1: classes that some library has made floats of."""
+def _are_numbers(labels: Array, kind: Kind | None) -> bool:
+    """Whether real numbers are what is to be learnt; one-hot rows, and 0 and 1, are classes made floats of."""
+    if kind is not None:
+        return kind is Numbers
     if labels.ndim > 1:
-        return bool(np.isin(labels, (0, 1)).all())
-    return np.array_equal(np.unique(labels[np.isfinite(labels)]), (0, 1))
+        return not np.isin(labels, (0, 1)).all()
+    return not np.array_equal(np.unique(labels[np.isfinite(labels)]), (0, 1))
 
 
 def _size(shape: tuple[int, ...]) -> str:

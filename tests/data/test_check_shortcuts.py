@@ -1,0 +1,180 @@
+"""What tells the class besides the picture: found where it is, and hardly ever where it is not."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mirada.data.checks.inspection import Inspection
+from mirada.data.checks.kinds import Finding, Kind
+from mirada.data.checks.shortcuts import shortcut_findings
+from mirada.data.index import Index
+from mirada.data.sources import load_data
+from mirada.jobs.check import check
+from mirada.samples import Classes, Numbers
+
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+
+def noise(seed: int, shape: tuple[int, ...] = (24, 24)) -> Pixels:
+    return np.random.default_rng(seed).integers(40, 200, shape).astype(np.uint8)
+
+
+def folder(root: Path, write: Callable[[Path, int, int], None], count: int = 16) -> Index:
+    """Two classes, whose images ``write`` saves by stem, class and seed."""
+    for kind, name in enumerate(("covid", "normal")):
+        (root / name).mkdir()
+        for number in range(count):
+            write(root / name / f"{number}", kind, 100 * kind + number)
+    return load_data(root)
+
+
+def of_kind(index: Index, kind: Kind) -> list[Finding]:
+    return [finding for finding in check(index).findings if finding.kind is kind]
+
+
+def by_format(file: Path, kind: int, seed: int) -> None:
+    Image.fromarray(noise(seed)).save(file.with_suffix((".jpg", ".png")[kind]))
+
+
+def by_size(file: Path, kind: int, seed: int) -> None:
+    Image.fromarray(noise(seed, (24 + 8 * kind, 24))).save(file.with_suffix(".png"))
+
+
+def by_mode(file: Path, kind: int, seed: int) -> None:
+    values = noise(seed)
+    Image.fromarray(np.stack([values] * 3, axis=-1) if kind else values).save(file.with_suffix(".png"))
+
+
+def by_depth(file: Path, kind: int, seed: int) -> None:
+    values = noise(seed)
+    Image.fromarray(values.astype(np.uint16) * 257 if kind else values).save(file.with_suffix(".png"))
+
+
+def by_brightness(file: Path, kind: int, seed: int) -> None:
+    Image.fromarray((noise(seed) // 2 + 60 * kind).astype(np.uint8)).save(file.with_suffix(".png"))
+
+
+def by_shape(file: Path, kind: int, seed: int) -> None:
+    side = 20 + seed % 17
+    Image.fromarray(noise(seed, (side, 2 * side if kind else side))).save(file.with_suffix(".png"))
+
+
+def by_border(file: Path, kind: int, seed: int) -> None:
+    values = noise(seed, (64, 64))
+    if kind:
+        values[:6], values[-6:], values[:, :6], values[:, -6:] = 255, 255, 255, 255
+    Image.fromarray(values).save(file.with_suffix(".png"))
+
+
+def by_colour(file: Path, kind: int, seed: int) -> None:
+    values = np.stack([noise(seed)] * 3, axis=-1)
+    values[..., 0] = values[..., 0] // (1 + kind)
+    Image.fromarray(values).save(file.with_suffix(".png"))
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (by_format, "file format (JPEG: 16 of its 16 images, 0 of the 16 others)"),
+        (by_size, "size (24 × 24 pixels: 16 of its 16 images, 0 of the 16 others)"),
+        (by_mode, "colour mode (L: 16 of its 16 images, 0 of the 16 others)"),
+        (by_depth, "colour mode ("),
+        (by_brightness, "brightness (half of its images: "),
+        (by_shape, "width by height (half of its images: 1.00; of the others: 2.00)"),
+        (by_border, "border (an even light border: 0 of its 16 images, 16 of the 16 others)"),
+        (by_colour, "colour (coloured: 0 of its 16 images, 16 of the 16 others)"),
+    ],
+)
+def test_what_tells_the_class_is_named(
+    tmp_path: Path, write: Callable[[Path, int, int], None], said: str
+) -> None:
+    (finding,) = of_kind(folder(tmp_path, write), Kind.SHORTCUT)
+    assert (finding.severity, finding.where, len(finding.paths)) == ("warning", "covid", 6)
+    assert finding.fact.startswith("told from the others by ") and said in finding.fact
+
+
+def test_a_clean_set_has_none(tmp_path: Path) -> None:
+    assert check(folder(tmp_path, lambda file, _, seed: by_format(file, 1, seed))).findings == ()
+
+
+def looks_of(rng: np.random.Generator, count: int) -> list[Inspection]:
+    """Images whose features have nothing to do with anything."""
+    return [
+        Inspection(
+            path=str(number),
+            size=(int(rng.integers(20, 30)), int(rng.choice([20, 30]))),
+            mode=str(rng.choice(["RGB", "L"])),
+            format=str(rng.choice(["PNG", "JPEG"], p=[0.9, 0.1])),
+            brightness=float(rng.normal(120, 30)),
+            level=float(rng.lognormal()),
+            digest=str(number),
+            thumb=rng.integers(0, 256, 32 * 32).astype(np.uint8).tobytes(),
+        )
+        for number in range(count)
+    ]
+
+
+def index_of(looks: Sequence[Inspection], **columns: object) -> Index:
+    values = {
+        "root": Path(),
+        "paths": tuple(look.path for look in looks),
+        "splits": np.full(len(looks), "train"),
+    }
+    return Index(**(values | columns))  # type: ignore[arg-type]
+
+
+def test_false_alarms_are_rare() -> None:
+    alarms = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        looks = looks_of(rng, int(rng.choice([20, 40, 100])))
+        if seed % 2:
+            targets, target = rng.normal(size=len(looks)), Numbers()
+        else:
+            targets, target = rng.integers(0, 3, len(looks)), Classes(("a", "b", "c"))
+        alarms += any(shortcut_findings(index_of(looks, targets=targets, target=target), looks))
+    assert alarms <= 3  # 5 %
+
+
+def test_a_group_counts_once() -> None:
+    """Twelve images of each of two patients are no evidence of anything."""
+    rng = np.random.default_rng(0)
+    looks = [
+        look._replace(brightness=60.0 + 100 * (number >= 12)) for number, look in enumerate(looks_of(rng, 24))
+    ]
+    targets, target = np.arange(24) // 12, Classes(("a", "b"))
+    columns = {"targets": targets, "target": target}
+    assert [finding.where for finding in shortcut_findings(index_of(looks, **columns), looks)] == ["a"]
+    groups = tuple(f"patient {number // 12}" for number in range(24))
+    assert list(shortcut_findings(index_of(looks, groups=groups, **columns), looks)) == []
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_a_level_that_each_images_own_window_takes_away(tmp_path: Path, real: bool) -> None:
+    def write(file: Path, kind: int, seed: int) -> None:
+        values = noise(seed).astype(np.uint16) * (10 if kind else 1) * 20
+        if real:
+            Image.fromarray(values.astype(np.float32) / 65535).save(file.with_suffix(".tif"))
+        else:
+            Image.fromarray(values).save(file.with_suffix(".png"))
+
+    (finding,) = of_kind(folder(tmp_path, write, count=12), Kind.LEVEL)
+    assert finding.where == "covid"
+    assert "differ in level, which each one's own window takes away" in finding.fact
+
+
+def test_a_number_that_is_the_level(tmp_path: Path) -> None:
+    rows = ["image,concentration"]
+    for number in range(40):
+        values = noise(number).astype(np.float64) * 300 * (0.1 + number / 40)
+        Image.fromarray(values.astype(np.uint16)).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{0.1 + number / 40}")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    found = of_kind(load_data(tmp_path / "table.csv"), Kind.LEVEL)
+    assert [finding.where for finding in found] == [
+        "the lowest quarter of concentration",
+        "the highest quarter of concentration",
+    ]
