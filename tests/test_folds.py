@@ -160,6 +160,22 @@ def test_folds_know_from_the_start_what_they_are(of_ages: Folds, shapes: Path, t
     assert states == {"folds": "finished"}
 
 
+def test_each_fold_has_a_temperature_of_its_own(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page of all folds says which, and what the probabilities were before them."""
+    fitted = iter((1.25, 0.8))
+    monkeypatch.setattr("mirada.inference.model.fit_temperature", lambda *_, **__: next(fitted))
+    done = cross_validate(shapes, folds=2, output=tmp_path / "folds", **QUICK)
+    assert done.evaluation and done.evaluation.calibration
+    assert done.evaluation.calibration.temperatures == (1.25, 0.8)
+    before = done.evaluation.calibration.before
+    assert before and before.log_loss != done.evaluation.calibration.after.log_loss
+    page = done.report_path.read_text(encoding="utf-8")
+    assert "Each fold’s outputs are divided by its own temperature (1.25, 0.800), fitted on" in page
+    assert "no temperature was applied" not in page
+
+
 def test_folds_that_cannot_begin_leave_nothing(shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="too small"):
         cross_validate(shapes, folds=2, output=tmp_path / "folds", **QUICK | {"image_size": 8})

@@ -53,4 +53,4 @@ def _result(run: RunState) -> str:
     if run.judged is None or not run.judged.metrics:
         return "–"
     key, value = next(iter(run.judged.metrics.items()))
-    return f"{key} {figure(key, value)} on {run.judged.n:,} {SPLITS[run.judged.split]} images"
+    return f"{key} {figure(key, value, run.unit)} on {run.judged.n:,} {SPLITS[run.judged.split]} images"

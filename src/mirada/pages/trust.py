@@ -66,12 +66,11 @@ def _scaled(calibration: Calibration, learnt_from: int | None) -> list[str]:
     """By which temperature the outputs are divided, or why by none."""
     before = calibration.before
     if before is None:
-        few = learnt_from is not None and learnt_from < FEWEST
-        why = (
-            f"to learn one takes {FEWEST} validation images"
-            if few
-            else "none lowered the log loss of the validation images by more than chance would"
-        )
+        chance = "none lowered the log loss of the validation images by more than chance would"
+        few = f"to learn one takes {FEWEST} validation images"
+        why = few if learnt_from and learnt_from < FEWEST else chance
+        if learnt_from is None:  # of folds, each of which has its own
+            why = f"{chance}, and {few}"
         return [f"The probabilities are those of the network itself; no temperature was applied, as {why}."]
     if calibration.temperatures:
         each = ", ".join(map(number, calibration.temperatures))

@@ -29,6 +29,7 @@ class RunState:
         network: What was trained.
         data: What it was trained on, by its name.
         epochs: How many are finished.
+        unit: Of a target that is a number.
         judged: How well it does on the test images, or else on those for validation; None before it was judged.
         problem: Why its files cannot be read.
     """
@@ -38,6 +39,7 @@ class RunState:
     network: str = ""
     data: str = ""
     epochs: int = 0
+    unit: str = ""
     judged: Evaluated | None = None
     problem: str = ""
 
@@ -73,5 +75,6 @@ def _state_of(path: Path) -> RunState:
         network=network.name,
         data=data.name,
         epochs=sum(isinstance(event, EpochDone) for event in events),
+        unit=data.unit,
         judged=judged.get("test") or judged.get("val"),
     )
