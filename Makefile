@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# One worker a core, each computing on one thread, which small networks do fastest; tests that count threads set their own.
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses auto --dist loadfile
 PARITY := parity/.env
 CHECK_PYTHON = @$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Mirada needs Python 3.11 or newer; {sys.executable} is {v.major}.{v.minor}. Try: make PYTHON=python3.11")'
 
@@ -18,10 +20,10 @@ demo: $(READY)
 	cd demo && ../$(BIN)/mirada train digits --model lenet5
 
 test: $(READY) lint
-	$(BIN)/pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-slow: $(READY)
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
 
 $(PARITY)/.ready: pyproject.toml parity/constraints.txt
 	$(CHECK_PYTHON)

@@ -65,6 +65,10 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mirada")
     if name not in _HOMES:
         raise AttributeError(f"module 'mirada' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -49,3 +49,11 @@ def test_importing_it_is_light() -> None:
     code = f"import sys, mirada; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_that_of_the_package_and_of_the_citation() -> None:
+    from importlib.metadata import version
+
+    assert mirada.__version__ == version("mirada")
+    citation = (Path(__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {mirada.__version__}\n" in citation and "license: Apache-2.0\n" in citation
