@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import struct
 import threading
 import zipfile
@@ -383,6 +384,31 @@ def test_an_array_is_decoded_and_shown_as_it_is() -> None:
     np.testing.assert_array_equal(np.asarray(show_image(grey)), np.repeat(grey[..., None], 3, axis=2))
     np.testing.assert_array_equal(np.asarray(show_image(colour)), colour)
     assert np.asarray(show_image(grey.astype(np.uint16) * 257)).std() > 30  # windowed, not white
+
+
+@pytest.mark.parametrize("kind", ["idx", "npz"])
+def test_a_mapped_file_that_is_cut_or_exchanged_is_opened_anew_whatever_its_time(
+    tmp_path: Path, kind: str
+) -> None:
+    """Reading the part that is gone would end the process by a signal."""
+
+    def write(seed: int) -> Path:
+        values = pictures(50, 32, 32, seed=seed)
+        if kind == "npz":
+            return npz(tmp_path, packed=False, x=values)
+        (tmp_path / "t-images-idx3-ubyte").write_bytes(idx(values))
+        return tmp_path / "t-images-idx3-ubyte"
+
+    file = write(0)
+    address = file.with_name(f"{file.name}#x-40" if kind == "npz" else f"{file.name}#40")
+    before, times = np.array(read_image(address)), file.stat()
+    write(1)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert not np.array_equal(read_image(address), before)
+    os.truncate(file, 20_000)
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(DataError):
+        read_image(address)
 
 
 def test_a_file_is_opened_once_by_all_threads_and_anew_when_it_has_changed(

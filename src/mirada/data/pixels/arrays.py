@@ -51,7 +51,7 @@ HEADERS: dict[tuple[int, int], Any] = {
 }
 
 _lock = Lock()
-_held: dict[tuple[Path, str], tuple[int, Array]] = {}
+_held: dict[tuple[Path, str], tuple[tuple[int, ...], Array]] = {}
 
 
 def is_idx(file: Path) -> bool:
@@ -123,9 +123,11 @@ def images_of(file: Path, array: str = "") -> Array:
     Raises ``DataError`` if the file is damaged or these are no images, ``DecodeError`` if there is no such file.
     """
     try:
-        stamp = file.stat().st_mtime_ns
+        info = file.stat()
     except OSError as error:
         raise DecodeError(f"cannot be read ({reason_of(error)})") from error
+    # A file that was replaced, or cut while it is mapped, may keep its time; reading what is gone ends the process.
+    stamp = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_dev, info.st_ino)
     with _lock:
         held = _held.pop((file, array), None)
         if held is None or held[0] != stamp:
