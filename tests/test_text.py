@@ -6,9 +6,11 @@ import unicodedata
 import pytest
 from rich.cells import cell_len
 
+from mirada import text
 from mirada.files import json_text
 from mirada.text import HIDDEN, table, visible, visible_json, width
 
+NB = "\u00a0"
 NAMES = {
     "plain": "plain",
     "Käse 犬 🐕": "Käse 犬 🐕",
@@ -79,3 +81,57 @@ def test_json_is_read_back_and_obeys_nobody() -> None:
     assert not [line for line in text.split("\n") if HIDDEN.search(line)]
     assert "Käse 犬 🐕" in text
     text.encode("utf-8")
+
+
+# Numbers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, "0"),
+        (0.0123456, "0.0123"),
+        (0.548, "0.548"),
+        (9.412, "9.41"),
+        (98.24, "98.2"),
+        (1234.5, "1,234"),
+        (-3.2, "−3.20"),
+        (-0.00001, "−1e−05"),
+        (3.2e12, "3.2e+12"),
+        (None, "–"),
+        (float("nan"), "–"),
+        (float("inf"), "–"),
+    ],
+)
+def test_number(value: float | None, expected: str) -> None:
+    assert text.number(value) == expected
+
+
+def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
+    assert text.number(-0.004, 1) == "0.0"
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.7324, f"73.2{NB}%"), (1, f"100.0{NB}%"), (None, "–")])
+def test_percent(value: float | None, expected: str) -> None:
+    assert text.percent(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(842, "842"), (61_706, f"61.7{NB}k"), (11_177_538, f"11.2{NB}M"), (1.814e9, f"1.81{NB}G"), (None, "–")],
+)
+def test_compact(value: float | None, expected: str) -> None:
+    assert text.compact(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(9.66, f"9.7{NB}s"), (48, f"48{NB}s"), (183, f"3{NB}min 3{NB}s"), (7500, f"2{NB}h 5{NB}min")],
+)
+def test_duration(seconds: float, expected: str) -> None:
+    assert text.duration(seconds) == expected
+
+
+def test_shorten_keeps_both_ends() -> None:
+    assert text.shorten("kingfisher") == "kingfisher"
+    assert text.shorten("great spotted woodpecker 17") == "great spot…cker 17"

@@ -8,57 +8,6 @@ from mirada.pages import words
 NB = "\u00a0"
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (0, "0"),
-        (0.0123456, "0.0123"),
-        (0.548, "0.548"),
-        (9.412, "9.41"),
-        (98.24, "98.2"),
-        (1234.5, "1,234"),
-        (-3.2, "−3.20"),
-        (-0.00001, "−1e−05"),
-        (3.2e12, "3.2e+12"),
-        (None, "–"),
-        (float("nan"), "–"),
-        (float("inf"), "–"),
-    ],
-)
-def test_number(value: float | None, expected: str) -> None:
-    assert words.number(value) == expected
-
-
-def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
-    assert words.number(-0.004, 1) == "0.0"
-
-
-@pytest.mark.parametrize(("value", "expected"), [(0.7324, f"73.2{NB}%"), (1, f"100.0{NB}%"), (None, "–")])
-def test_percent(value: float | None, expected: str) -> None:
-    assert words.percent(value) == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(842, "842"), (61_706, f"61.7{NB}k"), (11_177_538, f"11.2{NB}M"), (1.814e9, f"1.81{NB}G"), (None, "–")],
-)
-def test_compact(value: float | None, expected: str) -> None:
-    assert words.compact(value) == expected
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(9.66, f"9.7{NB}s"), (48, f"48{NB}s"), (183, f"3{NB}min 3{NB}s"), (7500, f"2{NB}h 5{NB}min")],
-)
-def test_duration(seconds: float, expected: str) -> None:
-    assert words.duration(seconds) == expected
-
-
-def test_shorten_keeps_both_ends() -> None:
-    assert words.shorten("kingfisher") == "kingfisher"
-    assert words.shorten("great spotted woodpecker 17") == "great spot…cker 17"
-
-
 def metric(
     name: str, value: float | None, low: float | None, high: float | None, unit: str = ""
 ) -> words.Shown:

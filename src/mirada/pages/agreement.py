@@ -32,7 +32,7 @@ from mirada.pages.svg import (
     ticks,
     value_axis,
 )  # fmt: skip
-from mirada.pages.words import images, integer, number, percent, shorten, with_unit
+from mirada.text import images, integer, number, percent, shorten, with_unit
 
 STEP = 27  # height of a row of a dot plot
 COUNTS = 46  # height of the bars under a reliability diagram

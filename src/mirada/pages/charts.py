@@ -34,7 +34,7 @@ from mirada.pages.svg import (
     ticks,
     value_axis,
 )  # fmt: skip
-from mirada.pages.words import images, integer, number, percent, shorten, with_unit
+from mirada.text import images, integer, number, percent, shorten, with_unit
 
 POINTS = 1500  # at most so many points in a parity plot
 HOVERS = 400  # at most so many places that show their numbers under the pointer

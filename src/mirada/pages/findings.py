@@ -11,7 +11,8 @@ from markupsafe import Markup
 from mirada.errors import counted
 from mirada.pages.charts import histogram
 from mirada.pages.page import publish, template
-from mirada.pages.words import SPLITS, integer
+from mirada.pages.words import SPLITS
+from mirada.text import integer
 
 SHOWN = 24  # findings of one kind
 PICTURES = 6  # of one finding

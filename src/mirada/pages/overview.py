@@ -6,19 +6,9 @@ from pathlib import PurePath
 from statistics import fmean, median, stdev
 
 from mirada.evaluation.evaluate import Measured
-from mirada.pages.words import (
-    SPLITS,
-    Shown,
-    compact,
-    duration,
-    integer,
-    known,
-    number,
-    percent,
-    shown,
-    with_unit,
-)
+from mirada.pages.words import SPLITS, Shown, shown
 from mirada.runs.reader import RunContents
+from mirada.text import compact, duration, integer, known, number, percent, with_unit
 
 LEADING = ("accuracy", "mae")  # the metric that answers the question, where there is a choice
 

@@ -11,8 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from mirada.errors import DataError, reason_of
 from mirada.files import replacing
 from mirada.pages import overview, results
-from mirada.pages.words import SPLITS, integer, number, percent, shorten, with_unit
+from mirada.pages.words import SPLITS
 from mirada.runs.reader import RunContents, damaged, read_run
+from mirada.text import integer, number, percent, shorten, with_unit
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -11,9 +11,10 @@ from mirada.pages import charts
 from mirada.pages.charts import Figure, Series
 from mirada.pages.numbers import NumberResult, Point, baseline, numbers
 from mirada.pages.trust import Trust, trust
-from mirada.pages.words import Shown, integer, known, number, percent, shown, with_unit
+from mirada.pages.words import Shown, shown
 from mirada.runs.reader import Prediction, RunContents
 from mirada.runs.records import MapRecord
+from mirada.text import integer, known, number, percent, with_unit
 
 MATRIX_AS_TABLE = 20  # up to so many classes the confusion matrix is a table with numbers
 MATRIX_AT_ALL = 100  # beyond so many classes only the most confused pairs are shown

@@ -11,7 +11,7 @@ from math import ceil, floor, isfinite, log10
 
 from markupsafe import Markup
 
-from mirada.pages.words import number, percent
+from mirada.text import number, percent
 
 WIDTH, HEIGHT = 440, 290
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 50, 40  # margins around the plotting area

@@ -9,7 +9,7 @@ from mirada.evaluation.intervals import Z
 from mirada.evaluation.metric_table import METRICS
 from mirada.pages.agreement import reliability_diagram
 from mirada.pages.charts import Figure
-from mirada.pages.words import number, percent
+from mirada.text import number, percent
 
 CAPTION = (
     "One dot per range of probability: how often the network was right there, over how sure it was, with 95\u00a0% "
