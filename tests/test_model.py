@@ -233,7 +233,7 @@ def test_the_same_pixels_in_every_verb(
     loaded.predict_cached(cache, ["test"])
     monkeypatch.setattr("mirada.evaluation.infer.normalize", listen("predict"))
     loaded.predict([folder / name for name in names])
-    monkeypatch.setattr("mirada.inference.model.normalize", listen("explain"))
+    monkeypatch.setattr("mirada.inference.explained.normalize", listen("explain"))
     list(loaded.explain([folder / name for name in names]))
     trained = [sha256(cache.pixels[row].tobytes()).hexdigest() for row in cache.rows]
     assert seen["evaluate"] == seen["predict"] == seen["explain"] == trained

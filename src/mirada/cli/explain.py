@@ -16,7 +16,7 @@ from mirada.events import Progress
 from mirada.files import replacing
 
 if TYPE_CHECKING:
-    from mirada.inference.model import Explained
+    from mirada.inference.explained import Explained
 
 
 @click.command()

@@ -8,89 +8,32 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from mirada.compute import Compute, choose
-from mirada.data.batches import chunks, normalize, read
+from mirada.data.batches import chunks, read
 from mirada.data.cache import Cache
 from mirada.data.index import Index
 from mirada.data.parallel import parallel_map
-from mirada.data.pixels.arrays import decode_image, digest, show_image
+from mirada.data.pixels.arrays import decode_image, digest
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.preprocessing import Preprocessing
-from mirada.errors import InvalidArgument, nearest
 from mirada.evaluation.calibration import fit_temperature
 from mirada.evaluation.conformal import fit_conformal
 from mirada.evaluation.estimate import group_numbers
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.evaluation.predictions import Predictions
 from mirada.events import OnProgress
-from mirada.explain.explainable import Explainable, Method
-from mirada.explain.explanation import explain
-from mirada.explain.overlay import enlarged, limit_of, overlay, resize_to_photo, with_colour_bar
+from mirada.explain.explainable import Explainable
+from mirada.inference.explained import Asked, Explained, Pixels, explained, look_at, number_of, stacked
 from mirada.inference.matching import Known, as_known_to, covariates_of, unlabeled, with_covariates
 from mirada.inference.pictures import Picture, named, read_picture
 from mirada.inference.trained_on import remembered, short, splits_by_content
 from mirada.layers.network import Network
 from mirada.modelfile import Card, load_network
-from mirada.samples import Classes, Excluded, Numbers
+from mirada.samples import Classes, Excluded
 
 EXPLAINED_AT_ONCE = 8  # photos are kept at their own size meanwhile
-
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-Photo = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, eq=False)
-class Explained:
-    """Where the network looked in one image.
-
-    Args:
-        path: The image file.
-        answer: What the network predicts.
-        subject: What the map is evidence for.
-        method: How the map was found.
-        layer: Whose map it is.
-        title: The method, with the layer where it is not the one before the head.
-        unit: That of ``map`` and ``heat``.
-        map: (h, w) float32, signed, on the layer's own grid.
-        heat: (H, W), the same on the pixels of ``photo``; NaN where the network saw nothing.
-        photo: (H, W, 3) uint8.
-        completeness_error: The largest |mean(map) + bias − output| of the batch, for a method that adds up, else None.
-        remark: Why the map is of another layer than the one before the head, the same for all images; "" if it is not.
-        note: What keeps this map from being read as it looks, such as that it is blank; "" otherwise.
-    """
-
-    path: Path
-    answer: str
-    subject: str
-    method: Method
-    layer: str
-    title: str
-    unit: str
-    map: NDArray[np.float32]
-    heat: NDArray[np.float32]
-    photo: Photo
-    completeness_error: float | None
-    remark: str
-    note: str
-
-    @property
-    def limit(self) -> float:
-        """The end of the colour scale: the largest |value| of the map."""
-        return limit_of(self.map)
-
-    def picture(self, *, colour_bar: bool = True) -> Photo:
-        """The map over the photo, blue (against) to red (for), at the photo's own size.
-
-        With a colour bar a small photo is enlarged by a whole factor, so that no word under it is broken.
-        """
-        picture = overlay(self.photo, self.heat, self.limit)
-        if not colour_bar:
-            return picture
-        caption = f"{self.subject} · {self.title}"
-        return with_colour_bar(enlarged(picture, caption, self.unit), self.limit, self.unit, caption=caption)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +87,7 @@ class Model:
         )
 
     def predict_cached(self, cache: Cache, splits: Sequence[str]) -> Predictions:
-        """The same for some splits of a cache, whose images are decoded already."""
+        """Probabilities, or values, for some splits of a cache, whose images are decoded already."""
         index = as_known_to(self.card, cache.index)
         rows = np.concatenate([index.rows(split) for split in splits])
         covariates = self.card.scale_covariates(covariates_of(self.card, index))
@@ -156,7 +99,7 @@ class Model:
         return Predictions.of(index.take(rows), values, half_widths=self._half_widths)
 
     def calibrated(self, predictions: Predictions) -> "Model":
-        """The same model with what its predictions on validation images, by this model as it is, teach about it.
+        """This model with what its predictions on validation images, by this model as it is, teach about it.
 
         For classes the temperature that makes their log loss smallest; for numbers, where there are enough, intervals
         that hold for nine images in ten.
@@ -198,77 +141,18 @@ class Model:
             DataError: A covariate that the model reads is not there.
             DecodeError: A file cannot be decoded; it is named.
         """
-        asked = _Asked(self._number_of(target), method, layer)
+        asked = Asked(number_of(self.card.target, target), method, layer)
         index, pictures = _with_pictures(images, self.card)
         covariates = self.card.scale_covariates(covariates_of(self.card, index, known))
         for rows in chunks(np.arange(len(index)), EXPLAINED_AT_ONCE):
             beside = None if covariates is None else covariates[rows].to(self.compute.device)
-            opened = Explainable(self.network, beside)
             batch = [(index.paths[row], pictures[row]) for row in rows]
-            yield from self._explain_batch(opened, batch, asked, max_side)
+            seen = look_at(batch, self.card.preprocessing, max_side)
+            yield from explained(Explainable(self.network, beside), self.card, self.compute, seen, asked)
 
     def _infer(self, images: Tensor, covariates: Tensor | None) -> Tensor:
         """Raw outputs for a batch of pixels and the covariates of its images."""
         return infer(self.network, images, self.card.preprocessing, self.compute, covariates)
-
-    def _explain_batch(
-        self, opened: Explainable, named: list[tuple[str, Picture]], asked: "_Asked", max_side: int | None
-    ) -> Iterator[Explained]:
-        pre, scaling, target = self.card.preprocessing, self.card.target_scaling, self.card.target
-        look = partial(_look, preprocessing=pre, max_side=max_side)
-        seen = list(parallel_map(look, named, what="decoding"))
-        tensor = normalize(self.compute.to_device(_batch([pixels for pixels, _ in seen])), pre)
-        classes = None if asked.number is None else torch.full((len(named),), asked.number)
-        explanation = explain(opened, tensor, classes, target=target, method=asked.method, layer=asked.layer)
-        values = self.card.read_outputs(torch.from_numpy(explanation.outputs)).numpy()
-        scale = np.float32(scaling.std[asked.number or 0] if scaling else 1.0)
-        for row, ((path, _), (_, photo)) in enumerate(zip(named, seen, strict=True)):
-            grid = explanation.maps[row] * scale
-            yield Explained(
-                path=Path(path),
-                answer=self._answer(values[row]),
-                subject=self._subject(int(explanation.classes[row])),
-                method=explanation.method,
-                layer=explanation.layer,
-                title=explanation.title,
-                unit=target.unit if isinstance(target, Numbers) else "logits",
-                map=grid,
-                heat=resize_to_photo(grid, size=pre.size, policy=pre.policy, original=photo.shape[:2]),
-                photo=photo,
-                completeness_error=explanation.completeness_error,
-                remark=explanation.remark,
-                note=explanation.notes[row],
-            )
-
-    def _answer(self, values: NDArray[np.float64]) -> str:
-        match self.card.target:
-            case Classes(names):
-                best = int(values.argmax())
-                return f"{names[best]} ({values[best]:.1%})"
-            case Numbers(_, unit) as numbers:
-                pairs = zip(numbers.several or ("",), values, strict=True)
-                return ", ".join(f"{name} {value:.4g} {unit}".strip() for name, value in pairs)
-
-    def _subject(self, number: int) -> str:
-        match self.card.target:
-            case Classes(names):
-                return f"evidence for {names[number]}"
-            case Numbers(_, unit) as numbers:
-                return f"what raises the {numbers.several[number] if numbers.several else unit or 'value'}"
-
-    def _number_of(self, name: str | None) -> int | None:
-        """The number of a class, or of one of several targets; None for the network's only or most probable one."""
-        target = self.card.target
-        numbers = target.several if isinstance(target, Numbers) else ()
-        names = numbers if isinstance(target, Numbers) else target.names
-        if not names and name is not None:
-            raise InvalidArgument("A model of a number has no classes to choose from. Leave the class out.")
-        if name is None:
-            return 0 if numbers else None
-        if name not in names:
-            what = "target" if numbers else "class"
-            raise InvalidArgument(f'The model has no {what} "{name}". {nearest(name, names)}')
-        return names.index(name)
 
     def _decoded(
         self,
@@ -291,19 +175,10 @@ class Model:
             pixels, digests[row] = result
             batch.append(pixels)
             if len(batch) == AT_ONCE:
-                yield rows, _batch(batch)
+                yield rows, stacked(batch)
                 rows, batch = [], []
         if batch:
-            yield rows, _batch(batch)
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What to explain, and how; None for what is left to the network."""
-
-    number: int | None
-    method: str | None
-    layer: str | None
+            yield rows, stacked(batch)
 
 
 def load_model(file: str | Path, *, device: str = "auto") -> Model:
@@ -312,10 +187,6 @@ def load_model(file: str | Path, *, device: str = "auto") -> Model:
     compute = choose(device, "float32")
     compute.place(network)
     return Model(network, card, compute)
-
-
-def _batch(images: list[Pixels]) -> Tensor:
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
 def _with_pictures(images: Sequence[Picture] | Index, card: Card) -> tuple[Index, Sequence[Picture]]:
@@ -332,18 +203,3 @@ def _attempt(picture: Picture, *, preprocessing: Preprocessing) -> tuple[Pixels,
         return decode_image(image, preprocessing), short(digest(image))
     except DecodeError as error:
         return str(error)
-
-
-def _look(
-    picture: tuple[str, Picture], *, preprocessing: Preprocessing, max_side: int | None
-) -> tuple[Pixels, Photo]:
-    """The network's input, and the photo to draw on."""
-    name, content = picture
-    try:
-        image = read_picture(content)
-        pixels, photo = decode_image(image, preprocessing), show_image(image)
-    except DecodeError as error:
-        raise DecodeError(f"{name}: {error}.") from error
-    if max_side:
-        photo.thumbnail((max_side, max_side), Image.Resampling.BILINEAR)
-    return pixels, np.asarray(photo)

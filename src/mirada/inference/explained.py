@@ -1,0 +1,200 @@
+"""Where a trained model looks: maps in the unit of its answers, on the photo's own pixels."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from mirada.compute import Compute
+from mirada.data.batches import normalize
+from mirada.data.parallel import parallel_map
+from mirada.data.pixels.arrays import decode_image, show_image
+from mirada.data.pixels.decode import DecodeError
+from mirada.data.pixels.preprocessing import Preprocessing
+from mirada.errors import InvalidArgument, nearest
+from mirada.explain.explainable import Explainable, Method
+from mirada.explain.explanation import explain
+from mirada.explain.overlay import enlarged, limit_of, overlay, resize_to_photo, with_colour_bar
+from mirada.inference.pictures import Picture, read_picture
+from mirada.modelfile import Card
+from mirada.samples import Classes, Numbers, Target
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Photo = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """Where the network looked in one image.
+
+    Args:
+        path: The image file.
+        answer: What the network predicts.
+        subject: What the map is evidence for.
+        method: How the map was found.
+        layer: Whose map it is.
+        title: The method, with the layer where it is not the one before the head.
+        unit: That of ``map`` and ``heat``.
+        map: (h, w) float32, signed, on the layer's own grid.
+        heat: (H, W), the same on the pixels of ``photo``; NaN where the network saw nothing.
+        photo: (H, W, 3) uint8.
+        completeness_error: The largest |mean(map) + bias − output| of the batch, for a method that adds up, else None.
+        remark: Why the map is of another layer than the one before the head, the same for all images; "" if it is not.
+        note: What keeps this map from being read as it looks, such as that it is blank; "" otherwise.
+    """
+
+    path: Path
+    answer: str
+    subject: str
+    method: Method
+    layer: str
+    title: str
+    unit: str
+    map: NDArray[np.float32]
+    heat: NDArray[np.float32]
+    photo: Photo
+    completeness_error: float | None
+    remark: str
+    note: str
+
+    @property
+    def limit(self) -> float:
+        """The end of the colour scale: the largest |value| of the map."""
+        return limit_of(self.map)
+
+    def picture(self, *, colour_bar: bool = True) -> Photo:
+        """The map over the photo, blue (against) to red (for), at the photo's own size.
+
+        With a colour bar a small photo is enlarged by a whole factor, so that no word under it is broken.
+        """
+        picture = overlay(self.photo, self.heat, self.limit)
+        if not colour_bar:
+            return picture
+        caption = f"{self.subject} · {self.title}"
+        return with_colour_bar(enlarged(picture, caption, self.unit), self.limit, self.unit, caption=caption)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to explain, and how; None for what is left to the network."""
+
+    number: int | None
+    method: str | None
+    layer: str | None
+
+
+class Seen(NamedTuple):
+    """An image by its name: what the network reads, (H, W, C), and the photo to draw on."""
+
+    path: str
+    pixels: Pixels
+    photo: Photo
+
+
+def explained(
+    opened: Explainable, card: Card, compute: Compute, seen: Sequence[Seen], asked: Asked
+) -> Iterator[Explained]:
+    """The map of each image of one batch, with what the network answers.
+
+    Args:
+        opened: The card's network, with the covariates of these images if it reads any.
+        card: What the model file says.
+        compute: Where the network is.
+        seen: The images.
+        asked: Of what, and how.
+    """
+    pre, scaling, target = card.preprocessing, card.target_scaling, card.target
+    tensor = normalize(compute.to_device(stacked([image.pixels for image in seen])), pre)
+    classes = None if asked.number is None else torch.full((len(seen),), asked.number)
+    explanation = explain(opened, tensor, classes, target=target, method=asked.method, layer=asked.layer)
+    values = card.read_outputs(torch.from_numpy(explanation.outputs)).numpy()
+    scale = np.float32(scaling.std[asked.number or 0] if scaling else 1.0)
+    for row, (path, _, photo) in enumerate(seen):
+        grid = explanation.maps[row] * scale
+        yield Explained(
+            path=Path(path),
+            answer=_answer(target, values[row]),
+            subject=_subject(target, int(explanation.classes[row])),
+            method=explanation.method,
+            layer=explanation.layer,
+            title=explanation.title,
+            unit=target.unit if isinstance(target, Numbers) else "logits",
+            map=grid,
+            heat=resize_to_photo(grid, size=pre.size, policy=pre.policy, original=photo.shape[:2]),
+            photo=photo,
+            completeness_error=explanation.completeness_error,
+            remark=explanation.remark,
+            note=explanation.notes[row],
+        )
+
+
+def number_of(target: Target, name: str | None) -> int | None:
+    """The number of a class, or of one of several targets; None for the network's only or most probable one.
+
+    Raises:
+        InvalidArgument: There is none of this name.
+    """
+    numbers = target.several if isinstance(target, Numbers) else ()
+    names = numbers if isinstance(target, Numbers) else target.names
+    if not names and name is not None:
+        raise InvalidArgument("A model of a number has no classes to choose from. Leave the class out.")
+    if name is None:
+        return 0 if numbers else None
+    if name not in names:
+        what = "target" if numbers else "class"
+        raise InvalidArgument(f'The model has no {what} "{name}". {nearest(name, names)}')
+    return names.index(name)
+
+
+def look_at(
+    pictures: Sequence[tuple[str, Picture]], preprocessing: Preprocessing, max_side: int | None
+) -> list[Seen]:
+    """Images by their names, decoded for the network and for the eye; ``max_side`` shrinks the photo, in pixels.
+
+    Raises:
+        DecodeError: One cannot be decoded; it is named.
+    """
+    look = partial(_look, preprocessing=preprocessing, max_side=max_side)
+    return list(parallel_map(look, pictures, what="decoding"))
+
+
+def stacked(images: Sequence[Pixels]) -> Tensor:
+    """Images (H, W, C) as one batch, (N, C, H, W)."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def _look(picture: tuple[str, Picture], *, preprocessing: Preprocessing, max_side: int | None) -> Seen:
+    name, content = picture
+    try:
+        image = read_picture(content)
+        pixels, photo = decode_image(image, preprocessing), show_image(image)
+    except DecodeError as error:
+        raise DecodeError(f"{name}: {error}.") from error
+    if max_side:
+        photo.thumbnail((max_side, max_side), Image.Resampling.BILINEAR)
+    return Seen(name, pixels, np.asarray(photo))
+
+
+def _answer(target: Target, values: NDArray[np.float64]) -> str:
+    match target:
+        case Classes(names):
+            best = int(values.argmax())
+            return f"{names[best]} ({values[best]:.1%})"
+        case Numbers(_, unit) as numbers:
+            pairs = zip(numbers.several or ("",), values, strict=True)
+            return ", ".join(f"{name} {value:.4g} {unit}".strip() for name, value in pairs)
+
+
+def _subject(target: Target, number: int) -> str:
+    match target:
+        case Classes(names):
+            return f"evidence for {names[number]}"
+        case Numbers(_, unit) as numbers:
+            return f"what raises the {numbers.several[number] if numbers.several else unit or 'value'}"
