@@ -3,16 +3,20 @@
 import io
 import re
 import sys
+from importlib.util import find_spec
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_files import LOSSLESS, NATIVE, coded, dicom, item
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import Decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_windowing
 from pydicom.uid import (
     MPEG2MPML,
@@ -20,8 +24,10 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
 )
@@ -101,6 +107,31 @@ def test_bits_above_those_stored_are_passed_over() -> None:
     np.testing.assert_array_equal(read_dicom(data).values, values)
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless])
+def test_what_lies_above_the_bits_stored_is_an_overlay_only_where_it_is_one(syntax: UID) -> None:
+    """Next to them, too; and levels are not cut off where the file says too few bits, or a sign that is not there."""
+    values = ramp(12)
+    drawn = values.copy()
+    drawn[2] |= 0x1000
+    drawn[4:] |= 0x8000
+    np.testing.assert_array_equal(read_dicom(dicom(drawn, bits=12, syntax=syntax)).values, values)
+    too_few = dicom(values, bits=10, syntax=syntax)
+    no_sign = dicom(values.astype(np.int16), bits=12, syntax=syntax)
+    colours = dicom(np.stack([values] * 3, axis=-1), bits=10, photometric="RGB", syntax=syntax)
+    for data, bits in ((too_few, 10), (no_sign, 12), (colours, 10)):
+        assert reason(data) == (
+            f"its levels need more than the {bits} bits that it says are stored (DICOM's Bits Stored), or have no sign "
+            f"where it says so (Pixel Representation)"
+        )
+
+
+def test_a_sign_that_is_not_carried_on_above_the_bits_stored_is_a_sign() -> None:
+    values = ramp(12, signed=True)
+    cut = (values & 0x0FFF).astype(np.int16)
+    assert (cut != values).any()
+    np.testing.assert_array_equal(read_dicom(dicom(cut, bits=12)).values, values)
+
+
 def test_a_lossy_jpeg_is_near() -> None:
     values = np.asarray(Image.fromarray(ramp(8, shape=(8, 8))).resize((64, 48), Image.Resampling.BICUBIC))
     data = dicom(values, syntax=JPEGBaseline8Bit)
@@ -129,6 +160,25 @@ def test_slope_and_intercept(bits: int, signed: bool, slope: float, intercept: f
     assert raw.full == (want.min(), want.max())
     got = decode(dicom(values, bits=bits, elements=elements), to(values.shape, window="-200..800", depth=16))
     np.testing.assert_allclose(got[..., 0], np.clip((want + 200) / 1000, 0, 1) * 65535, atol=0.51)
+
+
+OPTIONAL = (
+    "RescaleSlope",
+    "RescaleIntercept",
+    "WindowCenter",
+    "NumberOfFrames",
+    "HighBit",
+    "PixelPaddingRangeLimit",
+)
+
+
+@pytest.mark.filterwarnings("ignore:A value of 'None'")  # pydicom's, about Number of Frames
+@pytest.mark.parametrize("empty", [(), *combinations(OPTIONAL, 1), *combinations(OPTIONAL, 2), OPTIONAL])
+def test_an_element_without_a_value_is_like_one_that_is_not_there(empty: tuple[str, ...]) -> None:
+    said = {"PixelPaddingValue": 4095, "RescaleSlope": 1, "RescaleIntercept": 0}
+    want = decode(dicom(ramp(12), bits=12, elements=said), to((6, 35)))
+    got = decode(dicom(ramp(12), bits=12, elements=said | dict.fromkeys(empty)), to((6, 35)))
+    np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("syntax", [syntax.keyword for syntax in NATIVE])
@@ -200,6 +250,27 @@ def test_of_several_windows_the_first_is_used() -> None:
     data = dicom(ramp(12), bits=12, elements={"WindowCenter": [1000, 40], "WindowWidth": [2001, 400]})
     want = np.clip((ramp(12) - 999.5) / 2000 + 0.5, 0, 1)
     np.testing.assert_allclose(shades(read_dicom(data), "auto"), want, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("centres", "widths"),
+    [
+        ([0, 1000], [0, 2001]),
+        ([0, 40, 1000], [0, -5, 2001]),
+        (["", 1000], ["", 2001]),
+        ([7, 1000], [0.5, 2001]),
+    ],
+)
+def test_a_window_without_a_width_is_none(centres: list[float], widths: list[float]) -> None:
+    """The next one counts; if there is no other, the file is shown as one that has no window."""
+    values = ramp(12)
+    several = dicom(values, bits=12, elements={"WindowCenter": centres, "WindowWidth": widths})
+    want = dicom(values, bits=12, elements={"WindowCenter": 1000, "WindowWidth": 2001})
+    np.testing.assert_array_equal(shades(read_dicom(several), "auto"), shades(read_dicom(want), "auto"))
+    first = dicom(values, bits=12, elements={"WindowCenter": centres[0], "WindowWidth": widths[0]})
+    for window in ("auto", "file"):
+        got, none = (shades(read_dicom(data), window) for data in (first, dicom(values, bits=12)))
+        np.testing.assert_array_equal(got, none)
 
 
 @pytest.mark.parametrize("depth", [8, 12, 16])
@@ -439,6 +510,53 @@ def test_it_is_known_by_its_bytes(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(decode(read_file(file), to((9, 14), "RGB")), COLOURS)
 
 
+# --- compressions -----------------------------------------------------------------------------------------------
+
+SAMPLES = Path(pydicom.__file__).parent / "data" / "test_files"  # pydicom's own
+needs_gdcm = pytest.mark.skipif(
+    find_spec("gdcm") is None,
+    reason='JPEG Lossless and JPEG-LS need python-gdcm: pip install "mirada[dicom]"',
+)
+
+
+@needs_gdcm
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("MR_small_jpeg_ls_lossless.dcm", "MR_small.dcm"),
+        ("SC_rgb_jpeg_gdcm.dcm", "SC_rgb_rle.dcm"),  # JPEG Lossless
+    ],
+)
+def test_lossless_jpeg_is_read_to_the_last_bit(name: str, plain: str) -> None:
+    got, want = (read_dicom((SAMPLES / file).read_bytes()).values for file in (name, plain))
+    np.testing.assert_array_equal(got, want)
+
+
+@needs_gdcm
+def test_damaged_lossless_jpeg_is_pixels_or_a_reason() -> None:
+    random = np.random.default_rng(2)
+    whole = (SAMPLES / "MR_small_jpeg_ls_lossless.dcm").read_bytes()
+    refused = 0
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in random.integers(len(whole) - 3000, len(whole), 3):
+            data[place] = random.integers(256)
+        try:
+            assert decode(bytes(data), to((8, 8))).shape == (8, 8, 1)
+        except DecodeError as error:
+            assert str(error)
+            refused += 1
+    assert refused > 0
+
+
+@pytest.mark.parametrize("name", ["JPGExtended.dcm", "JPEG-lossy.dcm"])
+def test_jpeg_of_12_bits_is_not_called_damaged(name: str) -> None:
+    assert reason((SAMPLES / name).read_bytes()) == (
+        "compressed in a way that is not read here: JPEG Extended (Process 2 and 4) of 12 bits; DCMTK's dcmdjpeg "
+        "stores it uncompressed"
+    )
+
+
 # --- files that cannot be used ------------------------------------------------------------------------------
 
 
@@ -449,8 +567,19 @@ def test_without_pydicom_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     assert reason(data) == 'DICOM is read by pydicom, which is not installed: pip install "mirada[dicom]"'
 
 
-@pytest.mark.parametrize("syntax", [JPEGLSLossless, MPEG2MPML])
-def test_a_compression_that_is_not_read_is_named(syntax: UID) -> None:
+@pytest.mark.parametrize(
+    ("syntax", "remedy"),
+    [
+        (JPEGLSLossless, '; python-gdcm reads it: pip install "mirada[dicom]"'),
+        (JPEGLosslessSV1, '; python-gdcm reads it: pip install "mirada[dicom]"'),
+        (HTJ2KLossless, "; save it uncompressed"),
+        (MPEG2MPML, ""),
+    ],
+)
+def test_a_compression_that_is_not_read_is_named(
+    syntax: UID, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Decoder, "available_plugins", ())  # with nothing but pydicom installed
     data = dicom(ramp(8), syntax=ExplicitVRLittleEndian)
     dataset = dcmread(io.BytesIO(data))
     dataset.file_meta.TransferSyntaxUID = syntax
@@ -458,13 +587,12 @@ def test_a_compression_that_is_not_read_is_named(syntax: UID) -> None:
     dataset["PixelData"].is_undefined_length = True
     stream = io.BytesIO()
     dataset.save_as(stream)
-    assert reason(stream.getvalue()) == f"compressed in a way that is not read here: {syntax.name}"
+    assert reason(stream.getvalue()) == f"compressed in a way that is not read here: {syntax.name}{remedy}"
 
 
 @pytest.mark.parametrize(
     ("elements", "expected"),
     [
-        ({"WindowCenter": 1, "WindowWidth": 0}, "its window makes no sense (DICOM's LINEAR of width 0)"),
         (
             {"WindowCenter": 1, "WindowWidth": 5, "VOILUTFunction": "CUBIC"},
             "its window makes no sense (DICOM's CUBIC of width 5)",
@@ -473,6 +601,16 @@ def test_a_compression_that_is_not_read_is_named(syntax: UID) -> None:
         (
             {"Rows": 60_000, "Columns": 60_000},
             "60,000 × 60,000 pixels are more than the limit of 40 million for this kind of image",
+        ),
+        ({"PhotometricInterpretation": ""}, "of a kind that is not read: DICOM's photometric interpretation (none)"),
+        ({"RescaleSlope": 0}, "its rescaling makes no sense (DICOM's Rescale Slope 0, Intercept 0)"),
+        (
+            {"BitsStored": 17},
+            "17 bits of each pixel are stored in 16 (DICOM's Bits Stored and Bits Allocated)",
+        ),
+        (
+            {"HighBit": 15},
+            "its High Bit is 15, and with 12 Bits Stored it must be 11: which bits are the picture is not clear",
         ),
         ({"Rows": 600}, "truncated or damaged pixel data (Explicit VR Little Endian)"),
     ],
@@ -491,7 +629,10 @@ def short_table() -> Any:
 @pytest.mark.parametrize(
     ("elements", "expected"),
     [
-        ({"WindowCenter": 1, "WindowWidth": 0}, "its window makes no sense (DICOM's LINEAR of width 0)"),
+        (
+            {"WindowCenter": 1, "WindowWidth": 5, "VOILUTFunction": "CUBIC"},
+            "its window makes no sense (DICOM's CUBIC of width 5)",
+        ),
         ({"VOILUTSequence": [short_table()]}, "a lookup table of 600 entries of 12 bits holds 3"),
     ],
 )

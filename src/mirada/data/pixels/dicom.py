@@ -1,8 +1,9 @@
 """DICOM files → pixels in the unit of their modality, with the file's own window; and the facts beside them.
 
 The order is the standard's grayscale pipeline (PS3.4 N.2): stored values → modality LUT (PS3.3 C.11.1: slope and
-intercept, or a table) → VOI LUT or window (C.11.2) → inversion for MONOCHROME1. Only the first of several windows is
-used. pydicom reads the file and decodes its pixels; it is imported when the first DICOM file is met.
+intercept, or a table) → VOI LUT or window (C.11.2) → inversion for MONOCHROME1. Of several windows the first
+that has a width is used. pydicom reads the file and decodes its pixels; it is imported when the first DICOM file is
+met.
 
 The patient's identifier never leaves this module: what others see is a hash of it. Twelve digits tell patients apart;
 they do not hide an identifier from someone who can try all that are possible.
@@ -30,6 +31,7 @@ Result = TypeVar("Result")
 
 MAX_INFLATED = 512 * 2**20
 CHUNK = 2**20
+STRIP = 64  # rows
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax of a file that is compressed as a whole
 EXPLICIT, IMPLICIT = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0"  # whether elements name their type
 MARK = b"DICM"
@@ -138,38 +140,123 @@ def _raw(dataset: "Dataset", frame: int | None) -> Raw:
         raise DecodeError("a DICOM file without an image")
     require_size(dataset.Rows, dataset.Columns)
     number = _frame(dataset, frame)
-    photometric = dataset.PhotometricInterpretation
+    photometric = dataset.get("PhotometricInterpretation") or "(none)"
     if photometric in GREY:
         return _grey(dataset, number)
     if photometric == "PALETTE COLOR":
         return _palette(dataset, _stored(dataset, number))
     if photometric in COLOUR:
-        bits = int(dataset.BitsStored)
+        bits = _bits_stored(dataset)
         return Raw(_stored(dataset, number)[..., :3], bits, (0, 2**bits - 1))
     raise DecodeError(f"of a kind that is not read: DICOM's photometric interpretation {photometric}")
 
 
 def _stored(dataset: "Dataset", frame: int) -> Values:
     """The values of one frame as they are stored, decompressed; YBR becomes RGB."""
-    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.pixels.utils import pixel_array
 
     syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        known = get_decoder(syntax).is_available
-    except NotImplementedError:  # video, or no image at all
-        known = False
-    if not known:
-        raise DecodeError(f"compressed in a way that is not read here: {syntax.name}")
+    plugin = _plugin(dataset)
     if "PixelData" in dataset and dataset["PixelData"].is_undefined_length and not syntax.is_encapsulated:
         raise DecodeError("compressed in a way that it does not name (it has lost its DICOM meta elements)")
     try:
-        stored = pixel_array(dataset, index=frame)
-        return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+        stored = pixel_array(
+            dataset,
+            index=frame,
+            decoding_plugin=plugin,
+            correct_unused_bits=False,  # pydicom would cut off what is above Bits Stored without looking
+        )
+        stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     except MemoryError:
         raise
     except Exception as error:  # each decoder has its own
         raise DecodeError(f"truncated or damaged pixel data ({syntax.name})") from error
+    return _within_bits(stored, _bits_stored(dataset))
+
+
+def _plugin(dataset: "Dataset") -> str:
+    """The decoder of pydicom's that is used; "" for the one there is.
+
+    Pillow where it can, so that pixels do not depend on what else is installed. Raises ``DecodeError`` if there is
+    none.
+    """
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.pixels.decoders.gdcm import DECODER_DEPENDENCIES as READ_BY_GDCM
+    from pydicom.uid import JPEG2000TransferSyntaxes, JPEGExtended12Bit
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:  # video, or no image at all
+        raise DecodeError(f"compressed in a way that is not read here: {syntax.name}") from None
+    bits, colours = _bits_stored(dataset), int(dataset.get("SamplesPerPixel") or 1)
+    if not syntax.is_encapsulated:
+        return ""
+    usable = list(decoder.available_plugins)
+    if syntax == JPEGExtended12Bit and bits != 8:
+        usable = [name for name in usable if name not in ("pillow", "gdcm")]
+        if not usable:
+            raise DecodeError(
+                f"compressed in a way that is not read here: {syntax.name} of {bits} bits; DCMTK's dcmdjpeg stores it "
+                f"uncompressed"
+            )
+    if syntax in JPEG2000TransferSyntaxes and colours > 1 and bits > 8:
+        usable = [name for name in usable if name != "pillow"]  # it gives 8 bits of them
+    if usable:
+        return "pillow" if "pillow" in usable else usable[0]
+    gdcm = '; python-gdcm reads it: pip install "mirada[dicom]"'
+    remedy = gdcm if syntax in READ_BY_GDCM else "; save it uncompressed"
+    raise DecodeError(f"compressed in a way that is not read here: {syntax.name}{remedy}")
+
+
+def _bits_stored(dataset: "Dataset") -> int:
+    """How many bits of each value are the picture, its lowest; 32 for real numbers.
+
+    Raises ``DecodeError`` if there is no room for them, or not where they are said to be.
+    """
+    if "PixelData" not in dataset:
+        return 32
+    allocated = int(dataset.BitsAllocated)
+    bits = int(dataset.get("BitsStored") or allocated)
+    if not 1 <= bits <= allocated:
+        raise DecodeError(
+            f"{bits} bits of each pixel are stored in {allocated} (DICOM's Bits Stored and Bits Allocated)"
+        )
+    high = dataset.get("HighBit")
+    if high not in (None, bits - 1) and not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        # Read from either end of the word, it would be another picture; such files exist of both kinds.
+        raise DecodeError(
+            f"its High Bit is {high}, and with {bits} Bits Stored it must be {bits - 1}: which bits are the picture is "
+            f"not clear"
+        )
+    return bits
+
+
+def _within_bits(stored: Values, bits: int) -> Values:
+    """The lowest ``bits`` of each value, with their sign; what lies above them may be an overlay of old.
+
+    Raises ``DecodeError`` if it rather belongs to the picture, which is seen by its being smoother with it, down or
+    across: levels that have lost their upper bits jump from white to black.
+    """
+    spare = stored.dtype.itemsize * 8 - bits
+    if spare <= 0 or stored.dtype.kind not in "iu":
+        return stored
+    kept: Values = np.right_shift(np.left_shift(stored, spare), spare)
+    if not np.array_equal(kept, stored) and (_roughness(stored) < _roughness(kept)).any():
+        raise DecodeError(
+            f"its levels need more than the {bits} bits that it says are stored (DICOM's Bits Stored), or have no sign "
+            f"where it says so (Pixel Representation)"
+        )
+    return kept
+
+
+def _roughness(values: Values) -> NDArray[np.int64]:
+    """The sum of all steps from a pixel to the next, down and across; strip by strip, to spare memory."""
+    total = np.zeros(2, dtype=np.int64)
+    for top in range(0, len(values), STRIP):
+        strip = values[top : top + STRIP + 1].astype(np.int64)  # with the first row of the next
+        total += [np.abs(np.diff(strip, axis=0)).sum(), np.abs(np.diff(strip[:STRIP], axis=1)).sum()]
+    return total
 
 
 def _frame(dataset: "Dataset", frame: int | None) -> int:
@@ -185,7 +272,7 @@ def _frame(dataset: "Dataset", frame: int | None) -> int:
 
 def _grey(dataset: "Dataset", frame: int) -> Raw:
     stored = _stored(dataset, frame)
-    bits = 32 if stored.dtype.kind == "f" else int(dataset.BitsStored)
+    bits = 32 if stored.dtype.kind == "f" else _bits_stored(dataset)
     lowest = -(2 ** (bits - 1)) if dataset.get("PixelRepresentation") else 0
     full = np.array([0.0, 1.0] if stored.dtype.kind == "f" else [lowest, lowest + 2**bits - 1])
     rescaling = _module(dataset, frame, "PixelValueTransformationSequence")
@@ -204,12 +291,21 @@ def _grey(dataset: "Dataset", frame: int) -> Raw:
 
 
 def _rescaled(values: Values, rescaling: "Dataset") -> Values:
-    """Slope · value + intercept."""
-    slope = float(rescaling.get("RescaleSlope", 1))
-    intercept = float(rescaling.get("RescaleIntercept", 0))
+    """Slope · value + intercept; an element without a value is like one that is not there."""
+    slope = _number(rescaling.get("RescaleSlope"), 1)
+    intercept = _number(rescaling.get("RescaleIntercept"), 0)
+    if slope == 0 or not np.isfinite((slope, intercept)).all():
+        raise DecodeError(
+            f"its rescaling makes no sense (DICOM's Rescale Slope {slope:g}, Intercept {intercept:g})"
+        )
     if (slope, intercept) == (1, 0):
         return values
     return as_real(values) * slope + intercept
+
+
+def _number(value: Any, otherwise: float) -> float:
+    """An element's number, or what it means that there is none."""
+    return otherwise if value is None or value == "" else float(value)
 
 
 def _without_padding(dataset: "Dataset", stored: Values, values: Values) -> Values:
@@ -217,7 +313,8 @@ def _without_padding(dataset: "Dataset", stored: Values, values: Values) -> Valu
     padding = dataset.get("PixelPaddingValue")
     if padding is None:
         return values
-    low, high = sorted((int(padding), int(dataset.get("PixelPaddingRangeLimit", padding))))
+    limit = dataset.get("PixelPaddingRangeLimit")
+    low, high = sorted((int(padding), int(padding if limit is None else limit)))
     outside = (stored >= low) & (stored <= high)
     if not outside.any() or outside.all():
         return values
@@ -249,7 +346,7 @@ def _palette(dataset: "Dataset", indices: Values) -> Raw:
 
 
 def _voi(dataset: "Dataset", frame: int) -> Callable[[Values], Shades] | None:
-    """The file's rule from values to shades, if it has one: a table, or else its first window.
+    """The file's rule from values to shades, if it has one: a table, or else its first window that has a width.
 
     Whether the rule makes sense is asked when it is used: an image shown by another window does not need it.
     """
@@ -257,23 +354,23 @@ def _voi(dataset: "Dataset", frame: int) -> Callable[[Values], Shades] | None:
     if module.get("VOILUTSequence"):
         entries, order = module.VOILUTSequence[0], _byte_order(dataset)
         return lambda values: _reading(lambda: _by_table(values, entries, order))
-    centre, width = module.get("WindowCenter"), module.get("WindowWidth")
-    if centre is None or width is None:
-        return None
     function = str(module.get("VOILUTFunction") or "LINEAR").upper()
-    return lambda values: _reading(lambda: _by_window(values, function, centre, width))
+    window = _window(function, module.get("WindowCenter"), module.get("WindowWidth"))
+    return (lambda values: windowed(values, function, *window)) if window else None
+
+
+def _window(function: str, centres: Any, widths: Any) -> tuple[float, float] | None:
+    """Centre and width of the first window that is one; many devices write a width of 0 for none."""
+    for pair in zip(np.atleast_1d(centres), np.atleast_1d(widths), strict=False):
+        centre, width = (_number(value, np.nan) for value in pair)
+        if np.isfinite((centre, width)).all() and width >= LOWEST_WIDTH.get(function, ABOVE_ZERO):
+            return centre, width
+    return None
 
 
 def _by_table(values: Values, item: "Dataset", byte_order: str) -> Shades:
     first, table, bits = _table(item, byte_order)
     return _looked_up(values, first, (table / (2**bits - 1)).astype(np.float32))
-
-
-def _by_window(values: Values, function: str, centres: Any, widths: Any) -> Shades:
-    centre, width = (float(np.atleast_1d(several)[0]) for several in (centres, widths))
-    if function not in LOWEST_WIDTH or not width >= LOWEST_WIDTH[function]:
-        raise DecodeError(f"its window makes no sense (DICOM's {function} of width {width:g})")
-    return windowed(values, function, centre, width)
 
 
 def windowed(values: Values, function: str, centre: float, width: float) -> Shades:
@@ -282,7 +379,11 @@ def windowed(values: Values, function: str, centre: float, width: float) -> Shad
     LINEAR        (x − (c − 0.5)) / (w − 1) + 0.5, clipped; for w = 1, 1 above c − 0.5 and 0 elsewhere
     LINEAR_EXACT  (x − c) / w + 0.5, clipped
     SIGMOID       1 / (1 + exp(−4 (x − c) / w))
+
+    Raises ``DecodeError`` for any other function.
     """
+    if function not in LOWEST_WIDTH:
+        raise DecodeError(f"its window makes no sense (DICOM's {function} of width {width:g})")
     x = as_real(values)
     if function == "SIGMOID":
         shade = 1 / (1 + np.exp(np.clip(-4 * (x - centre) / width, -80, 80)))
@@ -340,8 +441,8 @@ def _facts(dataset: "Dataset", frame: int | None) -> DicomFacts:
         patient=_hashed(dataset),
         spacing_mm=_spacing(_module(dataset, number, "PixelMeasuresSequence")),
         size=(int(dataset.Rows), int(dataset.Columns)),
-        bits=int(dataset.get("BitsStored", 32)),
-        photometric=str(dataset.PhotometricInterpretation),
+        bits=int(dataset.get("BitsStored") or dataset.get("BitsAllocated") or 32),
+        photometric=str(dataset.get("PhotometricInterpretation") or ""),
         frames=int(dataset.get("NumberOfFrames") or 1),
         frame=number,
         syntax=dataset.file_meta.TransferSyntaxUID.name,

@@ -20,7 +20,7 @@ Mode = Literal["RGB", "L"]
 Policy = Literal["stretch", "pad", "crop"]
 Depth = Literal[8, 16]
 
-DECODER_VERSION = 5  # raise it when decoding changes a single pixel: every cache is then built anew
+DECODER_VERSION = 6  # raise it when decoding changes a single pixel: every cache is then built anew
 
 
 @dataclass(frozen=True, kw_only=True)
