@@ -210,6 +210,27 @@ def test_only_the_command_line_prints_and_exits() -> None:
             assert not loud, name
 
 
+def writes(call: ast.Call) -> bool:
+    """Whether a call writes a file from its beginning, and not a draft of ``files.replacing``."""
+    if not isinstance(call.func, ast.Attribute) or ast.unparse(call.func.value) == "draft":
+        return False
+    modes = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+    return call.func.attr in ("write_text", "write_bytes") or (
+        call.func.attr == "open" and any(str(mode).startswith(("w", "x")) for mode in modes)
+    )
+
+
+def test_files_are_written_in_one_place() -> None:
+    """Whole or not at all. Samples are written into a folder that is renamed as a whole, a cache has its own draft."""
+    writers = {
+        name
+        for name, tree in TREES.items()
+        if not name.startswith("data/examples/")
+        and any(isinstance(node, ast.Call) and writes(node) for node in ast.walk(tree))
+    }
+    assert writers == {"data/cache.py"}
+
+
 def test_no_bare_except_and_no_assert() -> None:
     for name, tree in TREES.items():
         for node in ast.walk(tree):
