@@ -2,6 +2,7 @@
 
 import pytest
 
+from mirada import text
 from mirada.evaluation.evaluate import Measured
 from mirada.pages import words
 
@@ -29,7 +30,7 @@ def test_the_level_is_that_of_the_value_and_not_of_its_method() -> None:
 
 @pytest.mark.parametrize(("n", "expected"), [(0, "0 images"), (1, "1 image"), (2000, "2,000 images")])
 def test_images(n: int, expected: str) -> None:
-    assert words.images(n) == expected
+    assert text.images(n) == expected
 
 
 def test_shown_share() -> None:
