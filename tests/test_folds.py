@@ -13,8 +13,8 @@ import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
 from mirada import cross_validate, load_data, train
-from mirada.data.examples import write_shapes
 from mirada.data.examples.hands import write_ages
+from mirada.data.examples.shapes import write_shapes
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.predictions import Predictions
 from mirada.events import EpochDone, Evaluated, Event, FoldStarted

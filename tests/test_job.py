@@ -21,7 +21,8 @@ from PIL import Image
 
 from mirada import reference as ref
 from mirada.data.cache import open_cache
-from mirada.data.examples import write_digits, write_shapes
+from mirada.data.examples.digits import write_digits
+from mirada.data.examples.shapes import write_shapes
 from mirada.data.index import Index
 from mirada.data.sources import load_data
 from mirada.errors import CheckpointError, DataError, InvalidArgument, RecipeError, TrainingError

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from mirada.cli import run
-from mirada.data.examples import write_shapes
+from mirada.data.examples.shapes import write_shapes
 
 TINY = ["--epochs", "2", "--image-size", "32", "--batch-size", "16", "--device", "cpu"]
 

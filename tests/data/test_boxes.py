@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from refusals import refusal
 
-from mirada.data.examples import write_shapes
+from mirada.data.examples.shapes import write_shapes
 from mirada.data.sources import load_data, require_images
 from mirada.data.sources.columns import Wanted
 from mirada.data.sources.rows import load_table

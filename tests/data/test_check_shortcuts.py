@@ -84,8 +84,8 @@ def by_colour(file: Path, kind: int, seed: int) -> None:
         (by_depth, "colour mode ("),
         (by_brightness, "brightness (half of its images: "),
         (by_shape, "width by height (half of its images: 1.00; of the others: 2.00)"),
-        (by_border, "border (an even light border: 0 of its 16 images, 16 of the 16 others)"),
-        (by_colour, "colour (coloured: 0 of its 16 images, 16 of the 16 others)"),
+        (by_border, "border (no even border: 16 of its 16 images, 0 of the 16 others)"),
+        (by_colour, "colour (grey: 16 of its 16 images, 0 of the 16 others)"),
     ],
 )
 def test_what_tells_the_class_is_named(

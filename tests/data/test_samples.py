@@ -14,8 +14,10 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from mirada.data.examples import SAMPLES, draw_shape, write_digits, write_shapes
+from mirada.data.examples.digits import write_digits
 from mirada.data.examples.hands import Hand, draw_hand, finger_share, write_ages
+from mirada.data.examples.shapes import draw_shape, write_shapes
+from mirada.data.examples.writers import SAMPLES
 from mirada.data.sources import load_data
 from mirada.errors import DataError, InvalidArgument
 from mirada.events import Progress

@@ -1,6 +1,7 @@
 """Folders → Index: both layouts, every name of a split, and a sentence for every folder that cannot be used."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,22 @@ def test_a_single_folder_that_holds_others_names_them(tmp_path: Path) -> None:
     assert refusal(tmp_path) == (
         'ROOT: only one class ("PetImages"). Classification needs at least two. If those in it ("Cat", "Dog") are the '
         "classes, name it: mirada train ROOT/PetImages"
+    )
+
+
+def test_folders_whose_names_only_look_different_are_one_class(tmp_path: Path) -> None:
+    composed, taken_apart = (unicodedata.normalize(form, "Käse") for form in ("NFC", "NFD"))
+    touch(
+        tmp_path, f"train/{composed}/1.png", "train/Brot/1.png", f"val/{taken_apart}/2.png", "val/Brot/2.png"
+    )
+    index = load_data(tmp_path)
+    assert index.counts() == {"train": {"Brot": 1, composed: 1}, "val": {"Brot": 1, composed: 1}}
+    touch(tmp_path, f"train/{taken_apart}/3.png", "train/Brot\u00a0/3.png")
+    index = load_data(tmp_path, classes=("Brot", taken_apart))
+    assert index.counts()["train"] == {"Brot": 2, taken_apart: 2}
+    assert index.notes == (
+        "train: 2 folders are the class Brot",
+        f"train: 2 folders are the class {composed}",
     )
 
 

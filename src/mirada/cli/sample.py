@@ -19,7 +19,7 @@ def command(kind: str, folder: str) -> int:
     """Write a small data set into FOLDER, which must be new or empty."""
     if kind not in KINDS:
         raise click.UsageError(f'There is no sample "{kind}". {nearest(kind, KINDS)}')
-    from mirada.data.examples import SAMPLES
+    from mirada.data.examples.writers import SAMPLES
 
     with ProgressBar() as progress:
         count = SAMPLES[kind](folder, on_event=progress.on_event)

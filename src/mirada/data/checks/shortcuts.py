@@ -253,9 +253,8 @@ def _said(seen: Sequence[Inspection], told: _Told) -> str:
             for part in (own, others)
         ]
         return f"{told.feature.name} (half of its images: {halves[0]}; of the others: {halves[1]})"
-    best = max(
-        np.unique(values).tolist(), key=lambda value: abs((own == value).mean() - (others == value).mean())
-    )
+    words = np.unique(values).tolist()
+    best = max(words, key=lambda word: float((own == word).mean() - (others == word).mean()))
     return (
         f"{told.feature.name} ({best or 'none'}: {int((own == best).sum()):,} of its {len(own):,} images, "
         f"{int((others == best).sum()):,} of the {len(others):,} others)"

@@ -4,7 +4,7 @@ A split may also be a flat folder whose classes are in a list (``lists``), as Im
 the names of its images, as Kaggle's ``cat.12.jpg``. Boxes beside the images, in ``boxes.csv`` or VOC's XML, are kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from mirada.data.index import Index
 from mirada.data.sources.listing import FolderListing, listed, printable, relative, split_named, unusable
 from mirada.data.sources.lists import Labels, labels_by_name, labels_of, pixels_folder
+from mirada.data.sources.names import made_equal
 from mirada.data.sources.voc import boxes_beside
 from mirada.errors import DataError, counted, nearest
 from mirada.samples import SPLITS, Classes, Excluded
@@ -23,10 +24,15 @@ SAME = 1.5  # so many folders below for each different name among them: they are
 
 @dataclass(frozen=True)
 class _SplitFolder:
-    """A split: its folder, and those of its classes by name."""
+    """A split: its folder, and those of its classes by name; one class may have several, spelt alike but for spaces."""
 
     folder: Path
-    classes: Mapping[str, Path]
+    classes: Mapping[str, Sequence[Path]]
+
+    @property
+    def class_folders(self) -> list[Path]:
+        """Those of all classes."""
+        return [folder for folders in self.classes.values() for folder in folders]
 
 
 def load_folder(folder: Path, known: Sequence[str] | None = None) -> Index:
@@ -68,7 +74,7 @@ class _Rows:
         self.root = root
         self.listing = listing
         self.names = names
-        self.numbers = {name: number for number, name in enumerate(names)}
+        self.numbers = {name: number for number, name in enumerate(made_equal(names))}
         self.paths: list[str] = []
         self.targets: list[int] = []
         self.splits: list[str] = []
@@ -81,10 +87,12 @@ class _Rows:
         for file in (file for folder in dict.fromkeys(folders) for file in self.listing.images(folder)):
             self._leave_out(relative(file, self.root), "lies beside the class folders, not in one of them")
 
-    def add_folders(self, folders: Mapping[str, Path], split: str) -> None:
+    def add_folders(self, classes: Mapping[str, Sequence[Path]], split: str) -> None:
         """All images of the class folders of a split."""
-        for name, folder in folders.items():
-            for file in self.listing.files(folder):
+        for name, folders in classes.items():
+            if len(folders) > 1:
+                self.notes.append(f"{split}: {len(folders)} folders are the class {name}")
+            for file in (file for folder in folders for file in self.listing.files(folder)):
                 path = relative(file, self.root)
                 if path.lower().endswith(".xml"):
                     self.xml.append(path)
@@ -131,7 +139,7 @@ class _Rows:
 
     def _add(self, path: str, name: str, split: str) -> None:
         self.paths.append(path)
-        self.targets.append(self.numbers[name])
+        self.targets.append(self.numbers[made_equal([name])[0]])
         self.splits.append(split)
 
     def _leave_out(self, path: str, reason: str) -> None:
@@ -146,7 +154,9 @@ def _parts(folder: Path, listing: FolderListing, *, need_train: bool) -> dict[st
     others = sorted(name for name in children.keys() - known.keys() if "devkit" not in name.lower())
     if not known or (others and not any(listing.folders(path) for path in known.values())):
         # among other classes, one may be called "train"
-        return _parts_of_classes(folder, listing) or {"train": _SplitFolder(folder, children)}
+        return _parts_of_classes(folder, listing) or {
+            "train": _SplitFolder(folder, _by_class(children.items()))
+        }
     if others:
         raise DataError(
             f"{folder}: holds split folders ({listed(sorted(known))}) beside others ({listed(others)}). "
@@ -160,7 +170,7 @@ def _parts(folder: Path, listing: FolderListing, *, need_train: bool) -> dict[st
                 f"{folder}: {parts[split].folder.relative_to(folder).parts[0]} and {name} both name the {split} "
                 f"split. Keep one."
             )
-        parts[split] = _SplitFolder(inner, listing.folders(inner))
+        parts[split] = _SplitFolder(inner, _by_class(listing.folders(inner).items()))
     if "train" not in parts and need_train:
         raise DataError(
             f"{folder}: has {listed(sorted(known))} but no training split. "
@@ -183,28 +193,34 @@ def _inner(folder: Path, listing: FolderListing) -> Path:
 
 def _parts_of_classes(folder: Path, listing: FolderListing) -> dict[str, _SplitFolder]:
     """Of ``<class>/<split>/`` folders the splits; nothing if there are others in any class."""
-    splits: dict[str, dict[str, Path]] = {}
+    splits: dict[str, list[tuple[str, Path]]] = {}
     for name, path in listing.folders(folder).items():
         below = listing.folders(path)
         if not below or listing.images(path):
             return {}
         for inner, place in below.items():
-            if not (split := split_named(inner)) or name in splits.get(split, {}):
+            if not (split := split_named(inner)) or name in dict(splits.get(split, [])):
                 return {}
-            splits.setdefault(split, {})[name] = place
-    return (
-        {split: _SplitFolder(folder, classes) for split, classes in splits.items()}
-        if "train" in splits
-        else {}
-    )
+            splits.setdefault(split, []).append((name, place))
+    if "train" not in splits:
+        return {}
+    return {split: _SplitFolder(folder, _by_class(found)) for split, found in splits.items()}
+
+
+def _by_class(folders: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
+    """Folders by the class that their names mean, sorted."""
+    found: dict[str, list[Path]] = {}
+    for name, path in folders:
+        found.setdefault(made_equal([name])[0], []).append(path)
+    return dict(sorted(found.items()))
 
 
 def _require_one_reading(part: _SplitFolder, known: Sequence[str], listing: FolderListing) -> None:
     """Raises ``DataError`` if all class folders hold the same folders, as patients or parts of the data do."""
-    if len(part.classes) < 2 or (known and set(part.classes) <= set(known)):
+    if len(part.classes) < 2 or (known and set(part.classes) <= set(made_equal(known))):
         return
-    below = {name: [inner.lower() for inner in listing.folders(path)] for name, path in part.classes.items()}
-    if not all(below.values()) or any(listing.images(path) for path in part.classes.values()):
+    below = {path.name: [inner.lower() for inner in listing.folders(path)] for path in part.class_folders}
+    if not all(below.values()) or any(map(listing.images, part.class_folders)):
         return
     names = dict.fromkeys(name for inner in below.values() for name in inner)
     if len(names) < 2 or sum(map(len, below.values())) < SAME * len(names):
@@ -237,10 +253,9 @@ def _class_names(
             f"{root.name}/<class>/*.jpg, or {root.name}/train/<class>/*.jpg.{loose}"
         )
     if len(classes) < 2:
-        below = listed(list(listing.folders(train.classes[classes[0]]))) if train.classes else ""
-        advice = (
-            f" If those in it ({below}) are the classes, name it: mirada train {train.classes[classes[0]]}"
-        )
+        only = train.class_folders[0] if train.classes else train.folder
+        below = listed(list(listing.folders(only)))
+        advice = f" If those in it ({below}) are the classes, name it: mirada train {only}"
         raise DataError(
             f'{root}: only one class ("{classes[0]}"). Classification needs at least two.{advice if below else ""}'
         )
@@ -260,7 +275,7 @@ def _labels(
 def _require_known(parts: Mapping[str, _SplitFolder], classes: tuple[str, ...], owner: str) -> None:
     """Raises ``DataError``, listing both sides, if a split has a class that is not among ``classes``."""
     for part in parts.values():
-        unknown = sorted(set(part.classes) - set(classes))
+        unknown = sorted(set(part.classes) - set(made_equal(classes)))
         if unknown:
             raise DataError(
                 f"{part.folder}: has the class {listed(unknown)}, which {owner} does not have. "
