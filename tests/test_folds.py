@@ -19,8 +19,10 @@ from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.predictions import Predictions
 from mirada.events import EpochDone, Evaluated, Event, FoldStarted
 from mirada.jobs.folds import Folds, _parts
+from mirada.jobs.gallery import _sections
 from mirada.runs.listing import list_runs
 from mirada.runs.reader import RunContents, read_run
+from mirada.samples import Classes
 from mirada.training import loop
 from mirada.training.recipe import recipe_for
 
@@ -95,6 +97,39 @@ def test_the_report_has_every_fold(of_ages: Folds) -> None:
         assert f'href="{run.folder.name}/report.html"' in page and run.report_path.exists()
     command = json.loads((of_ages.folder / "environment.json").read_text())["command"]
     assert command.endswith("--folds 3") and "--group patient" in command
+
+
+def test_the_folds_show_images_of_each_and_what_the_first_was_shown(of_ages: Folds) -> None:
+    run = read_run(of_ages.folder)
+    assert run.maps and run.sheet
+    for section in ("wrong", "typical"):
+        own = [item for item in run.maps if item.section == section]
+        assert Counter(item.image.partition("/")[0] for item in own) == {f"fold-{k}": 2 for k in (1, 2, 3)}
+    assert all((of_ages.folder / name).is_file() for item in run.maps for name in (item.image, item.overlay))
+    ages = {row["path"]: float(row["target"]) for row in table(of_ages.runs[0].folder / "splits.csv")}
+    assert {float(label.partition(" ")[0]) for label in run.sheet.labels} <= {
+        float(f"{age:.4g}") for age in ages.values()
+    }
+    html = (of_ages.folder / "report.html").read_text()
+    assert html.count('class="pair"') == 12 and 'id="images"' in html
+
+
+def test_the_surest_are_shown_class_by_class() -> None:
+    """Without turns the six surest of these would all be of one class."""
+    n = 30
+    targets = np.repeat([0, 1, 2], 10)
+    outputs = np.full((n, 3), 0.0)
+    sure = np.repeat([0.99, 0.9, 0.8], 10) - np.arange(n) / 1e4
+    outputs[:] = ((1 - sure) / 2)[:, None]
+    outputs[np.arange(n), targets] = sure
+    found = Predictions(
+        paths=tuple(f"{row}.png" for row in range(n)),
+        splits=("test",) * n,
+        target=Classes(("a", "b", "c")),
+        targets=targets,
+        outputs=outputs,
+    )
+    assert [row for section, row in _sections(found) if section == "typical"] == [0, 10, 20, 1, 11, 21]
 
 
 def test_a_fold_can_be_made_again(of_ages: Folds, ages: Path, tmp_path: Path) -> None:

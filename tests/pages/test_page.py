@@ -415,3 +415,24 @@ def test_a_command_without_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(Path, "home", nobody)
     assert without_home(command) == command
+
+
+def test_what_the_network_saw_has_its_class_below_and_the_picture_once(classification: Path) -> None:
+    sheet = {
+        "columns": 4,
+        "width": 7,
+        "height": 16,
+        "gap": 1,
+        "labels": ["cats", "dogs", "<b>", "cats", "dogs"],
+    }
+    (classification / "samples.json").write_text(json.dumps(sheet))
+    html = write_report(classification).read_text()
+    assert html.count('<use href="#sheet"/>') == 5 and html.count('<image id="sheet"') == 1
+    assert '<image id="sheet" width="31" height="33"' in html
+    assert re.findall(r'<figure><svg viewBox="([^"]+)"', html) == [
+        "0 0 7 16", "8 0 7 16", "16 0 7 16", "24 0 7 16", "0 17 7 16",
+    ]  # fmt: skip
+    assert "&lt;b&gt;</figcaption>" in html
+    (classification / "samples.json").write_text('{"columns": "four"}')
+    with pytest.raises(DataError, match=r"samples\.json: the file is damaged"):
+        write_report(classification)

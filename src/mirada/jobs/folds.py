@@ -17,6 +17,7 @@ from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
 from mirada.events import Evaluated, Event, FoldStarted, OnEvent, Started
 from mirada.jobs.describe import command_line
+from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.train import Run, chosen_recipe, new_folder, train
 from mirada.pages import write_report
 from mirada.runs.folder import RunFolder
@@ -171,7 +172,9 @@ class _Whole:
         table = Predictions.joined(tested)
         table.to_csv(folder.path / "predictions.csv")
         result = evaluate(table, temperature=_temperatures(runs, tested))
-        shutil.copyfile(runs[0].folder / "samples.jpg", folder.path / "samples.jpg")  # the first one's
+        for name in ("samples.jpg", "samples.json"):  # the first one's
+            shutil.copyfile(runs[0].folder / name, folder.path / name)
+        folder.write("maps.json", of_all_folds([run.folder for run in runs]))
         told = Evaluated("test", result.n, {metric.key: metric.value for metric in result.metrics})
         folder.event(told)
         self.on_event(told)

@@ -1,8 +1,11 @@
 """The pictures of a run: what the network is shown, augmented, and where it looks in its best and worst images."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -11,12 +14,15 @@ from mirada.data.index import Index
 from mirada.evaluation.predictions import Predictions
 from mirada.files import replacing
 from mirada.inference.model import Model
-from mirada.runs.records import MapRecord, Section
-from mirada.samples import Classes
+from mirada.runs.reader import read_maps
+from mirada.runs.records import MapRecord, Section, SheetRecord
+from mirada.samples import Classes, Numbers
 from mirada.training.loop import Training, training_batch
 
+T = TypeVar("T")
+
 SAMPLES = (4, 8)  # rows and columns of the picture of augmented images
-SHOWN = {"wrong": 6, "uncertain": 6, "typical": 6}  # images with maps in the report
+SHOWN: dict[Section, int] = {"wrong": 6, "uncertain": 6, "typical": 6}  # images with maps in the report
 PHOTO_SIDE = 480  # pixels of a photo in the report
 
 
@@ -64,7 +70,8 @@ def _sections(predictions: Predictions) -> list[tuple[Section, int]]:
     if isinstance(predictions.target, Classes):
         rows["uncertain"] = predictions.most_uncertain(SHOWN["uncertain"] + SHOWN["wrong"]).tolist()
         right = np.flatnonzero(predictions.predicted == predictions.targets)
-        rows["typical"] = right[np.argsort(-predictions.probability[right], kind="stable")].tolist()
+        surest = right[np.argsort(-predictions.probability[right], kind="stable")]
+        rows["typical"] = in_turn(surest.tolist(), predictions.class_numbers[surest].tolist())
     else:
         rows["typical"] = predictions.most_wrong(len(predictions))[::-1].tolist()
     chosen: list[tuple[Section, int]] = []
@@ -76,8 +83,39 @@ def _sections(predictions: Predictions) -> list[tuple[Section, int]]:
     return chosen
 
 
-def save_samples(training: Training, file: Path) -> None:
-    """A picture of what the network sees in the first epoch, augmented, in a grid."""
+def in_turn(items: Sequence[T], kinds: Sequence[Hashable]) -> list[T]:
+    """One item of each kind, then the second of each, and so on; those of a kind in their order.
+
+    >>> in_turn([1, 2, 3, 4], "aaba")
+    [1, 3, 2, 4]
+    """
+    seen = Counter[Hashable]()
+    turns = []
+    for kind in kinds:
+        turns.append(seen[kind])
+        seen[kind] += 1
+    return [item for _, item in sorted(zip(turns, items, strict=True), key=lambda pair: pair[0])]
+
+
+def of_all_folds(folders: Sequence[Path]) -> list[MapRecord]:
+    """The maps of several runs as those of the folder above them: of each section as many as of one, in turn."""
+    found = [
+        (
+            replace(item, image=f"{folder.name}/{item.image}", overlay=f"{folder.name}/{item.overlay}"),
+            folder.name,
+        )
+        for folder in folders
+        for item in read_maps(folder / "maps.json")
+    ]
+    chosen = []
+    for section, count in SHOWN.items():
+        own = [(item, name) for item, name in found if item.section == section]
+        chosen += in_turn([item for item, _ in own], [name for _, name in own])[:count]
+    return chosen
+
+
+def save_samples(training: Training, file: Path) -> SheetRecord:
+    """A picture of what the network sees in the first epoch, augmented, in a grid; returns what is in it."""
     rows, columns = SAMPLES
     seen = training.order(1)[: rows * columns]
     images, _ = training_batch(training, seen, 1, 0)
@@ -98,6 +136,19 @@ def save_samples(training: Training, file: Path) -> None:
     picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
     picture.thumbnail((1600, 1600))
     _save(picture, file, quality=88)
+    labels = tuple(_labels(training.cache.index.take(seen)))
+    return SheetRecord(columns=columns, width=width, height=height, gap=gap, labels=labels)
+
+
+def _labels(index: Index) -> Iterator[str]:
+    """What is to be learnt of each sample, as it is said."""
+    match index.target:
+        case Classes(names):
+            yield from (names[number] for number in index.targets.tolist())
+        case Numbers(unit=unit):
+            for values in index.targets.tolist():
+                told = ", ".join("?" if isnan(value) else f"{value:.4g}" for value in values)
+                yield f"{told} {unit}".strip()
 
 
 def _save(picture: Image.Image, file: Path, *, quality: int) -> None:

@@ -209,7 +209,7 @@ class _Job:
             frozen=self.frozen,
         )
         self._tell_start(training, network.parameters)
-        save_samples(training, folder.file("samples.jpg"))
+        folder.write("samples.json", save_samples(training, folder.file("samples.jpg")))
         return training
 
     def _tell_start(self, training: Training, parameters: int) -> None:

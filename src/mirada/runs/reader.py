@@ -14,7 +14,8 @@ from mirada.errors import DataError, reason_of
 from mirada.evaluation.evaluate import Evaluation
 from mirada.events import BestEpoch, Event, FirstLayerLoaded, LayersFrozen, Stopped, WeightsLoaded
 from mirada.runs.folder import EVENTS, KINDS, MODEL, RESULTS
-from mirada.runs.records import DataRecord, EnvironmentRecord, MapRecord, NetworkRecord
+from mirada.runs.records import DataRecord, EnvironmentRecord, MapRecord, NetworkRecord, SheetRecord
+from mirada.text import csv_value
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class RunContents:
         predictions: The rows whose target is known.
         maps: The explained images.
         has_samples: Whether there is a picture of training images.
+        sheet: What it shows.
         has_model: Whether a model was kept.
         notices: Sentences on lines that were cut while they were being written.
     """
@@ -68,6 +70,7 @@ class RunContents:
     predictions: list[Prediction] | None
     maps: tuple[MapRecord, ...] | None
     has_samples: bool
+    sheet: SheetRecord | None
     has_model: bool
     notices: tuple[str, ...]
 
@@ -118,6 +121,7 @@ def read_run(folder: Path) -> RunContents:
         ),
         maps=_optional(folder / "maps.json", read_maps),
         has_samples=(folder / "samples.jpg").exists(),
+        sheet=_optional(folder / "samples.json", lambda file: read_record(file, SheetRecord)),
         has_model=(folder / MODEL).exists(),
         notices=tuple(
             f"The last line of {name} was cut while it was being written, and is left out."
@@ -249,7 +253,8 @@ def read_predictions(file: Path, *, numeric: bool) -> list[Prediction]:
     if cut:
         raise damaged(file, "its last line is not complete.")
     found = []
-    for position, row in enumerate(rows, start=1):
+    for position, cells in enumerate(rows, start=1):
+        row = {name: csv_value(cell) for name, cell in cells.items()}
         for column in columns:
             target, predicted = (row[f"{name}:{column}" if column else name] for name in PREDICTIONS[2:])
             if not target:

@@ -78,6 +78,25 @@ class NetworkRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SheetRecord:
+    """What ``samples.jpg`` shows: ``samples.json``.
+
+    Args:
+        columns: Tiles in a row.
+        width: Of a tile, in pixels of the network's input; the picture may be enlarged.
+        height: Of a tile.
+        gap: Between tiles.
+        labels: The class or number of each tile, row by row.
+    """
+
+    columns: int
+    width: int
+    height: int
+    gap: int
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MapRecord:
     """An explained image of ``maps.json``: the answer, and the files of the photo and of the map over it."""
 
