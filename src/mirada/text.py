@@ -20,6 +20,8 @@ HIDDEN = re.compile(
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+# What a spreadsheet calculates, though it stands in quotes: a sign at the start, white space before it or not.
+FORMULA = re.compile(r"'*[\s\x00-\x20]*[=+\-@]")
 WIDE = ("W", "F")  # two cells of a terminal
 UNSEEN = ("Mn", "Me", "Cf")  # drawn over the letter before, or not at all
 
@@ -38,6 +40,20 @@ def _written_out(character: str) -> str:
     if code < 0x100:
         return SHORT.get(character, f"\\x{code:02x}")
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def csv_cell(text: str) -> str:
+    """A text as the cell of a table that a spreadsheet may open: an apostrophe before what it would calculate.
+
+    >>> csv_cell("cat"), csv_cell("=1+1"), csv_value(csv_cell("=1+1"))
+    ('cat', "'=1+1", '=1+1')
+    """
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def csv_value(cell: str) -> str:
+    """The text of a cell that ``csv_cell`` made."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell, 1) else cell
 
 
 def width(text: str) -> int:

@@ -597,3 +597,12 @@ def test_the_groups_of_a_saved_table(tmp_path: Path) -> None:
     assert not set(map(group_code, bare.groups)) & set(plain.groups)
     save_splits(classes_of(2, 2), tmp_path / "none.csv")
     assert read_splits(tmp_path / "none.csv", classes_of(2, 2)).groups == ()
+
+
+def test_names_that_a_spreadsheet_would_calculate_are_saved_harmless_and_read_again(tmp_path: Path) -> None:
+    index, _ = complete_splits(grouped(0, 40, 4), val_fraction=0.25, test_fraction=0.25, seed=3)
+    index = replace(index, paths=("=1+1.png", "\t=1.png", "@a.png", "-d.png", "'=q.png", *index.paths[5:]))
+    save_splits(index, tmp_path / "splits.csv")
+    with (tmp_path / "splits.csv").open(newline="") as file:
+        assert not [row["path"] for row in csv.DictReader(file) if row["path"].lstrip()[:1] in set("=+-@")]
+    assert by_path(read_splits(tmp_path / "splits.csv", index)) == by_path(index)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,9 @@ from hypothesis import strategies as st
 from mirada.data.index import Index
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.predictions import Predictions
+from mirada.files import write_json
 from mirada.samples import Classes, Covariate, Excluded, Numbers
+from mirada.text import csv_cell, csv_value
 
 AWKWARD = ("cat", 'a "b", c', "line\nbreak\rand\r\nmore", " ünï ", "=1+1", "p:x", "problem")
 
@@ -431,3 +435,78 @@ def test_a_covariate_that_is_no_number_is_refused(tmp_path):
     (tmp_path / "p.csv").write_text("path,split,target,predicted,error,c:male,problem\nx,val,1,1,0,yes,\n")
     with pytest.raises(DataError, match=r"p.csv: a covariate must be a number .*'yes'"):
         Predictions.from_csv(tmp_path / "p.csv")
+
+
+def of_many(n=7, num_classes=60, seed=0):
+    random = np.random.default_rng(seed)
+    outputs = random.dirichlet(np.full(num_classes, 0.1), size=n)
+    return Predictions(
+        paths=tuple(f"{row}.png" for row in range(n)),
+        splits=("test",) * n,
+        target=Classes(tuple(f"kind {number}" for number in range(num_classes))),
+        targets=random.integers(-1, num_classes, size=n),
+        outputs=outputs,
+        failed=(Excluded("bad.png", "empty"),),
+    )
+
+
+def test_of_many_classes_a_table_has_the_most_probable(tmp_path):
+    table = of_many()
+    table.to_csv(tmp_path / "p.csv")
+    with (tmp_path / "p.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == [
+        "path", "split", "target", "predicted", "probability", "correct",
+        *(f"{name}:{rank}" for rank in (2, 3, 4, 5) for name in ("predicted", "probability")), "problem",
+    ]  # fmt: skip
+    for row, numbers, outputs in zip(rows, table.top(5), table.outputs, strict=False):
+        names = [row[3], row[6], row[8], row[10], row[12]]
+        assert names == [f"kind {number}" for number in numbers]
+        assert [float(row[place]) for place in (4, 7, 9, 11, 13)] == outputs[numbers].tolist()
+    assert rows[-1] == ["bad.png", *[""] * 13, "empty"]
+    assert tuple(header) == table.columns == tuple(table.to_json()[0])
+    assert len(of_many(num_classes=50).columns) == 57
+
+
+def test_of_many_classes_all_are_written_if_asked_for_and_only_they_read_back(tmp_path):
+    table = of_many()
+    table.to_csv(tmp_path / "all.csv", all_classes=True)
+    assert_same(Predictions.from_csv(tmp_path / "all.csv"), table)
+    assert len(table.to_json(all_classes=True)[0]) == 67
+    table.to_csv(tmp_path / "top.csv")
+    with pytest.raises(DataError, match=r"top.csv: has the 5 most probable classes .* all_classes=True"):
+        Predictions.from_csv(tmp_path / "top.csv")
+
+
+def test_json_is_written_a_record_at_a_time_as_it_would_be_at_once(tmp_path):
+    for name, table in {"many": of_many(), "few": classified(), "none": classified().take([])}.items():
+        table = replace(table, failed=()) if name == "none" else table
+        table.write_json(tmp_path / f"{name}.json")
+        write_json(tmp_path / "whole.json", table.to_json())
+        assert (tmp_path / f"{name}.json").read_text() == (tmp_path / "whole.json").read_text()
+
+
+FORMULAS = ("=1+1", "\t=1+1", "\r=1", "  +1", "@SUM(A1)", "-1+1", "\n\t =1", "'=1", "''\t=1", "\u00a0=1")
+
+
+def test_no_cell_is_a_formula_and_each_reads_back(tmp_path):
+    """A spreadsheet calculates a cell that begins with a sign, quoted or not; white space before it does not help."""
+    names = (*FORMULAS, "'quoted'", "'", "a=1")
+    table = classified(
+        target=Classes(("=A", "\t-b", "c")),
+        paths=names[: len(classified())],
+        failed=tuple(Excluded(n, n) for n in names),
+    )
+    table.to_csv(tmp_path / "p.csv")
+    with (tmp_path / "p.csv").open(newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not [
+        cell for cell in cells if re.match(r"\s*[=+@-]", cell) and not re.fullmatch(r"-?[\d.e+-]+", cell)
+    ]
+    assert_same(Predictions.from_csv(tmp_path / "p.csv"), table)
+
+
+@given(st.text(st.sampled_from("'= +-@\t\na"), max_size=6))
+def test_any_text_survives_being_made_harmless(text):
+    assert csv_value(csv_cell(text)) == text
+    assert not re.match(r"\s*[=+@-]", csv_cell(text))

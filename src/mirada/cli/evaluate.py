@@ -41,9 +41,20 @@ MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
     callback=in_a_folder,
     help="[default: predictions.csv, numbered if it exists]",
 )
+@click.option(
+    "--all-classes",
+    is_flag=True,
+    help="Of more than 50, all in the table and not the five most probable only.",
+)
 @click.option("--device", default="auto", show_default=True)
 def command(
-    columns: DataOptions, model: str, data: str, part: str | None, csv_file: str | None, device: str
+    columns: DataOptions,
+    model: str,
+    data: str,
+    part: str | None,
+    csv_file: str | None,
+    all_classes: bool,
+    device: str,
 ) -> int:
     """Measure a model on labelled images: metrics with 95 % intervals, and where it errs.
 
@@ -84,7 +95,9 @@ def command(
     for warning in told:
         say(f"Warning: {warning.message}", err=True)
     target = Path(csv_file) if csv_file else unused(Path("predictions.csv"))
-    predictions.to_csv(target)  # first: whoever reads what is printed may not want all of it
+    predictions.to_csv(
+        target, all_classes=all_classes
+    )  # first: whoever reads what is printed may not want all of it
     _left_out(predictions.failed, target)
     missing = [score.name for score in result.per_class if score.n == 0]
     if missing:

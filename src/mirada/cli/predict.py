@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +11,6 @@ from mirada.cli.console import ProgressBar, say, say_json
 from mirada.cli.data_options import IMAGE_HELP
 from mirada.cli.files import image_files, in_a_folder, samples, there
 from mirada.cli.known import known_option
-from mirada.files import write_json
 from mirada.text import table
 
 if TYPE_CHECKING:
@@ -23,13 +21,19 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @click.argument("images", nargs=-1, required=True, callback=there)
-@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Classes to show.")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Classes to show. Of more than 50, tables have five, or all if --top is as many.",
+)
 @click.option(
     "--csv",
     "csv_file",
     type=click.Path(dir_okay=False),
     callback=in_a_folder,
-    help="Write a table with all classes.",
+    help="Write a table with the classes' probabilities.",
 )
 @click.option(
     "--json",
@@ -68,12 +72,13 @@ def command(
     if isinstance(shown, Index):
         failed = (*shown.excluded, *predictions.failed)
         predictions = replace(predictions, failed=failed)
+    all_classes = top >= len(predictions.classes)
     if csv_file:
-        predictions.to_csv(csv_file)
+        predictions.to_csv(csv_file, all_classes=all_classes)
     if json_file and json_file != "-":
-        write_json(Path(json_file), predictions.to_json())
+        predictions.write_json(json_file, all_classes=all_classes)
     if json_file == "-":
-        say_json(predictions.to_json())
+        say_json(predictions.to_json(all_classes=all_classes))
     else:
         say(*_table(predictions, top, loaded.card.conformal))
     return 1 if predictions.failed else 0

@@ -21,6 +21,7 @@ from mirada.data.index import Index
 from mirada.errors import DataError, InvalidArgument, counted
 from mirada.files import replacing
 from mirada.samples import Classes, Numbers
+from mirada.text import csv_cell
 
 Rows = NDArray[np.int64]
 CODE = re.compile(r"hash-[0-9a-f]{12}")
@@ -328,7 +329,8 @@ def save_splits(index: Index, file: Path) -> None:
         writer.writerow(("path", "split", *(several or ("target",)), *grouped, *index.covariate_names))
         for row, (path, split) in enumerate(zip(index.paths, index.splits.tolist(), strict=True)):
             code = (group_code(index.groups[row]),) if grouped else ()
-            writer.writerow((path, split, *_targets(index, row), *code, *index.covariates[row].tolist()))
+            cells = (path, split, *_targets(index, row), *code, *index.covariates[row].tolist())
+            writer.writerow([csv_cell(cell) if isinstance(cell, str) else cell for cell in cells])
 
 
 def _targets(index: Index, row: int) -> Sequence[str | float]:

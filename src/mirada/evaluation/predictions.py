@@ -1,8 +1,10 @@
-"""The table of a network's outputs with file names, which every metric, plot and report reads."""
+"""The table of a network's outputs with file names, which every metric, plot and report reads; as CSV and JSON, too."""
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from math import isnan
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,8 +14,18 @@ from numpy.typing import NDArray
 from mirada.data.index import Index
 from mirada.data.splits import group_code
 from mirada.errors import DataError, InvalidArgument
-from mirada.evaluation.predictions_csv import columns_of, read_csv, records_of, write_csv
-from mirada.samples import Classes, Excluded, Numbers, Samples, Target
+from mirada.files import json_text, replacing
+from mirada.samples import UNKNOWN_CLASS, Classes, Covariate, Excluded, Numbers, Samples, Target
+from mirada.text import csv_cell, csv_value
+
+CLASSIFICATION = ("path", "split", "target", "predicted", "probability", "correct")  # then p:<class> …
+REGRESSION = ("path", "split", "target", "predicted", "error", "half_width")
+PREDICTED = CLASSIFICATION.index("predicted")  # empty for a file that could not be read
+CLASS, TARGET, COVARIATE, GROUP = "p:", "target:", "c:", "group"
+RANKED = CLASSIFICATION[3:5]  # also of the second, third, … class: predicted:2, probability:2
+HALF_WIDTH = REGRESSION[-1]  # the newest column: tables without it are read, too
+MANY = 50  # classes; of more, a table has the most probable ones only
+TOP = 5  # of them
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,38 +182,85 @@ class Predictions(Samples):
     @property
     def columns(self) -> tuple[str, ...]:
         """The header of ``to_csv`` and the keys of ``to_json``."""
-        return columns_of(self)
+        return _columns_of(self, all_classes=False)
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """One dict per file, keyed by ``columns``: names for classes, None for what is unknown.
+    def to_json(self, *, all_classes: bool = False) -> list[dict[str, Any]]:
+        """One dict per file: names for classes, None for what is unknown.
 
-        Files that could not be read come last, with ``path`` and ``problem`` only. Elsewhere ``problem`` is
-        None.
+        Files that could not be read come last, with ``path`` and ``problem`` only. Elsewhere ``problem`` is None.
+
+        Args:
+            all_classes: Of more than 50 classes, the probability of each, and not of the five most probable only.
         """
-        columns = self.columns
-        return [dict(zip(columns, record, strict=True)) for record in records_of(self)]
+        return list(self._records(all_classes))
 
-    def to_csv(self, path: str | Path) -> None:
+    def write_json(self, path: str | Path, *, all_classes: bool = False) -> None:
+        """Write ``to_json`` as a file, whole or not at all, a record at a time: all may not fit into memory.
+
+        Args:
+            path: The file.
+            all_classes: As for ``to_json``.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        with replacing(Path(path)) as draft, draft.open("w", encoding="utf-8") as file:
+            file.writelines(self._json_parts(all_classes))
+
+    def _json_parts(self, all_classes: bool) -> Iterator[str]:
+        """The text of the file, in the form of ``files.write_json``."""
+        before = "[\n "
+        for record in self._records(all_classes):
+            yield before + json_text(record, indent=1).replace("\n", "\n ")
+            before = ",\n "
+        yield "[]\n" if before.startswith("[") else "\n]\n"
+
+    def to_csv(self, path: str | Path, *, all_classes: bool = False) -> None:
         """Write the table of ``to_json`` as CSV (UTF-8, RFC 4180), whole or not at all.
 
         Numbers are written so that they read back to the same bits; ``correct`` is 1 or 0; what is unknown is
         empty. ``half_width`` is that of the interval around a number. Several targets have columns of their own,
-        ``target:<name>`` and so on; covariates are in ``c:<name>``, groups in ``group``.
+        ``target:<name>`` and so on; covariates are in ``c:<name>``, groups in ``group``. Texts that a spreadsheet
+        would take for a formula have an apostrophe before them.
+
+        Args:
+            path: The file.
+            all_classes: Of more than 50 classes, the probability of each, and not of the five most probable only;
+                ``from_csv`` needs it.
+
+        Raises:
+            OSError: The file cannot be written.
         """
-        write_csv(Path(path), self)
+        with (
+            replacing(Path(path)) as draft,
+            # File names that are not valid Unicode must survive too.
+            draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(map(csv_cell, _columns_of(self, all_classes)))
+            writer.writerows(map(_csv_cells, _cells_of(self, all_classes)))
 
     @classmethod
     def from_csv(cls, path: str | Path, *, unit: str = "") -> Self:
-        """Read what ``to_csv`` wrote. The file has no unit: pass it for regression.
+        """Read what ``to_csv`` wrote.
 
-        Raises ``DataError`` for a file that is missing or was not written by ``to_csv``.
+        Args:
+            path: The file.
+            unit: That of numbers, which the file does not have.
+
+        Raises:
+            DataError: The file is missing, was not written by ``to_csv``, or has the most probable classes only.
         """
-        table = cls(**read_csv(str(path)))
+        table = cls(**_read_csv(str(path)))
         match table.target:
             case Numbers() as numbers:
                 return replace(table, target=replace(numbers, unit=unit))
             case _:
                 return table
+
+    def _records(self, all_classes: bool) -> Iterator[dict[str, Any]]:
+        columns = _columns_of(self, all_classes)
+        return (dict(zip(columns, cells, strict=True)) for cells in _cells_of(self, all_classes))
 
     def _only(self, kind: type[Target], name: str) -> None:
         if not isinstance(self.target, kind):
@@ -262,3 +321,182 @@ def _check_targets(table: Predictions) -> None:
     if bad.any():
         row = int(bad.argmax())
         raise DataError(f"{table.paths[row]}: the target must be {rule}. Got {np.squeeze(targets[row])}.")
+
+
+def _columns_of(table: Predictions, all_classes: bool) -> tuple[str, ...]:
+    """The header of the table: what is known of each file, then ``problem``."""
+    beside = _beside(bool(table.groups), table.covariate_names)
+    match table.target:
+        case Classes(names) if len(names) <= MANY or all_classes:
+            return (*CLASSIFICATION, *(f"{CLASS}{name}" for name in names), *beside)
+        case Classes():
+            next_ones = (f"{column}:{rank}" for rank in range(2, TOP + 1) for column in RANKED)
+            return (*CLASSIFICATION, *next_ones, *beside)
+        case Numbers():
+            return (*_number_columns(table.target_names), *beside)
+
+
+def _cells_of(table: Predictions, all_classes: bool) -> Iterator[list[Any]]:
+    """The cells of each file, in the order of the columns; None for what is unknown, and last those that failed."""
+    match table.target:
+        case Classes(names):
+            whole = len(names) <= MANY or all_classes
+            cells: Iterable[list[Any]] = (_class_cells(table, row, whole) for row in range(len(table)))
+        case Numbers():
+            cells = map(_value_cells, *(x.tolist() for x in (table.values, table.outputs, table.half_widths)))
+    for row, (path, own) in enumerate(zip(table.paths, cells, strict=True)):
+        group = [table.groups[row]] if table.groups else []
+        covariates = map(_number, table.covariates[row].tolist())
+        yield [path, str(table.splits[row]) or None, *own, *group, *covariates, None]
+    empty = [None] * (len(_columns_of(table, all_classes)) - 2)
+    for item in table.failed:
+        yield [item.path, *empty, item.reason]
+
+
+def _read_csv(path: str) -> dict[str, Any]:
+    """The fields of Predictions, without the unit, from a file of ``to_csv``.
+
+    Raises ``DataError`` for a file that is missing or was not written by ``to_csv``.
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.reader(file)
+            header = tuple(map(csv_value, next(reader, ())))
+            records = [(reader.line_num, list(map(csv_value, record))) for record in reader]
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file. Expected predictions written by Mirada.") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: not a CSV file ({error}).") from error
+    return _parsed(path, header, records)
+
+
+def _beside(grouped: bool, covariates: Sequence[str]) -> tuple[str, ...]:
+    return (*([GROUP] if grouped else []), *(f"{COVARIATE}{name}" for name in covariates), "problem")
+
+
+def _number_columns(names: Sequence[str]) -> tuple[str, ...]:
+    if len(names) < 2:
+        return REGRESSION
+    start, each = REGRESSION[:2], REGRESSION[2:]
+    return (*start, *(f"{column}:{name}" for name in names for column in each))
+
+
+def _class_cells(table: Predictions, row: int, whole: bool) -> list[Any]:
+    own, names = table.outputs[row], table.classes
+    best = int(own.argmax())
+    number = int(table.targets[row])
+    target = names[number] if number >= 0 else None
+    cells = [target, names[best], float(own[best]), None if target is None else number == best]
+    if whole:
+        return [*cells, *own.tolist()]
+    following = np.argsort(-own, kind="stable")[1:TOP].tolist()
+    return [*cells, *chain.from_iterable((names[place], float(own[place])) for place in following)]
+
+
+def _value_cells(
+    targets: Sequence[float], outputs: Sequence[float], half_widths: Sequence[float]
+) -> list[Any]:
+    cells: list[Any] = []
+    for target, output, half_width in zip(targets, outputs, half_widths, strict=True):
+        known = _number(target)
+        cells += [known, output, None if known is None else output - known, _number(half_width)]
+    return cells
+
+
+def _number(value: float) -> float | None:
+    return None if isnan(value) else value
+
+
+def _csv_cells(record: list[Any]) -> list[Any]:
+    """Truth as 1 or 0, texts that no spreadsheet calculates; None is empty, floats keep every bit."""
+    return [
+        csv_cell(cell) if isinstance(cell, str) else int(cell) if isinstance(cell, bool) else cell
+        for cell in record
+    ]
+
+
+def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[str]]]) -> dict[str, Any]:
+    """The fields of Predictions, without the unit, from the header and the (line, cells) of a CSV file."""
+    classes, names = _named(header, CLASS), _named(header, TARGET)
+    grouped, covariates = GROUP in header, _named(header, COVARIATE)
+    start = (*CLASSIFICATION, *(f"{CLASS}{name}" for name in classes)) if classes else _number_columns(names)
+    _check_header(path, header, (*start, *_beside(grouped, covariates)))
+    good: list[list[str]] = []
+    failed, targets, outputs, half_widths = [], [], [], []
+    numbers = {name: number for number, name in enumerate(classes)}
+    own, given, widths = (
+        _places(header, name) for name in ("target", "p" if classes else "predicted", HALF_WIDTH)
+    )
+    for line, record in records:
+        if len(record) != len(header):
+            raise DataError(f"{path}, line {line}: expected {len(header)} cells. Got {len(record)}.")
+        if record[PREDICTED] == "":
+            failed.append(Excluded(record[0], record[-1]))
+            continue
+        try:
+            targets.append([_target(record[place], numbers) for place in own])
+            outputs.append([float(record[place]) for place in given])
+            half_widths.append([float(record[place] or "nan") for place in widths])
+        except ValueError as error:
+            raise DataError(f"{path}, line {line}: {error}.") from error
+        good.append(record)
+    width = max(1, len(names))
+    known = np.asarray(targets, dtype=np.int64 if classes else np.float64).reshape(len(good), width)
+    target: Target = Classes(classes) if classes else Numbers(names or ("",))
+    return {
+        "paths": tuple(record[0] for record in good),
+        "splits": np.array([record[1] for record in good], dtype="<U5"),
+        "outputs": np.asarray(outputs, dtype=np.float64).reshape(len(good), len(classes) or width),
+        "half_widths": np.asarray(half_widths, dtype=np.float64).reshape(len(good), len(widths)),
+        "target": target,
+        "targets": known[:, 0] if classes else known,
+        "groups": tuple(record[header.index(GROUP)] for record in good) if grouped else (),
+        "covariate_specs": tuple(map(Covariate.parse, covariates)),
+        "covariates": _covariates(path, good, len(covariates)),
+        "failed": tuple(failed),
+    }
+
+
+def _places(header: tuple[str, ...], column: str) -> list[int]:
+    """Where a column stands, or those of its name for each target or class: ``column:<name>``."""
+    return [place for place, own in enumerate(header) if own == column or own.startswith(f"{column}:")]
+
+
+def _covariates(path: str, records: list[list[str]], count: int) -> np.ndarray:
+    """The numbers before the last column, NaN for empty cells. (N, count)"""
+    try:
+        cells = [
+            [float(cell or "nan") for cell in record[len(record) - 1 - count : -1]] for record in records
+        ]
+    except ValueError as error:
+        raise DataError(f"{path}: a covariate must be a number ({error}).") from error
+    return np.asarray(cells, dtype=np.float64).reshape(len(records), count)
+
+
+def _named(header: tuple[str, ...], prefix: str) -> tuple[str, ...]:
+    """The names behind a prefix, in order."""
+    return tuple(name.removeprefix(prefix) for name in header if name.startswith(prefix))
+
+
+def _check_header(path: str, header: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    if f"{RANKED[0]}:2" in header and f"{TARGET}2" not in header:
+        raise DataError(
+            f"{path}: has the {TOP} most probable classes of each file, and not all probabilities. Write it again "
+            f"with all classes (to_csv(…, all_classes=True), or --all-classes)."
+        )
+    before = tuple(column for column in expected if column.partition(":")[0] != HALF_WIDTH)
+    if header not in (expected, before):
+        raise DataError(
+            f"{path}: not a table of predictions. Expected the columns {', '.join(CLASSIFICATION)}, "
+            f"p:<class> …, problem, or {', '.join(REGRESSION)}, problem. "
+            f"Got {', '.join(header) or 'an empty file'}."
+        )
+
+
+def _target(cell: str, numbers: dict[str, int]) -> float:
+    """A class number or a value; −1 or NaN where the cell is empty."""
+    if cell == "":
+        return UNKNOWN_CLASS if numbers else np.nan
+    if numbers and cell not in numbers:
+        raise ValueError(f"unknown class {cell!r}, expected one of {', '.join(sorted(numbers))}")
+    return numbers[cell] if numbers else float(cell)

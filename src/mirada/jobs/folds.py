@@ -167,8 +167,7 @@ class _Whole:
     def conclude(self, runs: Sequence[Run]) -> Evaluation:
         """Judges all images together, and writes what the report reads."""
         folder = self.folder
-        tables = [Predictions.from_csv(run.folder / "predictions.csv", unit=self.index.unit) for run in runs]
-        tested = [each.of_split("test") for each in tables]
+        tested = [run.predictions.of_split("test") for run in runs if run.predictions]
         table = Predictions.joined(tested)
         table.to_csv(folder.path / "predictions.csv")
         result = evaluate(table, temperature=_temperatures(runs, tested))

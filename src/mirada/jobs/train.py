@@ -20,6 +20,7 @@ from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits, save_splits, splits_digest
 from mirada.errors import DataError, InvalidArgument, RecipeError, TrainingError, nearest
 from mirada.evaluation.evaluate import Evaluation, evaluate
+from mirada.evaluation.predictions import Predictions
 from mirada.events import (
     BestEpoch,
     Evaluated,
@@ -63,11 +64,13 @@ class Run:
         folder: The run folder.
         outcome: How training ended.
         evaluations: What the best model is worth, by split; none after an interruption.
+        predictions: What it says of the images of these splits; None after an interruption.
     """
 
     folder: Path
     outcome: Outcome
     evaluations: Mapping[str, Evaluation]
+    predictions: Predictions | None = None
 
     @property
     def model_path(self) -> Path:
@@ -183,8 +186,8 @@ class _Job:
         with _undone_if_it_fails(folder):
             training = self._prepare(folder, cache, card, environment)
         with _reported(folder, environment):
-            outcome, evaluations = _learn(training)
-        return Run(folder.path, outcome, evaluations)
+            outcome, evaluations, predictions = _learn(training)
+        return Run(folder.path, outcome, evaluations, predictions)
 
     def _prepare(
         self, folder: RunFolder, cache: Cache, card: Card, environment: EnvironmentRecord
@@ -310,7 +313,7 @@ def _reported(folder: RunFolder, environment: EnvironmentRecord) -> Iterator[Non
         ) from error
 
 
-def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation]]:
+def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation], Predictions | None]:
     """Trains, then evaluates the best model, unless Ctrl-C was pressed."""
     try:
         outcome = fit(training)
@@ -321,15 +324,17 @@ def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation]]:
     if outcome.best_epoch:
         training.on_event(BestEpoch(outcome.best_epoch))
     if outcome.reason == "interrupted":
-        return outcome, {}
+        return outcome, {}, None
     try:
-        return outcome, _conclude(training.folder, training.cache, training.compute, training.on_event)
+        return outcome, *_conclude(training.folder, training.cache, training.compute, training.on_event)
     except KeyboardInterrupt:
         training.on_event(Stopped("interrupted", outcome.epochs, "during the final evaluation"))
-        return replace(outcome, reason="interrupted"), {}
+        return replace(outcome, reason="interrupted"), {}, None
 
 
-def _conclude(folder: RunFolder, cache: Cache, compute: Compute, on_event: OnEvent) -> dict[str, Evaluation]:
+def _conclude(
+    folder: RunFolder, cache: Cache, compute: Compute, on_event: OnEvent
+) -> tuple[dict[str, Evaluation], Predictions]:
     """Evaluates the best model on validation and, for the first and only time, test images; draws maps."""
     model = load_model(folder.path / MODEL, device=str(compute.device))
     splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
@@ -349,7 +354,7 @@ def _conclude(folder: RunFolder, cache: Cache, compute: Compute, on_event: OnEve
     for split, result in evaluations.items():
         on_event(Evaluated(split, result.n, {metric.key: metric.value for metric in result.metrics}))
     folder.write("maps.json", draw_maps(model, cache.index, predictions.of_split(splits[-1]), folder.path))
-    return evaluations
+    return evaluations, predictions
 
 
 def _identity(weights: LoadReport | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ from mirada.data.sources.names import made_equal
 from mirada.data.sources.tables import Table, written_table
 from mirada.errors import DataError
 from mirada.samples import SPLIT_NAMES, Excluded
+from mirada.text import csv_value
 
 
 def read_splits(file: Path, index: Index, *, missing_ok: bool = False) -> Index:
@@ -54,7 +55,8 @@ def _named(table: Table) -> Mapping[str, tuple[str, str]]:
         raise DataError(
             f"{table.name}: expected a table with the columns path and split; it has {', '.join(table.columns)}."
         )
-    paths, words = table.cells[places["path"]], table.cells[places["split"]]
+    paths = [csv_value(cell).strip() for cell in table.cells[places["path"]]]  # as save_splits wrote them
+    words = table.cells[places["split"]]
     groups = table.cells[places["group"]] if "group" in places else ("",) * len(paths)
     named: dict[str, tuple[str, str]] = {}
     for number, path, word, group in zip(table.numbers, paths, words, groups, strict=True):
