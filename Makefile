@@ -17,7 +17,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	@test -d demo/digits || $(BIN)/mirada sample digits demo/digits
-	cd demo && ../$(BIN)/mirada train digits --model lenet5
+	@run=demo/runs/digits-lenet5; number=1; \
+	while [ -e "$$run" ]; do number=$$((number + 1)); run=demo/runs/digits-lenet5-$$number; done; \
+	$(BIN)/mirada train demo/digits --model lenet5 --output "$$run"  # printed as seen from here
 
 test: $(READY) lint
 	$(PYTEST) -m 'not slow'

@@ -140,6 +140,13 @@ def test_the_recipe_that_is_left_gives_the_same_run(
     assert same_weights(run.model_path, again.model_path)
 
 
+def test_the_table_of_layers_is_that_of_this_training(runs: Callable[[str], Run]) -> None:
+    """Under the network's own name, with the memory of its own optimizer and batch size."""
+    text = read_run(runs("lenet5").folder).network.summary
+    assert text.startswith("lenet5, one image of 1×32×32")
+    assert "16 images, Adam: weights, gradients and" in text and "SGD" not in text
+
+
 def test_the_model_file_says_how_it_was_made(runs: Callable[[str], Run], shapes: Path) -> None:
     card = load_model(runs("lenet5").model_path, device="cpu").card
     assert (

@@ -132,6 +132,7 @@ def test_memory_grows_with_the_batch_and_training_counts_each_weight_three_times
     memory = Memory(parameters=100, trainable=80, buffers=7, maps=50, training_maps=60, file=0)
     assert memory.predicting(4) == 100 + 7 + 4 * 50
     assert memory.training(4) == 100 + 80 + 80 + 7 + 4 * 60
+    assert memory.training(4, moments=2) == 100 + 80 + 2 * 80 + 7 + 4 * 60  # Adam
 
 
 class OnlyEval(nn.Module):

@@ -19,6 +19,7 @@ from mirada.modelfile import Card
 from mirada.runs.records import DataRecord, EnvironmentRecord, NetworkRecord
 from mirada.samples import Source
 from mirada.summary import summarize
+from mirada.training.recipe import Recipe
 
 FITTED = {"stretch": "stretched", "pad": "padded with black", "crop": "cropped at the centre"}
 
@@ -81,8 +82,8 @@ def data_record(index: Index, split_note: str) -> DataRecord:
     )
 
 
-def network_record(network: torch.nn.Module, card: Card) -> NetworkRecord:
-    """What is trained: its layers, its size, and what it takes in."""
+def network_record(network: torch.nn.Module, card: Card, recipe: Recipe) -> NetworkRecord:
+    """What is trained: its layers, its size and memory in this training, and what it takes in."""
     architecture = card.architecture
     shape = (architecture.in_channels, *architecture.image_size)
     summary = replace(summarize(network, shape), network=architecture.model)
@@ -92,7 +93,9 @@ def network_record(network: torch.nn.Module, card: Card) -> NetworkRecord:
         macs=summary.macs,
         image=shape,
         preprocessing=preprocessing_sentence(card.preprocessing),
-        summary=str(summary),
+        summary=summary.to_text(
+            batch_size=recipe.micro_batch or recipe.batch_size, optimizer=recipe.optimizer
+        ),
     )
 
 

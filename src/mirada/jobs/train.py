@@ -198,7 +198,7 @@ class _Job:
         folder.write("environment.json", environment)
         folder.write("data.json", data_record(index, self.split_note))
         save_splits(index, folder.file("splits.csv"))
-        network = network_record(self.network, card)
+        network = network_record(self.network, card, self.recipe)
         folder.write("model.json", network)
         training = Training(
             network=self.network,

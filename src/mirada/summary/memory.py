@@ -40,20 +40,19 @@ class Memory:
         """Parameters, buffers, and at the peak the maps of ``batch_size`` images."""
         return self.parameters + self.buffers + self.maps * batch_size
 
-    def training(self, batch_size: int) -> int | None:
-        """A step of SGD with momentum: parameters, buffers, a gradient and a momentum per weight, and the maps.
+    def training(self, batch_size: int, moments: int = 1) -> int | None:
+        """A step of an optimizer that keeps ``moments`` numbers per weight: one for SGD with momentum, two for Adam.
 
-        Adam keeps two numbers per weight instead of the momentum: ``trainable`` more. The gradients of the maps, each
-        of which is alive for a moment when the maps behind it have gone, are left out.
+        Parameters, buffers, a gradient and the moments per weight, and the maps. The gradients of the maps, each of
+        which is alive for a moment when the maps behind it have gone, are left out.
         """
         if self.training_maps is None:
             return None
-        return self.weights_in_training + self.training_maps * batch_size
+        return self.weights_in_training(moments) + self.training_maps * batch_size
 
-    @property
-    def weights_in_training(self) -> int:
-        """Parameters and buffers, and a gradient and a momentum for every number that trains."""
-        return self.parameters + self.buffers + 2 * self.trainable
+    def weights_in_training(self, moments: int = 1) -> int:
+        """Parameters and buffers, and a gradient and the moments of every number that trains."""
+        return self.parameters + self.buffers + (1 + moments) * self.trainable
 
 
 class Living(TorchDispatchMode):  # type: ignore[no-untyped-call]

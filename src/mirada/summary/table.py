@@ -109,9 +109,15 @@ class Summary:
             "not_counted": list(self.not_counted),
         }
 
-    def to_text(self, *, width: int = WIDTH, batch_size: int = BATCH_SIZE) -> str:
-        """As a table of ``width`` columns, with as much of each row as they hold."""
-        return as_text(self, width, batch_size)
+    def to_text(self, *, width: int = WIDTH, batch_size: int = BATCH_SIZE, optimizer: str = "") -> str:
+        """As a table, with as much of each row as the columns hold.
+
+        Args:
+            width: Columns.
+            batch_size: Images in memory.
+            optimizer: That of the training: ``sgd``, ``adam`` or ``rmsprop``; by default SGD, and what Adam adds.
+        """
+        return as_text(self, width, batch_size, optimizer)
 
     def to_markdown(self, batch_size: int = BATCH_SIZE) -> str:
         """As Markdown, with all that is known of each row."""

@@ -15,13 +15,19 @@ ALWAYS = 5  # the first columns; those after them are shown if there is room for
 KIND_WIDTH = 32
 NAME_WIDTH = 16  # names are cut to the columns that are left, but never below this many
 GOOD_NAME_WIDTH = 24  # what a column that need not be there has to leave to the names
+OPTIMIZERS = {
+    "sgd": ("SGD with momentum", 1),
+    "adam": ("Adam", 2),
+    "rmsprop": ("RMSProp", 2),
+}  # moments per weight
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 Cells = tuple[str, ...]
 
 
-def as_text(summary: "Summary", width: int, batch_size: int) -> str:
-    """The table, the totals with ``batch_size`` images in memory, what the columns mean, what was not counted."""
+def as_text(summary: "Summary", width: int, batch_size: int, optimizer: str = "") -> str:
+    """The table, the totals with ``batch_size`` images and an optimizer in memory, what the columns mean, and what was
+    not counted."""
     blocks = [[_cells(summary, row) for row in block] for block in _blocks(summary)]
     table = [HEADER, *(cells for block in blocks for cells in block)]
     columns = _columns(table, width)
@@ -31,23 +37,29 @@ def as_text(summary: "Summary", width: int, batch_size: int) -> str:
     for block in blocks:
         lines += [rule, *(_line(cells, widths) for cells in block)]
     lines.append(rule)
-    lines += _total_lines(totals(summary, batch_size), width)
+    lines += _total_lines(totals(summary, batch_size, optimizer), width)
     for sentence in notes(summary, fields=columns > HEADER.index("field")):
         lines += wrap(sentence, width, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(lines)
 
 
-def totals(summary: "Summary", batch_size: int) -> list[tuple[str, str, str]]:
-    """What the whole network comes to: a name, a figure, and a remark on it."""
+def totals(summary: "Summary", batch_size: int, optimizer: str = "") -> list[tuple[str, str, str]]:
+    """What the whole network comes to: a name, a figure, and a remark on it.
+
+    The training is that of an optimizer of ``OPTIMIZERS``, by default of SGD, and says what Adam adds.
+    """
     memory = summary.memory
     frozen = summary.parameters - summary.trainable
     images = "1 image" if batch_size == 1 else f"{batch_size:,} images"
-    training = memory.training(batch_size)
+    name, moments = OPTIMIZERS.get(optimizer, OPTIMIZERS["sgd"])
+    training = memory.training(batch_size, moments)
+    if not optimizer:
+        name += f" (Adam: {size(memory.trainable)} more)"
     remark = "the network does not run in training mode"
     if memory.training_maps is not None:
         remark = (
-            f"{images}, SGD with momentum (Adam: {size(memory.trainable)} more): weights, gradients and momenta "
-            f"{size(memory.weights_in_training)}, "
+            f"{images}, {name}: weights, gradients and {'momenta' if moments == 1 else 'moments'} "
+            f"{size(memory.weights_in_training(moments))}, "
             f"maps, most of them kept for the backward pass, {size(memory.training_maps * batch_size)}"
         )
     return [
