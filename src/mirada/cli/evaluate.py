@@ -86,32 +86,33 @@ def command(
     with ProgressBar() as progress:
         predictions = loaded.predict(index, on_event=progress.on_event)
     predictions = replace(predictions, failed=(*index.excluded, *predictions.failed))
-    learnt = (
-        loaded.card.conformal if chosen == "test" else None
-    )  # on the validation images, to hold on others
+    learnt = card.conformal if chosen == "test" else None  # on the validation images, to hold on others
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ContaminationWarning)
         result = evaluate(predictions, temperature=card.temperature, conformal=learnt)
     for warning in told:
         say(f"Warning: {warning.message}", err=True)
     target = Path(csv_file) if csv_file else unused(Path("predictions.csv"))
-    predictions.to_csv(
-        target, all_classes=all_classes
-    )  # first: whoever reads what is printed may not want all of it
+    # First: whoever reads what is printed may not want all of it.
+    predictions.to_csv(target, all_classes=all_classes)
     _left_out(predictions.failed, target)
+    _result(result, chosen, "" if isinstance(card.target, Classes) else card.target.unit)
+    say("", f"every prediction: {target}")
+    return 1 if predictions.failed else 0
+
+
+def _result(result: Evaluation, split: str, unit: str) -> None:
+    """All numbers; ``split`` is that of the images, or ``all``."""
     missing = [score.name for score in result.per_class if score.n == 0]
     if missing:
         say(f"without images here: {', '.join(missing)}")
-    say(f"{result.n:,} images ({'all splits' if chosen == 'all' else chosen})", "")
-    unit = "" if isinstance(card.target, Classes) else card.target.unit
+    say(f"{result.n:,} images ({'all splits' if split == 'all' else split})", "")
     for constant in result.constant:
         say(_always(constant, unit), "")
     _metrics(result)
     _parts(result, unit)
     _calibration(result)
     _classes(result)
-    say("", f"every prediction: {target}")
-    return 1 if predictions.failed else 0
 
 
 def _left_out(files: Sequence[Excluded], table: Path) -> None:
