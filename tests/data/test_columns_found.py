@@ -136,6 +136,7 @@ def test_files_that_are_there_go_before_files_that_are_not(made: Made) -> None:
         ("файл,возраст,диагноз", (image, lambda n: 40 + n % 9, kind)),
         ("image,x,y,w,h,class_name", (image, *[lambda n: n % 5] * 4, kind)),
         ("image,label,class_id", (image, kind, lambda n: n % 2)),
+        ("image,label,label_text", (image, lambda n: n % 2, kind)),  # a number's class says more
         ("image,class_id,class_name", (image, lambda n: n % 2, kind)),
         ("image,subject,sex,what", (image, lambda n: n // 2, lambda n: "MF"[n % 2], kind)),  # all but what is known
         ("image,remark,what", (image, lambda n: f"seen {n}", kind)),
@@ -184,7 +185,11 @@ THREE = ("MEL", "NV", "BCC")
 
 
 @pytest.mark.parametrize(
-    ("one", "zero"), [(1, 0), ("1.0", "0.0"), (True, False), (1, ""), (1, -1), ("yes", "no"), ("x", ""), ("Y", "N")]
+    ("one", "zero"),
+    [
+        (1, 0), ("1.0", "0.0"), (True, False), (1, ""), (1, -1), ("yes", "no"), ("x", ""), ("Y", "N"), ("ja", "nein"),
+        ("T", "F"), ("是", "否"), (1, "nan"),
+    ],
 )  # fmt: skip
 def test_a_column_of_yes_and_no_for_each_class(made: Made, one: object, zero: object) -> None:
     columns = [lambda n, k=k: one if n % 3 == k else zero for k in range(3)]
@@ -203,6 +208,22 @@ def test_a_class_without_an_image_and_the_age_beside(made: Made) -> None:
     file = made("image,sex,MEL,NV,BCC", image, lambda n: "MF"[n % 2], *columns)
     assert "no readable image to train on in the class" in refusal(file)
     assert load_data(file, classes=THREE).classes == THREE
+
+
+def test_a_column_for_each_class_is_seen_whatever_the_classes_are_called(made: Made) -> None:
+    columns = [lambda n, k=k: int(n % 3 == k) for k in range(3)]
+    file = made("image,age,normal,disease,category_3", image, lambda n: 30 + n % 9, *columns)
+    assert load_data(file).classes == ("normal", "disease", "category_3")
+    file = made("image,age,smoker,healthy", image, lambda n: 30 + n % 9, *columns[:2])
+    assert "which column is to be learnt is not clear: the columns age, smoker, healthy." in refusal(file)
+
+
+def test_one_or_nothing_is_refused(made: Made) -> None:
+    file = made("image,sick", image, lambda n: "" if n % 2 else 1)
+    assert refusal(file) == (
+        "TABLE: the column sick says 1 or nothing, which may mean 0, or not known. Write 0, or the class, where there "
+        "is nothing."
+    )
 
 
 def test_several_classes_of_an_image_are_refused(made: Made) -> None:
@@ -235,7 +256,8 @@ def test_several_labels_in_a_cell_are_refused(made: Made, between: str) -> None:
         ("['Mass']", "['Nodule']", "['Mass', 'Nodule']"), ('["Mass"]', '["Mass", "Nodule"]'),
         ("{Mass;Nodule}", "{Mass}"),
         ("Cardiomegaly|Emphysema", "No Finding", "Cardiomegaly|Mass"),  # no part stands alone
-        ("0 2", "0", "2", "5"), ("Covid-19, ARDS", "Covid-19", "SARS, ARDS"),
+        ("0 2", "0", "2", "5"), ("16 0", "7 1 2 0", "5"),
+        ("frog_eye rust", "rust", "frog_eye scab"), ("Covid-19, ARDS", "Covid-19", "SARS, ARDS"),
     ],
 )  # fmt: skip
 def test_lists_and_joint_findings_are_refused(made: Made, words: Sequence[str]) -> None:
@@ -272,6 +294,15 @@ def test_a_class_called_like_a_missing_value_is_said_and_can_be_kept(made: Made,
         f'class: "{word}" is one of region, not a missing value, since classes were asked for' in kept.notes
     )
     assert load_data(file, classes=tuple(sorted(words))).classes == tuple(sorted(words))  # of a model
+
+
+def test_of_two_classes_one_called_like_a_missing_value_is_asked_for(made: Made) -> None:
+    file = made("image,region", image, lambda n: ("NA", "EU")[n % 2])
+    assert refusal(file) == (
+        'TABLE: the column region has only one class ("EU") beside "NA", which is taken for missing. '
+        "Say task=classification to keep it as a class."
+    )
+    assert load_data(file, task="classification").classes == ("EU", "NA")
 
 
 @pytest.mark.parametrize("word", ["", "#N/A", "<NA>"])
@@ -554,7 +585,7 @@ class PolarsLike:
 def test_a_frame_of_polars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(touched(tmp_path, "a.png", "b.png", "c.png"))
     frame = PolarsLike(path=["a.png", "b.png", "c.png"], age=[1.5, 2, None])
-    index = load_data(frame)  # type: ignore[arg-type]
+    index = load_data(frame)
     assert (index.paths, index.targets.tolist()) == (("a.png", "b.png"), [[1.5], [2.0]])
     assert index.excluded == (Excluded("c.png", "row 2: no age"),)
 
@@ -617,6 +648,9 @@ def test_one_load_of_a_table_enters_no_file_more_than_three_times(made: Made, tm
     numbers = entered(lambda: load_data(file, target="age,weight"))
     assert numbers["values.py"] and max(numbers.values()) <= 3
     assert np.isfinite(load_data(file, target="age").targets).all()
+    bare = made("scan,what", lambda n: f"p{n:02}" if n else "gone", kind)
+    by_name = entered(lambda: load_data(bare))
+    assert by_name["files.py"] and max(by_name.values()) <= 3
     boxes = made("image,label,left,top,right,bottom", image, kind, *[lambda n: n % 5] * 2, *[lambda n: 9] * 2)
     of_boxes = entered(lambda: load_data(boxes))
     assert of_boxes["boxes.py"] and max(of_boxes.values()) <= 3

@@ -1,10 +1,12 @@
 """The image files that a table's cells name: where they say, or found by their name in and below its folder."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from mirada.data.sources.listing import images_near
 from mirada.data.sources.names import EXTENSIONS, container, made_equal
 from mirada.samples import SPLIT_NAMES
 
@@ -20,12 +22,14 @@ MASKS = frozenset("""
 class Lookup:
     """The file of a cell: its path, or "" and the reason why there is none.
 
-    ``exact`` says that it lies where the cell says, ``several`` that files bear that name and nothing tells which.
+    ``exact`` says that it lies where the cell says, ``several`` that files bear that name and nothing tells which,
+    ``named`` that the cell is a file's name by itself.
     """
 
     path: str = ""
     exact: bool = False
     several: bool = False
+    named: bool = False
     reason: str = ""
 
 
@@ -40,6 +44,7 @@ class ImageFiles:
 
     def __init__(self, folder: Path, table: str = "", paths: Sequence[str] | None = None) -> None:
         self.folder = folder
+        self._root = str(folder)
         self._table = table
         self._paths = paths
         self._whole = ""
@@ -48,23 +53,37 @@ class ImageFiles:
 
     def look_up(self, cells: Iterable[str]) -> list[Lookup]:
         """The files of cells: where they say; else by name, with or without extension, if only one bears it."""
-        found = []
-        for cell in cells:
-            if cell not in self._looked:
-                path = self._exactly(cell) if cell else ""
-                self._looked[cell] = Lookup(path, exact=True) if path else self._by_name(cell)
-            found.append(self._looked[cell])
-        return found
+        return [self._look_up(cell) for cell in cells]
+
+    def look_up_columns(self, columns: Sequence[Sequence[str]]) -> list[list[Lookup]]:
+        """The files of the cells of columns; by name only where not just one column is of files by what it says."""
+        exact = [[Lookup(self._exactly(cell), exact=True) for cell in cells] for cells in columns]
+        named = [
+            2 * sum(_is_named(cell, file.path) for cell, file in zip(cells, files, strict=True))
+            >= len(cells)
+            > 0
+            for cells, files in zip(columns, exact, strict=True)
+        ]
+        if sum(named) == 1:
+            return [
+                [replace(file, named=_is_named(cell, file.path)) for cell, file in zip(*both, strict=True)]
+                for both in zip(columns, exact, strict=True)
+            ]
+        return [self.look_up(cells) for cells in columns]
+
+    def _look_up(self, cell: str) -> Lookup:
+        if cell not in self._looked:
+            path = self._exactly(cell)
+            found = Lookup(path, exact=True) if path else self._by_name(cell)
+            self._looked[cell] = replace(found, named=_is_named(cell, path))
+        return self._looked[cell]
 
     def _exactly(self, cell: str) -> str:
         r"""The path, if the file is where the cell says; the \ of Windows is read as / where that helps."""
         for text in dict.fromkeys((cell, cell.replace("\\", "/"))):
-            path = PurePosixPath(text)
-            try:
-                if container(self.folder / path).is_file():
-                    return self._inside(path).as_posix()
-            except (OSError, ValueError):  # a text that can be no path
-                continue
+            file = str(container(Path(text))) if "#" in text else text
+            if text and os.path.isfile(os.path.join(self._root, file)):  # noqa: PTH113, PTH118  # a million rows
+                return self._inside(PurePosixPath(text)).as_posix() if "/" in text else text
         return ""
 
     def _inside(self, path: PurePosixPath) -> PurePosixPath:
@@ -85,11 +104,13 @@ class ImageFiles:
     def _known(self) -> dict[str, list[str]]:
         """Paths by themselves and by their names with and without extension, all as ``made_equal`` makes texts."""
         if self._names is None:
-            paths = self._like_the_table(images_in(self.folder)) if self._paths is None else list(self._paths)
+            paths = (
+                self._like_the_table(images_near(self.folder)) if self._paths is None else list(self._paths)
+            )
             self._names = {}
             for path, equal in zip(paths, made_equal(paths), strict=True):
-                whole = PurePosixPath(equal)
-                for name in {equal, whole.name, whole.stem}:
+                last = equal.rpartition("/")[2]
+                for name in {equal, last, last.rpartition(".")[0] or last}:
                     self._names.setdefault(name, []).append(path)
         return self._names
 
@@ -103,14 +124,8 @@ class ImageFiles:
         return [path for path in paths if path.rpartition("/")[0] in like] if like else list(paths)
 
 
-def images_in(folder: Path) -> list[str]:
-    """The paths of the images in a folder and one below, sorted."""
-    return sorted(
-        file.relative_to(folder).as_posix()
-        for pattern in ("*", "*/*")
-        for file in folder.glob(pattern)
-        if file.suffix.lower() in EXTENSIONS and not file.name.startswith(".")
-    )
+def _is_named(cell: str, path: str) -> bool:
+    return bool(path) or (Path(cell).suffix.lower() in EXTENSIONS and "://" not in cell)
 
 
 def _preferred(paths: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mirada.data.pixels.arrays import is_idx
@@ -125,6 +126,16 @@ def image_files(folder: Path) -> tuple[list[Path], list[Excluded], tuple[str, ..
         else:
             found.append(file)
     return found, left_out, listing.notes()
+
+
+def images_near(folder: Path) -> list[str]:
+    """The paths of the images in a folder and one below, sorted; a folder below that cannot be listed has none."""
+    listing = FolderListing()
+    found = listing.images(folder)
+    for below in listing.folders(folder).values():
+        with suppress(DataError):
+            found += listing.images(below)
+    return sorted(relative(file, folder) for file in found)
 
 
 def unusable(file: Path) -> str:

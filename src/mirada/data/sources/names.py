@@ -23,7 +23,13 @@ SURELY_MISSING = frozenset(("", "#n/a", "<na>"))  # the others may be the name o
 UNSAID = frozenset(("-", "None"))  # missing among numbers; among words perhaps a class, as beside "+"
 
 YES_AND_NO = {**TRUTH, "1": 1.0, "1.0": 1.0, "0": 0.0, "0.0": 0.0}
-MARKS = {**YES_AND_NO, "x": 1.0, "✓": 1.0, "-1": 0.0, "-1.0": 0.0}  # in a column for a class, as is nothing
+YES = frozenset("t x ✓ + pos positive present ja oui si sí sim да 是 有 はい".split())  # noqa: SIM905
+NO = frozenset("f - -1 -1.0 neg negative absent nein non não nao нет 否 无 無 いいえ".split())  # noqa: SIM905
+MARKS = {
+    **YES_AND_NO,
+    **dict.fromkeys(YES, 1.0),
+    **dict.fromkeys(NO, 0.0),
+}  # in a column for a class, as is nothing
 
 ODD_SPACES = re.compile(r"[^\S\n\r]+")
 # Joiners have a meaning in the scripts of India and Persia, and none behind a Latin letter.

@@ -4,14 +4,13 @@ Where two readings are as likely, the caller is asked: what is learnt is never a
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 
 from mirada.data.sources.columns import Columns, Place, Wanted
 from mirada.data.sources.files import ImageFiles, Lookup
 from mirada.data.sources.headers import Purpose, box_columns, purposes
-from mirada.data.sources.names import EXTENSIONS, MARKS, MISSING, YES_AND_NO
+from mirada.data.sources.names import MARKS, MISSING, YES_AND_NO
 from mirada.data.sources.tables import Table
 from mirada.errors import DataError
 from mirada.samples import SPLIT_NAMES, Numbers
@@ -165,28 +164,23 @@ def _image_place(table: Table, kinds: Sequence[Purpose], files: ImageFiles, take
 
     One that is ``taken`` comes last: it is found so that the caller can be told that it cannot be both.
     """
-    samples = [[cell for cell in cells[:SAMPLED] if cell.lower() not in MISSING] for cells in table.cells]
-    looked = iter(files.look_up([cell for cells in samples for cell in cells]))
-    found = [[next(looked) for _ in cells] for cells in samples]
-    named = [
-        _share([_named(cell, file) for cell, file in zip(*both, strict=True)])
-        for both in zip(samples, found, strict=True)
-    ]
-    there = [_share([bool(file.path or file.several) for file in column]) for column in found]
-    wide = range(len(table.columns))
-    for columns in ([column for column in wide if column not in taken], sorted(taken)):
-        strong = [column for column in columns if named[column] >= 0.5]
+    for columns in ([column for column in range(len(kinds)) if column not in taken], sorted(taken)):
+        samples = {
+            column: [cell for cell in table.cells[column][:SAMPLED] if cell.lower() not in MISSING]
+            for column in columns
+        }
+        found = dict(zip(columns, files.look_up_columns(list(samples.values())), strict=True))
+        strong = [column for column in columns if _share([file.named for file in found[column]]) >= 0.5]
         weak = [
             column
-            for column in columns
-            if there[column] >= (0.5 if kinds[column] is Purpose.IMAGE else 0.9)
-            and (
-                len(set(samples[column])) == len(samples[column])
-                or _may_repeat(kinds[column], samples[column])
-            )
+            for column, looked in found.items()
+            if _share([bool(file.path) or file.several for file in looked])
+            >= (0.5 if kinds[column] is Purpose.IMAGE else 0.9)
+            and (len(set(samples[column])) == len(looked) or _may_repeat(kinds[column], samples[column]))
         ]
         if candidates := strong or weak:
-            return Place(chosen := _one_image(table, candidates, kinds, found), table.columns[chosen])
+            chosen = _one_image(table, candidates, kinds, found)
+            return Place(chosen, table.columns[chosen])
     raise DataError(
         f"{table.name}: no column names image files. Name it with `image`, if the files are there: paths are relative "
         f"to {files.folder}. Columns: {', '.join(table.columns)}."
@@ -197,10 +191,6 @@ def _share(truths: Sequence[bool]) -> float:
     return sum(truths) / len(truths) if truths else 0.0
 
 
-def _named(cell: str, file: Lookup) -> bool:
-    return file.exact or (Path(cell).suffix.lower() in EXTENSIONS and "://" not in cell)
-
-
 def _may_repeat(kind: Purpose, cells: Sequence[str]) -> bool:
     """Whether a column may name an image twice: not numbers such as ages, which may be names of files by accident."""
     named = kind in (Purpose.IMAGE, Purpose.IDENTITY, Purpose.GROUP)
@@ -208,7 +198,7 @@ def _may_repeat(kind: Purpose, cells: Sequence[str]) -> bool:
 
 
 def _one_image(
-    table: Table, candidates: Sequence[int], kinds: Sequence[Purpose], found: Sequence[Sequence[Lookup]]
+    table: Table, candidates: Sequence[int], kinds: Sequence[Purpose], found: Mapping[int, Sequence[Lookup]]
 ) -> int:
     """The one that is called so, or is complete and without repeats. Raises ``DataError`` if two are as likely."""
     paths = {column: [file.path for file in found[column]] for column in candidates}
@@ -281,26 +271,33 @@ def _target_places(table: Table, kinds: Sequence[Purpose], taken: set[int]) -> t
     free = [column for column in range(len(kinds)) if column not in taken]
     open_ = [column for column in free if kinds[column] in (Purpose.OPEN, Purpose.LABEL, Purpose.LABEL_LIKE)]
     marks = [column for column in open_ if _is_marks(table.cells[column])]
-    named = [column for column in open_ if kinds[column] is Purpose.LABEL] or [
+    several = len(marks) > 1
+    called = [column for column in open_ if kinds[column] is Purpose.LABEL]
+    like = [
         column
         for column in open_
-        if kinds[column] is Purpose.LABEL_LIKE and not (column in marks and len(marks) > 1)
+        if kinds[column] is Purpose.LABEL_LIKE and not (several and column in marks)
     ]
-    if named:
-        return (_place(table, _same_in_words(table, named) if len(named) > 1 else named[0]),)
+    named = [*called, *(column for column in like if _same(table, (*called, column)))] if called else like
     likely = [column for column in open_ if _can_be_learnt(table.cells[column])] or open_
-    if len(likely) > 1 and set(likely) <= set(marks):
+    only_marks = several and set(likely) <= set(marks)
+    if several and set(named) <= set(marks) and (only_marks or len(marks) > 2) and _one_each(table, marks):
+        return tuple(_place(table, column) for column in marks)
+    if named:
+        return (_place(table, _in_words(table, named)),)
+    if only_marks:
         return tuple(_place(table, column) for column in marks)
     if len(likely) > 1:
         raise _unclear(table, likely)
+    return (_place(table, likely[0] if likely else _only_column(table, kinds, free)),)
+
+
+def _only_column(table: Table, kinds: Sequence[Purpose], free: Sequence[int]) -> int:
+    """The one column that there is, though nobody would mean it, such as the sex. Raises ``DataError`` otherwise."""
     free = [column for column in free if kinds[column] is not Purpose.ROW] or free
     others = [column for column in free if kinds[column] is not Purpose.GROUP]
-    if (
-        not likely and len(others) == len(free) == 1
-    ):  # sex or width: nobody's target, unless there is nothing else
-        likely = others
-    if likely:
-        return (_place(table, likely[0]),)
+    if len(others) == len(free) == 1:
+        return others[0]
     if others:
         raise _unclear(table, others)
     raise DataError(
@@ -315,14 +312,25 @@ def _unclear(table: Table, columns: Sequence[int]) -> DataError:
     )
 
 
-def _same_in_words(table: Table, columns: Sequence[int]) -> int:
+def _in_words(table: Table, columns: Sequence[int]) -> int:
     """Of columns that say the same, such as a class and its number, the one in words. Raises ``DataError`` if not."""
-    cells = [table.cells[column] for column in columns]
-    together = len(set(zip(*cells, strict=True)))
-    if any(len(set(column)) != together for column in cells):
+    if not _same(table, columns):
         raise _unclear(table, columns)
     words = [column for column in columns if not all(NUMERIC.fullmatch(cell) for cell in table.cells[column])]
     return (words or list(columns))[0]
+
+
+def _same(table: Table, columns: Sequence[int]) -> bool:
+    """Whether each value of a column goes with one value of each other."""
+    cells = [table.cells[column] for column in columns]
+    together = len(set(zip(*cells, strict=True)))
+    return all(len(set(column)) == together for column in cells)
+
+
+def _one_each(table: Table, columns: Sequence[int]) -> bool:
+    """Whether each row says yes in one of the columns."""
+    rows = zip(*(table.cells[column] for column in columns), strict=True)
+    return all(sum(MARKS.get(cell.lower(), 0.0) for cell in row) == 1 for row in rows)
 
 
 def _is_marks(cells: Sequence[str]) -> bool:

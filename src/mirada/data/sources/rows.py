@@ -48,7 +48,9 @@ def load_table(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] 
         boxes, excluded = {}, _without_file(table, columns.image.column, columns.image.name, looked)
         table, paths = _with_file(table, looked)
     if not paths:
-        raise _nothing_usable(table.name, folder, excluded, lost=not any(file.path for file in looked))
+        raise _nothing_usable(
+            table.name, folder, excluded, lost=not any(file.path or file.several for file in looked)
+        )
     read = read_values(table, columns, wanted, known, paths)
     excluded += [
         Excluded(paths[row], f"row {table.numbers[row]}: {reason}")

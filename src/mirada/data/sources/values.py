@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirada.data.sources.columns import Columns, Kind, Place, Wanted
+from mirada.data.sources.labels import require_single_labels, require_words
 from mirada.data.sources.names import MARKS, MISSING, SURELY_MISSING, UNSAID
 from mirada.data.sources.roles import split_words
 from mirada.data.sources.tables import Table
@@ -21,22 +22,6 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNOREC
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", re.ASCII)  # 1,001 and 1,001.5
 SWAPPED = str.maketrans(".,", ",.")
 CODE = re.compile(r"[+-]?0\d+", re.ASCII)  # 007: what counts does not begin with a zero
-LIST = re.compile(r"[\[({].*[\])}]")
-# What stands between several labels in one cell; the first kinds hardly ever stand within one.
-BETWEEN_LABELS = (
-    r"\||;|；|\n",
-    r",\s|，|、|\s\+\s|\s&\s|＋",
-    r",",
-    r"/|／",
-    r"\+|&",
-    r"\sand\s|\sund\s|\set\s",
-    r"\s",
-)
-# Letters of other encodings, read as Windows-1252.
-RUBBISH = re.compile(
-    "[\u0080-\u009f\u0160\u0161\u017d\u017e\u0178\u0192\u02c6\u02dcþðÞÐ]"  # rare in the West, usual in rubbish
-    "|[^\\W\\d_][¡-©«¬®-´¶¸¹»-¿‚„†-‰‹›€…–—•™×÷][^\\W\\d_]|[a-zß-ÿ][À-ÞŒ]|[À-ÿ]{3}|[À-ÿ][¨©«¬®-´¶¸¹»-¿]"
-)
 FEW = 10  # different whole numbers that may be meant as classes
 MANY = 20  # classes, above which a column of mostly different values cannot be meant
 SHOWN = 6  # names in a note
@@ -146,9 +131,21 @@ def _learnt(table: Table, columns: Columns, wanted: Wanted, known: Sequence[str]
     if stated is None:
         _require_classes(table, place, read, named=bool(wanted.target))
     if wanted.kind is None and known is None:
-        _require_single_labels(table.name, place.name, read)
+        require_single_labels(table.name, place.name, read)
+    if stated is None:
+        _require_clear_blanks(table.name, place.name, cells, read)
     found = _classes(table, place, read, known, inferred=stated is None)
     return found._replace(notes=(*found.notes, *_missing_notes(place.name, cells, read)))
+
+
+def _require_clear_blanks(where: str, name: str, cells: Sequence[str], read: Sequence[str]) -> None:
+    """Raises ``DataError`` where one class would be left, and a word that may mean another was taken for missing."""
+    classes, words = set(filter(None, read)), sorted({cell for cell in cells if cell} - set(read))
+    if len(classes) == 1 and words:
+        raise DataError(
+            f'{where}: the column {name} has only one class ("{min(classes)}") beside "{words[0]}", which is taken for '
+            f"missing. Say task=classification to keep it as a class."
+        )
 
 
 def _missing_notes(name: str, cells: Sequence[str], read: Sequence[str]) -> Iterator[str]:
@@ -172,6 +169,11 @@ def _numbers(table: Table, place: Place, cells: Sequence[str], *, inferred: bool
     reach = f"from {values.min():,g} to {values.max():,g} {place.unit}".rstrip()
     taken = f" ({column.note})" if column.note else ""
     hint = ""
+    if inferred and len(values) < len(cells) and set(values) == {1.0}:
+        raise DataError(
+            f"{table.name}: the column {place.name} says 1 or nothing, which may mean 0, or not known. Write 0, or "
+            f"the class, where there is nothing."
+        )
     if len(values) > 1 and np.ptp(values) == 0:
         hint = f" (all are {values[0]:,g}: there is nothing to learn)"
     elif inferred and (whole := few_whole(values)):
@@ -249,41 +251,12 @@ def _require_classes(table: Table, place: Place, cells: Sequence[str], *, named:
     )
 
 
-def _require_single_labels(where: str, name: str, cells: Sequence[str]) -> None:
-    """Raises ``DataError`` for cells that hold several labels, such as ``Mass|Nodule`` beside ``Mass``."""
-    labels = {cell for cell in cells if cell}
-    joint = [
-        label for label in labels if LIST.fullmatch(label) and re.search(r"[^\s,;|][,;|\s]+[^\s,;|]", label)
-    ]
-    for place, between in enumerate(BETWEEN_LABELS):
-        if joint:
-            break
-        parts = {label: [part.strip() for part in re.split(between, label)] for label in labels}
-        told = {label: found for label, found in parts.items() if len(found) > 1 and all(found)}
-        uses = Counter([part for found in parts.values() for part in set(found)])
-        joint = [
-            label
-            for label, found in told.items()
-            if all(part in labels for part in found)
-            or (place == 0 and any(uses[part] > 1 for part in found))
-            or (place == 1 and all(uses[part] > 1 for part in found) and labels & set(found))
-        ]
-    if joint:
-        raise DataError(
-            f'{where}: the column {name} has several labels in a cell, such as "{min(joint)}", and an image can have '
-            f"one class only. Name another `target`, or say task=classification to take each combination as a class."
-        )
-
-
 def _classes(
     table: Table, place: Place, cells: Sequence[str], known: Sequence[str] | None, *, inferred: bool
 ) -> Learnt:
     names, values = classes_of(f"{table.name}: the column {place.name}", cells, known)
-    if table.guessed and (rubbish := [name for name in names if _is_rubbish(name)]):
-        raise DataError(
-            f'{table.name}: is not UTF-8, and as {table.guessed} the column {place.name} holds "{rubbish[0]}", which '
-            f'is no word. Save the table as UTF-8 (in Excel: "CSV UTF-8").'
-        )
+    if table.guessed:
+        require_words(table.name, place.name, names, table.guessed)
     count = f"{len(names):,} class{'' if len(names) == 1 else 'es'}"
     note = f"target: {place.name}, {count} ({_shown(names)}) → classification"
     numeric = sum(NUMBER.fullmatch(name) is not None for name in names)
@@ -297,15 +270,6 @@ def _classes(
 
 def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
-
-
-def _is_rubbish(text: str) -> bool:
-    """Whether a text that was read as Windows-1252 must have been written in another encoding."""
-    if text.isascii():
-        return False
-    words = re.findall(r"[^\W\d_]{2,}", text)
-    foreign = [3 * sum(not letter.isascii() for letter in word) > 2 * len(word) for word in words]
-    return bool(RUBBISH.search(text)) or not words or any(foreign)
 
 
 def classes_of(

@@ -15,8 +15,9 @@ import numpy as np
 from mirada.data.index import Index
 from mirada.data.sources.boxes import Boxes, box_notes, boxes_of_rows, largest, no_boxes
 from mirada.data.sources.columns import Wanted
-from mirada.data.sources.files import ImageFiles, images_in
+from mirada.data.sources.files import ImageFiles
 from mirada.data.sources.headers import box_columns
+from mirada.data.sources.listing import images_near
 from mirada.data.sources.names import BOX_TABLE, EXTENSIONS
 from mirada.data.sources.roles import find_columns
 from mirada.data.sources.tables import read_table
@@ -113,7 +114,7 @@ def load_voc(folder: Path, xml: Sequence[Path], known: Sequence[str] | None) -> 
             boxes[path] = annotation.boxes
             splits[path] = listed[0] if listed else SPLIT_NAMES.get(path.partition("/")[0].lower(), "train")
     named = {item.path for item in excluded}
-    alone = [path for path in images_in(folder) if path not in boxes and path not in named]
+    alone = [path for path in images_near(folder) if path not in boxes and path not in named]
     excluded += [Excluded(path, "no XML file describes it") for path in alone]
     return _index(folder, boxes, splits, excluded, known)
 
