@@ -11,8 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from mirada.data.checks import near
 from mirada.data.checks.near import _pairs, dhash, near_groups, thumbnail_values
 from mirada.data.pixels.decode import open_upright, read_file
+from mirada.events import Progress
 
 
 def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
@@ -84,6 +86,18 @@ def test_close_hashes_are_found_as_by_comparing_all_with_all() -> None:
     closest = {(a, b) for a, b in np.argwhere(np.triu(apart <= 7, 1)).tolist()}
     assert len(closest) > 60
     assert closest <= set(found) <= {(a, b) for a, b in np.argwhere(np.triu(apart <= 10, 1)).tolist()}
+
+
+def test_the_comparison_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near, "TICK", -1)
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 2**63, 200).astype(np.uint64)
+    thumbs = rng.integers(0, 256, (200, 32, 32)).astype(np.uint8)
+    told: list[Progress] = []
+    near_groups(hashes, thumbs, on_event=told.append)
+    assert {(event.what, event.total) for event in told} == {("comparing", 8 * 200)}  # in 8 bands
+    done = [event.done for event in told]
+    assert done == sorted(done) and 1200 < done[-1] <= 1600
 
 
 @pytest.mark.parametrize("name", COPIES)

@@ -296,6 +296,12 @@ def test_a_table_keeps_counting_beside_what_mirada_has_written(tmp_path: Path) -
     assert load_data(tmp_path).origin == tmp_path / "labels.csv"
 
 
+def test_a_table_does_not_find_its_images_in_junk_or_in_what_mirada_has_written(tmp_path: Path) -> None:
+    touch(tmp_path, "images/1.png", "images/2.png", "@eaDir/1.png", "maps/1-map.png", "runs/a/recipe.toml")
+    (tmp_path / "labels.csv").write_text("file,kind\n1,a\n2,b\n")
+    assert load_data(tmp_path / "labels.csv").paths == ("images/1.png", "images/2.png")
+
+
 def test_which_files_of_a_folder_are_images(tmp_path: Path) -> None:
     touch(
         tmp_path, "IM001", "b.png", "deep/c.JPG", "x.heic", "notes.txt", "@eaDir/1.png", "runs/a/recipe.toml"

@@ -17,13 +17,13 @@ from mirada.data.sources.boxes import Boxes, box_notes, boxes_of_rows, largest, 
 from mirada.data.sources.columns import Wanted
 from mirada.data.sources.files import ImageFiles
 from mirada.data.sources.headers import box_columns
-from mirada.data.sources.listing import images_near
+from mirada.data.sources.listing import images_near, split_named
 from mirada.data.sources.names import BOX_TABLE, EXTENSIONS
 from mirada.data.sources.roles import find_columns
 from mirada.data.sources.tables import read_table
 from mirada.data.sources.values import classes_of, plain_numbers
 from mirada.errors import DataError
-from mirada.samples import SPLIT_NAMES, SPLITS, Box, Classes, Excluded
+from mirada.samples import SPLITS, Box, Classes, Excluded
 
 ANNOTATIONS = frozenset(("annotations", "annots", "labels", "xml", "xmls"))
 MAX_BYTES = 10 * 2**20
@@ -72,7 +72,7 @@ def voc_files(folder: Path) -> list[Path]:
     """The XML files of a folder of VOC's kind: in it, in its splits, or in a folder called ``annotations``."""
     folders = [folder]
     for child in sorted(part for part in folder.iterdir() if part.is_dir()):
-        if child.name.lower() in SPLIT_NAMES:
+        if split_named(child.name):
             folders.append(child)
         elif child.name.lower() in ANNOTATIONS:
             folders += [child, child / "xmls"]
@@ -112,7 +112,7 @@ def load_voc(folder: Path, xml: Sequence[Path], known: Sequence[str] | None) -> 
             excluded.append(Excluded(path, f"is in several lists of ImageSets/Main: {', '.join(listed)}"))
         else:
             boxes[path] = annotation.boxes
-            splits[path] = listed[0] if listed else SPLIT_NAMES.get(path.partition("/")[0].lower(), "train")
+            splits[path] = listed[0] if listed else split_named(path.partition("/")[0]) or "train"
     named = {item.path for item in excluded}
     alone = [path for path in images_near(folder) if path not in boxes and path not in named]
     excluded += [Excluded(path, "no XML file describes it") for path in alone]
