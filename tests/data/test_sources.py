@@ -543,3 +543,44 @@ def test_the_patients_of_dicom_files_are_the_groups(tmp_path: Path) -> None:
         "frames: 1 file has several; of a/2.dcm, frame 1 of 3 is used (counted from 0; a/2.dcm#0 names another)",
         "group: the patient of the DICOM files, 2 patients",
     )
+
+
+@pytest.mark.parametrize("table", [False, True])
+@pytest.mark.parametrize("word", ["ANONYMOUS", "0", "XXXX"])
+def test_a_patient_of_nearly_all_images_is_none(tmp_path: Path, word: str, table: bool) -> None:
+    names = [f"{kind}/{number}.dcm" for kind in "ab" for number in range(5)]
+    for number, name in enumerate(names):
+        scan(tmp_path / name, "Meier" if number < 2 else word, 1)
+    index = load_data(frames_at(tmp_path, *names) if table else tmp_path)
+    assert len(set(index.groups)) == 9  # Meier's two images, and each of the others by itself
+    assert index.groups[0] == index.groups[1]
+    assert any(
+        note.startswith(
+            "not used: the patient of the DICOM files where 8 of 10 images are said to be of one patient"
+        )
+        for note in index.notes
+    )
+
+
+def test_a_patient_for_each_class_is_none(tmp_path: Path) -> None:
+    for kind in "ab":
+        for number in range(4):
+            scan(tmp_path / kind / f"{number}.dcm", f"ILL {kind}", 1)
+    index = load_data(tmp_path)
+    assert index.groups == ()
+    assert index.notes[-1] == (
+        "not used: the patient of the DICOM files, which is one for each class and so taken for none"
+    )
+
+
+def test_a_patient_of_most_images_is_said_and_no_groups_can_be_asked_for(tmp_path: Path) -> None:
+    for kind in "ab":
+        for number in range(4):
+            scan(tmp_path / kind / f"{number}.dcm", "Meier" if number < 3 else f"Huber {kind}", 1)
+    index = load_data(tmp_path)
+    assert len(set(index.groups)) == 3
+    assert "group: one patient has 6 of the 8 images" in index.notes
+    for word in ("none", "None"):
+        alone = load_data(tmp_path, group=word)
+        assert alone.groups == () and alone.source is not None and alone.source.group == "none"
+        assert not any("patient" in note for note in alone.notes)
