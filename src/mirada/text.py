@@ -117,11 +117,6 @@ def integer(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def images(count: float) -> str:
-    """A number of images: ``1 image``, ``2,000 images``."""
-    return f"{integer(count)} image{'' if count == 1 else 's'}"
-
-
 def places(value: float, digits: int = 3) -> int:
     """Decimals that show ``digits`` significant digits of a value, 6 at most."""
     if value == 0 or not isfinite(value):

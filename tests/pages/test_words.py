@@ -1,8 +1,5 @@
 """How numbers are written."""
 
-import pytest
-
-from mirada import text
 from mirada.evaluation.evaluate import Measured
 from mirada.pages import words
 
@@ -26,11 +23,6 @@ def test_the_level_is_that_of_the_value_and_not_of_its_method() -> None:
     found = words.shown(Measured("mae", 9.0, 8.0, 10.0, "Wilson 95 %", "mm", level=0.9))
     assert found.level == f"90{NB}% interval"
     assert words.shown(Measured("mae", 9.0, 8.0, 10.0, "as it was")).level == "interval"  # of an older file
-
-
-@pytest.mark.parametrize(("n", "expected"), [(0, "0 images"), (1, "1 image"), (2000, "2,000 images")])
-def test_images(n: int, expected: str) -> None:
-    assert text.images(n) == expected
 
 
 def test_shown_share() -> None:

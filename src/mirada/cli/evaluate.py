@@ -13,7 +13,7 @@ import click
 from mirada.cli.console import ProgressBar, figure, interval, metric_lines, quantity, say, share
 from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import in_a_folder, unused
-from mirada.errors import ContaminationWarning, DataError
+from mirada.errors import ContaminationWarning, DataError, counted
 from mirada.text import table
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _result(result: Evaluation, split: str, unit: str) -> None:
     missing = [score.name for score in result.per_class if score.n == 0]
     if missing:
         say(f"without images here: {', '.join(missing)}")
-    say(f"{result.n:,} images ({'all splits' if split == 'all' else split})", "")
+    say(f"{counted(result.n, 'image')} ({'all splits' if split == 'all' else split})", "")
     for constant in result.constant:
         say(_always(constant, unit), "")
     _metrics(result)
@@ -159,7 +159,7 @@ def _parts(result: Evaluation, unit: str) -> None:
         say(
             "",
             f"{who}± {quantity(held.half_width, unit)}: to hold for {held.level:.0%}, by "
-            f"{held.learnt_from:,} validation images; holds here for {share(held.covered)}{span}",
+            f"{counted(held.learnt_from, 'validation image')}; holds here for {share(held.covered)}{span}",
         )
 
 

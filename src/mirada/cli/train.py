@@ -7,6 +7,7 @@ import click
 
 from mirada.cli.console import ProgressBar, counts_table, figure, heard_or_not, say
 from mirada.cli.data_options import DataOptions, data_options
+from mirada.errors import counted
 from mirada.events import (
     BestEpoch,
     EpochDone,
@@ -194,4 +195,4 @@ class _Lines:
         if any(":" in key for key in told):  # of several targets, the two that say most
             told = {key: value for key, value in told.items() if key.startswith(("mae:", "r2:"))}
         shown = [f"{key} {figure(key, value)}" for key, value in told.items()]
-        self.progress.line(f"{SPLITS[event.split]}, {event.n:,} images: {', '.join(shown)}")
+        self.progress.line(f"{SPLITS[event.split]}, {counted(event.n, 'image')}: {', '.join(shown)}")

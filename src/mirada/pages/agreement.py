@@ -6,6 +6,7 @@ from math import ceil, floor
 
 from markupsafe import Markup
 
+from mirada.errors import counted
 from mirada.evaluation.calibration import Bin, merged_bins
 from mirada.evaluation.subgroups import Subgroup
 from mirada.pages.charts import POINTS
@@ -32,7 +33,7 @@ from mirada.pages.svg import (
     ticks,
     value_axis,
 )  # fmt: skip
-from mirada.text import images, integer, number, percent, shorten, with_unit
+from mirada.text import integer, number, percent, shorten, with_unit
 
 STEP = 27  # height of a row of a dot plot
 COUNTS = 46  # height of the bars under a reliability diagram
@@ -198,7 +199,7 @@ def _bins(bins: Sequence[Bin], kind: str, x: PixelScale, y: PixelScale) -> Marku
     for each in bins:
         place, low, high = x(each.confidence), y(each.share_low), y(each.share_high)
         said = (
-            f"{images(each.n)}\nmean probability {percent(each.confidence)}\n"
+            f"{counted(each.n, 'image')}\nmean probability {percent(each.confidence)}\n"
             f"right {percent(each.share)} ({percent(each.share_low)} to {percent(each.share_high)})"
         )
         whisker = LINE.format(f"whisker {kind}", place, low, place, high)
@@ -216,7 +217,7 @@ def _counts(bins: Sequence[Bin], x: PixelScale, height: int) -> Markup:
     for each in bins:
         left, right = x(max(each.low, x.low)), x(each.high)
         tall = round(max(1.0, (COUNTS - 8) * each.n / most), 1)
-        title = TITLE.format(f"{percent(each.low, 0)} to {percent(each.high, 0)}\n{images(each.n)}")
+        title = TITLE.format(f"{percent(each.low, 0)} to {percent(each.high, 0)}\n{counted(each.n, 'image')}")
         parts.append(
             RECT.format(
                 "bar",

@@ -8,6 +8,7 @@ from math import ceil
 
 from markupsafe import Markup
 
+from mirada.errors import counted
 from mirada.pages.svg import (
     BOTTOM,
     DOT,
@@ -34,7 +35,7 @@ from mirada.pages.svg import (
     ticks,
     value_axis,
 )  # fmt: skip
-from mirada.text import images, integer, number, percent, shorten, with_unit
+from mirada.text import integer, number, percent, shorten, with_unit
 
 POINTS = 1500  # at most so many points in a parity plot
 HOVERS = 400  # at most so many places that show their numbers under the pointer
@@ -180,7 +181,7 @@ def histogram(
     x = PixelScale(edges[0], edges[-1], LEFT, WIDTH - RIGHT)
     y = PixelScale(0, marks[-1], height - BOTTOM, TOP)
     said = [
-        f"{with_unit(f'{number(low)} to {number(high)}', unit)}\n{images(count)}"
+        f"{with_unit(f'{number(low)} to {number(high)}', unit)}\n{counted(count, 'image')}"
         for (low, high), count in zip(pairwise(edges), counts, strict=True)
     ]
     parts = [

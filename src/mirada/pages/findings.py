@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from mirada.errors import counted
 from mirada.pages.charts import histogram
+from mirada.pages.overview import count_rows
 from mirada.pages.page import publish, template
 from mirada.pages.words import SPLITS
 from mirada.text import integer
@@ -173,7 +174,7 @@ def render_findings(check: CheckPage) -> str:
         title=title(check),
         tiles=tiles(check),
         split_names=SPLITS,
-        counts=count_rows(check),
+        counts=count_rows(check.counts, numeric=check.targets is not None),
         figures=figures(check),
         sizes=size_sentence(check),
     )
@@ -199,19 +200,6 @@ def tiles(check: CheckPage) -> list[tuple[str, str, str]]:
         ("Errors", integer(check.number("error")), "cannot be used as they are"),
         ("Warnings", integer(check.number("warning")), "will work, but not well"),
         ("Notes", integer(check.number("info")), "nothing has to be done"),
-    ]
-
-
-def count_rows(check: CheckPage) -> list[tuple[str, list[tuple[int, float]]]]:
-    """Per class, (count, share of the split's largest class) for each split."""
-    names = list(dict.fromkeys(name for table in check.counts.values() for name in table))
-    most = {split: max([1, *table.values()]) for split, table in check.counts.items()}
-    return [
-        (
-            "Images" if check.targets is not None else name,
-            [(table.get(name, 0), table.get(name, 0) / most[split]) for split, table in check.counts.items()],
-        )
-        for name in names
     ]
 
 

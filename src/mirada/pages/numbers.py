@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, quantiles, stdev
 
+from mirada.errors import counted
 from mirada.evaluation.conformal import Coverage
 from mirada.evaluation.evaluate import Evaluation, Measured
 from mirada.evaluation.subgroups import Subgroup
@@ -11,7 +12,7 @@ from mirada.pages import agreement, charts
 from mirada.pages.agreement import Level
 from mirada.pages.charts import Figure
 from mirada.pages.svg import WIDTH
-from mirada.text import NBSP, images, integer, interval, number, percent, places, with_unit
+from mirada.text import NBSP, integer, interval, number, percent, places, with_unit
 
 Point = tuple[float, float, str]  # true, predicted, file name
 
@@ -174,8 +175,8 @@ def coverage_sentence(item: Coverage, unit: str) -> str:
         span = f" (95{NBSP}% interval {percent(item.low)} to {percent(item.high)})"
     return (
         f"Predicted value {width} was to hold for {level} of new images; on {'this' if item.n == 1 else 'these'} "
-        f"{images(item.n)} it held for {percent(item.covered)}{span}. The width was learnt from "
-        f"{integer(item.learnt_from)} validation images; they also chose the epoch, which can make it a little too "
+        f"{counted(item.n, 'image')} it held for {percent(item.covered)}{span}. The width was learnt from "
+        f"{counted(item.learnt_from, 'validation image')}; they also chose the epoch, which can make it a little too "
         "small."
     )
 

@@ -1,10 +1,11 @@
 """The top of the page, computed from a run folder: the answer, the key numbers, the images per class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from statistics import fmean, median, stdev
 
+from mirada.errors import counted
 from mirada.evaluation.evaluate import Measured
 from mirada.pages.words import SPLITS, Shown, shown
 from mirada.runs.reader import RunContents
@@ -51,7 +52,7 @@ def headline(run: RunContents) -> Headline:
         return Headline(subject=subject, answer=answer, interval="", split="")
     first = shown(leading(evaluation[split].metrics))
     said = f"{first.value} {first.label}" if first.share else f"{first.label} {first.value}"
-    images = f"{integer(evaluation[split].n)} {SPLITS[split]} images"
+    images = counted(evaluation[split].n, f"{SPLITS[split]} image")
     if run.data.folds:
         images += f" of {len(run.data.folds)} folds"
     interval = f"{first.level} {first.interval}" if first.interval else ""
@@ -162,15 +163,33 @@ def tiles(run: RunContents, head: Headline) -> list[Tile]:
     return found
 
 
-def count_table(run: RunContents) -> tuple[list[str], list[tuple[str, list[tuple[int, float]]]]]:
-    """The splits that have images, and per class (count, share of the split's largest class) for each of them."""
-    counts = run.data.counts
-    splits = [split for split in SPLITS if split in counts]
-    names = run.data.classes or list(dict.fromkeys(name for split in splits for name in counts[split]))
-    most = {split: max([1, *counts[split].values()]) for split in splits}
-    rows = []
-    for name in names:
-        found = [counts[split].get(name, 0) for split in splits]
-        cells = [(count, count / most[split]) for count, split in zip(found, splits, strict=True)]
-        rows.append(("Images" if run.data.numeric else name, cells))
-    return splits, rows
+CountRow = tuple[
+    str, list[tuple[int, float]]
+]  # a class; per split (count, share of the split's largest class)
+
+
+def count_table(run: RunContents) -> tuple[list[str], list[CountRow]]:
+    """The splits that have images, in their order, and the rows of their classes."""
+    counts = {split: run.data.counts[split] for split in SPLITS if split in run.data.counts}
+    return list(counts), count_rows(counts, numeric=run.data.numeric, names=run.data.classes)
+
+
+def count_rows(
+    counts: Mapping[str, Mapping[str, int]], *, numeric: bool, names: Sequence[str] = ()
+) -> list[CountRow]:
+    """A row for each class, by default for all that are counted; of numbers one for all images.
+
+    Args:
+        counts: Images by split and class.
+        numeric: Whether the target is a number, which has no classes.
+        names: The classes.
+    """
+    names = names or list(dict.fromkeys(name for table in counts.values() for name in table))
+    most = {split: max([1, *table.values()]) for split, table in counts.items()}
+    return [
+        (
+            "Images" if numeric else name,
+            [(table.get(name, 0), table.get(name, 0) / most[split]) for split, table in counts.items()],
+        )
+        for name in names
+    ]
