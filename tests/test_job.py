@@ -31,7 +31,7 @@ from mirada.evaluation.evaluate import evaluate
 from mirada.events import EpochDone, Evaluated, Event, FileExcluded, WeightsLoaded
 from mirada.inference.model import load_model
 from mirada.jobs import train as job
-from mirada.jobs.train import Run, augmentation_of, train
+from mirada.jobs.train import Run, train
 from mirada.modelfile import load_network
 from mirada.models import create_model
 from mirada.models.weight_files import read_public
@@ -40,7 +40,7 @@ from mirada.runs.folder import RunFolder
 from mirada.runs.listing import list_runs
 from mirada.runs.reader import read_run
 from mirada.samples import Classes, Numbers
-from mirada.training import loop
+from mirada.training.feed import Feed
 from mirada.training.loss import RUBBISH
 from mirada.training.recipe import Recipe, recipe_for
 
@@ -131,7 +131,7 @@ def test_a_run_leaves_everything(model: str, runs: Callable[[str], Run], shapes:
 def test_the_recipe_that_is_left_gives_the_same_run(
     runs: Callable[[str], Run], shapes: Path, tmp_path: Path
 ) -> None:
-    from mirada.training.recipe import read_settings
+    from mirada.training.recipe_text import read_settings
 
     run = runs("simplecnn")
     recipe = Recipe().with_settings(read_settings(run.folder / "recipe.toml"))
@@ -396,7 +396,7 @@ def test_what_cannot_be_trained(shapes: Path, tmp_path: Path) -> None:
         RecipeError, match=r'^settings: there is no setting "epoch"\. Did you mean "epochs"\?'
     ):
         train(shapes, model="lenet5", output=tmp_path / "run", epoch=3)
-    with pytest.raises(RecipeError, match=r"`epochs` must be of type int\. Got '3'\.$"):
+    with pytest.raises(RecipeError, match=r"`epochs` must be a whole number above 0\. Got '3'\.$"):
         train(shapes, model="lenet5", output=tmp_path / "run", epochs="3")
     with pytest.raises(InvalidArgument, match=r'^The device "abacus" is not available here'):
         train(shapes, model="lenet5", output=tmp_path / "run", device="abacus")
@@ -428,14 +428,15 @@ def test_too_few_images(tmp_path: Path) -> None:
 def test_the_augmentation_is_checked() -> None:
     recipe = recipe_for("lenet5")
     with pytest.raises(
-        RecipeError, match=r'^augment: there is no setting "zom"\. Did you mean "zoom"\? Known: '
+        RecipeError, match=r'^settings: augment: there is no setting "zom"\. Did you mean "zoom"\? Known: '
     ):
-        augmentation_of(recipe.with_settings({"augment.zom": 0.1}))
-    with pytest.raises(RecipeError, match=r"^augment: "):
-        augmentation_of(recipe.with_settings({"augment.zoom": -3.0}))
-    with pytest.raises(RecipeError, match=r"^augment: "):
-        augmentation_of(recipe.with_settings({"augment.zoom": "much"}))
-    assert augmentation_of(recipe).fill == "black"
+        recipe.with_settings({"augment.zom": 0.1})
+    for value in (-3.0, "much"):
+        with pytest.raises(
+            RecipeError, match=r"^settings: `zoom` of Augmentation must be a number from 0 to 0\.95"
+        ):
+            recipe.with_settings({"augment.zoom": value})
+    assert recipe.augment.fill == "black"
 
 
 @pytest.mark.parametrize(
@@ -835,14 +836,14 @@ def test_the_same_tensor_everywhere(bits: int, tmp_path: Path, monkeypatch: pyte
         digests = dict.fromkeys(every)  # an explanation may look at an image more than once
         seen.setdefault(who, {}).update(zip(names, digests, strict=True))
 
-    original = loop.training_batch
+    original = Feed.batch
 
-    def spy(training: Any, rows: Any, epoch: int, step: int) -> Any:
-        images, targets = original(training, rows, epoch, step)
-        note("train", [training.cache.index.paths[row] for row in rows], images)
-        return images, targets
+    def spy(feed: Feed, rows: Any, epoch: int, step: int) -> Any:
+        batch = original(feed, rows, epoch, step)
+        note("train", [feed.cache.index.paths[row] for row in rows], batch.images)
+        return batch
 
-    monkeypatch.setattr(loop, "training_batch", spy)
+    monkeypatch.setattr(Feed, "batch", spy)
     run = train(index, output=tmp_path / "run", depth=bits, window="1%..99%", **TABLE)
     model = load_model(run.model_path, device="cpu")
     stem: list[torch.Tensor] = []

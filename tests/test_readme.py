@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mirada.jobs.train import augmentation_of
-from mirada.training.recipe import read_settings, recipe_for
+from mirada.training.recipe import recipe_for
+from mirada.training.recipe_text import read_settings
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide"
@@ -54,8 +54,8 @@ def test_what_a_page_points_to_is_there(page: Path) -> None:
 
 def test_the_guides_recipe_is_one() -> None:
     settings = read_settings(GUIDE / "bone-age.toml")
-    recipe = recipe_for(settings["model"]).with_settings(settings)
-    assert recipe.clahe == 2 and augmentation_of(recipe).fill == "black"
+    recipe = recipe_for(str(settings["model"])).with_settings(settings)
+    assert recipe.pixels.clahe == 2 and recipe.augment.fill == "black"
 
 
 def test_the_guides_baselines(tmp_path: Path) -> None:

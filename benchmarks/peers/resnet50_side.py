@@ -57,12 +57,12 @@ def their_step(network: nn.Module) -> Step:
 
 
 def our_step(network: nn.Module, compute: Compute) -> Step:
-    """What ``mirada train`` does with a batch, from where its images are normalized (``mirada.training.loop``)."""
+    """What ``mirada train`` does with a batch, from where its images are normalized (``mirada.training.step``)."""
     flush_denormals()
     keep_freed_memory()
     recipe = recipe_for("resnet50").with_settings({"optimizer": "sgd", "lr": 0.02})  # theirs is SGD, too
     compute.place(network.train())
-    optimizer = Optimizer(network, recipe)
+    optimizer = Optimizer(network, recipe.optimizer)
 
     def step(images: Tensor, targets: Tensor) -> float:
         images = images.contiguous(memory_format=torch.channels_last)
@@ -71,7 +71,7 @@ def our_step(network: nn.Module, compute: Compute) -> Step:
             outputs = network(images)
         loss = F.cross_entropy(outputs.float(), targets)
         loss.backward()
-        optimizer.step(recipe.lr)
+        optimizer.step(recipe.optimizer.lr)
         return loss.item()
 
     return step

@@ -1,10 +1,11 @@
 """Where and how precisely tensors are computed: device, number format, memory order."""
 
 import ctypes
+import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 from mirada.errors import InvalidArgument
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+
+# Where Linux says how much memory a container may have, in its versions 2 and 1.
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 Precision = Literal["auto", "bfloat16", "float32"]
 
@@ -48,6 +52,12 @@ class Compute:
             torch.default_generator.manual_seed(number)
         else:
             torch.manual_seed(number)
+
+    def memory(self) -> int | None:
+        """Bytes that the device has in all, whoever uses them; None where nobody tells."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.get_device_properties(self.device).total_memory)
+        return machine_memory() if self.device.type == "cpu" else None
 
     def __str__(self) -> str:
         return f"{self.device} in {self.precision}"
@@ -103,6 +113,18 @@ def processor_vendor() -> str:
 def processor_name() -> str:
     """The processor's name, as far as the system tells."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def machine_memory() -> int | None:
+    """Bytes that the machine has, or that a container leaves to its processes; None where nobody tells."""
+    try:
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    for limit in CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            physical = min(physical, int(Path(limit).read_text(encoding="ascii")))
+    return physical
 
 
 def _cpuinfo(key: str) -> str:

@@ -22,7 +22,8 @@ class Started:
     """Everything is prepared, and training begins.
 
     ``decoded`` images were not in the cache; ``counts`` are images by split and class (``classes``), or by split and
-    unit; ``notes`` are the sentences on what was inferred from the data.
+    unit; ``notes`` are the sentences on what was inferred from the data; ``augmentation`` says what may happen to a
+    training image.
     """
 
     folder: str
@@ -33,6 +34,7 @@ class Started:
     classes: bool = True
     split_note: str
     notes: tuple[str, ...]
+    augmentation: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from mirada.compute import choose
+from mirada.data.augment import Augmentation
 from mirada.modelfile import load_network
 
 Cli = Callable[..., Any]
@@ -39,6 +40,7 @@ def test_what_it_says(cli: Cli, shapes: Path, unchanged: None) -> None:
     assert lines[6] == (
         "Set aside, stratified, with seed 0: 20% of the training images for validation. splits.csv names them."
     )
+    assert lines.pop(7) == "Augmentation: rotation 10.0, zoom 0.1, shift 0.05, fill black."
     assert lines[7].startswith("61,196 parameters, ")
     assert lines[7].endswith(
         f", training on {choose('cpu', 'auto')}."
@@ -60,9 +62,10 @@ def test_settings_come_in_layers(cli: Cli, shapes: Path, tmp_path: Path) -> None
     common = ("--recipe", "r.toml", "--set", "lr=0.002", "--set", "epochs=1", "--set", "policy=pad")
     assert cli("train", shapes, *common, "--image-size", "32", "--output", "a").code == 0
     left = tomllib.loads((tmp_path / "a" / "recipe.toml").read_text())
-    assert left["model"] == "simplecnn" and left["normalize"] == "unit"  # the network's own recipe
-    assert (left["epochs"], left["lr"], left["seed"], left["policy"]) == (1, 0.002, 4, "pad")
-    assert left["image_size"] == [32, 32] and left["augment"] == {"zoom": 0.3}
+    assert left["model"] == "simplecnn" and left["pixels"]["normalize"] == "unit"  # the network's own recipe
+    assert (left["epochs"], left["optimizer"]["lr"], left["seed"]) == (1, 0.002, 4)
+    assert left["pixels"]["policy"] == "pad" and left["pixels"]["image_size"] == [32, 32]
+    assert Augmentation(**left["augment"]) == Augmentation(zoom=0.3)
     settings = (
         "--set",
         "model=lenet5",
@@ -75,8 +78,10 @@ def test_settings_come_in_layers(cli: Cli, shapes: Path, tmp_path: Path) -> None
     )
     assert cli("train", shapes, *settings, "--output", "b").code == 0
     left = tomllib.loads((tmp_path / "b" / "recipe.toml").read_text())
-    assert left["model"] == "lenet5" and left["mode"] == "L" and left["image_size"] == [32, 32]
-    assert left["augment"] == {"zoom": 0.1}
+    assert left["model"] == "lenet5" and left["pixels"]["mode"] == "L"
+    assert left["pixels"]["image_size"] == [32, 32] and Augmentation(**left["augment"]) == Augmentation(
+        zoom=0.1
+    )
 
 
 def test_wrong_settings(cli: Cli, shapes: Path, tmp_path: Path) -> None:
@@ -85,12 +90,15 @@ def test_wrong_settings(cli: Cli, shapes: Path, tmp_path: Path) -> None:
     (tmp_path / "typed.toml").write_text('epochs = "three"\n')
     wrong = {
         ("--set", "epoch=3"): '--set: there is no setting "epoch". Did you mean "epochs"? Known: ',
-        ("--set", "lr=fast"): "--set: `lr` must be of type float. Got 'fast'.",
+        ("--set", "lr=fast"): "--set: `lr` must be a number above 0. Got 'fast'.",
         ("--set", "lr"): '--set needs KEY=VALUE. Got "lr".',
         ("--set", "optimizer=sdg"): '--set: `optimizer` cannot be "sdg". Did you mean "sgd"?',
-        ("--set", "augment.zom=0.1"): 'augment: there is no setting "zom". Did you mean "zoom"?',
+        ("--set", "augment.zom=0.1"): '--set: augment: there is no setting "zom". Did you mean "zoom"?',
         ("--set", "augment=nots"): '--set: there is no augmentation "nots". Did you mean "notes"?',
-        ("--set", "augment.zoom=-3"): "augment: ",
+        (
+            "--set",
+            "augment.zoom=-3",
+        ): "--set: `zoom` of Augmentation must be a number from 0 to 0.95. Got -3.",
         (
             "--set",
             "loss=binary_cross_entropy",
@@ -99,7 +107,7 @@ def test_wrong_settings(cli: Cli, shapes: Path, tmp_path: Path) -> None:
             "--set",
             "loss=map",
         ): 'The loss "map" is for distances to codes, which lenet5_1998 puts out and this resnet18 ',
-        ("--set", "label_smoothing=1"): "`label_smoothing` must be between 0 and 1. Got 1.0.",
+        ("--set", "label_smoothing=1"): "--set: `label_smoothing` must be a number from 0 to below 1. Got 1.",
         (
             "--set",
             "label_smoothing=0.1",
@@ -117,12 +125,12 @@ def test_wrong_settings(cli: Cli, shapes: Path, tmp_path: Path) -> None:
             "96",
         ): "Images of 96 × 96 pixels are too small for this network; it needs at least 299 × 299. Without auxiliary ",
         ("--model", "lenet6"): 'There is no network "lenet6". Did you mean "lenet5"?',
-        ("--epochs", "0"): "`epochs` must be above 0. Got 0.",
+        ("--epochs", "0"): "options: `epochs` must be a whole number above 0. Got 0.",
         ("--epochs", "many"): "Invalid value for '--epochs'",
         ("--model", "lenet5", "--image-size", "8"): "Images of 8 × 8 pixels are too small for this network",
         ("--recipe", "bad.toml"): "bad.toml: no valid TOML (Invalid value (at line 1, column 10)).",
         ("--recipe", "unknown.toml"): 'unknown.toml: there is no setting "epoch". Did you mean "epochs"?',
-        ("--recipe", "typed.toml"): "typed.toml: `epochs` must be of type int. Got 'three'.",
+        ("--recipe", "typed.toml"): "typed.toml: `epochs` must be a whole number above 0. Got 'three'.",
         ("--device", "abacus"): 'The device "abacus" is not available here. Try --device cpu.',
     }
     for arguments, text in wrong.items():
@@ -339,7 +347,7 @@ def pressed(cwd: Path, arguments: list[str], module: str, function: str, call: i
 def test_interrupted_in_the_first_epoch(shapes: Path, tmp_path: Path) -> None:
     """Nothing is the best yet, but what was learned is kept."""
     arguments = [str(shapes), "--model", "lenet5", *TINY, "--output", "run"]
-    code, out, err = pressed(tmp_path, arguments, "mirada.training.loop", "_step", 2)
+    code, out, err = pressed(tmp_path, arguments, "mirada.training.loop", "train_step", 2)
     assert code == 130 and err == "Interrupted. What there is: run\n"
     assert "best epoch" not in out and out.endswith("run/report.html\n")
     load_network(tmp_path / "run" / "checkpoints" / "last.safetensors")
@@ -450,7 +458,7 @@ def test_what_does_not_go_with_a_number(cli: Cli, xrays: Path, tmp_path: Path) -
         "loss=hubert": '--set: `loss` cannot be "hubert". Did you mean "huber"?',
         "depth=12": '--set: `depth` cannot be "12". Did you mean "16"? Known: 16, 8.',
         "window=wide": '`window` must be "auto", "full", "file", two percentiles',
-        "decay=-1": "`decay` must not be negative. Got -1.0.",
+        "decay=-1": '--set: cosine takes no `decay`. Leave it out, or choose schedule = "time". Got -1.',
     }
     for setting, text in wrong.items():
         code, out, err = cli("train", xrays, *COLUMNS, *NUMBERS, "--set", setting)

@@ -290,8 +290,13 @@ def test_memory_order_is_no_matter() -> None:
 
 
 def test_the_notes_example_is_a_named_preset() -> None:
-    """shear_range = 0.2, zoom_range = 0.2, horizontal_flip = True; rescaling belongs to the preprocessing."""
-    assert Augmentation(**augment_preset("notes")) == Augmentation(shear=0.2, zoom=0.2, horizontal_flip=True)
+    """shear_range = 0.2, zoom_range = 0.2, horizontal_flip = True; rescaling belongs to the preprocessing.
+
+    It flips unless names tell left from right.
+    """
+    assert Augmentation(**augment_preset("notes")) == Augmentation(
+        shear=0.2, zoom=0.2, horizontal_flip="auto"
+    )
 
 
 @pytest.mark.parametrize("preset", ["none", "notes", "photos", "digits"])
@@ -313,9 +318,8 @@ def test_every_preset_can_be_used(preset: str) -> None:
         ("brightness", (-0.1, 1.1, [0.8, 1.2]), "a number from 0 to 1"),
         ("contrast", (-0.1, 1.1), "a number from 0 to 1"),
         ("crop", (0, 1.1, -1, math.nan, "half"), "a number above 0 and at most 1"),
-        ("horizontal_flip", ("yes", 1, None), "true or false"),
-        ("vertical_flip", ("no", 0.5), "true or false"),
-        ("fill", ("nearest", "", None, 3), '"black", "edge" or "reflect"'),
+        ("horizontal_flip", ("yes", 1, None), "auto, true, false"),
+        ("vertical_flip", ("no", 0.5), "true, false"),
     ],
 )
 def test_every_setting_is_checked(name: str, values: tuple[Any, ...], rule: str) -> None:
@@ -323,6 +327,12 @@ def test_every_setting_is_checked(name: str, values: tuple[Any, ...], rule: str)
         with pytest.raises(InvalidArgument) as caught:
             Augmentation(**{name: value})
         assert str(caught.value) == f"`{name}` of Augmentation must be {rule}. Got {value!r}."
+
+
+def test_a_fill_that_there_is_not() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        Augmentation(fill="nearest")  # type: ignore[arg-type]
+    assert str(caught.value) == ('`fill` of Augmentation cannot be "nearest". Known: black, edge, reflect.')
 
 
 def test_the_ends_of_every_range_are_allowed() -> None:

@@ -8,11 +8,11 @@ from mirada.errors import RecipeError
 from mirada.models import create_model
 from mirada.training.freezing import NOTHING, freeze
 from mirada.training.optimizer import Optimizer
-from mirada.training.recipe import Recipe
+from mirada.training.recipe import Adam, Recipe
 
 
 def step(network: nn.Module, recipe: Recipe) -> None:
-    optimizer = Optimizer(network, recipe)
+    optimizer = Optimizer(network, recipe.optimizer)
     network(torch.randn(4, 3, 32, 32)).square().sum().backward()
     optimizer.step(0.1)
 
@@ -24,7 +24,7 @@ def test_frozen_parts_stay_as_they_are_and_the_rest_learns() -> None:
     frozen = freeze(network, ["stage1", "stem"])
     frozen.train(network)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    step(network, Recipe(weight_decay=0.1))
+    step(network, Recipe(optimizer=Adam(weight_decay=0.1)))
     for name, value in network.state_dict().items():
         kept = name.startswith(("stem.", "stage1."))
         assert torch.equal(value, before[name]) == kept, name

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirada.compute import Compute
-from mirada.data.augment import Augmentation
 from mirada.data.batches import shuffled
 from mirada.data.cache import Cache, open_cache
 from mirada.data.index import Index
@@ -31,10 +30,13 @@ from mirada.modelfile import Architecture, Card, load_network
 from mirada.runs.folder import LAST, MODEL, RESULTS, RunFolder
 from mirada.samples import Classes, Covariate, Numbers, Scaling
 from mirada.training import loop
+from mirada.training.begin import begin
+from mirada.training.feed import Feed
 from mirada.training.freezing import freeze
-from mirada.training.loop import Outcome, Training, fit, training_batch, validate
+from mirada.training.loop import Outcome, Training, fit
 from mirada.training.recipe import Recipe
 from mirada.training.scaling import target_scale
+from mirada.training.validation import validate
 
 SIDE, TRAIN, VAL = 16, 21, 9
 MEAN, STD = 0.4, 0.25
@@ -93,18 +95,27 @@ def make(make_cache: Callable[..., Cache], tmp_path: Path) -> Callable[..., Trai
             recipe=recipe.to_dict(),
         )
         torch.manual_seed(recipe.seed)
-        return Training(
-            network=card.architecture.build(),
-            card=card,
-            cache=cache,
-            recipe=recipe,
-            augmentation=Augmentation(**recipe.augment),
-            compute=CPU,
-            folder=RunFolder.create(tmp_path / f"run{len(list(tmp_path.iterdir()))}"),
-            on_event=on_event or (lambda event: None),
+        folder = RunFolder.create(tmp_path / f"run{len(list(tmp_path.iterdir()))}")
+        return started(
+            card.architecture.build(), card, cache, recipe, folder, on_event or (lambda event: None)
         )
 
     return training
+
+
+def started(
+    network: Network, card: Card, cache: Cache, recipe: Recipe, folder: RunFolder, on_event: OnEvent
+) -> Training:
+    """A run of a network whose parts are frozen as the recipe says."""
+    feed = Feed(
+        cache=cache, card=card, compute=CPU, augmentation=recipe.augment, batch_size=recipe.batch_size,
+        balanced=recipe.sampling == "balanced", seed=recipe.seed,
+    )  # fmt: skip
+    return begin(network, freeze(network, recipe.freeze), feed, recipe, folder, on_event)
+
+
+def validation(training: Training) -> dict[str, float]:
+    return validate(training.state.judged, training.feed, training.loss)
 
 
 def rows_of(training: Training) -> list[dict[str, float]]:
@@ -159,21 +170,21 @@ def best_epoch(rows: list[dict[str, float]]) -> int:
 
 def assert_one_step(training: Training, twin: torch.nn.Module, loss: torch.Tensor) -> None:
     """Training takes one step, W ← W − 0.1·g, with the gradient g of the twin's loss."""
-    before = weights(training.network)
+    before = weights(training.state.network)
     loss.backward()
     fit(training)
     for name, parameter in twin.named_parameters():
         assert parameter.grad is not None
         expected = before[name] - 0.1 * parameter.grad
-        torch.testing.assert_close(training.network.state_dict()[name], expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(training.state.network.state_dict()[name], expected, rtol=1e-4, atol=1e-6)
     assert rows_of(training)[0]["train_loss"] == pytest.approx(loss.item(), abs=1e-5)
 
 
 def test_one_step_is_the_formula(make: Callable[..., Training], pixels: NDArray[np.uint8]) -> None:
     """A batch of all images: mean cross-entropy, its gradient, W ← W − α·g."""
     training = make(epochs=1, batch_size=TRAIN, optimizer="sgd", lr=0.1, momentum=0.0)
-    before = weights(training.network)
-    twin = training.card.architecture.build()
+    before = weights(training.state.network)
+    twin = training.feed.card.architecture.build()
     twin.load_state_dict(before)
     loss = F.cross_entropy(twin(plain_batch(pixels, np.arange(TRAIN))), torch.arange(TRAIN) % 2)
     assert_one_step(training, twin, loss)
@@ -184,8 +195,8 @@ def test_slices_of_a_batch_give_the_same_step(make: Callable[..., Training]) -> 
     whole, sliced = make(epochs=1), make(epochs=1, micro_batch=3)
     fit(whole)
     fit(sliced)
-    for name, value in weights(whole.network).items():
-        torch.testing.assert_close(weights(sliced.network)[name], value, rtol=1e-4, atol=1e-5)
+    for name, value in weights(whole.state.network).items():
+        torch.testing.assert_close(weights(sliced.state.network)[name], value, rtol=1e-4, atol=1e-5)
 
 
 def test_every_image_once_per_epoch_and_no_validation_image(
@@ -198,7 +209,7 @@ def test_every_image_once_per_epoch_and_no_validation_image(
         if module.training:
             seen.append(arguments[0].detach().clone())
 
-    training.network.stem.register_forward_pre_hook(look)
+    training.state.network.stem.register_forward_pre_hook(look)
     fit(training)
     assert [len(batch) for batch in seen] == [8, 8, 5] * 2 == [8, 8, 5] * training.recipe.epochs
     expected = plain_batch(pixels, np.arange(TRAIN)).flatten(1)
@@ -220,11 +231,11 @@ def test_the_rate_follows_the_schedule(make: Callable[..., Training]) -> None:
 def test_validation_is_the_plain_formula(make: Callable[..., Training], pixels: NDArray[np.uint8]) -> None:
     """And leaves the network in the mode it was in."""
     training, rows = make(augment="digits"), np.arange(TRAIN, TRAIN + VAL)
-    training.network.train()
-    found = validate(training)
-    assert training.network.training
+    training.state.network.train()
+    found = validation(training)
+    assert training.state.network.training
     with torch.no_grad():
-        raw = training.network.eval()(plain_batch(pixels, rows))
+        raw = training.state.network.eval()(plain_batch(pixels, rows))
     targets = torch.from_numpy(rows % 2)
     assert found["loss"] == pytest.approx(F.cross_entropy(raw, targets).item(), rel=1e-4)
     assert found["accuracy"] == (raw.argmax(1) == targets).double().mean().item()
@@ -234,13 +245,13 @@ def test_validation_of_numbers_is_in_their_unit(
     make: Callable[..., Training], pixels: NDArray[np.uint8]
 ) -> None:
     training, rows = make("regression"), np.arange(TRAIN, TRAIN + VAL)
-    found, card = validate(training), training.card
+    found, card = validation(training), training.feed.card
     means = pixels.mean(axis=(1, 2))
     assert card.target_scaling is not None and card.target_scaling.mean == pytest.approx(
         (means[:TRAIN].mean(),)
     )
     with torch.no_grad():
-        raw = training.network.eval()(plain_batch(pixels, rows))[:, 0].numpy()
+        raw = training.state.network.eval()(plain_batch(pixels, rows))[:, 0].numpy()
     error = raw * means[:TRAIN].std() + means[:TRAIN].mean() - means[rows]
     assert found["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-4)
     assert found["rmse"] == pytest.approx(np.sqrt(np.square(error).mean()), rel=1e-4)
@@ -253,7 +264,7 @@ def test_validation_of_numbers_is_in_their_unit(
 def scripted(monkeypatch: pytest.MonkeyPatch, values: list[dict[str, float]]) -> None:
     """Validation that says what the test wants."""
     told = iter(values)
-    monkeypatch.setattr(loop, "validate", lambda training: next(told))
+    monkeypatch.setattr(loop, "validate", lambda network, feed, loss: next(told))
 
 
 def accuracies(*pairs: tuple[float, float]) -> list[dict[str, float]]:
@@ -284,7 +295,7 @@ def test_the_best_model_is_the_best_row(
 
     def hear(event: Event) -> None:
         if isinstance(event, EpochDone):
-            history.append(weights(training.network))
+            history.append(weights(training.state.network))
             flags.append(event.best)
 
     training = make(on_event=hear)
@@ -296,7 +307,7 @@ def test_the_best_model_is_the_best_row(
     network, card = load_network(folder / MODEL)
     assert_same_bits(weights(network), history[best - 1])
     assert_same_bits(weights(load_network(folder / LAST)[0]), history[-1])
-    assert card.to_json() == training.card.to_json()
+    assert card.to_json() == training.feed.card.to_json()
 
 
 def test_what_is_written_is_what_was_validated(
@@ -363,7 +374,7 @@ def test_the_best_model_so_far_is_kept(make: Callable[..., Training]) -> None:
     def hear(event: Event) -> None:
         if isinstance(event, EpochDone) and event.epoch == 2:
             with torch.no_grad():
-                next(training.network.parameters()).fill_(math.nan)
+                next(training.state.network.parameters()).fill_(math.nan)
 
     training = make(on_event=hear)
     with pytest.raises(TrainingError, match=r"\(epoch 3, learning rate 0\.003\)"):
@@ -386,9 +397,9 @@ def test_weights_broken_by_the_last_step_are_no_model(make: Callable[..., Traini
 
 def with_dropout(training: Training) -> Training:
     """So that the network draws random numbers too."""
-    head = training.network.head
+    head = training.state.network.head
     assert isinstance(head, nn.Sequential)
-    training.network.head = nn.Sequential(head[0], nn.Dropout(0.3), *list(head)[1:])
+    training.state.network.head = nn.Sequential(head[0], nn.Dropout(0.3), *list(head)[1:])
     return training
 
 
@@ -406,18 +417,18 @@ def test_a_run_is_a_function_of_its_seed(make: Callable[..., Training]) -> None:
     noisy = with_dropout(make(augment="photos", seed=4, on_event=draw_elsewhere))
     torch.manual_seed(2)
     fit(noisy)
-    assert_same_bits(weights(quiet.network), weights(noisy.network))
+    assert_same_bits(weights(quiet.state.network), weights(noisy.state.network))
     timeless = [
         [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows_of(run)]
         for run in (quiet, noisy)
     ]
     assert timeless[0] == timeless[1]
     other = with_dropout(make(augment="photos", seed=5))
-    other.network.load_state_dict(with_dropout(make(seed=4)).network.state_dict())
+    other.state.network.load_state_dict(with_dropout(make(seed=4)).state.network.state_dict())
     fit(other)
     assert any(
-        not torch.equal(value, other.network.state_dict()[key])
-        for key, value in quiet.network.state_dict().items()
+        not torch.equal(value, other.state.network.state_dict()[key])
+        for key, value in quiet.state.network.state_dict().items()
     )
 
 
@@ -427,12 +438,12 @@ def test_a_run_that_is_longer_begins_the_same(make: Callable[..., Training]) -> 
 
     def hear(event: Event) -> None:
         if isinstance(event, EpochDone) and event.epoch == 2:
-            kept.append(weights(long.network))
+            kept.append(weights(long.state.network))
 
     short, long = make(epochs=2, augment="digits"), make(epochs=4, augment="digits", on_event=hear)
     fit(short)
     fit(long)
-    assert_same_bits(weights(short.network), kept[0])
+    assert_same_bits(weights(short.state.network), kept[0])
 
 
 def test_a_batch_is_a_function_of_seed_epoch_and_step(make: Callable[..., Training]) -> None:
@@ -440,22 +451,22 @@ def test_a_batch_is_a_function_of_seed_epoch_and_step(make: Callable[..., Traini
     rows = np.arange(8)
     one, two = make(augment="photos"), make(augment="photos")
     places = [(1, 0), (1, 1), (2, 0)]
-    forward = {place: training_batch(one, rows, *place)[0] for place in places}
+    forward = {place: one.feed.batch(rows, *place).images for place in places}
     torch.rand(7)
-    backward = {place: training_batch(two, rows, *place)[0] for place in reversed(places)}
+    backward = {place: two.feed.batch(rows, *place).images for place in reversed(places)}
     for place in places:
         assert torch.equal(forward[place], backward[place])
     assert not torch.equal(forward[1, 0], forward[1, 1])
     assert not torch.equal(forward[1, 0], forward[2, 0])
-    assert not torch.equal(forward[1, 0], training_batch(make(augment="photos", seed=9), rows, 1, 0)[0])
+    assert not torch.equal(forward[1, 0], make(augment="photos", seed=9).feed.batch(rows, 1, 0).images)
 
 
 def test_a_batch_without_augmentation_is_the_image(
     make: Callable[..., Training], pixels: NDArray[np.uint8]
 ) -> None:
     training = make()
-    rows = shuffled(training.train_rows, seed=0, epoch=1)[:8]
-    images, targets = training_batch(training, rows, 1, 0)
+    rows = shuffled(training.feed.train_rows, seed=0, epoch=1)[:8]
+    images, targets, *_ = training.feed.batch(rows, 1, 0)
     torch.testing.assert_close(images, plain_batch(pixels, rows), rtol=1e-5, atol=1e-5)
     assert targets.tolist() == (rows % 2).tolist()
     assert images.is_contiguous(memory_format=torch.channels_last)
@@ -515,7 +526,7 @@ def test_trains_in_another_thread(make: Callable[..., Training]) -> None:
     thread.start()
     thread.join()
     assert outcomes == [fit(here)]
-    assert_same_bits(weights(here.network), weights(there.network))
+    assert_same_bits(weights(here.state.network), weights(there.state.network))
 
 
 # Weighted, balanced, frozen, several numbers, covariates ------------------------------------------------------
@@ -524,10 +535,10 @@ def test_trains_in_another_thread(make: Callable[..., Training]) -> None:
 def test_balanced_epochs_and_weights(make: Callable[..., Training]) -> None:
     """Ten dark and eleven bright: 22 visits, eleven of each; the weights are n / (K n_k)."""
     training = make(sampling="balanced", class_weights="balanced")
-    assert training.visits == 22 and training.steps == 3
-    order = training.order(1)
+    assert training.feed.visits == 22 and training.feed.steps == 3
+    order = training.feed.order(1)
     assert np.bincount(order % 2).tolist() == [11, 11]
-    assert not np.array_equal(order, training.order(2))
+    assert not np.array_equal(order, training.feed.order(2))
     raw, labels = torch.tensor([[2.0, -1.0], [0.5, 0.0]]), torch.tensor([0, 1])
     weights = 21 / (2 * np.array([11, 10]))  # rows 0, 2, … are dark
     rows = F.cross_entropy(raw, labels, reduction="none").numpy()
@@ -537,15 +548,9 @@ def test_balanced_epochs_and_weights(make: Callable[..., Training]) -> None:
 
 
 def test_frozen_parts_stay_through_a_run(make: Callable[..., Training]) -> None:
-    training = make(epochs=2)
-    frozen = freeze(training.network, ("stem",))
-    again = Training(
-        network=training.network, card=training.card, cache=training.cache, recipe=training.recipe,
-        augmentation=training.augmentation, compute=CPU, folder=training.folder, on_event=training.on_event,
-        frozen=frozen,
-    )  # fmt: skip
-    before = weights(training.network)
-    fit(again)
+    training = make(epochs=2, freeze="stem")
+    before = weights(training.state.network)
+    fit(training)
     after = weights(load_network(training.folder.path / LAST)[0])
     for name, value in after.items():
         assert torch.equal(value, before[name]) == name.startswith("stem."), name
@@ -557,7 +562,7 @@ def make_numbers(make: Callable[..., Training], tmp_path: Path) -> Callable[...,
 
     def training(**settings: Any) -> Training:
         plain = make("regression", **settings)
-        index = plain.cache.index
+        index = plain.feed.cache.index
         targets = np.concatenate((index.targets, 1e4 - 30.0 * index.targets), axis=1)
         targets[::3, 1] = np.nan
         covariates = np.arange(len(index), dtype=np.float64)[:, None] % 2
@@ -569,15 +574,14 @@ def make_numbers(make: Callable[..., Training], tmp_path: Path) -> Callable[...,
             covariate_specs=(Covariate("odd"),),
         )
         card = replace(
-            plain.card, architecture=replace(plain.card.architecture, outputs=2, covariates=1), target=index.target,
+            plain.feed.card, architecture=replace(plain.feed.card.architecture, outputs=2, covariates=1),
+            target=index.target,
             target_scaling=target_scale(index), covariates=index.covariate_specs,
             covariate_scaling=Scaling((0.5,), (0.25,)),
         )  # fmt: skip
         torch.manual_seed(0)
-        return Training(
-            network=card.architecture.build(), card=card, cache=replace(plain.cache, index=index), recipe=plain.recipe,
-            augmentation=plain.augmentation, compute=CPU, folder=plain.folder, on_event=plain.on_event,
-        )  # fmt: skip
+        cache = replace(plain.feed.cache, index=index)
+        return started(card.architecture.build(), card, cache, plain.recipe, plain.folder, plain.on_event)
 
     return training
 
@@ -587,17 +591,17 @@ def test_a_step_with_covariates_and_missing_targets_is_the_formula(
 ) -> None:
     """In slices, too: mean over all N · T, what is unknown counting as met."""
     training = make_numbers(epochs=1, batch_size=TRAIN, micro_batch=4, optimizer="sgd", lr=0.1, momentum=0.0)
-    rows, card = np.arange(TRAIN), training.card
-    before = weights(training.network)
-    twin = training.card.architecture.build()
+    rows, card = np.arange(TRAIN), training.feed.card
+    before = weights(training.state.network)
+    twin = training.feed.card.architecture.build()
     twin.load_state_dict(before)
     beside = torch.from_numpy((rows % 2 - 0.5) / 0.25).float()[:, None]
-    true = card.target_scaling.forward(training.cache.index.targets[rows])  # type: ignore[union-attr]
+    true = card.target_scaling.forward(training.feed.cache.index.targets[rows])  # type: ignore[union-attr]
     known = torch.from_numpy(~np.isnan(true))
     error = twin(plain_batch(pixels, rows), beside) - torch.from_numpy(np.nan_to_num(true)).float()
     loss = (error.square() * known).sum() / (2 * TRAIN)
     assert_one_step(training, twin, loss)
-    joint = training.network.head.joint.weight  # type: ignore[union-attr]
+    joint = training.state.network.head.joint.weight  # type: ignore[union-attr]
     assert (joint[:, -1] != 0).any()
 
 
@@ -606,12 +610,12 @@ def test_validation_of_several_numbers(
 ) -> None:
     """Each over the images for which it is known, then their mean; the best epoch has the lowest loss."""
     training = make_numbers(epochs=3)
-    rows, card = np.arange(TRAIN, TRAIN + VAL), training.card
-    found = validate(training)
+    rows, card = np.arange(TRAIN, TRAIN + VAL), training.feed.card
+    found = validation(training)
     beside = torch.from_numpy((rows % 2 - 0.5) / 0.25).float()[:, None]
     with torch.no_grad():
-        raw = training.network.eval()(plain_batch(pixels, rows), beside).numpy()
-    errors = card.target_scaling.inverse(raw) - training.cache.index.targets[rows]  # type: ignore[union-attr]
+        raw = training.state.network.eval()(plain_batch(pixels, rows), beside).numpy()
+    errors = card.target_scaling.inverse(raw) - training.feed.cache.index.targets[rows]  # type: ignore[union-attr]
     assert found["mae"] == pytest.approx(np.nanmean(np.abs(errors), axis=0).mean(), rel=1e-4)
     outcome = fit(training)
     losses = [row["val_loss"] for row in rows_of(training)]

@@ -12,10 +12,19 @@ from mirada import reference as ref
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import RecipeError
 from mirada.modelfile import Architecture, Card
-from mirada.models import CATALOGUE, create_model, facts
+from mirada.models import CATALOGUE, create_model, facts, find
 from mirada.models.lenet import RadialBasis
 from mirada.samples import Classes, Numbers, Scaling, Target
-from mirada.training.loss import RUBBISH, balanced_weights, make_loss, map_loss, outputs_for
+from mirada.training.demands import require_fitting, usual_loss
+from mirada.training.loss import (
+    RUBBISH,
+    Loss,
+    balanced_weights,
+    chosen_loss,
+    make_loss,
+    map_loss,
+    outputs_for,
+)
 from mirada.training.recipe import Recipe
 
 Array = NDArray[np.float64]
@@ -36,11 +45,33 @@ def card_of(outputs: int, *, model: str = "lenet5", **changes: Any) -> Card:
     return Card(**(values | changes))
 
 
+def loss_of(recipe: Recipe, card: Card, weights: torch.Tensor | None = None) -> Loss:
+    """The recipe's loss of targets in their unit."""
+    name = chosen_loss(recipe.loss, card.target, usual_loss(recipe))
+    loss = make_loss(
+        name,
+        card.target,
+        outputs=card.architecture.outputs,
+        label_smoothing=recipe.label_smoothing,
+        class_weights=weights,
+    )
+    scaling = card.target_scaling
+    if scaling is None:
+        return loss
+    return lambda raw, targets: loss(raw, torch.from_numpy(scaling.forward(targets.numpy())))
+
+
+def outputs_of(recipe: Recipe, target: Target) -> int:
+    """The outputs that a recipe's network needs, if loss and target go together."""
+    require_fitting(recipe, target)
+    return outputs_for(target, recipe.loss, yes_or_no=find(recipe.model).num_classes == 1)
+
+
 def value_and_gradient(
     loss: str, card: Card, raw: Array, targets: NDArray[Any], **settings: Any
 ) -> tuple[float, Array]:
     leaf = torch.tensor(raw, requires_grad=True)
-    value = make_loss(Recipe(model=card.architecture.model, loss=loss, **settings), card)(
+    value = loss_of(Recipe(model=card.architecture.model, loss=loss, **settings), card)(
         leaf, torch.from_numpy(targets)
     )
     assert value.shape == ()
@@ -168,7 +199,7 @@ def test_a_number_in_units_of_its_standard_deviation(raw: Array, loss: str, powe
         found = value_and_gradient(loss, card, raw[:, :1], months[:, None], label_smoothing=smoothing)
         assert_same(found, formula, raw[:, :1])
     wanted = torch.from_numpy((months - 100.0) / 40.0)[:, None]  # what makes the loss zero …
-    assert make_loss(Recipe(loss=loss), card)(wanted, torch.from_numpy(months[:, None])).item() == 0.0
+    assert loss_of(Recipe(loss=loss), card)(wanted, torch.from_numpy(months[:, None])).item() == 0.0
     np.testing.assert_allclose(card.read_outputs(wanted)[:, 0], months)  # … is what is read as the target
 
 
@@ -176,7 +207,7 @@ def test_a_number_in_units_of_its_standard_deviation(raw: Array, loss: str, powe
 def test_large_outputs_stay_finite(outputs: int, model: str) -> None:
     raw = torch.full((2, outputs), -1e4)
     raw[:, 0] = 1e4
-    value = make_loss(Recipe(model=model), card_of(outputs, model=model))(raw, torch.tensor([0, 0]))
+    value = loss_of(Recipe(model=model), card_of(outputs, model=model))(raw, torch.tensor([0, 0]))
     assert value.isfinite()
 
 
@@ -204,7 +235,7 @@ BINARY, CROSS = "binary_cross_entropy", "cross_entropy"
     ],
 )
 def test_outputs(model: str, loss: Any, task: str, classes: int, outputs: int) -> None:
-    assert outputs_for(Recipe(model=model, loss=loss), target_of(task, classes)) == outputs
+    assert outputs_of(Recipe(model=model, loss=loss), target_of(task, classes)) == outputs
 
 
 @pytest.mark.parametrize("loss", [BINARY, CROSS, "map"])
@@ -212,14 +243,14 @@ def test_a_number_has_no_cross_entropy(loss: Any) -> None:
     with pytest.raises(
         RecipeError, match=rf'^The loss "{loss}" is for classes; for a number choose mae, mse or huber\.$'
     ):
-        outputs_for(Recipe(model="lenet5_1998", loss=loss), target_of("regression", 0))
+        outputs_of(Recipe(model="lenet5_1998", loss=loss), target_of("regression", 0))
 
 
 @pytest.mark.parametrize("model", ["lenet5", "simplecnn", "resnet18"])
 def test_map_is_for_distances(model: str) -> None:
     text = rf'^The loss "map" is for distances to codes, which lenet5_1998 puts out and this {model} does not\. Choose '
     with pytest.raises(RecipeError, match=text + r"cross_entropy\.$"):
-        outputs_for(Recipe(model=model, loss="map"), target_of("classification", 2))
+        outputs_of(Recipe(model=model, loss="map"), target_of("classification", 2))
 
 
 def test_whose_outputs_are_distances() -> None:
@@ -235,7 +266,7 @@ def test_a_head_of_averages_puts_out_no_distances() -> None:
     recipe = Recipe(model="lenet5_1998", options={"head": "average"})
     assert facts("lenet5_1998").loss_with(recipe.options) == "cross_entropy"
     with pytest.raises(RecipeError, match=r"^The loss \"map\" is for distances to codes"):
-        outputs_for(replace(recipe, loss="map"), target_of("classification", 10))
+        outputs_of(replace(recipe, loss="map"), target_of("classification", 10))
 
 
 @pytest.mark.parametrize(
@@ -245,16 +276,16 @@ def test_a_head_of_averages_puts_out_no_distances() -> None:
 def test_only_cross_entropy_smooths_labels(model: str, loss: Any, named: str) -> None:
     text = rf'^`label_smoothing` goes with cross-entropy and not with the loss "{named}"\. Set it to 0\. Got 0\.1\.$'
     with pytest.raises(RecipeError, match=text):
-        outputs_for(Recipe(model=model, loss=loss, label_smoothing=0.1), target_of("classification", 2))
+        outputs_of(Recipe(model=model, loss=loss, label_smoothing=0.1), target_of("classification", 2))
     recipe = Recipe(model=model, label_smoothing=0.1)
-    assert outputs_for(recipe, target_of("regression", 0)) == 1
+    assert outputs_of(recipe, target_of("regression", 0)) == 1
 
 
 @pytest.mark.parametrize("classes", [1, 3, 10])
 def test_binary_cross_entropy_is_for_two_classes(classes: int) -> None:
     text = rf'^The loss "{BINARY}" is for two classes; there are {classes}\. Choose cross_entropy\.$'
     with pytest.raises(RecipeError, match=text):
-        outputs_for(Recipe(loss=BINARY), target_of("classification", classes))
+        outputs_of(Recipe(loss=BINARY), target_of("classification", classes))
 
 
 # Numbers with few large errors, several numbers, rare classes ----------------------------------------------
@@ -305,7 +336,7 @@ def test_class_weights(raw: Array, loss: str, smoothing: float) -> None:
     """Σ w_t · loss / N: so that the slices of a batch add up to the whole."""
     recipe, card = Recipe(model="lenet5", loss=loss, label_smoothing=smoothing), card_of(4)
     outputs, labels = torch.from_numpy(raw), torch.from_numpy(LABELS)
-    plain, weighted = make_loss(recipe, card), make_loss(recipe, card, torch.from_numpy(WEIGHTS))
+    plain, weighted = loss_of(recipe, card), loss_of(recipe, card, torch.from_numpy(WEIGHTS))
     rows = [plain(outputs[n : n + 1], labels[n : n + 1]).item() for n in range(6)]
     assert weighted(outputs, labels).item() == pytest.approx(np.mean(WEIGHTS[LABELS] * rows), rel=1e-12)
     halves = weighted(outputs[:2], labels[:2]) * 2 / 6 + weighted(outputs[2:], labels[2:]) * 4 / 6
@@ -315,13 +346,13 @@ def test_class_weights(raw: Array, loss: str, smoothing: float) -> None:
 def test_class_weights_of_one_output_and_of_distances(raw: Array) -> None:
     weights = torch.tensor([0.25, 4.0], dtype=torch.float64)
     logits, labels = torch.from_numpy(raw[:, :1]), torch.from_numpy(YES_NO)
-    found = make_loss(Recipe(model="simplecnn"), card_of(1), weights)(logits, labels).item()
+    found = loss_of(Recipe(model="simplecnn"), card_of(1), weights)(logits, labels).item()
     p = sigmoid(raw[:, 0])
     rows = -np.where(YES_NO == 1, np.log(p), np.log(1 - p))
     assert found == pytest.approx(np.mean(np.where(YES_NO == 1, 4.0, 0.25) * rows), rel=1e-12)
     outputs, labels = torch.from_numpy(raw), torch.from_numpy(LABELS)
     card = card_of(4, model="lenet5_1998")
-    found = make_loss(Recipe(model="lenet5_1998"), card, torch.from_numpy(WEIGHTS))(outputs, labels).item()
+    found = loss_of(Recipe(model="lenet5_1998"), card, torch.from_numpy(WEIGHTS))(outputs, labels).item()
     expected = np.mean(WEIGHTS[LABELS] * map_loss(outputs, labels, "none").numpy())
     assert found == pytest.approx(expected, rel=1e-12)
 
@@ -338,13 +369,13 @@ def test_balanced_weights_are_scikit_learns() -> None:
 
 
 def test_what_goes_with_classes_and_what_with_numbers() -> None:
-    assert outputs_for(Recipe(loss="huber"), target_of("regression", 3)) == 3
+    assert outputs_of(Recipe(loss="huber"), target_of("regression", 3)) == 3
     with pytest.raises(
         RecipeError, match=r'^The loss "huber" is for numbers; for classes choose cross_entropy\.$'
     ):
-        outputs_for(Recipe(loss="huber"), target_of("classification", 3))
+        outputs_of(Recipe(loss="huber"), target_of("classification", 3))
     for setting in ("class_weights", "sampling"):
         with pytest.raises(
             RecipeError, match=rf'^`{setting}` = "balanced" is for classes, and the target is a number'
         ):
-            outputs_for(Recipe().with_settings({setting: "balanced"}), target_of("regression", 0))
+            outputs_of(Recipe().with_settings({setting: "balanced"}), target_of("regression", 0))

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from mirada import reference as ref
 from mirada.models import create_model
-from mirada.training.optimizer import Optimizer, learning_rate
-from mirada.training.recipe import Recipe
+from mirada.training.optimizer import Optimizer
+from mirada.training.recipe import Adam, Recipe
+from mirada.training.schedules import learning_rate
 
 
 def recipe_of(**changes: object) -> Recipe:
@@ -29,10 +30,10 @@ def gradients(shape: tuple[int, ...]) -> Iterator[Tensor]:
 
 def trained(layer: nn.Linear, recipe: Recipe, steps: int) -> nn.Linear:
     """Steps with made-up gradients, the same for the weight here and for the formula."""
-    optimizer = Optimizer(layer, recipe)
+    optimizer = Optimizer(layer, recipe.optimizer)
     for gradient in itertools.islice(gradients((2, 3)), steps):
         layer.weight.grad, layer.bias.grad = gradient.clone(), gradient[:, 0].clone()
-        optimizer.step(recipe.lr)
+        optimizer.step(recipe.optimizer.lr)
     return layer
 
 
@@ -89,7 +90,7 @@ def test_rmsprop_has_the_momentum_of_the_recipe(layer: nn.Linear) -> None:
 @pytest.mark.parametrize("model", ["lenet5", "resnet18"])
 def test_weights_decay_and_biases_and_norms_do_not(name: str, model: str) -> None:
     network = create_model(model, num_classes=3)
-    optimizer = Optimizer(network, recipe_of(optimizer=name, weight_decay=0.5))
+    optimizer = Optimizer(network, recipe_of(optimizer=name, weight_decay=0.5).optimizer)
     decay = {id(p): optimizer.weight_decay(name) for name, p in optimizer.parameters.items()}
     for layer in network.modules():
         for kind, parameter in layer.named_parameters(recurse=False):
@@ -101,7 +102,7 @@ def test_weights_decay_and_biases_and_norms_do_not(name: str, model: str) -> Non
 def test_frozen_weights_are_left_out() -> None:
     network = create_model("lenet5")
     network.stem.requires_grad_(False)
-    optimizer = Optimizer(network, Recipe())
+    optimizer = Optimizer(network, Adam())
     assert sum(p.numel() for p in optimizer.parameters.values()) == 61_706 - 156
 
 
@@ -117,7 +118,8 @@ def test_every_step_is_that_of_torchs_class(layer: nn.Linear, name: str) -> None
     other = nn.Linear(3, 2).double()
     other.load_state_dict(layer.state_dict())
     theirs = PEERS[name]([{"params": [other.weight], "weight_decay": 0.1}, {"params": [other.bias]}])
-    ours = Optimizer(layer, recipe_of(optimizer=name, lr=0.01, momentum=0.9, weight_decay=0.1))
+    momentum = {} if name == "adam" else {"momentum": 0.9}
+    ours = Optimizer(layer, recipe_of(optimizer=name, lr=0.01, weight_decay=0.1, **momentum).optimizer)
     for gradient in itertools.islice(gradients((2, 3)), 5):
         for pair in (layer, other):
             pair.weight.grad, pair.bias.grad = gradient.clone(), gradient[:, 0].clone()
@@ -129,7 +131,7 @@ def test_every_step_is_that_of_torchs_class(layer: nn.Linear, name: str) -> None
 
 @pytest.mark.parametrize("name", PEERS)
 def test_what_has_no_gradient_stays_and_does_not_age(layer: nn.Linear, name: str) -> None:
-    optimizer = Optimizer(layer, recipe_of(optimizer=name, weight_decay=0.1))
+    optimizer = Optimizer(layer, recipe_of(optimizer=name, weight_decay=0.1).optimizer)
     before = layer.weight.detach().clone()
     layer.bias.grad = torch.ones(2, dtype=torch.float64)
     optimizer.step(0.01)
@@ -142,8 +144,14 @@ def test_what_has_no_gradient_stays_and_does_not_age(layer: nn.Linear, name: str
 # Learning rate -------------------------------------------------------------------------------------------
 
 
+def rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    return learning_rate(
+        recipe.schedule, recipe.optimizer.lr, step, steps_per_epoch=steps_per_epoch, epochs=recipe.epochs
+    )
+
+
 def rates(recipe: Recipe, steps_per_epoch: int) -> list[float]:
-    return [learning_rate(recipe, step, steps_per_epoch) for step in range(recipe.epochs * steps_per_epoch)]
+    return [rate(recipe, step, steps_per_epoch) for step in range(recipe.epochs * steps_per_epoch)]
 
 
 def scheduled(make: type, steps: int, lr: float, **options: float) -> list[float]:
@@ -199,8 +207,8 @@ def test_rates_stay_between_nothing_and_the_rate(warmup: float, schedule: str) -
 
 def test_the_rate_is_a_function_of_the_step_alone() -> None:
     recipe = recipe_of(lr=0.3, epochs=5, schedule="cosine", warmup=1)
-    there = [learning_rate(recipe, step, 8) for step in range(40)]
-    back = [learning_rate(recipe, step, 8) for step in reversed(range(40))]
+    there = [rate(recipe, step, 8) for step in range(40)]
+    back = [rate(recipe, step, 8) for step in reversed(range(40))]
     assert there == back[::-1]
 
 

@@ -12,7 +12,7 @@ from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.modelfile import Architecture, Card, save_model
 from mirada.models.weights import OWN, LoadReport
 from mirada.samples import Classes
-from mirada.training.recipe import Recipe, recipe_for
+from mirada.training.recipe import Pixels, Recipe, recipe_for
 from mirada.training.start import starting_network, starting_scale
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -23,8 +23,8 @@ def card_of(recipe: Recipe, **changes: Any) -> Card:
         "architecture": Architecture(
             model=recipe.model,
             outputs=3,
-            in_channels=3 if recipe.mode == "RGB" else 1,
-            image_size=recipe.image_size,
+            in_channels=3 if recipe.pixels.mode == "RGB" else 1,
+            image_size=recipe.pixels.image_size,
             options=recipe.options,
         ),
         "target": Classes(("a", "b", "c")),
@@ -52,7 +52,7 @@ def report(convention: str) -> LoadReport:
 )
 def test_scales_by_name(normalize: Any, colour: Any, grey: Any) -> None:
     for channels, expected in ((3, colour), (1, grey)):
-        found = starting_scale(Recipe(normalize=normalize), None, channels)
+        found = starting_scale(Recipe().with_settings({"normalize": normalize}), None, channels)
         if expected is None:
             assert found is None
         else:
@@ -78,8 +78,8 @@ def test_public_weights_get_the_scale_they_were_trained_on(model: str, conventio
     """Unless the recipe names another."""
     found = starting_scale(Recipe(model=model), report(convention), 3)
     assert found is not None and found[0][0] == mean
-    assert starting_scale(Recipe(model=model, normalize="data"), report(convention), 3) is None
-    assert starting_scale(Recipe(model=model, normalize="unit"), report(convention), 3) == (
+    assert starting_scale(Recipe(model=model, pixels=Pixels(normalize="data")), report(convention), 3) is None
+    assert starting_scale(Recipe(model=model, pixels=Pixels(normalize="unit")), report(convention), 3) == (
         (0,) * 3,
         (1,) * 3,
     )
@@ -119,7 +119,7 @@ def test_without_weights_there_is_no_report() -> None:
     recipe = recipe_for("lenet5")
     network, found = starting_network(recipe, card_of(recipe))
     assert found is None
-    assert network.image_size == recipe.image_size
+    assert network.image_size == recipe.pixels.image_size
 
 
 @pytest.mark.parametrize(("model", "side", "least"), [("googlenet", 78, 79), ("inception_v3", 150, 299)])

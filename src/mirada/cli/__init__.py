@@ -27,6 +27,7 @@ VERBS = {
     "runs": "List the runs of a folder.",
     "predict": "Say what a model sees in images.",
     "explain": "Show where a model looks in images.",
+    "settings": "List the settings of training, with range, default and meaning.",
     "summary": "Print a network layer by layer.",
     "models": "List the networks there are.",
     "sample": "Write a small data set to try things on.",

@@ -1,7 +1,9 @@
 """``mirada train``."""
 
+from __future__ import annotations
+
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,11 +25,39 @@ from mirada.events import (
     WeightsLoaded,
 )
 
+if TYPE_CHECKING:
+    from mirada.training.recipe import Recipe
+
 LISTED = 10  # files that are left out, by name
 SPLITS = {"val": "validation", "test": "test"}
 
 
-@click.command()
+class _Train(click.Command):
+    """The verb; of a setting that is no option it says how it is given."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(context, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(_hint(error), context) from error
+
+
+def _hint(error: click.NoSuchOption) -> str:
+    """What to do instead of an option that there is not."""
+    from mirada.errors import RecipeError
+    from mirada.training.recipe import place_of
+
+    key = error.option_name.lstrip("-").replace("-", "_")
+    try:
+        place_of(key)
+    except RecipeError:
+        return error.format_message()
+    return f"There is no option {error.option_name}; it is a setting: --set {key}=… (mirada settings {key} tells more)."
+
+
+@click.command(
+    cls=_Train, epilog="mirada settings [KEY|MODEL] lists what --set takes: type, range, default, meaning."
+)
 @data_options()
 @click.argument("data", type=click.Path(exists=True))
 @click.option("--model", help="A network of `mirada models`. [default: resnet18]")
@@ -44,7 +74,9 @@ SPLITS = {"val": "validation", "test": "test"}
 @click.option("--precision", help="auto, bfloat16 or float32. [default: auto]")
 @click.option("--seed", type=int, help="Same seed, same machine: same weights. [default: 0]")
 @click.option("--recipe", type=click.Path(exists=True, dir_okay=False), help="A TOML file of settings.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of a recipe.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting; `mirada settings` lists them."
+)
 @click.option(
     "--folds",
     type=click.IntRange(min=2),
@@ -102,32 +134,40 @@ def command(
     return 0 if complete else 130
 
 
-def _recipe(file: str | None, flags: dict[str, Any], settings: tuple[str, ...]) -> Any:
+def _recipe(file: str | None, flags: dict[str, Any], settings: tuple[str, ...]) -> Recipe:
     """The model's recipe, then the file's settings, then --set, then the flags."""
     from mirada.models import find
-    from mirada.training.recipe import Recipe, read_settings, recipe_for
+    from mirada.training.recipe import Recipe, recipe_for
+    from mirada.training.recipe_text import modern, read_settings
 
-    stated = read_settings(file) if file else {}
+    stated, notes = modern(read_settings(file), file) if file else ({}, ())
+    for note in notes:
+        say(note)
     pairs = dict(_pair(text) for text in settings)
-    model = flags.get("model") or pairs.get("model") or stated.get("model") or Recipe.model
-    find(str(model))
-    recipe = recipe_for(str(model))
+    model = str(flags.get("model") or pairs.get("model") or stated.get("model") or Recipe.model)
+    find(model)
+    recipe = recipe_for(model)
     if file:
         recipe = recipe.with_settings(stated, origin=file)
-    return recipe.with_settings(pairs, origin="--set").with_settings(flags)
+    return recipe.with_settings(pairs, origin="--set").with_settings(flags, origin="options")
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def _pair(text: str) -> tuple[str, object]:
     """``key=value``, the value as TOML has it, or else as a plain word."""
-    import tomllib
+    from tomllib import TOMLDecodeError
+
+    from mirada.settings import shown_text
+    from mirada.training.recipe_text import parse
 
     key, equals, value = text.partition("=")
     if not equals:
-        raise click.UsageError(f'--set needs KEY=VALUE. Got "{text}".')
+        raise click.UsageError(f'--set needs KEY=VALUE. Got "{shown_text(text)}".')
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key.strip(), parse(f"value = {value}")["value"]
+    except TOMLDecodeError:
         return key.strip(), value.strip()
+    except ValueError as error:
+        raise click.UsageError(f"--set {shown_text(key)}: {error}.") from error
 
 
 def _loss(value: float) -> str:
@@ -172,6 +212,8 @@ class _Lines:
             self.progress.line(note)
         self.progress.line(*counts_table(event.counts, classes=event.classes))
         self.progress.line(event.split_note)
+        if event.augmentation:
+            self.progress.line(f"Augmentation: {event.augmentation}.")
         decoded = f"{event.decoded:,} images decoded" if event.decoded else "all images in the cache"
         self.progress.line(f"{event.parameters:,} parameters, {decoded}, training on {event.compute}.")
 

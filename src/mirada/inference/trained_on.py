@@ -131,7 +131,10 @@ def _is_training_data(card: Card, index: Index) -> bool:
 
 def _drawn_again(card: Card, index: Index) -> tuple[Index, str]:
     """Sets aside what training set aside, if that can be known without its ``splits.csv``."""
-    settings = {name: card.recipe[name] for name in ("val_fraction", "test_fraction", "seed")}
+    fractions = card.recipe.get("splits") or card.recipe  # flat in files of earlier versions
+    settings = {name: fractions[name] for name in ("val_fraction", "test_fraction")} | {
+        "seed": card.recipe["seed"]
+    }
     try:
         completed, _ = complete_splits(index, **settings)
     except DataError:  # a single group, of which training cannot have set anything aside

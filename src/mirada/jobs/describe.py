@@ -18,7 +18,7 @@ from mirada.events import FileExcluded
 from mirada.modelfile import Card
 from mirada.runs.records import DataRecord, EnvironmentRecord, NetworkRecord
 from mirada.samples import Source
-from mirada.summary import summarize
+from mirada.summary import Summary
 from mirada.training.recipe import Recipe
 
 FITTED = {"stretch": "stretched", "pad": "padded with black", "crop": "cropped at the centre"}
@@ -82,19 +82,18 @@ def data_record(index: Index, split_note: str) -> DataRecord:
     )
 
 
-def network_record(network: torch.nn.Module, card: Card, recipe: Recipe) -> NetworkRecord:
+def network_record(summary: Summary, card: Card, recipe: Recipe) -> NetworkRecord:
     """What is trained: its layers, its size and memory in this training, and what it takes in."""
     architecture = card.architecture
-    shape = (architecture.in_channels, *architecture.image_size)
-    summary = replace(summarize(network, shape), network=architecture.model)
+    summary = replace(summary, network=architecture.model)
     return NetworkRecord(
         name=architecture.model,
         parameters=summary.parameters,
         macs=summary.macs,
-        image=shape,
+        image=(architecture.in_channels, *architecture.image_size),
         preprocessing=preprocessing_sentence(card.preprocessing),
         summary=summary.to_text(
-            batch_size=recipe.micro_batch or recipe.batch_size, optimizer=recipe.optimizer
+            batch_size=recipe.micro_batch or recipe.batch_size, optimizer=recipe.optimizer.kind
         ),
     )
 

@@ -116,7 +116,7 @@ def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
     for number, part in enumerate(parts, start=1):
         try:
             complete, _ = complete_splits(
-                part, val_fraction=recipe.val_fraction, test_fraction=0, seed=recipe.seed
+                part, val_fraction=recipe.splits.val_fraction, test_fraction=0, seed=recipe.seed
             )
             require_splits(complete)
         except DataError as error:

@@ -17,7 +17,7 @@ from mirada.inference.model import Model
 from mirada.runs.reader import read_maps
 from mirada.runs.records import MapRecord, Section, SheetRecord
 from mirada.samples import Classes, Numbers
-from mirada.training.loop import Training, training_batch
+from mirada.training.feed import Feed
 
 T = TypeVar("T")
 
@@ -114,13 +114,14 @@ def of_all_folds(folders: Sequence[Path]) -> list[MapRecord]:
     return chosen
 
 
-def save_samples(training: Training, file: Path) -> SheetRecord:
+def save_samples(feed: Feed, file: Path) -> SheetRecord:
     """A picture of what the network sees in the first epoch, augmented, in a grid; returns what is in it."""
     rows, columns = SAMPLES
-    seen = training.order(1)[: rows * columns]
-    images, _ = training_batch(training, seen, 1, 0)
-    pre = training.card.preprocessing
-    pixels = images.float().cpu().permute(0, 2, 3, 1).numpy() * np.array(pre.std) + np.array(pre.mean)
+    seen = feed.order(1)[: rows * columns]
+    pre = feed.card.preprocessing
+    pixels = feed.batch(seen, 1, 0).images.float().cpu().permute(0, 2, 3, 1).numpy() * np.array(
+        pre.std
+    ) + np.array(pre.mean)
     tiles = (pixels * 255).round().clip(0, 255).astype(np.uint8)
     height, width = pre.size
     gap = max(2, width // 32)
@@ -136,7 +137,7 @@ def save_samples(training: Training, file: Path) -> SheetRecord:
     picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
     picture.thumbnail((1600, 1600))
     _save(picture, file, quality=88)
-    labels = tuple(_labels(training.cache.index.take(seen)))
+    labels = tuple(_labels(feed.cache.index.take(seen)))
     return SheetRecord(columns=columns, width=width, height=height, gap=gap, labels=labels)
 
 

@@ -10,15 +10,14 @@ from typing import Any
 
 import torch
 
-from mirada.compute import Compute, choose, deterministic
-from mirada.data.augment import Augmentation
+from mirada.compute import choose, deterministic
 from mirada.data.batches import channel_statistics
 from mirada.data.cache import Cache, open_cache
 from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits, save_splits, splits_digest
-from mirada.errors import DataError, InvalidArgument, RecipeError, TrainingError, nearest
+from mirada.errors import DataError, TrainingError
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
 from mirada.events import (
@@ -39,6 +38,7 @@ from mirada.inference.trained_on import KEY as IMAGES
 from mirada.inference.trained_on import contamination, remember
 from mirada.jobs.describe import command_line, data_name, data_record, environment_record, network_record
 from mirada.jobs.gallery import draw_maps, save_samples
+from mirada.jobs.memory import Room
 from mirada.modelfile import Architecture, Card, save_model
 from mirada.models import find
 from mirada.models.weights import LoadReport
@@ -46,8 +46,11 @@ from mirada.pages import write_report
 from mirada.runs.folder import MODEL, RunFolder
 from mirada.runs.records import EnvironmentRecord
 from mirada.samples import Classes, Numbers
-from mirada.training.demands import require_splits, require_targets
+from mirada.training.begin import begin
+from mirada.training.demands import require_batches, require_fitting, require_splits, require_targets
+from mirada.training.feed import Feed
 from mirada.training.first_layer import FirstLayer, load_first_layer
+from mirada.training.flips import settle_flips
 from mirada.training.freezing import freeze
 from mirada.training.loop import Outcome, Training, fit
 from mirada.training.loss import outputs_for
@@ -140,40 +143,34 @@ def new_folder(index: Index, recipe: Recipe, output: str | Path | None, *, endin
     return RunFolder.numbered(Path("runs"), f"{data_name(index)}-{recipe.model}{ending}")
 
 
-def augmentation_of(recipe: Recipe) -> Augmentation:
-    """The recipe's augmentation. Raises ``RecipeError`` for an unknown key or a value out of range."""
-    known = Augmentation.__dataclass_fields__
-    for key in recipe.augment:
-        if key not in known:
-            raise RecipeError(f'augment: there is no setting "{key}". {nearest(key, known)}')
-    try:
-        return Augmentation(**recipe.augment)
-    except (InvalidArgument, TypeError) as error:
-        raise RecipeError(f"augment: {error}") from error
-
-
 class _Job:
     """One run of ``train``, step by step."""
 
     def __init__(self, recipe: Recipe, index: Index, on_event: OnEvent) -> None:
-        self.recipe = recipe
+        augmentation, note = settle_flips(recipe.augment, index)
+        self.recipe = recipe = replace(recipe, augment=augmentation)
         self.on_event = on_event
         self.compute = choose(recipe.device, recipe.precision)
-        self.augmentation = augmentation_of(recipe)
         require_targets(index)
         require_images(index)
-        self.outputs = outputs_for(recipe, index.target)
-        self.index, self.split_note = complete_splits(
-            index, val_fraction=recipe.val_fraction, test_fraction=recipe.test_fraction, seed=recipe.seed
-        )
-        torch.manual_seed(recipe.seed)
+        require_fitting(recipe, index.target)
+        yes_or_no = find(recipe.model).num_classes == 1
+        self.outputs = outputs_for(index.target, recipe.loss, yes_or_no=yes_or_no)
+        self.index, self.split_note = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
+        if note:
+            self.index = replace(self.index, notes=(*self.index.notes, note))
         self.weights: LoadReport | None = None
         self.first_layer: FirstLayer | None = None
         card = self._card(self.index, _unit_scale(recipe))
+        room = Room(card.architecture, recipe, self.compute, len(self.index.rows("train")))
+        room.require_for_weights()
+        torch.manual_seed(recipe.seed)
         self.network, self.weights = starting_network(recipe, card)  # fails early on images too small
         if recipe.first_layer:
             self.first_layer = load_first_layer(self.network, recipe.first_layer)
         self.frozen = freeze(self.network, recipe.freeze)
+        self.summary = room.require_for_maps(self.network)
+        require_batches(self.network, self.frozen, recipe)
 
     def run(self, output: str | Path | None) -> Run:
         cache = open_cache(self.index, _unit_scale(self.recipe), on_event=self.on_event)
@@ -198,36 +195,36 @@ class _Job:
         folder.write("environment.json", environment)
         folder.write("data.json", data_record(index, self.split_note))
         save_splits(index, folder.file("splits.csv"))
-        network = network_record(self.network, card, self.recipe)
+        network = network_record(self.summary, card, self.recipe)
         folder.write("model.json", network)
-        training = Training(
-            network=self.network,
-            card=card,
+        feed = Feed(
             cache=cache,
-            recipe=self.recipe,
-            augmentation=self.augmentation,
+            card=card,
             compute=self.compute,
-            folder=folder,
-            on_event=_both(folder, self.on_event),
-            frozen=self.frozen,
+            augmentation=self.recipe.augment,
+            batch_size=self.recipe.batch_size,
+            balanced=self.recipe.sampling == "balanced",
+            seed=self.recipe.seed,
         )
+        training = begin(self.network, self.frozen, feed, self.recipe, folder, _both(folder, self.on_event))
         self._tell_start(training, network.parameters)
-        folder.write("samples.json", save_samples(training, folder.file("samples.jpg")))
+        folder.write("samples.json", save_samples(feed, folder.file("samples.jpg")))
         return training
 
     def _tell_start(self, training: Training, parameters: int) -> None:
         """What is trained on what, and what the network starts with."""
-        index, tell = training.cache.index, training.on_event
+        index, tell = training.feed.cache.index, training.on_event
         tell(
             Started(
                 folder=str(training.folder.path),
                 compute=str(self.compute),
-                decoded=training.cache.decoded,
+                decoded=training.feed.cache.decoded,
                 parameters=parameters,
                 counts=index.counts(),
                 classes=isinstance(index.target, Classes),
                 split_note=self.split_note,
                 notes=index.notes,
+                augmentation=str(self.recipe.augment),
             )
         )
         if self.weights:
@@ -326,17 +323,16 @@ def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation], Predicti
     if outcome.reason == "interrupted":
         return outcome, {}, None
     try:
-        return outcome, *_conclude(training.folder, training.cache, training.compute, training.on_event)
+        return outcome, *_conclude(training.folder, training.feed, training.on_event)
     except KeyboardInterrupt:
         training.on_event(Stopped("interrupted", outcome.epochs, "during the final evaluation"))
         return replace(outcome, reason="interrupted"), {}, None
 
 
-def _conclude(
-    folder: RunFolder, cache: Cache, compute: Compute, on_event: OnEvent
-) -> tuple[dict[str, Evaluation], Predictions]:
+def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[str, Evaluation], Predictions]:
     """Evaluates the best model on validation and, for the first and only time, test images; draws maps."""
-    model = load_model(folder.path / MODEL, device=str(compute.device))
+    cache = feed.cache
+    model = load_model(folder.path / MODEL, device=str(feed.compute.device))
     splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
     model = model.calibrated(model.predict_cached(cache, ["val"]))
     save_model(folder.path / MODEL, model.network, model.card)
@@ -364,14 +360,15 @@ def _identity(weights: LoadReport | None) -> dict[str, str]:
 
 def _unit_scale(recipe: Recipe) -> Preprocessing:
     """The recipe's decoding, with pixel values 0 … 1 and no further scaling."""
-    channels = 3 if recipe.mode == "RGB" else 1
+    pixels = recipe.pixels
+    channels = 3 if pixels.mode == "RGB" else 1
     return Preprocessing(
-        mode=recipe.mode,
-        size=recipe.image_size,
-        policy=recipe.policy,
-        depth=recipe.depth,
-        window=recipe.window,
-        clahe=recipe.clahe,
+        mode=pixels.mode,
+        size=pixels.image_size,
+        policy=pixels.policy,
+        depth=pixels.depth,
+        window=pixels.window,
+        clahe=pixels.clahe,
         mean=(0.0,) * channels,
         std=(1.0,) * channels,
     )

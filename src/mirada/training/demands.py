@@ -1,12 +1,20 @@
-"""What training asks of an index: targets to learn from, and enough images."""
+"""What training asks before it begins: targets to learn from, enough images, a recipe that goes with both."""
+
+from copy import deepcopy
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mirada.data.index import Index
 from mirada.data.sources import require_images
-from mirada.errors import DataError
-from mirada.samples import Classes, Numbers
+from mirada.errors import DataError, RecipeError
+from mirada.layers.network import Network
+from mirada.models import CATALOGUE, facts
+from mirada.samples import Classes, Numbers, Target
+from mirada.training.freezing import Frozen
+from mirada.training.loss import DISTANCES, chosen_loss
+from mirada.training.recipe import Recipe
 
 
 def require_targets(index: Index) -> None:
@@ -35,3 +43,63 @@ def require_splits(index: Index) -> None:
             f"{index.origin}: {counts['train']} images to train on and {counts['val']} for validation are too few; "
             f"at least 2 and 1 are needed."
         )
+
+
+def usual_loss(recipe: Recipe) -> str:
+    """The loss for classes that ``auto`` stands for, which the network decides."""
+    return facts(recipe.model).loss_with(recipe.options)
+
+
+def require_fitting(recipe: Recipe, target: Target) -> None:
+    """Raises ``RecipeError`` if the loss, the weighting or the sampling does not go with the target or the network."""
+    loss = chosen_loss(recipe.loss, target, usual_loss(recipe))
+    if not isinstance(target, Classes):
+        _require_for_numbers(recipe, loss)
+        return
+    if loss == "huber":
+        raise RecipeError('The loss "huber" is for numbers; for classes choose cross_entropy.')
+    if loss == "binary_cross_entropy" and len(target.names) != 2:
+        raise RecipeError(
+            f'The loss "binary_cross_entropy" is for two classes; there are {len(target.names)}. Choose cross_entropy.'
+        )
+    if loss == "map" and usual_loss(recipe) != "map":
+        coded = ", ".join(name for name in CATALOGUE if facts(name).loss == "map")
+        raise RecipeError(
+            f'The loss "map" is for distances to codes, which {coded} puts out and this {recipe.model} does not. '
+            "Choose cross_entropy."
+        )
+    if recipe.label_smoothing and loss in (*DISTANCES, "map"):
+        raise RecipeError(
+            f'`label_smoothing` goes with cross-entropy and not with the loss "{loss}". Set it to 0. '
+            f"Got {recipe.label_smoothing!r}."
+        )
+
+
+def _require_for_numbers(recipe: Recipe, loss: str) -> None:
+    if loss not in DISTANCES:
+        raise RecipeError(f'The loss "{loss}" is for classes; for a number choose mae, mse or huber.')
+    for setting in ("class_weights", "sampling"):
+        if getattr(recipe, setting) == "balanced":
+            raise RecipeError(
+                f'`{setting}` = "balanced" is for classes, and the target is a number. Leave it out.'
+            )
+
+
+def require_batches(network: Network, frozen: Frozen, recipe: Recipe) -> None:
+    """Raises ``RecipeError`` where batch normalization would get one number per map, which has no deviation.
+
+    That is where one image at a time goes through a network whose last maps have a single place.
+    """
+    alone = [name for name in ("batch_size", "micro_batch") if getattr(recipe, name) == 1]
+    if not alone:
+        return
+    twin = deepcopy(network).to("meta")
+    frozen.train(twin)
+    height, width = twin.image_size
+    try:
+        twin.training_outputs(torch.zeros(1, twin.in_channels, height, width, device="meta"))
+    except ValueError as error:  # PyTorch's, which looks at the shape alone
+        raise RecipeError(
+            f"`{alone[0]}` = 1 cannot train {recipe.model} at {height} × {width} pixels: its batch normalization would "
+            f"get one number per map, which has no deviation. Take 2 images or more, or larger ones."
+        ) from error

@@ -48,6 +48,10 @@ def load_first_layer(network: Network, path: str | Path) -> FirstLayer:
         raise CheckpointError(
             f"{file}: the bias of {name} is {tuple(bias.shape)}, and its {len(weight)} maps need as many numbers."
         )
+    if not weight.isfinite().all() or (bias is not None and not bias.isfinite().all()):
+        raise CheckpointError(
+            f"{file}: {name} or its bias holds numbers that are not finite. Use another copy."
+        )
     summed = weight.shape[1] != layer.in_channels
     with torch.no_grad():
         layer.weight.copy_(weight.sum(dim=1, keepdim=True) if summed else weight)

@@ -1,4 +1,4 @@
-"""Losses, and how many outputs a network needs for its task."""
+"""Losses, and how many outputs a network needs for its target."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mirada.errors import RecipeError
-from mirada.modelfile import Card
-from mirada.models import CATALOGUE, facts, find
-from mirada.samples import Classes, Scaling, Target
-from mirada.training.recipe import Recipe
+from mirada.samples import Classes, Target
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -23,35 +19,62 @@ DISTANCES: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_lo
 RUBBISH = 11.0
 
 
-def outputs_for(recipe: Recipe, target: Target) -> int:
-    """One per number to predict, K for K classes; 1 for two classes where the network or the loss is a yes/no one.
+def chosen_loss(loss: str, target: Target, usual: str) -> str:
+    """The loss by name, or what ``auto`` stands for: ``usual`` for classes, which the network decides, or mse."""
+    if loss != "auto":
+        return loss
+    return usual if isinstance(target, Classes) else "mse"
 
-    Raises ``RecipeError`` if the loss, the weighting or the sampling does not go with the task or the network.
+
+def outputs_for(target: Target, loss: str, *, yes_or_no: bool) -> int:
+    """How many numbers a network has to put out.
+
+    Args:
+        target: What it is to say.
+        loss: As the recipe names it; ``auto`` is not yet decided.
+        yes_or_no: Whether the network has, as its paper has it, one output.
+
+    Returns:
+        One per number to predict, K for K classes; 1 for two classes where the network or the loss is a yes/no one.
     """
-    _require_fitting(recipe, target)
     classes = len(target.names)
-    if not isinstance(target, Classes):
+    if not isinstance(target, Classes) or classes != 2:
         return classes
-    binary = recipe.loss != "cross_entropy" and find(recipe.model).num_classes == 1
-    return 1 if classes == 2 and (binary or recipe.loss == "binary_cross_entropy") else classes
+    binary = loss == "binary_cross_entropy" or (yes_or_no and loss != "cross_entropy")
+    return 1 if binary else classes
 
 
-def make_loss(recipe: Recipe, card: Card, class_weights: Tensor | None = None) -> Loss:
-    """The loss (raw outputs (N, K), targets (N,)) → mean over the batch; training and validation use the same.
+def make_loss(
+    name: str,
+    target: Target,
+    *,
+    outputs: int,
+    label_smoothing: float = 0.0,
+    class_weights: Tensor | None = None,
+) -> Loss:
+    """The loss (raw outputs (N, K), targets) → mean over the batch; training and validation use the same.
 
-    - classes: cross-entropy of the softmax (K > 1) or of the sigmoid (K = 1), with the recipe's label smoothing,
-      in validation too; ``map`` for a network whose outputs are distances, whose ``auto`` it is; ``mse`` and
-      ``mae`` compare the probabilities with 0 and 1. With ``class_weights`` w (K,) it is Σ w_t · loss / N;
-    - numbers, targets (N, T): ``mse`` (the default), ``mae`` or ``huber`` in units of the training targets'
-      standard deviation; of several, the mean over all N · T, where an unknown one (NaN) counts as met.
+    - classes, targets (N,): cross-entropy of the softmax (K > 1) or of the sigmoid (K = 1), with label smoothing, in
+      validation too; ``map`` for a network whose outputs are distances; ``mse`` and ``mae`` compare the probabilities
+      with 0 and 1. With ``class_weights`` w (K,) it is Σ w_t · loss / N;
+    - numbers, targets (N, T) in standard deviations from the mean: ``mse``, ``mae`` or ``huber``, the mean over all
+      N · T, where an unknown one (NaN) counts as met.
 
-    Huber 1964, Ann. Math. Statist. 35:73, eq. 2.1: e²/2 up to |e| = δ, then δ·(|e| − δ/2), with δ = 1.
+    Args:
+        name: Of the loss; ``auto`` is decided before (``chosen_loss``).
+        target: What the network says.
+        outputs: K.
+        label_smoothing: ε of cross-entropy.
+        class_weights: (K,), on any device.
+
+    Source:
+        Huber 1964, Ann. Math. Statist. 35:73, eq. 2.1: e²/2 up to |e| = δ, then δ·(|e| − δ/2), with δ = 1.
     """
-    if card.target_scaling is not None:
-        return _number_loss(DISTANCES[_named(recipe, card.target)], card.target_scaling)
+    if not isinstance(target, Classes):
+        return _number_loss(DISTANCES[name])
     if class_weights is None:
-        return _class_loss(recipe, card, "mean")
-    rows, weights = _class_loss(recipe, card, "none"), class_weights
+        return _class_loss(name, outputs, label_smoothing, "mean")
+    rows, weights = _class_loss(name, outputs, label_smoothing, "none"), class_weights
 
     def weighted(raw: Tensor, targets: Tensor) -> Tensor:
         per_row = rows(raw, targets).reshape(len(raw), -1).mean(dim=1)
@@ -68,29 +91,25 @@ def balanced_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
     return torch.from_numpy(len(labels) / (classes * np.bincount(labels, minlength=classes))).float()
 
 
-def _number_loss(distance: Callable[..., Tensor], scaling: Scaling) -> Loss:
-    means, stds = torch.tensor(scaling.mean), torch.tensor(scaling.std)
-
+def _number_loss(distance: Callable[..., Tensor]) -> Loss:
     def of_numbers(raw: Tensor, targets: Tensor) -> Tensor:
-        wanted = (targets - means.to(raw)) / stds.to(raw)
-        return distance(raw, torch.where(wanted.isnan(), raw.detach(), wanted))
+        return distance(raw, torch.where(targets.isnan(), raw.detach(), targets))
 
     return of_numbers
 
 
-def _class_loss(recipe: Recipe, card: Card, reduction: str) -> Loss:
+def _class_loss(loss: str, outputs: int, smoothing: float, reduction: str) -> Loss:
     """The mean, or with ``reduction`` none the losses of the rows, (N,) or (N, K)."""
-    loss, smoothing = _named(recipe, card.target), recipe.label_smoothing
     if loss in DISTANCES:
         distance = DISTANCES[loss]
-        if card.architecture.outputs == 1:
+        if outputs == 1:
             return lambda raw, targets: distance(
                 raw[:, 0].sigmoid(), targets.to(raw.dtype), reduction=reduction
             )
         return lambda raw, targets: distance(
             raw.softmax(1), F.one_hot(targets, raw.shape[1]).to(raw.dtype), reduction=reduction
         )
-    if card.architecture.outputs == 1:
+    if outputs == 1:
         return lambda raw, targets: F.binary_cross_entropy_with_logits(
             raw[:, 0], (1 - smoothing) * targets.to(raw.dtype) + smoothing / 2, reduction=reduction
         )
@@ -109,42 +128,3 @@ def map_loss(raw: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
     """
     rubbish = raw.new_full((len(raw), 1), -RUBBISH)
     return F.cross_entropy(torch.cat((raw, rubbish), dim=1), targets, reduction=reduction)
-
-
-def _named(recipe: Recipe, target: Target) -> str:
-    """The recipe's loss, or what its ``auto`` stands for."""
-    if recipe.loss != "auto":
-        return recipe.loss
-    if not isinstance(target, Classes):
-        return "mse"
-    return facts(recipe.model).loss_with(recipe.options)
-
-
-def _require_fitting(recipe: Recipe, target: Target) -> None:
-    loss, classes = _named(recipe, target), len(target.names)
-    if not isinstance(target, Classes):
-        if loss not in DISTANCES:
-            raise RecipeError(f'The loss "{loss}" is for classes; for a number choose mae, mse or huber.')
-        if recipe.class_weights != "none" or recipe.sampling == "balanced":
-            setting = "class_weights" if recipe.class_weights != "none" else "sampling"
-            raise RecipeError(
-                f'`{setting}` = "balanced" is for classes, and the target is a number. Leave it out.'
-            )
-        return
-    if loss == "huber":
-        raise RecipeError('The loss "huber" is for numbers; for classes choose cross_entropy.')
-    if loss == "binary_cross_entropy" and classes != 2:
-        raise RecipeError(
-            f'The loss "binary_cross_entropy" is for two classes; there are {classes}. Choose cross_entropy.'
-        )
-    if loss == "map" and facts(recipe.model).loss_with(recipe.options) != "map":
-        coded = ", ".join(name for name in CATALOGUE if facts(name).loss == "map")
-        raise RecipeError(
-            f'The loss "map" is for distances to codes, which {coded} puts out and this {recipe.model} does not. '
-            "Choose cross_entropy."
-        )
-    if recipe.label_smoothing and loss in (*DISTANCES, "map"):
-        raise RecipeError(
-            f'`label_smoothing` goes with cross-entropy and not with the loss "{loss}". Set it to 0. '
-            f"Got {recipe.label_smoothing!r}."
-        )

@@ -1,10 +1,9 @@
-"""The optimizers over plain tensors, and the learning rate as a pure function of the step.
+"""The optimizers over plain tensors.
 
 ``torch.optim``'s classes import PyTorch's compiler when the first one is made, which takes a second; their functions,
 the same code, do not. The state is plain tensors by name.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -13,28 +12,39 @@ from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
-from mirada.training.recipe import Recipe
+from mirada.training.recipe import Adam, Rmsprop, Sgd, Stepping
 
-MOMENTS = {"sgd": ("velocity",), "adam": ("mean", "square"), "rmsprop": ("square", "velocity")}
 COUNT = "count"  # of a parameter's steps; float32, as torch wants it
 ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
 RMSPROP_ALPHA, RMSPROP_EPS = 0.99, 1e-8
 
 
+def moments_of(stepping: Stepping) -> tuple[str, ...]:
+    """What is remembered of a parameter from step to step, in the parameter's shape."""
+    match stepping:
+        case Sgd():
+            return ("velocity",)
+        case Adam():
+            return ("mean", "square")
+        case Rmsprop():
+            return ("square", "velocity")
+
+
 class Optimizer:
-    """SGD with momentum (v ← μv + g, W ← W − lr·v), Adam or RMSprop on what is trainable in a network.
+    """Moves what is trainable in a network as ``Adam``, ``Sgd`` or ``Rmsprop`` says.
 
     Weight decay applies to weights only, not to biases and normalization parameters, which have one dimension.
     ``state`` holds, by the parameter's name, the moments in the parameter's shape and ``count``, the number of
-    its steps.  Sources: Sutskever et al. 2013; Kingma & Ba 2014, arXiv:1412.6980, Alg. 1; Tieleman & Hinton 2012.
+    its steps.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
-        self.recipe = recipe
+    def __init__(self, network: nn.Module, stepping: Stepping) -> None:
+        self.stepping = stepping
+        self.moments = moments_of(stepping)
         self.parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
         self.state: dict[str, dict[str, Tensor]] = {
             name: {
-                **{moment: torch.zeros_like(p) for moment in MOMENTS[recipe.optimizer]},
+                **{moment: torch.zeros_like(p) for moment in self.moments},
                 COUNT: torch.zeros((), device=p.device),
             }
             for name, p in self.parameters.items()
@@ -42,7 +52,7 @@ class Optimizer:
 
     def weight_decay(self, name: str) -> float:
         """How strongly a parameter is drawn towards zero."""
-        return self.recipe.weight_decay if self.parameters[name].dim() > 1 else 0.0
+        return self.stepping.weight_decay if self.parameters[name].dim() > 1 else 0.0
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""
@@ -64,42 +74,24 @@ class Optimizer:
         parameters: list[Tensor] = [self.parameters[name] for name in names]
         gradients = [p.grad for p in parameters if p.grad is not None]
         counts = [self.state[name][COUNT] for name in names]
-        moments = [[self.state[name][moment] for name in names] for moment in MOMENTS[self.recipe.optimizer]]
-        momentum = self.recipe.momentum
-        if self.recipe.optimizer == "sgd":
-            torch._foreach_add_(counts, 1)
-            velocity: list[Tensor | None] = list(moments[0])
-            sgd(
-                parameters, gradients, velocity, lr=lr, weight_decay=decay, momentum=momentum, dampening=0,
-                nesterov=False, maximize=False, fused=True,
-            )  # fmt: skip
-        elif self.recipe.optimizer == "adam":
-            mean, square = moments
-            adam(
-                parameters, gradients, mean, square, [], counts, lr=lr, weight_decay=decay, beta1=ADAM_BETAS[0],
-                beta2=ADAM_BETAS[1], eps=ADAM_EPS, amsgrad=False, maximize=False, fused=True,
-            )  # fmt: skip
-        else:
-            square, motion = moments
-            rmsprop(
-                parameters, gradients, square, [], motion, counts, lr=lr, weight_decay=decay, momentum=momentum,
-                alpha=RMSPROP_ALPHA, eps=RMSPROP_EPS, centered=False,
-            )  # fmt: skip
-
-
-def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The rate at a step of the whole run, counted from 0.
-
-    A linear warm-up over ``warmup`` epochs, then the rate itself (``constant``), half a cosine that would reach
-    zero one step after the last (``cosine``; Loshchilov & Hutter 2016, arXiv:1608.03983, eq. 5, no restarts), or
-    lr / (1 + decay · t) at step t after the warm-up (``time``; what Keras 2's optimizers did with ``decay``).
-    """
-    warmup = round(recipe.warmup * steps_per_epoch)
-    if step < warmup:
-        return recipe.lr * (step + 1) / warmup
-    if recipe.schedule == "constant":
-        return recipe.lr
-    if recipe.schedule == "time":
-        return recipe.lr / (1 + recipe.decay * (step - warmup))
-    rest = max(1, recipe.epochs * steps_per_epoch - warmup)
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / rest))
+        moments = [[self.state[name][moment] for name in names] for moment in self.moments]
+        match self.stepping:
+            case Sgd(momentum=momentum):
+                torch._foreach_add_(counts, 1)
+                velocity: list[Tensor | None] = list(moments[0])
+                sgd(
+                    parameters, gradients, velocity, lr=lr, weight_decay=decay, momentum=momentum, dampening=0,
+                    nesterov=False, maximize=False, fused=True,
+                )  # fmt: skip
+            case Adam():
+                mean, square = moments
+                adam(
+                    parameters, gradients, mean, square, [], counts, lr=lr, weight_decay=decay, beta1=ADAM_BETAS[0],
+                    beta2=ADAM_BETAS[1], eps=ADAM_EPS, amsgrad=False, maximize=False, fused=True,
+                )  # fmt: skip
+            case Rmsprop(momentum=momentum):
+                square, motion = moments
+                rmsprop(
+                    parameters, gradients, square, [], motion, counts, lr=lr, weight_decay=decay, momentum=momentum,
+                    alpha=RMSPROP_ALPHA, eps=RMSPROP_EPS, centered=False,
+                )  # fmt: skip

@@ -1,159 +1,329 @@
-"""The recipe: the only place with training defaults. TOML in and out; every key and value is checked."""
+"""The recipe: all that decides a training run, the data aside. The only place with training defaults."""
 
-import json
-import math
-import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, Self
 
-from mirada.errors import RecipeError, nearest, reason_of
+from mirada.data.augment import Augmentation
+from mirada.errors import InvalidArgument, RecipeError, nearest
 from mirada.models import facts, find
+from mirada.settings import check, described, setting, shown, shown_text
+from mirada.training.recipe_text import plain_value, toml_text
+from mirada.training.schedules import SCHEDULES, Constant, Schedule
 
-TABLES = ("options", "augment")  # fields that hold settings of their own, checked where they are used
-FILES = ("weights", "first_layer")
-NOT_NEGATIVE = (
-    "micro_batch", "momentum", "weight_decay", "decay", "warmup", "patience", "seed", "test_fraction",
-    "label_smoothing",
-)  # fmt: skip
+Settings = Mapping[str, object]
+
+LR = "Learning rate, per step of `batch_size` images; the highest one where a schedule changes it."
+WEIGHT_DECAY = "How strongly weights, not biases, are drawn towards 0."
+MOMENTUM = "The share of the last step that goes on in the next one."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Kingma & Ba 2014, arXiv:1412.6980, Alg. 1, with its β and ε; weight decay is added to the gradient."""
+
+    kind: ClassVar[str] = "adam"
+    lr: float = setting(1e-3, LR, above=0)
+    weight_decay: float = setting(0.0, WEIGHT_DECAY, least=0)
+
+    def __post_init__(self) -> None:
+        check(self, RecipeError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sgd:
+    """Stochastic gradient descent: v ← μv + g, W ← W − lr · v. Sutskever et al. 2013."""
+
+    kind: ClassVar[str] = "sgd"
+    lr: float = setting(1e-3, LR, above=0)
+    momentum: float = setting(0.9, MOMENTUM, least=0)
+    weight_decay: float = setting(0.0, WEIGHT_DECAY, least=0)
+
+    def __post_init__(self) -> None:
+        check(self, RecipeError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rmsprop:
+    """Tieleman & Hinton 2012: the gradient over the root of the mean of its squares, of late."""
+
+    kind: ClassVar[str] = "rmsprop"
+    lr: float = setting(1e-3, LR, above=0)
+    momentum: float = setting(0.0, MOMENTUM, least=0)
+    weight_decay: float = setting(0.0, WEIGHT_DECAY, least=0)
+
+    def __post_init__(self) -> None:
+        check(self, RecipeError)
+
+
+Stepping = Adam | Sgd | Rmsprop
+OPTIMIZERS: dict[str, type[Stepping]] = {each.kind: each for each in (Adam, Sgd, Rmsprop)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """What the network reads of an image file.
+
+    Args:
+        image_size: (height, width) in pixels.
+        mode: Colours, or grey.
+        policy: What happens to an image of other proportions.
+        depth: Bits per pixel and channel that are kept.
+        window: As in ``Preprocessing``.
+        clahe: As in ``Preprocessing``.
+        normalize: ``data`` (mean and deviation of the training images), ``imagenet`` (those of its colours), ``half``
+            (values −1 … 1), ``unit`` (values 0 … 1); ``auto`` is what ``weights`` expects, and ``data`` without any.
+    """
+
+    image_size: tuple[int, int] = setting((224, 224), "Size of the network's input in pixels.")
+    mode: Literal["RGB", "L"] = setting("RGB", "Colours, or L for grey.")
+    policy: Literal["stretch", "pad", "crop"] = setting("stretch", "How an image of other proportions fits.")
+    depth: Literal[8, 16] = setting(8, "Bits per pixel and channel that are kept.")
+    window: str = setting(
+        "auto", "Levels that are shown as black and white: auto, full, file, two percentiles or centre/width."
+    )
+    clahe: float = setting(
+        0.0, "Limit of contrast-limited adaptive histogram equalization; 0: none.", least=0
+    )
+    normalize: Literal["auto", "data", "imagenet", "half", "unit"] = setting(
+        "auto", "Mean and deviation by which pixels are normalized; auto: as `weights` expect."
+    )
+
+    def __post_init__(self) -> None:
+        check(self, RecipeError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """What is set aside where the data set has no such split."""
+
+    val_fraction: float = setting(0.2, "Share of the images set aside for validation.", above=0, below=1)
+    test_fraction: float = setting(0.15, "Share of the images set aside for the test.", least=0, below=1)
+
+    def __post_init__(self) -> None:
+        check(self, RecipeError)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All that decides a training run, the data aside.
 
-    Durations: ``epochs`` and ``warmup`` in epochs, ``patience`` in epochs without improvement (0: never stop
-    early). ``lr`` is per optimizer step, at ``batch_size`` images; ``decay``, which only the
-    schedule ``time`` reads, is per step.
-    A batch goes through the network in slices of ``micro_batch`` images (0: whole), which needs less memory and
-    gives the same gradient, but for batch normalization, whose statistics are then a slice's.
-    ``val_fraction`` and ``test_fraction`` apply where the data set has no such split.
+    ``with_settings`` takes settings by their short names (``lr``, ``image_size``) or their full ones
+    (``optimizer.lr``, ``pixels.image_size``); ``mirada settings`` lists them.
 
-    ``loss`` ``auto`` follows the task and the network; ``training.loss`` says what each is. ``label_smoothing`` ε,
-    from 0 to below 1, goes with cross-entropy: it takes ε from the right class and gives ε/K to each of the K
-    (Szegedy et al. 2015, arXiv:1512.00567, §7). Numbers have no labels: for them it has no effect.
-    ``class_weights`` ``balanced`` lets every class weigh the same in the loss; ``sampling`` ``balanced`` shows every
-    class equally often. Both at once count a rare class twice.
+    Args:
+        model: A name of ``list_models``.
+        weights: A file of public weights, or a model file, to start from instead of random weights; what does not fit
+            of its heads is drawn anew.
+        first_layer: A file whose first convolution, alone, takes the place of the network's.
+        freeze: The parts, such as ``stem`` and ``stage1``, that keep the weights they start with.
+        epochs: Passes over the training images.
+        batch_size: Images per optimizer step.
+        micro_batch: A batch goes through the network in slices of so many images (0: whole), which needs less memory
+            and gives the same gradient, but for batch normalization, whose statistics are then a slice's.
+        patience: Epochs without improvement after which training stops (0: never).
+        seed: Of everything random.
+        loss: ``auto`` follows the task and the network; ``training.loss`` says what each is.
+        label_smoothing: ε of cross-entropy: it takes ε from the right class and gives ε/K to each of the K (Szegedy et
+            al. 2015, arXiv:1512.00567, §7). Numbers have no labels: for them it has no effect.
+        class_weights: ``balanced`` lets every class weigh the same in the loss.
+        sampling: ``balanced`` shows every class equally often. With ``class_weights`` a rare class counts twice.
+        device: As ``torch.device`` names it, or ``auto``.
+        precision: Of matrix products; weights and sums stay in float32.
+        optimizer: ``Adam``, ``Sgd`` or ``Rmsprop``, with the learning rate.
+        schedule: ``Constant``, ``Cosine`` or ``Time``, with the warm-up.
+        pixels: What the network reads of an image file.
+        splits: What is set aside for validation and test.
+        augment: What may happen to a training image.
+        options: Those of the network's family, such as ``activation``. None is as if it were not there.
 
-    ``image_size`` is (height, width) in pixels; ``mode``, ``policy``, ``depth``, ``window`` and ``clahe`` are those of
-    ``Preprocessing``.
-
-    ``weights`` is a file of public weights, or a model file, to start from instead of random weights; what does
-    not fit of its heads is drawn anew. ``first_layer`` is a file whose first convolution, alone, takes the place of the
-    network's. ``freeze`` names the parts, such as ``stem`` and ``stage1``, that keep the weights they start with.
-    ``normalize``: ``data`` (mean and std of the training images), ``imagenet``
-    (those of its colours), ``half`` (values −1 … 1) or ``unit`` (values 0 … 1); ``auto`` is what ``weights``
-    expects, and ``data`` without any.
-
-    ``options`` are those of the network's family, such as ``activation``; ``augment`` holds the fields of
-    ``Augmentation``.
-
-    Raises ``RecipeError`` for a value of the wrong type or out of its range.
+    Raises:
+        RecipeError: For a value of the wrong type or out of its range.
     """
 
-    model: str = "resnet18"
-    weights: str = ""
-    first_layer: str = ""
-    freeze: tuple[str, ...] = ()
-    epochs: int = 30
-    batch_size: int = 32
-    micro_batch: int = 0
-    lr: float = 1e-3
-    optimizer: Literal["sgd", "adam", "rmsprop"] = "adam"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    schedule: Literal["constant", "cosine", "time"] = "constant"
-    decay: float = 0.0
-    warmup: float = 0.0
-    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "map", "mse", "mae", "huber"] = "auto"
-    label_smoothing: float = 0.0
-    class_weights: Literal["none", "balanced"] = "none"
-    sampling: Literal["shuffle", "balanced"] = "shuffle"
-    patience: int = 0
-    seed: int = 0
-    val_fraction: float = 0.2
-    test_fraction: float = 0.15
-    image_size: tuple[int, int] = (224, 224)
-    mode: Literal["RGB", "L"] = "RGB"
-    policy: Literal["stretch", "pad", "crop"] = "stretch"
-    depth: Literal[8, 16] = 8
-    window: str = "auto"
-    clahe: float = 0.0
-    normalize: Literal["auto", "data", "imagenet", "half", "unit"] = "auto"
-    device: str = "auto"
-    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    model: str = setting("resnet18", "A network of `mirada models`.")
+    weights: str = setting("", "File of public weights, or a model file, to start from.", file=True)
+    first_layer: str = setting("", "File whose first convolution, alone, is taken.", file=True)
+    freeze: tuple[str, ...] = setting((), "Parts that do not learn, such as stem,stage1.")
+    epochs: int = setting(30, "Passes over the training images.", above=0)
+    batch_size: int = setting(32, "Images per step.", above=0)
+    micro_batch: int = setting(0, "Images that go through the network at once; 0: the batch.", least=0)
+    patience: int = setting(0, "Epochs without improvement, after which training stops; 0: never.", least=0)
+    seed: int = setting(0, "Of everything random: same seed, same machine, same weights.", least=0)
+    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "map", "mse", "mae", "huber"] = setting(
+        "auto", "What is minimized; auto: cross-entropy for classes, mse for numbers."
+    )
+    label_smoothing: float = setting(
+        0.0, "Share that cross-entropy takes from the right class for all.", least=0, below=1
+    )
+    class_weights: Literal["none", "balanced"] = setting(
+        "none", "Let every class weigh the same in the loss."
+    )
+    sampling: Literal["shuffle", "balanced"] = setting("shuffle", "Show every class equally often.")
+    device: str = setting("auto", "cpu, cuda, cuda:1, mps; auto: the best there is.")
+    precision: Literal["auto", "bfloat16", "float32"] = setting("auto", "Number format of matrix products.")
+    optimizer: Stepping = Adam()
+    schedule: Schedule = Constant()
+    pixels: Pixels = Pixels()
+    splits: Splits = Splits()
+    augment: Augmentation = Augmentation()
     options: dict[str, Any] = field(default_factory=dict)
-    augment: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
-            if name not in TABLES:
-                object.__setattr__(self, name, _typed(name, getattr(self, name), hint, "recipe"))
-        for name in ("epochs", "batch_size", "lr"):
-            if not getattr(self, name) > 0:
-                raise RecipeError(f"`{name}` must be above 0. Got {getattr(self, name)!r}.")
-        for name in NOT_NEGATIVE:
-            if getattr(self, name) < 0:
-                raise RecipeError(f"`{name}` must not be negative. Got {getattr(self, name)!r}.")
-        for name in ("val_fraction", "test_fraction", "label_smoothing"):
-            if getattr(self, name) >= 1 or (name == "val_fraction" and self.val_fraction <= 0):
-                raise RecipeError(f"`{name}` must be between 0 and 1. Got {getattr(self, name)!r}.")
-        if min(self.image_size) < 1:
-            raise RecipeError(f"`image_size` must be at least 1 pixel. Got {self.image_size!r}.")
-        if self.seed >= 2**63:
-            raise RecipeError(f"`seed` must be below 2⁶³. Got {self.seed!r}.")
+        check(self, RecipeError)
+        for name, kinds in PARTS.items():
+            if not isinstance(part := getattr(self, name), kinds):
+                known = " or ".join(kind.__name__ for kind in kinds)
+                raise RecipeError(f"`{name}` of Recipe must be {known}. Got {shown(part)}.")
+        object.__setattr__(self, "options", _plain_options(self.options))
 
-    def with_settings(self, settings: Mapping[str, Any], *, origin: str = "settings") -> Self:
-        """This recipe with some fields replaced; ``augment.zoom`` reaches into the augmentation.
+    def with_settings(self, settings: Settings, *, origin: str = "settings") -> Self:
+        """This recipe with some settings replaced.
 
-        Raises ``RecipeError`` for an unknown key (with the nearest one) or a value of the wrong type.
+        Args:
+            settings: By short name (``lr``) or by full one (``optimizer.lr``, ``augment.zoom``). ``optimizer`` and
+                ``schedule`` take a kind (``"sgd"``), ``augment`` the name of a preset; all tables take a table.
+            origin: Where they come from, for the message.
+
+        Raises:
+            RecipeError: For an unknown key (with the nearest one), a value that cannot be used, or a setting that
+                the optimizer or the schedule does not take.
         """
-        hints = get_type_hints(type(self))
-        changes: dict[str, Any] = {}
-        tables = {name: dict(getattr(self, name)) for name in TABLES}
-        for key, value in settings.items():
-            name, dot, inner = key.partition(".")
-            if name not in hints or (dot and (name not in TABLES or not inner)):
-                raise RecipeError(f'{origin}: there is no setting "{key}". {nearest(key, hints)}')
-            if inner:
-                tables[name][inner] = value
-            elif isinstance(value, Mapping) and name in TABLES:
-                tables[name] = dict(value)
-            elif name == "augment":
-                tables[name] = augment_preset(value, origin)
-            else:
-                changes[name] = _typed(name, value, hints[name], origin)
-        return replace(self, **{**changes, **tables})
+        plain: dict[str, Any] = {}
+        whole: dict[str, object] = {}
+        inner: dict[str, dict[str, object]] = {name: {} for name in TABLES}
+        try:
+            for key, value in settings.items():
+                table, name = place_of(key)
+                if not table:
+                    plain[name] = value
+                elif name:
+                    inner[table][name] = value
+                else:
+                    whole[table] = value
+            parts = {
+                name: _part(name, getattr(self, name), whole.get(name), inner[name])
+                for name in TABLES
+                if name in whole or inner[name]
+            }
+            return replace(self, **plain, **parts)
+        except (RecipeError, InvalidArgument) as error:
+            raise RecipeError(f"{origin}: {error}") from error
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
+    def to_dict(self) -> dict[str, object]:
+        """As plain values, a dict for each table."""
+        values = asdict(self)
+        for name in KINDS:
+            values[name] = {"kind": getattr(self, name).kind, **values[name]}
+        return values
 
     def to_toml(self) -> str:
         """As TOML; ``read_settings`` of it gives the same recipe, whatever recipe it is laid over."""
-        values = self.to_dict()
-        tables = {name: values.pop(name) for name in TABLES}
-        lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-        for name, table in tables.items():
-            lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
-        return "\n".join(lines) + "\n"
+        return toml_text(self.to_dict())
 
 
-def read_settings(file: str | Path) -> dict[str, Any]:
-    """The settings in a TOML file, not yet checked. Raises ``RecipeError`` naming the file and the line."""
-    try:
-        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{file}: cannot be read ({reason_of(error)}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{file}: no valid TOML ({error}).") from error
+KINDS: dict[str, dict[str, Any]] = {"optimizer": dict(OPTIMIZERS), "schedule": dict(SCHEDULES)}
+PARTS: dict[str, tuple[type, ...]] = {
+    **{name: tuple(kinds.values()) for name, kinds in KINDS.items()},
+    "pixels": (Pixels,),
+    "splits": (Splits,),
+    "augment": (Augmentation,),
+}
+TABLES = (*PARTS, "options")
+# Settings that need no table before their names; those of an augmentation do, as ``augment.zoom``.
+SHORT = {
+    each.name: table
+    for table, kinds in PARTS.items()
+    if table != "augment"
+    for kind in kinds
+    for each in described(kind)
+}
+PLAIN = tuple(each.name for each in described(Recipe))
+ASKS = ("help", "?", "list", "settings")  # what people set to see what there is
+
+
+def place_of(key: str) -> tuple[str, str]:
+    """The table of a setting, "" for none, and its name in it, "" for the table itself.
+
+    Raises ``RecipeError`` for an unknown key, with the nearest one.
+
+    >>> place_of("lr"), place_of("augment.zoom"), place_of("epochs")
+    (('optimizer', 'lr'), ('augment', 'zoom'), ('', 'epochs'))
+    """
+    if key in PLAIN:
+        return "", key
+    table, dot, name = key.partition(".") if key not in SHORT else (SHORT[key], ".", key)
+    if table in TABLES and (name or not dot):
+        return table, name
+    if key in ASKS:
+        raise RecipeError(f'there is no setting "{key}"; `mirada settings` lists those there are.')
+    known = sorted({*PLAIN, *SHORT, *TABLES})
+    raise RecipeError(f'there is no setting "{shown_text(key)}". {nearest(key[:100], known)}')
+
+
+def _part(table: str, part: Any, whole: object, inner: dict[str, object]) -> Any:
+    """A table of a recipe with new values: ``whole`` is what it is said to be, ``inner`` some of its settings."""
+    if table == "options":
+        if whole is not None and not isinstance(whole, Mapping):
+            raise RecipeError(f"`options` must be a table. Got {shown(whole)}.")
+        return {**(part if whole is None else whole), **inner}
+    if isinstance(whole, PARTS[table]):
+        part, whole = whole, None
+    if table == "augment":
+        if whole is not None:
+            part = Augmentation()
+            inner = {**(whole if isinstance(whole, Mapping) else augment_preset(whole)), **inner}
+    elif table in KINDS:
+        stated = whole if isinstance(whole, Mapping) else {} if whole is None else {"kind": whole}
+        inner = {**stated, **inner}
+        part = _of_kind(table, part, inner.pop("kind", part.kind))
+    elif whole is not None:
+        if not isinstance(whole, Mapping):
+            raise RecipeError(f"`{table}` must be a table. Got {shown(whole)}.")
+        inner = {**whole, **inner}
+    _require_taken(table, part, inner)
+    return replace(part, **inner)
+
+
+def _of_kind(table: str, part: Any, kind: object) -> Any:
+    """The part itself, or one of another kind with what all kinds take: rate and weight decay, or the warm-up."""
+    kinds = KINDS[table]
+    if not isinstance(kind, str) or kind not in kinds:
+        text = shown_text(kind)
+        raise RecipeError(f'`{table}` cannot be "{text}". {nearest(text, kinds)}')
+    if kind == part.kind:
+        return part
+    shared = set.intersection(*({each.name for each in fields(one)} for one in kinds.values()))
+    return kinds[kind](**{name: getattr(part, name) for name in shared})
+
+
+def _require_taken(table: str, part: Any, inner: Settings) -> None:
+    known = {each.name for each in described(type(part))}
+    for name in inner:
+        if name in known:
+            continue
+        takers = [kind for kind, one in KINDS.get(table, {}).items() if name in one.__dataclass_fields__]
+        if takers:
+            raise RecipeError(
+                f'{part.kind} takes no `{name}`. Leave it out, or choose {table} = "{takers[0]}". '
+                f"Got {shown(inner[name])}."
+            )
+        raise RecipeError(f'{table}: there is no setting "{shown_text(name)}". {nearest(name[:100], known)}')
+
+
+def _plain_options(options: object) -> dict[str, object]:
+    if not isinstance(options, Mapping):
+        raise RecipeError(f"`options` must be a table. Got {shown(options)}.")
+    for name, value in options.items():
+        if not isinstance(name, str) or not name.isidentifier() or not plain_value(value):
+            raise RecipeError(f"options: {shown_text(name)} cannot be {shown(value)}.")
+    return {name: value for name, value in options.items() if value is not None}
 
 
 # The lecture notes' example, §5.1. Their shear is in degrees, as in Keras.
-NOTES_AUGMENT = {"shear": 0.2, "zoom": 0.2, "horizontal_flip": True}
+NOTES_AUGMENT = {"shear": 0.2, "zoom": 0.2, "horizontal_flip": "auto"}
 PHOTO_AUGMENT = {
-    "rotation": 10.0, "zoom": 0.15, "shift": 0.05, "horizontal_flip": True, "brightness": 0.2, "contrast": 0.2,
+    "rotation": 10.0, "zoom": 0.15, "shift": 0.05, "horizontal_flip": "auto", "brightness": 0.2, "contrast": 0.2,
 }  # fmt: skip
 DIGIT_AUGMENT = {"rotation": 10.0, "zoom": 0.1, "shift": 0.05, "fill": "black"}
 AUGMENT_PRESETS: dict[str, dict[str, Any]] = {
@@ -172,46 +342,9 @@ def recipe_for(model: str) -> Recipe:
     return Recipe(model=model).with_settings({**image, **facts(model).recipe})
 
 
-def augment_preset(name: Any, origin: str = "settings") -> dict[str, Any]:
+def augment_preset(name: object) -> dict[str, Any]:
     """A named set of augmentations. Raises ``RecipeError`` with the nearest name."""
     if not isinstance(name, str) or name not in AUGMENT_PRESETS:
-        raise RecipeError(
-            f'{origin}: there is no augmentation "{name}". {nearest(str(name), AUGMENT_PRESETS)}'
-        )
+        text = shown_text(name)
+        raise RecipeError(f'there is no augmentation "{text}". {nearest(text, AUGMENT_PRESETS)}')
     return dict(AUGMENT_PRESETS[name])
-
-
-def _typed(name: str, value: Any, hint: Any, origin: str) -> Any:
-    """``value`` as the field's type. Raises ``RecipeError`` if it is of another."""
-    if get_origin(hint) is Literal:
-        if any(value == known and type(value) is type(known) for known in get_args(hint)):
-            return value
-        raise RecipeError(
-            f'{origin}: `{name}` cannot be "{value}". {nearest(str(value), map(str, get_args(hint)))}'
-        )
-    if name == "freeze":
-        return _names(name, value, origin)
-    if name == "image_size":
-        size = (value, value) if isinstance(value, int) else value
-        if isinstance(size, list | tuple) and len(size) == 2 and all(type(side) is int for side in size):
-            return tuple(size)
-        raise RecipeError(
-            f"{origin}: `image_size` must be a side in pixels or [height, width]. Got {value!r}."
-        )
-    if hint is float and type(value) is int:
-        return float(value)
-    if name in FILES and isinstance(value, Path):
-        return str(value)
-    if type(value) is not hint:
-        raise RecipeError(f"{origin}: `{name}` must be of type {hint.__name__}. Got {value!r}.")
-    if hint is float and not math.isfinite(value):
-        raise RecipeError(f"{origin}: `{name}` must be a finite number. Got {value!r}.")
-    return value
-
-
-def _names(name: str, value: Any, origin: str) -> tuple[str, ...]:
-    """A list of words, or one text of words with commas between."""
-    words = value.split(",") if isinstance(value, str) else value
-    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-        raise RecipeError(f'{origin}: `{name}` must be a list of names, such as ["stem"]. Got {value!r}.')
-    return tuple(word.strip() for word in words if word.strip())

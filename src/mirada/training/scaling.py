@@ -1,5 +1,9 @@
 """Mean and standard deviation of what is no image, from the training images alone: the targets and the covariates."""
 
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,6 +12,7 @@ from mirada.errors import DataError
 from mirada.samples import Scaling
 
 Columns = NDArray[np.float64]
+SAME = 1e-14  # of the largest value: below it, a deviation is float64's rounding of equal values
 
 
 def target_scale(index: Index) -> Scaling:
@@ -22,7 +27,7 @@ def target_scale(index: Index) -> Scaling:
             f'{index.origin}: no training image has a value of "{index.target.names[unknown[0]]}". Leave that target '
             f"out."
         )
-    return _scale(columns)
+    return _scale(columns, index.target.names, index.origin)
 
 
 def covariate_scale(index: Index) -> Scaling:
@@ -34,15 +39,23 @@ def covariate_scale(index: Index) -> Scaling:
             f"{index.path(row)}: its covariate {index.covariate_specs[column].label} is "
             f"{index.covariates[row, column]}. Leave the image or the covariate out."
         )
-    return _scale(index.covariates[index.rows("train")])
+    names = [each.label for each in index.covariate_specs]
+    return _scale(index.covariates[index.rows("train")], names, index.origin)
 
 
-def _scale(columns: Columns) -> Scaling:
+def _scale(columns: Columns, names: Sequence[str], origin: Path) -> Scaling:
+    """In float64. Raises ``DataError`` for numbers so large that their squares are none."""
     means, stds = [], []
-    for column in columns.T:
+    for name, column in zip(names, columns.T, strict=True):
         known = column[~np.isnan(column)]
-        mean, std = float(known.mean()), float(known.std())
-        same = std <= 1e-9 * np.abs(known).max()  # but for rounding
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, std = float(known.mean()), float(known.std())
+            total = float(np.square(known).sum())
+        if not math.isfinite(total):
+            raise DataError(
+                f'{origin}: "{name}" reaches {np.abs(known).max():g}, which is too large to compute with. Give it in a '
+                f"larger unit."
+            )
         means.append(mean)
-        stds.append(1.0 if same else std)
+        stds.append(1.0 if std <= SAME * np.abs(known).max() else std)
     return Scaling(tuple(means), tuple(stds))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.layers.covariates import join_covariates
@@ -14,9 +15,9 @@ from mirada.samples import Classes
 from mirada.training.recipe import Recipe
 
 # Mean and standard deviation per channel, of values 0 … 1.
-Scale = tuple[tuple[float, ...], tuple[float, ...]]
+PixelScale = tuple[tuple[float, ...], tuple[float, ...]]
 
-SCALES: dict[str, Scale] = {
+SCALES: dict[str, PixelScale] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5,), (0.5,)),
     "unit": ((0.0,), (1.0,)),
@@ -31,29 +32,30 @@ def starting_network(recipe: Recipe, card: Card) -> tuple[Network, LoadReport | 
     """
     architecture = card.architecture
     if not recipe.weights:
-        return _built(architecture), None
+        return built(architecture), None
     before = card_in(recipe.weights)
     known_covariates = before.covariate_names if before else ()
     join = bool(card.covariates) and card.covariate_names != known_covariates  # behind what the file has
     plain = replace(architecture, covariates=0)
-    network = _built(plain if join else architecture)
+    network = built(plain if join else architecture)
     report = load_weights(network, recipe.model, recipe.weights, replace_head=True)
+    require_finite(network, recipe.weights)
     if before and before.target != card.target and isinstance(before.target, Classes) and not report.replaced:
         report = replace(report, head_of=before.target.names)
     return join_covariates(network, len(card.covariates)) if join else network, report
 
 
-def starting_scale(recipe: Recipe, weights: LoadReport | None, channels: int) -> Scale | None:
+def starting_scale(recipe: Recipe, weights: LoadReport | None, channels: int) -> PixelScale | None:
     """The mean and deviation that the recipe names, or that its weights expect; None: those of the images.
 
     A model file says what it expects, public weights expect what their network's ``facts`` say, and about other
     weights under Mirada's names nobody knows. A first layer from a model file counts like weights where there are no
     others. For grey images a colour's three values are averaged.
     """
-    scale = SCALES.get(recipe.normalize)
-    if recipe.normalize == "auto" and weights and weights.convention != OWN:
+    scale = SCALES.get(recipe.pixels.normalize)
+    if recipe.pixels.normalize == "auto" and weights and weights.convention != OWN:
         scale = SCALES[facts(recipe.model).scale]
-    elif recipe.normalize == "auto" and (weights or recipe.first_layer):
+    elif recipe.pixels.normalize == "auto" and (weights or recipe.first_layer):
         before = card_in(recipe.weights or recipe.first_layer)
         scale = (before.preprocessing.mean, before.preprocessing.std) if before else None
     if scale is None:
@@ -64,7 +66,17 @@ def starting_scale(recipe: Recipe, weights: LoadReport | None, channels: int) ->
     return mean, std
 
 
-def _built(architecture: Architecture) -> Network:
+def require_finite(network: nn.Module, file: str) -> None:
+    """Raises ``CheckpointError`` for weights of a file that are no numbers, from which nothing can be learnt."""
+    for name, value in network.state_dict().items():
+        if value.is_floating_point() and (bad := int((~value.isfinite()).sum())):
+            raise CheckpointError(
+                f"{file}: {bad:,} of the {value.numel():,} numbers in {name} are not finite. Use another copy."
+            )
+
+
+def built(architecture: Architecture) -> Network:
+    """The network. Raises ``RecipeError`` if only its auxiliary heads cannot be built."""
     try:
         return architecture.build()
     except InvalidArgument as error:

@@ -1,0 +1,56 @@
+"""The pixels of an augmented batch: one affine matrix per sample, one warp, then brightness and contrast."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+Floats = NDArray[np.float64]
+PADDING_MODE = {"edge": "border", "reflect": "reflection", "black": "zeros"}
+
+
+def warp(images: Tensor, matrices: Floats, crop: Floats, fill: str) -> Tensor:
+    """Moves the pixels of ``images`` (n, C, H, W), all at once.
+
+    ``matrices`` (n, 2, 3) and ``crop`` (n, 4) are those of ``augment.Draw``; ``fill`` is what lies outside.
+    """
+    height, width = images.shape[-2:]
+    theta = _like(images, _in_image_units(matrices, crop, width / height))
+    grid = _grid(theta, height, width)
+    return F.grid_sample(images, grid, padding_mode=PADDING_MODE[fill], align_corners=False)
+
+
+def _like(images: Tensor, numbers: Floats) -> Tensor:
+    """The numbers as a tensor of the images' type, where the images are."""
+    return torch.from_numpy(numbers).to(images)
+
+
+def _grid(theta: Tensor, height: int, width: int) -> Tensor:
+    """Where each output pixel's centre comes from, (n, H, W, 2): what ``affine_grid`` gives, without its products."""
+    x = (torch.arange(width, device=theta.device) * 2 + 1) / width - 1
+    y = (torch.arange(height, device=theta.device) * 2 + 1) / height - 1
+    along_x = theta[:, :, 0, None] * x  # (n, 2, W)
+    along_y = theta[:, :, 1, None] * y + theta[:, :, 2, None]  # (n, 2, H)
+    return (along_x[:, :, None, :] + along_y[:, :, :, None]).permute(0, 2, 3, 1)
+
+
+def _in_image_units(matrices: Floats, crop: Floats, aspect: float) -> Floats:
+    """The matrices for ``affine_grid``, whose axes both span −1 … 1, composed with the crops.
+
+    ``aspect`` = width / height makes a rotation of a non-square image a rotation. What is cropped out has been
+    stretched to the whole image before it is turned.
+    """
+    units = np.array([[1.0, 1 / aspect, 1.0], [aspect, 1.0, 1.0]])
+    crop_scale, crop_centre = crop[:, :2], crop[:, 2:]
+    theta: Floats = matrices * units * crop_scale[:, :, None]
+    theta[:, :, 2] += crop_centre
+    return theta
+
+
+def recolour(images: Tensor, brightness: Floats, contrast: Floats) -> Tensor:
+    """(contrast · (x − mean) + mean) · brightness, within 0 … 255; the mean is each image's own."""
+    factors = np.stack((contrast * brightness, (1 - contrast) * brightness))
+    scale, share = _like(images, factors)[:, :, None, None, None]
+    offset = images.mean(dim=(1, 2, 3), keepdim=True) * share
+    return torch.addcmul(offset, images, scale).clamp_(0, 255)

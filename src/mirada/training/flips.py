@@ -1,0 +1,52 @@
+"""Whether training images may be mirrored, by the names of what is learnt."""
+
+from dataclasses import replace
+
+from mirada.data.augment import Augmentation
+from mirada.data.mirrored import mirrored_names, mirrored_number
+from mirada.samples import Classes, Covariate, Samples
+
+
+def settle_flips(augmentation: Augmentation, samples: Samples) -> tuple[Augmentation, str]:
+    """Decides about horizontal flips where the recipe leaves it open.
+
+    Args:
+        augmentation: That of the recipe.
+        samples: Whose target and covariates have names.
+
+    Returns:
+        The augmentation with true or false in the place of ``"auto"``, and a sentence if a mirror would change what
+        is learnt, else "".
+    """
+    if augmentation.horizontal_flip is False:
+        return augmentation, ""
+    why = _what_a_mirror_changes(samples)
+    if augmentation.horizontal_flip is True:
+        return (
+            augmentation,
+            why and f"Half of the training images are mirrored, as was asked for, although {why}.",
+        )
+    note = (
+        why
+        and f"No training image is mirrored, since {why}: --set augment.horizontal_flip=true does it all the same."
+    )
+    return replace(augmentation, horizontal_flip=not why), note
+
+
+def _what_a_mirror_changes(samples: Samples) -> str:
+    match samples.target:
+        case Classes(names):
+            if pair := mirrored_names(names):
+                return f'a mirror makes "{pair[1]}" of "{pair[0]}"'
+        case _:
+            if name := mirrored_number(samples.target.names):
+                return f'a mirror may change "{name}"'
+    for covariate in samples.covariate_specs:
+        if _tells_sides(covariate):
+            return f'a mirror may change the covariate "{covariate.label}"'
+    return ""
+
+
+def _tells_sides(covariate: Covariate) -> bool:
+    words = [word for word in (covariate.one, covariate.other) if word]
+    return bool(mirrored_names(words) or mirrored_number([covariate.column, *words]))

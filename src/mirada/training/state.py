@@ -1,0 +1,85 @@
+"""How far training is: everything that a step changes, by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mirada.errors import CheckpointError
+from mirada.layers.network import Network
+from mirada.training.freezing import NOTHING, Frozen
+from mirada.training.optimizer import Optimizer
+
+
+class Best(NamedTuple):
+    """The best epoch so far by validation, 0 for none, and its score, of which more is better."""
+
+    epoch: int = 0
+    score: tuple[float, float] = (-inf, -inf)
+
+
+@dataclass(kw_only=True)
+class TrainState:
+    """Everything that a step of training changes.
+
+    Args:
+        network: What is trained.
+        optimizer: Its moments.
+        frozen: Parts that do not learn.
+        epoch: Epochs that are done.
+        step: Optimizer steps that are done, over all epochs.
+        best: The best epoch so far.
+    """
+
+    network: Network
+    optimizer: Optimizer
+    frozen: Frozen = NOTHING
+    epoch: int = 0
+    step: int = 0
+    best: Best = Best()
+
+    @property
+    def judged(self) -> Network:
+        """The network that is validated and kept; where weights are averaged, it is the place of the average."""
+        return self.network
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it as tensors by name, as safetensors takes them: ``network.…``, ``optimizer.…``, ``progress``.
+
+        They are the tensors that go on changing, not copies. Averaged weights would be a group more.
+        """
+        moments = {
+            f"optimizer.{name}.{moment}": value
+            for name, state in self.optimizer.state.items()
+            for moment, value in state.items()
+        }
+        weights = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        numbers = (self.epoch, self.step, self.best.epoch, *self.best.score)
+        return {**weights, **moments, "progress": torch.tensor(numbers, dtype=torch.float64)}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes over what ``tensors`` gave.
+
+        Raises:
+            CheckpointError: If names or shapes are not those of this network and optimizer; nothing has changed then.
+        """
+        own = self.tensors()
+        if odd := sorted(own.keys() ^ tensors.keys()):
+            raise CheckpointError(
+                f"The state is that of another network or optimizer: {odd[0]} is in one of them alone."
+            )
+        for name, value in own.items():
+            if value.shape != tensors[name].shape:
+                raise CheckpointError(
+                    f"The state is another network's: {name} has the shape {tuple(tensors[name].shape)} and not "
+                    f"{tuple(value.shape)}."
+                )
+        with torch.no_grad():
+            for name, value in own.items():
+                value.copy_(tensors[name])
+        epoch, step, best_epoch, *score = tensors["progress"].tolist()
+        self.epoch, self.step = int(epoch), int(step)
+        self.best = Best(int(best_epoch), (score[0], score[1]))

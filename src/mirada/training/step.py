@@ -1,0 +1,78 @@
+"""One step of training: a batch through the network in slices, and the optimizer's step along the gradient."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mirada.compute import Compute
+from mirada.training.loss import Loss
+from mirada.training.state import TrainState
+
+
+class Batch(NamedTuple):
+    """What the network sees at a step.
+
+    ``images`` (n, C, H, W) are augmented and normalized, ``targets`` class numbers (n,) or scaled numbers (n, T) with
+    NaN where unknown, ``covariates`` (n, K) or None; ``seed`` is that of dropout.
+    """
+
+    images: Tensor
+    targets: Tensor
+    covariates: Tensor | None
+    seed: int
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """Cuts ``count`` images into slices of ``size``, 0 for one; a last slice of one joins the one before it.
+
+    Batch normalization cannot train on a single image.
+
+    >>> list(slices(7, 3)), list(slices(2, 0))
+    ([slice(0, 3, None), slice(3, 7, None)], [slice(0, 2, None)])
+    """
+    size = size or count
+    start = 0
+    while start < count:
+        end = start + size
+        if size > 1 and count - end <= 1:
+            end = count
+        yield slice(start, end)
+        start = end
+
+
+def train_step(
+    state: TrainState, batch: Batch, rate: float, *, loss: Loss, compute: Compute, micro_batch: int = 0
+) -> Tensor:
+    """Moves the network one optimizer step along the gradient of the batch's mean loss.
+
+    Args:
+        state: What is trained; it is changed.
+        batch: What it is shown.
+        rate: The learning rate of this step.
+        loss: (outputs, targets) → mean over the rows.
+        compute: Device and precision.
+        micro_batch: Images that go through the network at once, 0 for all; their gradients add up.
+
+    Returns:
+        The batch's mean loss, still on the device.
+    """
+    compute.seed(batch.seed)
+    state.optimizer.zero_grad()
+    count = len(batch.images)
+    total = torch.zeros((), device=compute.device)
+    for part in slices(count, micro_batch):
+        with compute.autocast():
+            known = None if batch.covariates is None else batch.covariates[part]
+            outputs, *auxiliary = state.network.training_outputs(batch.images[part], known)
+        wanted = batch.targets[part]
+        value = loss(outputs.float(), wanted)
+        for extra in auxiliary:
+            value = value + state.network.auxiliary_weight * loss(extra.float(), wanted)
+        value = value * (len(outputs) / count)
+        value.backward()  # type: ignore[no-untyped-call]
+        total += value.detach()
+    state.optimizer.step(rate)
+    state.step += 1
+    return total
