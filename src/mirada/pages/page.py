@@ -1,5 +1,6 @@
 """Draws the report of a run folder as one HTML page that needs no other file and no network."""
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -62,7 +63,7 @@ def render(run: RunContents) -> str:
     return template("report.html").render(
         run=run,
         environment=environment(run),
-        command=without_home(run.environment.command),
+        command=run.environment.command,
         place=overview.file_name(run.data.root),
         stopped=overview.stopped(run),
         samples=data_uri(run.folder / "samples.jpg") if run.has_samples else "",
@@ -102,13 +103,18 @@ def recipe_rows(run: RunContents) -> list[tuple[str, Any]]:
     ]
 
 
-def without_home(command: str) -> str:
-    """A command with ``~`` for the home folder, whose name is often that of a person."""
+def without_home(value: object) -> object:
+    """A text with ``~`` for the home folder, whose name is often that of a person; pictures stay as they are."""
+    if not isinstance(value, str) or value.startswith("data:"):
+        return value
     try:
-        home = Path.home()
+        home = str(Path.home())
     except RuntimeError:  # nobody of this number is known to the system
-        return command
-    return command.replace(str(home), "~") if home != Path("/") else command
+        return value
+    if home not in value or home == "/":
+        return value
+    found = re.sub(rf"{re.escape(home)}(?![\w.-])", "~", value)
+    return type(value)(found)  # what is markup stays markup
 
 
 def data_uri(file: Path) -> str:
@@ -131,6 +137,7 @@ def template(name: str) -> Template:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=without_home,  # all that a page says
     )
     environment.filters.update(
         cell=cell,
