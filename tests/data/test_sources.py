@@ -213,6 +213,15 @@ def test_flat_parts_named_by_class_and_a_test_without(tmp_path: Path) -> None:
     assert index.excluded == (Excluded("test/1.jpg", "lies beside the class folders, not in one of them"),)
 
 
+@pytest.mark.parametrize("below", ["train", "train/train"])
+def test_kaggles_dogs_and_cats_as_they_are_unpacked(tmp_path: Path, below: str) -> None:
+    touch(tmp_path, *(f"{below}/{name}.{number}.jpg" for name in ("cat", "dog") for number in range(3)))
+    touch(tmp_path, *(f"test1/{number}.jpg" for number in range(4)))
+    index = load_data(tmp_path)
+    assert index.counts() == {"train": {"cat": 3, "dog": 3}}
+    assert len(index.excluded) == 4
+
+
 @pytest.mark.parametrize(
     "names",
     [

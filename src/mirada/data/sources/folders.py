@@ -188,7 +188,8 @@ def _inner(folder: Path, listing: FolderListing) -> Path:
     below = listing.folders(child)
     repeats = name.lower() == folder.name.lower() or split_named(name) == split_named(folder.name) != ""
     parts = "train" in map(split_named, below) and all(map(split_named, below)) and not split_named(name)
-    return _inner(child, listing) if below and (repeats or parts) else folder
+    flat = repeats and not below and bool(listing.images(child))
+    return _inner(child, listing) if flat or (below and (repeats or parts)) else folder
 
 
 def _parts_of_classes(folder: Path, listing: FolderListing) -> dict[str, _SplitFolder]:

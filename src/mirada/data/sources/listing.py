@@ -33,14 +33,14 @@ DECORATION = (
     r"(cropped|data|dataset|dir|files?|folder|images?|imgs?|jpe?gs?|photos?|pics?|pictures?|pngs?|samples?|seg|sets?"
     r"|split)"
 )
-PART = re.compile(rf"{DECORATION}*(?P<split>{'|'.join(SPLIT_NAMES)}){DECORATION}*(20\d\d)?")
+PART = re.compile(rf"{DECORATION}*(?P<split>{'|'.join(SPLIT_NAMES)}){DECORATION}*(20\d\d|\d)?")
 
 
 def split_named(folder: str) -> str:
     """The split that a folder's name speaks of, "" for none.
 
-    >>> [split_named(name) for name in ("train", "Test_Set", "seg_train", "valid images", "val2017", "trainer")]
-    ['train', 'test', 'train', 'val', 'val', '']
+    >>> [split_named(name) for name in ("Test_Set", "seg_train", "valid images", "val2017", "test1", "trainer")]
+    ['test', 'train', 'val', 'val', 'test', '']
     """
     found = PART.fullmatch(re.sub(r"[\s_.-]", "", folder.lower()))
     return SPLIT_NAMES[found["split"]] if found else ""
