@@ -1,6 +1,8 @@
 """Metrics against scikit-learn; ties, absent classes and empty tables by hand."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from mirada.errors import InvalidArgument
 from mirada.evaluation import metrics as m
-from mirada.evaluation.metric_table import quick_metrics
+from mirada.evaluation.metric_table import CLASS_METRICS, METRICS, metric_named, quick_metrics
 from mirada.samples import Classes, Numbers
 
 
@@ -197,3 +200,23 @@ def test_limits_of_agreement_and_median_by_hand():
     assert m.median_ae(targets, predicted) == 2.0
     assert math.isnan(m.loa_low(targets[:1], predicted[:1]))
     assert math.isnan(m.median_ae(targets[:0], predicted[:0]))
+
+
+def test_the_page_on_evaluation_names_every_metric_and_which_way_is_better():
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    told = {key: row[2] for row in rows for key in re.findall(r"`(\w+)`", row[0])}
+    assert told == {
+        key: {"neither": "–"}.get(metric.better, metric.better) for key, metric in METRICS.items()
+    }
+
+
+def test_a_metric_that_is_not_known_is_refused_by_the_nearest():
+    assert metric_named("mae:height") is METRICS["mae"]
+    with pytest.raises(InvalidArgument, match=r'There is no metric "acuracy". Did you mean "accuracy"'):
+        metric_named("acuracy")
+
+
+@pytest.mark.parametrize(("classes", "keys"), [(2, 7), (5, 7), (6, 8), (50, 8), (51, 6)])
+def test_metrics_that_say_nothing_of_so_many_classes_are_left_out(classes, keys):
+    assert sum(metric.tells(classes) for metric in CLASS_METRICS) == keys
