@@ -254,6 +254,22 @@ def test_a_table_of_boxes_refuses_an_unknown_split_and_says_that_one_is_not_used
     assert load_data(file).notes[-1] == "not used: split, which has no split words (train, val, test)"
 
 
+def test_images_without_a_box_are_of_the_class_that_their_row_names(tmp_path: Path) -> None:
+    rows = ("1.jpg,nodule,0,1,10,20", "2.jpg,no finding,,,,", "3.jpg,no finding,,,,", "3.jpg,other,,,,", "4.jpg,,,,,",
+            "1.jpg,no finding,,,,", "5.jpg,no finding,1,,,")  # fmt: skip
+    header = "filename,label,left,top,right,bottom"
+    files = {f"{number}.jpg": "" for number in range(1, 6)} | {"t.csv": "\n".join((header, *rows))}
+    index = load_data(write(tmp_path, files) / "t.csv")
+    assert dict(zip(index.paths, index.targets.tolist(), strict=True)) == {"1.jpg": 1, "2.jpg": 0}
+    assert (index.classes, set(index.boxes)) == (("no finding", "nodule"), {"1.jpg"})
+    assert index.excluded == (
+        Excluded("4.jpg", "row 6: , , , ,  is no labelled box"),
+        Excluded("5.jpg", "row 8: no finding, 1, , ,  is no labelled box"),
+        Excluded("3.jpg", "its rows disagree on label"),
+    )
+    assert "boxes: 1 image without, of which the label alone is taken" in index.notes
+
+
 PATIENTS = "filename,label,left,top,right,bottom,patient,age,kind\n"
 ROWS = (
     "1.jpg,dog,0,0,10,20,p1,7,x", "1.jpg,cat,0,0,2,2,p1,7,y", "2.jpg,cat,1,1,2,2,,8,x", "2.jpg,cat,1,1,4,4,p1,,y",

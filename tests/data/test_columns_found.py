@@ -203,10 +203,12 @@ def test_a_column_of_yes_and_no_for_each_class(made: Made, one: object, zero: ob
     assert load_data(file, target="MEL,NV,BCC").classes == THREE
 
 
-def test_a_class_without_an_image_and_the_age_beside(made: Made) -> None:
+def test_a_class_that_no_row_has_is_not_used(made: Made) -> None:
     columns = [lambda n, k=k: int(n % 2 == k) for k in range(3)]
     file = made("image,sex,MEL,NV,BCC", image, lambda n: "MF"[n % 2], *columns)
-    assert "no readable image to train on in the class" in refusal(file)
+    index = load_data(file)
+    assert index.classes == ("MEL", "NV")
+    assert "not used: BCC, of which no row says 1" in index.notes
     assert load_data(file, classes=THREE).classes == THREE
 
 
@@ -256,6 +258,7 @@ def test_several_labels_in_a_cell_are_refused(made: Made, between: str) -> None:
         ("['Mass']", "['Nodule']", "['Mass', 'Nodule']"), ('["Mass"]', '["Mass", "Nodule"]'),
         ("{Mass;Nodule}", "{Mass}"),
         ("Cardiomegaly|Emphysema", "No Finding", "Cardiomegaly|Mass"),  # no part stands alone
+        ("Mass", "Nodule", "mass|NODULE"), ("a", "b", "a\\b"), ("a", "b", "a:b"),
         ("0 2", "0", "2", "5"), ("16 0", "7 1 2 0", "5"),
         ("frog_eye rust", "rust", "frog_eye scab"), ("Covid-19, ARDS", "Covid-19", "SARS, ARDS"),
     ],
@@ -362,6 +365,7 @@ def test_files_are_found_however_their_letters_are_composed(tmp_path: Path) -> N
         ("is_train", lambda n: n < 16, (16, 0, 8)), ("is_training_image", lambda n: int(n < 16), (16, 0, 8)),
         ("Usage", lambda n: ("Training", "PublicTest", "PrivateTest")[n // 8], (8, 8, 8)),
         ("data_split", lambda n: ("train", "dev", "test")[n // 8], (8, 8, 8)),
+        ("split", lambda n: ("train", "validate", "test")[n // 8], (8, 8, 8)),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("before", [False, True])

@@ -43,7 +43,7 @@ def boxes_of_rows(table: Table, columns: BoxColumns) -> list[Box | str]:
 
 
 def by_image(table: Table, columns: Columns, files: Sequence[Lookup], *, unlabeled: bool) -> ByImage:
-    """A row for each image that is there and has a box, or, if ``unlabeled``, is there.
+    """A row for each image that is there and has a box or, without one, a label; if ``unlabeled``, that is there.
 
     Its group, split and covariates are what its rows say, some of which may say nothing. What is no box, is not there
     or disagrees with itself is left out. Raises ``DataError`` if no image has a box.
@@ -52,10 +52,13 @@ def by_image(table: Table, columns: Columns, files: Sequence[Lookup], *, unlabel
         raise ValueError("the table has no columns of boxes")
     boxes: dict[str, list[Box]] = {}
     rows: dict[str, list[int]] = {}
+    plain: dict[str, set[str]] = {}
     excluded, gone = [], {}
-    names = table.cells[columns.image.column]
+    names, labels = table.cells[columns.image.column], table.cells[columns.boxes.label]
+    blank = _rows_without_corners(table, columns.boxes)
     for row, (box, file) in enumerate(zip(boxes_of_rows(table, columns.boxes), files, strict=True)):
-        if isinstance(box, str) and not unlabeled:
+        labelled = row in blank and labels[row].lower() not in MISSING  # such as "no finding", and no corners
+        if isinstance(box, str) and not labelled and not unlabeled:
             excluded.append(Excluded(names[row], f"row {table.numbers[row]}: {box} is no labelled box"))
         elif not file.path:
             gone[names[row]] = Excluded(names[row], file.reason)
@@ -63,12 +66,20 @@ def by_image(table: Table, columns: Columns, files: Sequence[Lookup], *, unlabel
             rows.setdefault(file.path, []).append(row)
             if isinstance(box, Box):
                 boxes.setdefault(file.path, []).append(box)
+            elif labelled:
+                plain.setdefault(file.path, set()).add(labels[row])
     if not unlabeled:
-        rows = {path: own for path, own in rows.items() if path in boxes}
+        torn = [path for path, found in plain.items() if len(found) > 1 and path not in boxes]
+        excluded += [
+            Excluded(path, f"its rows disagree on {table.columns[columns.boxes.label]}") for path in torn
+        ]
+        rows = {
+            path: own for path, own in rows.items() if path in boxes or (path in plain and path not in torn)
+        }
     excluded += gone.values()
     said, disagreeing = _said_of_images(table, columns, rows)
     excluded += disagreeing
-    if not said:
+    if not said or not (boxes or unlabeled):
         raise no_boxes(table.name, excluded)
     once = {path: tuple(dict.fromkeys(boxes[path])) for path in said if path in boxes}
     for path, found in once.items():
@@ -78,7 +89,15 @@ def by_image(table: Table, columns: Columns, files: Sequence[Lookup], *, unlabel
         for column, texts in enumerate(table.cells)
     )
     merged = replace(table, cells=cells, numbers=tuple(table.numbers[rows[path][0]] for path in said))
-    return ByImage(merged, list(said), once, excluded, box_notes(once))
+    without = sum(path not in boxes for path in said)
+    more = [f"boxes: {counted(without, 'image')} without, of which the label alone is taken"] if plain else []
+    return ByImage(merged, list(said), once, excluded, [*box_notes(once), *more])
+
+
+def _rows_without_corners(table: Table, columns: BoxColumns) -> set[int]:
+    """The rows that say nothing of any side of a box."""
+    sides = zip(*(table.cells[side] for side in columns.sides), strict=True)
+    return {row for row, corners in enumerate(sides) if all(corner.lower() in MISSING for corner in corners)}
 
 
 def _said_of_images(

@@ -12,7 +12,7 @@ SURELY_BETWEEN = re.compile(r"\||;|；|\n")
 RARELY_WITHIN = re.compile(r",\s|，|、|\s\+\s|\s&\s|＋")
 SPACE = re.compile(r"\s")
 WORD_BETWEEN = re.compile(r"\sand\s|\sund\s|\set\s|\sy\s")
-OFTEN_WITHIN = (*map(re.compile, (",", "/|／", r"\+|&", "_", "-|–")), WORD_BETWEEN, SPACE)
+OFTEN_WITHIN = (*map(re.compile, (",", "/|／", r"\\|:", r"\+|&", "_", "-|–")), WORD_BETWEEN, SPACE)
 # Letters of other encodings, read as Windows-1252.
 RUBBISH = re.compile(
     "[\u0080-\u009f\u0160\u0161\u017d\u017e\u0178\u0192\u02c6\u02dcþðÞÐ]"  # rare in the West, usual in rubbish
@@ -41,16 +41,17 @@ def _joint(labels: Collection[str], between: re.Pattern[str]) -> list[str]:
     Of what hardly ever stands within a label it is enough that a part is met twice; of what rarely does, and between
     parts such as ``frog_eye``, that all are, and one of them by itself. Numbers are never the words of one name.
     """
-    parts = {label: [part.strip() for part in between.split(label)] for label in labels}
+    folded = {label.casefold() for label in labels}
+    parts = {label: [part.strip().casefold() for part in between.split(label)] for label in labels}
     told = {label: found for label, found in parts.items() if len(found) > 1 and all(found)}
     uses = Counter([part for found in parts.values() for part in set(found)])
     rare = between is RARELY_WITHIN or any("_" in part for found in told.values() for part in found)
     return [
         label
         for label, found in told.items()
-        if all(part in labels for part in found)
+        if folded.issuperset(found)
         or (between is SURELY_BETWEEN and any(uses[part] > 1 for part in found))
-        or (rare and all(uses[part] > 1 for part in found) and not set(found).isdisjoint(labels))
+        or (rare and all(uses[part] > 1 for part in found) and not folded.isdisjoint(found))
         or (between is SPACE and all(part.isdecimal() for part in found))
     ]
 

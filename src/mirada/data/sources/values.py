@@ -229,10 +229,11 @@ def _marked(
             f"can have one class only. Name one column as the `target`."
         )
     labels = [places[number].name for number in yes.argmax(axis=0)]
-    own = tuple(place.name for place in places)
+    own = tuple(place.name for place, column in zip(places, yes, strict=True) if column.any())
+    idle = [f"not used: {place.name}, of which no row says 1" for place in places if place.name not in own]
     names, values = classes_of(f"{table.name}: the columns", labels, own if known is None else known)
     note = f"target: a column of 0 and 1 for each of {len(own)} classes ({_shown(own)}) → classification"
-    return Learnt(Classes(names), values, {}, (note,))
+    return Learnt(Classes(names), values, {}, (note, *idle))
 
 
 def _require_classes(table: Table, place: Place, cells: Sequence[str], *, named: bool) -> None:
