@@ -264,3 +264,20 @@ def test_waiting_is_settled_before_torch_is_loaded_and_only_by_the_command_line(
     out = shell(prefix=("-c", POLICY.format(given=given, act=act))).out
     names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
     assert out.startswith(str(dict(zip(names, found, strict=True))))
+
+
+EARLY = """
+import builtins, sys
+from mirada.__main__ import start
+load = builtins.__import__
+def press(name, *arguments, **named):
+    if name == "mirada.cli":
+        raise KeyboardInterrupt
+    return load(name, *arguments, **named)
+builtins.__import__ = press
+start()
+"""
+
+
+def test_ctrl_c_while_the_verbs_are_loaded(shell: Cli) -> None:
+    assert shell(prefix=("-c", EARLY)) == (130, "", "Interrupted.\n")
