@@ -73,3 +73,14 @@ def test_groups_are_named_by_their_codes() -> None:
     assert (finding.kind, finding.paths) == (Kind.LOOK_ALIKE_GROUP, ("0.png", "1.png"))
     assert finding.where == f"group {group_code('p1')}"
     assert finding.fact == f"its name differs from that of group {group_code('P1')} only in capitals"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("left", "right"), ("Hand_L", "Hand_R"), ("izquierda", "derecha"), ("OS", "OD"), ("links", "rechts")],
+)
+def test_classes_that_a_mirror_exchanges_are_a_note(names: tuple[str, str]) -> None:
+    (finding,) = name_findings(index_of(names, (0, 1)))
+    assert (finding.kind, finding.severity) == (Kind.MIRRORED, "info")
+    assert finding.fact == f'a mirror makes "{names[1]}" of "{names[0]}"'
+    assert "leave augment.horizontal_flip as it is" in finding.advice

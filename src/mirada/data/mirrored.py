@@ -4,6 +4,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from mirada.samples import Classes, Covariate, Samples
+
 # Each pair is one thing and what a mirror makes of it.
 WORDS = (
     ("left", "right"), ("lefthand", "righthand"), ("leftward", "rightward"), ("leftwards", "rightwards"),
@@ -100,6 +102,26 @@ def _by_short_words(names: Sequence[str]) -> tuple[str, str] | None:
 def mirrored_number(names: Iterable[str]) -> str | None:
     """The name of a number that a mirror changes, such as ``x`` or ``steering angle``, if there is one."""
     return next((name for name in names if _tokens(name) & NUMBERS), None)
+
+
+def what_a_mirror_changes(samples: Samples) -> str:
+    """What of the target, or of the covariates, is another in a mirrored image, by its name; "" for nothing."""
+    match samples.target:
+        case Classes(names):
+            if pair := mirrored_names(names):
+                return f'a mirror makes "{pair[1]}" of "{pair[0]}"'
+        case _:
+            if name := mirrored_number(samples.target.names):
+                return f'a mirror may change "{name}"'
+    for covariate in samples.covariate_specs:
+        if _tells_sides(covariate):
+            return f'a mirror may change the covariate "{covariate.label}"'
+    return ""
+
+
+def _tells_sides(covariate: Covariate) -> bool:
+    words = [word for word in (covariate.one, covariate.other) if word]
+    return bool(mirrored_names(words) or mirrored_number([covariate.column, *words]))
 
 
 def _plain(name: str) -> str:

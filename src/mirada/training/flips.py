@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from mirada.data.augment import Augmentation
-from mirada.data.mirrored import mirrored_names, mirrored_number
-from mirada.samples import Classes, Covariate, Samples
+from mirada.data.mirrored import what_a_mirror_changes
+from mirada.samples import Samples
 
 
 def settle_flips(augmentation: Augmentation, samples: Samples) -> tuple[Augmentation, str]:
@@ -20,7 +20,7 @@ def settle_flips(augmentation: Augmentation, samples: Samples) -> tuple[Augmenta
     """
     if augmentation.horizontal_flip is False:
         return augmentation, ""
-    why = _what_a_mirror_changes(samples)
+    why = what_a_mirror_changes(samples)
     if augmentation.horizontal_flip is True:
         return (
             augmentation,
@@ -31,22 +31,3 @@ def settle_flips(augmentation: Augmentation, samples: Samples) -> tuple[Augmenta
         and f"No training image is mirrored, since {why}: --set augment.horizontal_flip=true does it all the same."
     )
     return replace(augmentation, horizontal_flip=not why), note
-
-
-def _what_a_mirror_changes(samples: Samples) -> str:
-    match samples.target:
-        case Classes(names):
-            if pair := mirrored_names(names):
-                return f'a mirror makes "{pair[1]}" of "{pair[0]}"'
-        case _:
-            if name := mirrored_number(samples.target.names):
-                return f'a mirror may change "{name}"'
-    for covariate in samples.covariate_specs:
-        if _tells_sides(covariate):
-            return f'a mirror may change the covariate "{covariate.label}"'
-    return ""
-
-
-def _tells_sides(covariate: Covariate) -> bool:
-    words = [word for word in (covariate.one, covariate.other) if word]
-    return bool(mirrored_names(words) or mirrored_number([covariate.column, *words]))

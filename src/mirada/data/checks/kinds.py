@@ -73,7 +73,7 @@ HEADINGS = {
     Kind.FAR_TARGET: "Targets unlike the others",
     Kind.ROUNDED_TARGET: "Rounded targets",
     Kind.EXCLUDED: "Files left out",
-    Kind.MIRRORED: "Classes that a mirror exchanges",
+    Kind.MIRRORED: "What a mirror would change",
     Kind.ROTATED: "Images turned by their EXIF orientation",
 }
 

@@ -8,6 +8,7 @@ from unicodedata import category, normalize
 
 from mirada.data.checks.kinds import Finding, Kind
 from mirada.data.index import Index
+from mirada.data.mirrored import what_a_mirror_changes
 from mirada.data.splits import group_code
 from mirada.errors import counted
 from mirada.samples import Classes
@@ -65,7 +66,16 @@ def _equal_forms(name: str) -> list[str]:
 
 
 def name_findings(rest: Index) -> Iterator[Finding]:
-    """Classes and groups whose names are nearly the same; ``rest`` has no unreadable files."""
+    """Classes and groups whose names are nearly the same, and what a mirror changes by its name.
+
+    ``rest`` has no unreadable files.
+    """
+    if changes := what_a_mirror_changes(rest):
+        advice = (
+            "training does not mirror its images by itself, so leave augment.horizontal_flip as it is, and have nobody "
+            "else flip them"
+        )
+        yield Finding(Kind.MIRRORED, "info", "", changes, advice=advice)
     if isinstance(rest.target, Classes):
         yield from _class_findings(rest, rest.target.names)
     for group, other, difference in look_alikes(rest.groups):
