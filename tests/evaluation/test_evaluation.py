@@ -410,6 +410,9 @@ def test_a_network_that_always_gives_the_same_answer_is_named_and_has_no_interva
     assert result.constant == (Constant("", "class 1"),)
     balanced = by_name(result)["balanced_accuracy"]
     assert (balanced.value, balanced.low, balanced.high, balanced.level) == (0.5, None, None, None)
+    assert balanced.method == "no interval: the same in all resamples"
+    area = by_name(result)["roc_auc"]
+    assert (area.value, area.low, area.method) == (0.5, None, "no interval: it cannot vary")
     assert strict(result)["constant"] == [{"target": "", "answer": "class 1"}]
     assert evaluate(constant(10, 1, [1] * 10)).constant == ()  # one class of images: nothing to tell apart
     assert evaluate(classified(40, 2)).constant == ()
@@ -420,6 +423,7 @@ def test_all_right_has_wilsons_interval_and_none_of_a_constant():
     assert found["accuracy"].high == 1 and found["accuracy"].low < 1
     for name in ("balanced_accuracy", "roc_auc", "average_precision"):
         assert (found[name].value, found[name].low, found[name].high) == (1, None, None)
+    assert found["roc_auc"].method == "no interval: it is at the end of its scale"
 
 
 def test_a_constant_number_is_named():

@@ -151,7 +151,8 @@ def linearised(
         sums = np.bincount(np.unique(sampling.groups, return_inverse=True)[1], weights=influence)
         variance = float((sums**2).sum() * len(sums) / (len(sums) - 1))
     if not 0 < value < 1 or variance <= 1e-24:
-        return Estimate.of(value, None, "no interval: it is at the end of its scale")
+        reason = "it cannot vary" if 0 < value < 1 else "it is at the end of its scale"
+        return Estimate.of(value, None, f"no interval: {reason}")
     half = Z * sqrt(variance) / (value * (1 - value))
     centre = log(value / (1 - value))
     low, high = (1 / (1 + exp(-end)) for end in (centre - half, centre + half))
