@@ -58,7 +58,7 @@ def test_summary_of_a_file(cli: Cli, trained: Callable[[str], Path]) -> None:
     assert code == 0 and err == "" and f"{61_706 - 510:,}" in out  # four classes
     code, out, err = cli("summary", trained("lenet5"), "--classes", "3")
     assert code == 2 and err.endswith(
-        "--image-size and --classes are for names; a model file says both itself.\n"
+        "--image-size, --classes and --set are for names; a model file says all of them itself.\n"
     )
 
 

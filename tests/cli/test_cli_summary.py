@@ -53,6 +53,16 @@ def test_away_from_a_terminal_tables_have_a_hundred_columns(cli: Cli) -> None:
         assert 90 < max(map(len, lines)) <= 100
 
 
+@pytest.mark.parametrize("key", ["head", "options.head"])
+def test_a_network_with_options(cli: Cli, key: str) -> None:
+    """vgg16 with a head of averages: 14,714,688 weights of its convolutions, and 512 · 10 + 10."""
+    code, out, err = cli("summary", "vgg16", "--set", f"{key}=average", "--classes", "10", "--json")
+    assert code == 0 and err == "" and json.loads(out)["parameters"] == 14_714_688 + 5_130
+    code, out, err = cli("summary", "bonet", "--set", f"{key}=average", "--set", "padding=same")
+    assert code == 0 and err == "" and "AdaptiveAvgPool2d" in out
+    assert "69.76 %" not in cli("summary", "--compare", "resnet18", "--set", "activation=tanh").out
+
+
 @pytest.mark.parametrize("option", ["--depth", "--batch-size"])
 @pytest.mark.parametrize("value", ["0", "-3", "1.5", "all"])
 def test_numbers_that_cannot_be(cli: Cli, option: str, value: str) -> None:
@@ -111,6 +121,10 @@ def test_a_stack_is_planned(cli: Cli) -> None:
         (["--layers", "conv 5 k9", "--input", "3x8x8"], 'Step 1, "conv 5 k9", does not fit'),
         (["--compare", "vgg99"], 'no network "vgg99"'),
         (["lenet5", "--diagram", "nowhere/x.svg"], "there is no folder nowhere"),
+        (["lenet5", "--set", "head"], "--set needs KEY=VALUE"),
+        (["lenet5", "--set", "hed=average"], 'lenet5 has no option "hed". Did you mean "head"?'),
+        (["lenet5", "--set", "weights=a.pth"], 'lenet5 has no option "weights". Known: activation, head.'),
+        (["lenet5", "--set", "head=5"], "`head` of lenet5 must be 'dense' or 'average'. Got 5."),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence(cli: Cli, arguments: list[str], said: str) -> None:

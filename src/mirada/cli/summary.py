@@ -6,12 +6,13 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mirada.cli.console import say, say_json
 from mirada.cli.files import in_a_folder, unused
+from mirada.cli.pairs import setting
 from mirada.files import write_text
 from mirada.models import CATALOGUE
 
@@ -26,6 +27,13 @@ NARROWEST, WIDEST = 80, 160  # columns of a table on a terminal
 @click.argument("networks", nargs=-1, metavar="[NAME|MODEL]…")
 @click.option("--image-size", type=click.IntRange(1), help="Side of the input in pixels.")
 @click.option("--classes", type=click.IntRange(1), help="Number of outputs.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of the network, such as head=average; mirada models NAME lists them.",
+)
 @click.option("--depth", type=click.IntRange(1), help="One row per so many parts of a name; 1: per stage.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images in memory.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
@@ -37,8 +45,9 @@ NARROWEST, WIDEST = 80, 160  # columns of a table on a terminal
 @click.option("--layers", metavar="TEXT", help='Try out a stack: "conv 96 k11 s4; pool k3 s2; dense 10".')
 @click.option("--input", "shape", metavar="CxHxW", help="The image that --layers begins with.")
 def command(
-    networks: tuple[str, ...], image_size: int | None, classes: int | None, depth: int | None, batch_size: int,
-    form: str | None, diagram: str | None, compare: bool, layers: str | None, shape: str | None,
+    networks: tuple[str, ...], image_size: int | None, classes: int | None, settings: tuple[str, ...],
+    depth: int | None, batch_size: int, form: str | None, diagram: str | None, compare: bool, layers: str | None,
+    shape: str | None,
 ) -> int:  # fmt: skip
     """Print a network layer by layer: output shape, parameters, MACs, receptive field.
 
@@ -51,9 +60,12 @@ def command(
     _require_sensible(networks, compare, layers, shape)
     if layers:
         return _print_plan(layers, shape or "", form)
-    chosen = [_built(name, image_size, classes) for name in networks]
+    options = {key.removeprefix("options."): value for key, value in map(setting, settings)}
+    chosen = [_built(name, image_size, classes, options) for name in networks]
     if compare:
-        return _print_comparison(chosen, own_size=not (image_size or classes), form=form, file=diagram)
+        return _print_comparison(
+            chosen, own_size=not (image_size or classes or options), form=form, file=diagram
+        )
     name, network = chosen[0]
     from mirada.summary import summarize
 
@@ -85,22 +97,27 @@ def _require_sensible(
         raise click.UsageError("One network at a time, or several with --compare.")
 
 
-def _built(name: str, image_size: int | None, classes: int | None) -> tuple[str, Network]:
+def _built(
+    name: str, image_size: int | None, classes: int | None, options: dict[str, object]
+) -> tuple[str, Network]:
     """A network, without weights if that is quicker, and its name in the catalogue."""
     if name not in CATALOGUE and Path(name).exists():
-        if image_size or classes:
-            raise click.UsageError("--image-size and --classes are for names; a model file says both itself.")
+        if image_size or classes or options:
+            raise click.UsageError(
+                "--image-size, --classes and --set are for names; a model file says all of them itself."
+            )
         from mirada.modelfile import load_network
 
         network, card = load_network(name)
         return card.architecture.model, network
-    from mirada.models import create_model, find
+    from mirada.models import checked_options, create_model, find
 
-    entry = find(name)  # an unknown name is said before torch is loaded
+    entry = find(name)  # an unknown name or option is said before torch is loaded
+    chosen: dict[str, Any] = {**checked_options(name, options)}
     from mirada.summary.undrawn import undrawn
 
     with undrawn("cpu" if entry.parameters < SMALL else "meta"):
-        return name, create_model(name, image_size=image_size, num_classes=classes)
+        return name, create_model(name, image_size=image_size, num_classes=classes, **chosen)
 
 
 def _draw(name: str, network: Network, file: Path) -> None:

@@ -9,6 +9,7 @@ import click
 
 from mirada.cli.console import ProgressBar, counts_table, figure, heard_or_not, say
 from mirada.cli.data_options import DataOptions, data_options
+from mirada.cli.pairs import setting
 from mirada.errors import counted
 from mirada.events import (
     BestEpoch,
@@ -143,31 +144,13 @@ def _recipe(file: str | None, flags: dict[str, Any], settings: tuple[str, ...]) 
     stated, notes = modern(read_settings(file), file) if file else ({}, ())
     for note in notes:
         say(note)
-    pairs = dict(_pair(text) for text in settings)
+    pairs = dict(map(setting, settings))
     model = str(flags.get("model") or pairs.get("model") or stated.get("model") or Recipe.model)
     find(model)
     recipe = recipe_for(model)
     if file:
         recipe = recipe.with_settings(stated, origin=file)
     return recipe.with_settings(pairs, origin="--set").with_settings(flags, origin="options")
-
-
-def _pair(text: str) -> tuple[str, object]:
-    """``key=value``, the value as TOML has it, or else as a plain word."""
-    from tomllib import TOMLDecodeError
-
-    from mirada.settings import shown_text
-    from mirada.training.recipe_text import parse
-
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise click.UsageError(f'--set needs KEY=VALUE. Got "{shown_text(text)}".')
-    try:
-        return key.strip(), parse(f"value = {value}")["value"]
-    except TOMLDecodeError:
-        return key.strip(), value.strip()
-    except ValueError as error:
-        raise click.UsageError(f"--set {shown_text(key)}: {error}.") from error
 
 
 def _loss(value: float) -> str:

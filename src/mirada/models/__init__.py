@@ -1,6 +1,6 @@
 """The networks by name. Listing them imports no torch; building one imports its family's file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib import import_module
 from logging import INFO, WARNING, getLogger
@@ -106,7 +106,7 @@ def create_model(
     if isinstance(size, int):
         size = (size, size)
     known = facts_of(name, entry.family)
-    chosen = checked_options(name, options)
+    chosen = checked_options(name, options, arguments=ARGUMENTS)
     # An option with a single choice decides nothing, and no builder takes it.
     deciding = {key: value for key, value in chosen.items() if len(known.options[key].choices) != 1}
     build = resolve_name(f"mirada.models.{known.builder}")
@@ -126,8 +126,15 @@ def facts(name: str) -> Facts:
     return facts_of(name, find(name).family)
 
 
-def checked_options(name: str, options: Mapping[str, object]) -> dict[str, Value]:
+def checked_options(
+    name: str, options: Mapping[str, object], *, arguments: Sequence[str] = ()
+) -> dict[str, Value]:
     """The options of a network with the types that its builder expects.
+
+    Args:
+        name: A network's.
+        options: What was said of it.
+        arguments: What else could have been said in the same place, to be named beside the options.
 
     Raises:
         InvalidArgument: For an unknown network, an option that it does not have, or a value that the option cannot be.
@@ -135,7 +142,7 @@ def checked_options(name: str, options: Mapping[str, object]) -> dict[str, Value
     known = facts(name).options
     for option in options:
         if option not in known:
-            raise InvalidArgument(f'{name} has no option "{option}". {nearest(option, (*ARGUMENTS, *known))}')
+            raise InvalidArgument(f'{name} has no option "{option}". {nearest(option, (*arguments, *known))}')
     return {option: known[option].checked(option, name, value) for option, value in options.items()}
 
 

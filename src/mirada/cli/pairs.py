@@ -1,0 +1,24 @@
+"""What ``--set KEY=VALUE`` says, of a recipe in ``train`` and of a network in ``summary``."""
+
+import click
+
+
+def setting(text: str) -> tuple[str, object]:
+    """``key=value``, the value as TOML has it, or else as a plain word.
+
+    Raises ``UsageError`` for a text without a value, and for a value that TOML could not hold.
+    """
+    from tomllib import TOMLDecodeError
+
+    from mirada.settings import shown_text
+    from mirada.training.recipe_text import parse
+
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f'--set needs KEY=VALUE. Got "{shown_text(text)}".')
+    try:
+        return key.strip(), parse(f"value = {value}")["value"]
+    except TOMLDecodeError:
+        return key.strip(), value.strip()
+    except ValueError as error:
+        raise click.UsageError(f"--set {shown_text(key)}: {error}.") from error
