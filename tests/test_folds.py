@@ -20,6 +20,7 @@ from mirada.evaluation.predictions import Predictions
 from mirada.events import EpochDone, Evaluated, Event, FoldStarted
 from mirada.jobs.folds import Folds, _parts
 from mirada.jobs.gallery import _sections
+from mirada.pages import write_report
 from mirada.runs.listing import list_runs
 from mirada.runs.reader import RunContents, read_run
 from mirada.samples import Classes
@@ -179,16 +180,21 @@ def test_interrupted_in_the_second_fold(
 def test_folds_know_from_the_start_what_they_are(of_ages: Folds, shapes: Path, tmp_path: Path) -> None:
     """Whoever reads the folder of folds while they train finds data, network and command."""
     found: list[RunContents] = []
+    pages: list[str] = []
 
     def hear(event: Event) -> None:
         if isinstance(event, EpochDone) and not found:
             found.append(read_run(tmp_path / "folds"))
+            pages.append(write_report(tmp_path / "folds").read_text(encoding="utf-8"))
 
     cross_validate(shapes, folds=2, output=tmp_path / "folds", on_event=hear, **QUICK)
     (begun,) = found
     assert begun.network.name == "lenet5" and begun.data.numeric is False and begun.data.folds == ()
+    assert begun.unfinished_folds == FoldStarted(1, 2)
     assert begun.environment.command.endswith("--folds 2") and begun.environment.seconds is None
+    assert "1 of 2 folds begun, not judged together" in pages[0] and "each fold has a report in" in pages[0]
     done = read_run(tmp_path / "folds")
+    assert done.unfinished_folds is None
     assert [fold.folder for fold in done.data.folds] == ["fold-1", "fold-2"] and done.environment.seconds
     assert done.data.counts == begun.data.counts
     states = {state.path.name: state.state for state in list_runs(tmp_path)}

@@ -30,7 +30,13 @@ from mirada.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Folds:
-    """A finished, or interrupted, cross-validation; ``evaluation`` is of all images, None if it was interrupted."""
+    """A finished, or interrupted, cross-validation.
+
+    Args:
+        folder: The folder of all runs.
+        runs: Those that have ended, in order.
+        evaluation: Of all images together; None if it was interrupted.
+    """
 
     folder: Path
     runs: tuple[Run, ...]

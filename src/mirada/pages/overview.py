@@ -49,6 +49,8 @@ def headline(run: RunContents) -> Headline:
         count = len(run.epochs)
         trained = f"trained for {integer(count)} epoch{'s' if count != 1 else ''}"
         answer = f"{trained if count else 'no epoch finished'}, not evaluated"
+        if folds := run.unfinished_folds:
+            answer = f"{folds.fold} of {folds.folds} folds begun, not judged together"
         return Headline(subject=subject, answer=answer, interval="", split="")
     first = shown(leading(evaluation[split].metrics))
     said = f"{first.value} {first.label}" if first.share else f"{first.label} {first.value}"

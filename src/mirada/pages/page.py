@@ -32,6 +32,10 @@ ABSENT = {
     "the run may have ended before.",
 }
 
+UNFINISHED_FOLDS = {
+    "evaluation.json": "There are no results of all folds (evaluation.json is not in the folder). They are put "
+    "together after the last fold; until then each fold has a report in its own folder, fold-1 and so on."
+}
 WITHOUT_MODEL = {
     "evaluation.json": "There are no results (evaluation.json is not in the run folder), and no model to judge: it is "
     "kept when the first epoch is finished."
@@ -84,8 +88,15 @@ def render(run: RunContents) -> str:
         results=results.results(run),
         map_groups=results.map_groups(run),
         recipe=recipe_rows(run),
-        absent=ABSENT if run.has_model else ABSENT | WITHOUT_MODEL,
+        absent=absent(run),
     )
+
+
+def absent(run: RunContents) -> dict[str, str]:
+    """What is said in place of a file that is not there."""
+    if run.unfinished_folds:
+        return ABSENT | UNFINISHED_FOLDS
+    return ABSENT if run.has_model else ABSENT | WITHOUT_MODEL
 
 
 def environment(run: RunContents) -> list[tuple[str, Any]]:

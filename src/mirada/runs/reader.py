@@ -12,7 +12,15 @@ from typing import Any, TypeVar
 from mirada.codec import BadRecord, from_json
 from mirada.errors import DataError, reason_of
 from mirada.evaluation.evaluate import Evaluation
-from mirada.events import BestEpoch, Event, FirstLayerLoaded, LayersFrozen, Stopped, WeightsLoaded
+from mirada.events import (
+    BestEpoch,
+    Event,
+    FirstLayerLoaded,
+    FoldStarted,
+    LayersFrozen,
+    Stopped,
+    WeightsLoaded,
+)
 from mirada.runs.folder import EVENTS, KINDS, MODEL, RESULTS
 from mirada.runs.records import DataRecord, EnvironmentRecord, MapRecord, NetworkRecord, SheetRecord
 from mirada.text import csv_value
@@ -89,6 +97,12 @@ class RunContents:
             if isinstance(event, WeightsLoaded | FirstLayerLoaded | LayersFrozen)
         )
         return [line.strip() for text in told for line in text.splitlines()]
+
+    @property
+    def unfinished_folds(self) -> FoldStarted | None:
+        """The last fold that began, of a cross-validation whose folds are not yet judged together."""
+        begun = [event for event in self.events if isinstance(event, FoldStarted)]
+        return begun[-1] if begun and not self.data.folds else None
 
     @property
     def ending(self) -> Stopped | None:
