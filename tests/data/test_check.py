@@ -297,6 +297,19 @@ def test_the_library_writes_the_page(pets: Path, tmp_path_factory: pytest.TempPa
         report.write(pets / "page.html")
 
 
+def test_the_page_shows_the_target_by_covariate(tmp_path: Path) -> None:
+    rows = ["image,age,sex"]
+    for number in range(24):
+        save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{number * 3.7},{'MF'[number % 2]}")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    index = load_data(tmp_path / "table.csv", target="age", covariates="sex=M|F")
+    html = check(index).write(tmp_path / "page.html").read_text(encoding="utf-8")
+    titles = re.findall(r"<h3>(Targets[^<]*)</h3>", html)
+    assert titles == ["Targets: age", "Targets: sex = M", "Targets: sex = F"]
+    assert html.count("data:image/jpeg;base64,") == 18  # from the lowest to the highest
+
+
 def test_a_finding_without_a_place_is_its_message() -> None:
     assert str(Finding(Kind.FEW_CLASSES, "error", "", "no classes")) == "no classes"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from unicodedata import normalize
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from mirada.data.checks.kinds import Kind
 from mirada.data.checks.names import look_alikes, name_findings
 from mirada.data.index import Index
+from mirada.data.mirrored import mirrored_names
 from mirada.data.splits import group_code
 from mirada.samples import Classes
 
@@ -84,3 +86,13 @@ def test_classes_that_a_mirror_exchanges_are_a_note(names: tuple[str, str]) -> N
     assert (finding.kind, finding.severity) == (Kind.MIRRORED, "info")
     assert finding.fact == f'a mirror makes "{names[1]}" of "{names[0]}"'
     assert "leave augment.horizontal_flip as it is" in finding.advice
+
+
+@pytest.mark.parametrize("names", ["abcd", "ABCDE", ("grade A", "grade B", "grade C", "grade D")])
+def test_classes_counted_by_letters_are_no_pictures_of_letters(names: Sequence[str]) -> None:
+    assert mirrored_names(list(names)) is None
+
+
+def test_letters_are_mirrored() -> None:
+    assert mirrored_names(ascii_lowercase) == ("b", "d")
+    assert mirrored_names(["p", "q"]) == ("p", "q")

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from string import ascii_lowercase
 
 from mirada.samples import Classes, Covariate, Samples
 
@@ -41,6 +42,7 @@ SHORT = (
     ("b", "d"), ("p", "q"), ("cw", "ccw"), ("cw", "acw"), ("lcc", "rcc"),
     ("lmlo", "rmlo"), ("lll", "rll"), ("lul", "rul"), ("lca", "rca"),
 )  # fmt: skip
+LETTERS = 10  # classes a, b, c …, from which on they may be pictures of letters
 # Numbers that a mirror changes: where something is from left to right, and how it is turned.
 NUMBERS = frozenset(
     {"x", "cx", "xmin", "xmax", "column", "angle", "steering", "yaw", "roll", "heading", "azimuth", "bearing"}
@@ -88,6 +90,8 @@ def _by_longer_words(names: Sequence[str]) -> tuple[str, str] | None:
 def _by_short_words(names: Sequence[str]) -> tuple[str, str] | None:
     """Two names whose words are the same but for one of a short pair."""
     having = {_tokens(name): name for name in names}
+    if _are_counted_by_letters(list(having)):
+        return None
     return next(
         (
             (name, having[words - {a} | {b}])
@@ -97,6 +101,14 @@ def _by_short_words(names: Sequence[str]) -> tuple[str, str] | None:
         ),
         None,
     )
+
+
+def _are_counted_by_letters(names: Sequence[frozenset[str]]) -> bool:
+    """Whether names are a, b, c, d, or grade A to grade D: places in an order, and no pictures of letters."""
+    if not names:
+        return False
+    own = sorted(" ".join(name - frozenset.intersection(*names)) for name in names)
+    return 2 < len(own) < LETTERS and own == list(ascii_lowercase[: len(own)])
 
 
 def mirrored_number(names: Iterable[str]) -> str | None:

@@ -34,7 +34,7 @@ from mirada.pages.findings import (
     grouped,
     write_findings,
 )
-from mirada.samples import Classes, Numbers
+from mirada.samples import Classes, Covariate, Numbers
 
 if TYPE_CHECKING:
     from pandas import DataFrame  # type: ignore[import-untyped]  # nothing of it is needed to run
@@ -201,6 +201,7 @@ def _page(report: CheckReport, on_event: OnProgress | None) -> CheckPage:
             for kind, severity, found, shown in kinds
         ],
         targets=_targets(report.readable),
+        parts=_targets_by_covariate(report.readable),
         samples=[
             Strip(name, [thumbnails[report.readable.paths[row]] for row in part]) for name, part in rows
         ],
@@ -265,3 +266,24 @@ def _targets(rest: Index) -> list[TargetColumn] | None:
             return [
                 TargetColumn(name, unit, values[np.isfinite(values)].tolist()) for name, values in columns
             ]
+
+
+def _targets_by_covariate(rest: Index) -> list[TargetColumn]:
+    """The first number by each covariate that has two values, such as the sex."""
+    match rest.target:
+        case Classes():
+            return []
+        case Numbers(_, unit):
+            first = rest.targets[:, 0]
+            halves = [
+                (f"{covariate.column} = {word}", np.isfinite(first) & (column == code))
+                for covariate, column in zip(rest.covariate_specs, rest.covariates.T, strict=True)
+                if covariate.one or covariate.binary
+                for word, code in _two_values(covariate)
+            ]
+            return [TargetColumn(name, unit, first[rows].tolist()) for name, rows in halves]
+
+
+def _two_values(covariate: Covariate) -> tuple[tuple[str, int], tuple[str, int]]:
+    """What stands for 1 and for 0."""
+    return ((covariate.one, 1), (covariate.other or "others", 0)) if covariate.one else (("1", 1), ("0", 0))

@@ -85,7 +85,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class TargetColumn:
-    """Numbers to be learnt: their name, if there are several, their unit, and the values."""
+    """Numbers to be learnt: their name, if there are several, or whose they are; their unit, and the values."""
 
     name: str
     unit: str
@@ -105,7 +105,7 @@ class Plot:
 class CheckPage:
     """All that the page says. ``counts`` is split → class → images, ``sizes`` (height, width) → images.
 
-    ``targets`` is None for classes; ``samples`` are pictures of what is there.
+    ``targets`` is None for classes, ``parts`` are the first of them by covariates; ``samples`` show what is there.
     """
 
     name: str
@@ -115,6 +115,7 @@ class CheckPage:
     modes: Mapping[str, int]
     sections: Sequence[Section]
     targets: Sequence[TargetColumn] | None = None
+    parts: Sequence[TargetColumn] = ()
     samples: Sequence[Strip] = ()
     made: str = ""
 
@@ -223,7 +224,7 @@ def figures(check: CheckPage) -> list[Plot]:
             [(value, 1) for value in target.values],
             "What is rare here is learnt from few images, and beyond the ends nothing is learnt.",
         )
-        for target in check.targets or ()
+        for target in (*(check.targets or ()), *check.parts)
         if len(set(target.values)) > 1
     ]
     if len(check.sizes) > 1:
