@@ -533,6 +533,18 @@ def test_explain(cli: Cli, trained: Trained, tmp_path: Path) -> None:
     assert (tmp_path / "other" / "deep" / "plain-map.png").exists()
 
 
+def test_explain_says_once_where_the_maps_come_from(cli: Cli, trained: Trained, shapes: Path) -> None:
+    """An mlp keeps no places behind its image; two images, one note."""
+    files = sorted((shapes / "test" / "star").iterdir())[:2]
+    code, out, err = cli("explain", trained("mlp"), *files)
+    assert (code, err) == (0, "")
+    note, *lines = out.splitlines()
+    assert note == (
+        "Note: stage1 keeps no places (its maps are 1 × 1), so the maps are those of the image itself."
+    )
+    assert len(lines) == 2 and all("HiResCAM at image" in line for line in lines)
+
+
 def test_explain_what_cannot_be_explained(
     cli: Cli, lenet: Path, number: Path, shapes: Path, tmp_path: Path
 ) -> None:

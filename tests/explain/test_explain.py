@@ -1,4 +1,4 @@
-"""The one call that explains any network: method, class, receipt, and why a map is blank."""
+"""The one call that explains any network: method, layer, class, completeness error, and why a map is blank."""
 
 import numpy as np
 import pytest
