@@ -454,6 +454,21 @@ def test_the_folder_that_is_called_as_the_table_is_searched_alone(
     assert index.excluded == (Excluded("3.jpg", "row 5: there is no such file"),)
 
 
+def test_the_column_of_splits_tells_the_folder(tmp_path: Path) -> None:
+    touched(
+        tmp_path,
+        *(f"{folder}/{n}.png" for folder in ("train", "val") for n in range(3)),
+        "val/3.png",
+        "x/4.png",
+    )
+    rows = [f"{n}.png,{split},{n % 2}" for split in ("train", "valid") for n in range(3)]
+    rows += ["3.png,train,1", "4.png,train,0"]  # 3.png is another's
+    (tmp_path / "labels.csv").write_text("\n".join(("file,split,label", *rows)))
+    index = load_data(tmp_path / "labels.csv")
+    assert index.paths == (*(f"{folder}/{n}.png" for folder in ("train", "val") for n in range(3)), "x/4.png")
+    assert index.excluded == (Excluded("3.png", "row 8: there is no such file"),)
+
+
 def test_a_name_that_is_there_several_times_is_said(tmp_path: Path) -> None:
     touched(tmp_path, "a/1.png", "b/1.png", "a/2.png", "b/3.png", "a/4.png")
     (tmp_path / "t.csv").write_text("file,label\n1.png,x\n2.png,y\n3.png,x\n4.png,y\n")

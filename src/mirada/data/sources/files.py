@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -51,9 +51,18 @@ class ImageFiles:
         self._names: dict[str, list[str]] | None = None
         self._looked: dict[str, Lookup] = {}
 
-    def look_up(self, cells: Iterable[str]) -> list[Lookup]:
-        """The files of cells: where they say; else by name, with or without extension, if only one bears it."""
-        return [self._look_up(cell) for cell in cells]
+    def look_up(self, cells: Sequence[str], splits: Sequence[str] = ()) -> list[Lookup]:
+        """The files of cells: where they say; else by name, with or without extension, if only one bears it.
+
+        ``splits``, if they are known, say which split a cell is of: a file in the folder of another is not its.
+        """
+        found = [self._look_up(cell) for cell in cells]
+        if not splits:
+            return found
+        return [
+            file if file.exact else self._by_name(cell, split)
+            for cell, file, split in zip(cells, found, splits, strict=True)
+        ]
 
     def look_up_columns(self, columns: Sequence[Sequence[str]]) -> list[list[Lookup]]:
         """The files of the cells of columns; by name only where not just one column is of files by what it says."""
@@ -91,8 +100,11 @@ class ImageFiles:
         self._whole = self._whole or self.folder.resolve().as_posix()
         return path.relative_to(self._whole) if path.is_relative_to(self._whole) else path
 
-    def _by_name(self, cell: str) -> Lookup:
-        paths = self._known().get(PurePosixPath(cell.replace("\\", "/")).as_posix(), [])
+    def _by_name(self, cell: str, split: str = "") -> Lookup:
+        paths = self._known().get(PurePosixPath(cell.replace("\\", "/")).as_posix(), []) if cell else []
+        if split:
+            paths = [path for path in paths if _split_of(path.rpartition("/")[0]) in ("", split)]
+            paths = [path for path in paths if _split_of(path.rpartition("/")[0])] or paths
         if len(paths) > 1:
             paths = _preferred(paths)
         if len(paths) > 1:

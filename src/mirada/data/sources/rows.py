@@ -9,14 +9,14 @@ import numpy as np
 
 from mirada.data.index import Index
 from mirada.data.sources.boxes import by_image
-from mirada.data.sources.columns import Wanted
+from mirada.data.sources.columns import Columns, Wanted
 from mirada.data.sources.files import ImageFiles, Lookup
 from mirada.data.sources.names import MISSING
-from mirada.data.sources.roles import find_columns
+from mirada.data.sources.roles import find_columns, split_words
 from mirada.data.sources.tables import Table, not_divided
 from mirada.data.sources.values import read_values
 from mirada.errors import DataError, counted
-from mirada.samples import Excluded
+from mirada.samples import SPLIT_NAMES, Excluded
 
 
 def load_table(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] | None) -> Index:
@@ -39,7 +39,7 @@ def load_table(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] 
         raise not_divided(table.name, table.undivided)
     files = ImageFiles(folder, Path(table.name).stem)
     columns = find_columns(table, wanted, files)
-    looked = files.look_up(table.cells[columns.image.column])
+    looked = files.look_up(table.cells[columns.image.column], _splits(table, columns))
     notes = [*table.notes, f"image: {columns.image.name}"]
     if columns.boxes:
         table, paths, boxes, excluded, about = by_image(table, columns, looked, unlabeled=wanted.unlabeled)
@@ -76,6 +76,14 @@ def load_table(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] 
         notes=tuple(notes),
     ).take(usable)
     return replace(index, boxes={path: boxes[path] for path in index.paths if path in boxes})
+
+
+def _splits(table: Table, columns: Columns) -> list[str]:
+    """The split that each row says, "" for none; nothing without a column."""
+    if columns.split is None:
+        return []
+    words = split_words(table.columns[columns.split.column], table.cells[columns.split.column])
+    return [SPLIT_NAMES.get(word, "") for word in words]
 
 
 def _with_file(table: Table, looked: Sequence[Lookup]) -> tuple[Table, list[str]]:
