@@ -62,14 +62,15 @@ def mirrored_names(names: Sequence[str]) -> tuple[str, str] | None:
 
 def _by_words(names: Sequence[str]) -> tuple[str, str] | None:
     """A name with one word of a pair, and another with the other."""
-    having: dict[str, str] = {}
+    having: dict[str, set[str]] = {}
     for name in names:
         for word in (*_tokens(name), _letters(name)):
-            having.setdefault(word, name)
-    return next(
-        ((having[a], having[b]) for a, b in WORDS if a in having and b in having and having[a] != having[b]),
-        None,
-    )
+            having.setdefault(word, set()).add(name)
+    for a, b in WORDS:
+        for one in sorted(having.get(a, ())):  # anti-clockwise has the word clockwise, too
+            if others := having.get(b, set()) - {one}:
+                return one, min(others)
+    return None
 
 
 def _by_longer_words(names: Sequence[str]) -> tuple[str, str] | None:

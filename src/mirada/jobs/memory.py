@@ -77,6 +77,10 @@ class Room:
         if there is not None and needed > there:
             raise RecipeError(
                 f"{self.recipe.model} at {height} × {width} pixels in batches of {self.recipe.batch_size} needs some "
-                f"{needed / 1e9:,.0f} GB to train, and {self.compute.device} has {there / 1e9:,.0f}. Take a smaller "
+                f"{_gigabytes(needed)} GB to train, and {self.compute.device} has {_gigabytes(there)}. Take a smaller "
                 f"--image-size or --batch-size, or --set micro_batch=1."
             )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.1f}" if count < 1e10 else f"{count / 1e9:,.0f}"

@@ -12,7 +12,7 @@ from mirada.errors import DataError
 from mirada.samples import Scaling
 
 Columns = NDArray[np.float64]
-SAME = 1e-14  # of the largest value: below it, a deviation is float64's rounding of equal values
+SAME = 4.5e-16  # of the largest value, two steps of float64: below it, a deviation is the rounding of equal values
 
 
 def target_scale(index: Index) -> Scaling:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-from torch import nn
 
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.layers.covariates import join_covariates
@@ -39,7 +38,6 @@ def starting_network(recipe: Recipe, card: Card) -> tuple[Network, LoadReport | 
     plain = replace(architecture, covariates=0)
     network = built(plain if join else architecture)
     report = load_weights(network, recipe.model, recipe.weights, replace_head=True)
-    require_finite(network, recipe.weights)
     if before and before.target != card.target and isinstance(before.target, Classes) and not report.replaced:
         report = replace(report, head_of=before.target.names)
     return join_covariates(network, len(card.covariates)) if join else network, report
@@ -64,15 +62,6 @@ def starting_scale(recipe: Recipe, weights: LoadReport | None, channels: int) ->
         values if len(values) == channels else (sum(values) / len(values),) * channels for values in scale
     )
     return mean, std
-
-
-def require_finite(network: nn.Module, file: str) -> None:
-    """Raises ``CheckpointError`` for weights of a file that are no numbers, from which nothing can be learnt."""
-    for name, value in network.state_dict().items():
-        if value.is_floating_point() and (bad := int((~value.isfinite()).sum())):
-            raise CheckpointError(
-                f"{file}: {bad:,} of the {value.numel():,} numbers in {name} are not finite. Use another copy."
-            )
 
 
 def built(architecture: Architecture) -> Network:
