@@ -302,6 +302,9 @@ def test_a_table_keeps_counting_beside_what_mirada_has_written(tmp_path: Path) -
     touch(tmp_path, "images/1.png", "images/2.png", "runs/a/recipe.toml", "maps/1-map.png", "@eaDir/1.png")
     (tmp_path / "labels.csv").write_text("file,kind\nimages/1.png,a\nimages/2.png,b\n")
     (tmp_path / "predictions.csv").write_text("path,split,target,predicted,probability,correct\n")
+    (tmp_path / "predictions-2.csv").write_text(
+        "path,split,target:x,predicted:x,error:x,target:y,predicted:y\n"
+    )
     assert load_data(tmp_path).origin == tmp_path / "labels.csv"
 
 

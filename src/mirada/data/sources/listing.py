@@ -26,7 +26,10 @@ JUNK_FOLDERS = frozenset((
 THUMBNAILS = re.compile(r"(eh)?thumbs(_\w+)?\.db(:.*)?")  # of Windows, in lower case
 RUN_FILES = ("recipe.toml", "model.safetensors")  # what a folder of a run holds, the first from its start
 MAP = re.compile(r".+-map(-\d+)?\.png")  # what ``mirada explain`` calls its pictures
-PREDICTIONS = b"path,split,target,predicted,"  # how Mirada's tables of predictions begin
+PREDICTIONS = re.compile(
+    rb"path,split,\"?target[:,].*predicted[:,]"
+)  # how Mirada's tables of predictions begin
+LINE = 2**16  # bytes of a table's first line
 HEAD = 256  # bytes by which DICOM is known
 
 DECORATION = (
@@ -162,7 +165,7 @@ def is_predictions(table: Path) -> bool:
     """Whether a table is one that ``mirada predict`` or ``evaluate`` has written."""
     try:
         with table.open("rb") as opened:
-            return opened.read(len(PREDICTIONS)) == PREDICTIONS
+            return PREDICTIONS.match(opened.readline(LINE)) is not None
     except OSError:
         return False
 
