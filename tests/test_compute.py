@@ -35,6 +35,20 @@ def test_a_device_that_is_not_there(name: str) -> None:
         choose(name)
 
 
+def test_memory_is_that_of_the_machine_or_of_its_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total = int(Path("/proc/meminfo").read_text().split("MemTotal:")[1].split()[0]) * 1024
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(compute, "CONTAINER_LIMITS", (str(limit), str(tmp_path / "none")))
+    assert compute.machine_memory() == total == choose("cpu").memory()
+    limit.write_text("max\n")
+    assert compute.machine_memory() == total
+    limit.write_text("1000000\n")
+    assert compute.machine_memory() == 1_000_000 == choose("cpu").memory()
+    assert Compute(torch.device("mps"), "float32").memory() is None
+
+
 def test_an_unknown_precision() -> None:
     with pytest.raises(InvalidArgument) as error:
         choose("cpu", "float16")

@@ -125,9 +125,10 @@ def test_a_recipe_does_not_change() -> None:
         Recipe().epochs = 1
 
 
-def test_presets_are_copies() -> None:
-    augment_preset("digits")["rotation"] = 99.0
-    assert recipe_for("lenet5").augment == Augmentation(**AUGMENT_PRESETS["digits"])
+def test_recipes_share_a_preset() -> None:
+    assert (
+        recipe_for("lenet5").augment == augment_preset("digits") == Augmentation(**AUGMENT_PRESETS["digits"])
+    )
 
 
 # Settings ------------------------------------------------------------------------------------------------

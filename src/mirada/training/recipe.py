@@ -271,8 +271,8 @@ def _part(table: str, part: Any, whole: object, inner: dict[str, object]) -> Any
         part, whole = whole, None
     if table == "augment":
         if whole is not None:
-            part = Augmentation()
-            inner = {**(whole if isinstance(whole, Mapping) else augment_preset(whole)), **inner}
+            part = Augmentation() if isinstance(whole, Mapping) else augment_preset(whole)
+            inner = {**(whole if isinstance(whole, Mapping) else {}), **inner}
     elif table in KINDS:
         stated = whole if isinstance(whole, Mapping) else {} if whole is None else {"kind": whole}
         inner = {**stated, **inner}
@@ -342,9 +342,9 @@ def recipe_for(model: str) -> Recipe:
     return Recipe(model=model).with_settings({**image, **facts(model).recipe})
 
 
-def augment_preset(name: object) -> dict[str, Any]:
+def augment_preset(name: object) -> Augmentation:
     """A named set of augmentations. Raises ``RecipeError`` with the nearest name."""
     if not isinstance(name, str) or name not in AUGMENT_PRESETS:
         text = shown_text(name)
         raise RecipeError(f'there is no augmentation "{text}". {nearest(text, AUGMENT_PRESETS)}')
-    return dict(AUGMENT_PRESETS[name])
+    return Augmentation(**AUGMENT_PRESETS[name])
