@@ -16,7 +16,7 @@ from mirada.cli.evaluate import _calibration, _metrics, _parts
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.calibration import scaled
 from mirada.evaluation.conformal import Conformal
-from mirada.evaluation.evaluate import Constant, evaluate
+from mirada.evaluation.evaluate import OneAnswer, evaluate
 from mirada.evaluation.predictions import Predictions
 from mirada.samples import Classes, Covariate, Numbers
 
@@ -407,7 +407,7 @@ def constant(n, answer, targets):
 
 def test_a_network_that_always_gives_the_same_answer_is_named_and_has_no_interval_of_a_constant():
     result = evaluate(constant(46, 1, [0, 1] * 23))
-    assert result.constant == (Constant("", "class 1"),)
+    assert result.constant == (OneAnswer("", "class 1"),)
     balanced = by_name(result)["balanced_accuracy"]
     assert (balanced.value, balanced.low, balanced.high, balanced.level) == (0.5, None, None, None)
     assert balanced.method == "no interval: the same in all resamples"

@@ -17,7 +17,7 @@ from mirada.errors import ContaminationWarning, DataError, counted
 from mirada.text import table
 
 if TYPE_CHECKING:
-    from mirada.evaluation.evaluate import Constant, Evaluation
+    from mirada.evaluation.evaluate import Evaluation, OneAnswer
     from mirada.samples import Excluded
 
 LISTED = 10  # files that are left out; all of them are in the CSV file
@@ -122,7 +122,7 @@ def _left_out(files: Sequence[Excluded], table: Path) -> None:
         say(f"left out: {len(files) - LISTED:,} more, all named in {table}")
 
 
-def _always(constant: Constant, unit: str) -> str:
+def _always(constant: OneAnswer, unit: str) -> str:
     """What is said of a network that gives one answer whatever the image."""
     answer = f'"{constant.answer}"' if isinstance(constant.answer, str) else quantity(constant.answer, unit)
     of = f" of {constant.target}" if constant.target else ""

@@ -81,7 +81,7 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
-class Constant:
+class OneAnswer:
     """The one answer that a network gives whatever the image: a class, or a number of ``target``."""
 
     target: str
@@ -112,7 +112,7 @@ class Evaluation:
     calibration: Calibration | None = None
     parts: tuple[Subgroup, ...] = ()
     coverage: tuple[Coverage, ...] = ()
-    constant: tuple[Constant, ...] = ()
+    constant: tuple[OneAnswer, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values, None for undefined numbers; what there is not of the task has no key."""
@@ -217,7 +217,7 @@ def _classification(table: Predictions, temperature: float | m.Floats, sampling:
         if classes <= MANY
         else _rows(np.column_stack([np.argwhere(counts), counts[counts > 0]])),
         calibration=calibration(targets, outputs, temperature) if len(targets) else None,
-        constant=(Constant("", table.classes[answers[0]]),) if alike else (),
+        constant=(OneAnswer("", table.classes[answers[0]]),) if alike else (),
     )
 
 
@@ -274,7 +274,7 @@ def _regression(table: Predictions, conformal: Conformal | None, sampling: Sampl
     metrics: list[Measured] = []
     parts: list[Subgroup] = []
     covered: list[Coverage] = []
-    constant: list[Constant] = []
+    constant: list[OneAnswer] = []
     for number, name in enumerate(names):
         pair = (targets[:, number], outputs[:, number])
         for metric in NUMBER_METRICS:
@@ -286,7 +286,7 @@ def _regression(table: Predictions, conformal: Conformal | None, sampling: Sampl
         if conformal:
             covered.append(coverage(pair[1] - pair[0], conformal, number, target=name, sampling=sampling))
         if len(table) > 1 and np.ptp(pair[1]) < ALIKE * np.ptp(pair[0]):
-            constant.append(Constant(name, float(np.median(pair[1]))))
+            constant.append(OneAnswer(name, float(np.median(pair[1]))))
     return Evaluation(
         n=len(table),
         metrics=tuple(metrics),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from mirada.evaluation.evaluate import ClassScore, Constant, Evaluation
+from mirada.evaluation.evaluate import ClassScore, Evaluation, OneAnswer
 from mirada.evaluation.metric_table import METRICS
 from mirada.pages import charts
 from mirada.pages.charts import Figure, Series
@@ -163,7 +163,7 @@ def result(run: RunContents, split: str, evaluation: Evaluation) -> Result:
     )
 
 
-def always(constant: Constant, n: int, unit: str) -> str:
+def always(constant: OneAnswer, n: int, unit: str) -> str:
     """What is said of a network that gives one answer whatever the image."""
     answer = (
         f"“{constant.answer}”"
