@@ -9,6 +9,7 @@ import torch
 
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
+from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, save_model
 from mirada.models.weights import OWN, LoadReport
 from mirada.samples import Classes
@@ -38,6 +39,11 @@ def report(convention: str) -> LoadReport:
         file="weights.pth", sha256="0", convention=convention, loaded=1, renamed=(), adapted=(), dropped=(),
         initialised=(), replaced=(),
     )  # fmt: skip
+
+
+def begun(recipe: Recipe, card: Card) -> tuple[Network, LoadReport | None]:
+    """What training starts with, of a model file that says this."""
+    return starting_network(recipe, card.architecture, card.target, card.covariates)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +95,13 @@ def test_a_model_file_keeps_its_own_scale(tmp_path: Path) -> None:
     """Weights alone, under Mirada's names, get that of the images."""
     recipe = recipe_for("resnet20")
     own = Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
-    network, _ = starting_network(recipe, card_of(recipe))
+    network, _ = begun(recipe, card_of(recipe))
     save_model(tmp_path / "model.safetensors", network, card_of(recipe, preprocessing=own))
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     again = replace(recipe, weights=str(tmp_path / "model.safetensors"))
     assert starting_scale(again, report(OWN), 3) == (own.mean, own.std)
     assert starting_scale(replace(recipe, weights=str(tmp_path / "weights.pth")), report(OWN), 3) is None
-    copied, found = starting_network(again, card_of(recipe))
+    copied, found = begun(again, card_of(recipe))
     assert found is not None and found.whole and found.convention == OWN
     assert torch.equal(copied.state_dict()["stem.conv.weight"], network.state_dict()["stem.conv.weight"])
 
@@ -103,21 +109,21 @@ def test_a_model_file_keeps_its_own_scale(tmp_path: Path) -> None:
 def test_a_head_of_other_classes_is_said_to_be_one(tmp_path: Path) -> None:
     """One of as many classes is loaded; of another number it is drawn anew, which is said already."""
     recipe = recipe_for("lenet5")
-    save_model(tmp_path / "model.safetensors", starting_network(recipe, card_of(recipe))[0], card_of(recipe))
+    save_model(tmp_path / "model.safetensors", begun(recipe, card_of(recipe))[0], card_of(recipe))
     recipe = replace(recipe, weights=str(tmp_path / "model.safetensors"))
     for classes, head_of in ((("a", "b", "c"), ()), (("x", "y", "z"), ("a", "b", "c")), (("x", "y"), ())):
         plain = card_of(recipe)
         card = replace(
             plain, architecture=replace(plain.architecture, outputs=len(classes)), target=Classes(classes)
         )
-        _, found = starting_network(recipe, card)
+        _, found = begun(recipe, card)
         assert found is not None and found.head_of == head_of
         assert ("trained for: a, b, c" in str(found)) == bool(head_of)
 
 
 def test_without_weights_there_is_no_report() -> None:
     recipe = recipe_for("lenet5")
-    network, found = starting_network(recipe, card_of(recipe))
+    network, found = begun(recipe, card_of(recipe))
     assert found is None
     assert network.image_size == recipe.pixels.image_size
 
@@ -126,20 +132,20 @@ def test_without_weights_there_is_no_report() -> None:
 def test_images_too_small_for_auxiliary_heads_alone(model: str, side: int, least: int) -> None:
     recipe = recipe_for(model).with_settings({"image_size": side})
     with pytest.raises(RecipeError) as error:
-        starting_network(recipe, card_of(recipe))
+        begun(recipe, card_of(recipe))
     assert str(error.value) == (
         f"Images of {side} × {side} pixels are too small for this network; it needs at least {least} × {least}. "
         "Without auxiliary heads it can be trained: --set options.auxiliary=false."
     )
     with torch.device("meta"):
         without = recipe.with_settings({"options.auxiliary": False})
-        assert not hasattr(starting_network(without, card_of(without))[0], "auxiliary")
+        assert not hasattr(begun(without, card_of(without))[0], "auxiliary")
 
 
 def test_images_too_small_for_the_network_itself() -> None:
     recipe = recipe_for("inception_v3").with_settings({"image_size": 40})
     with pytest.raises(InvalidArgument, match=r"^Images of 40 × 40 .* it needs at least 75 × 75\.$"):
-        starting_network(recipe, card_of(recipe))
+        begun(recipe, card_of(recipe))
 
 
 def test_a_network_without_auxiliary_heads() -> None:
@@ -149,15 +155,15 @@ def test_a_network_without_auxiliary_heads() -> None:
     ):
         recipe = recipe_for(model).with_settings({"options.auxiliary": True})
         with pytest.raises((RecipeError, InvalidArgument), match=f"^{start}"):
-            starting_network(recipe, card_of(recipe))
+            begun(recipe, card_of(recipe))
 
 
 def test_another_networks_weights(tmp_path: Path) -> None:
     recipe = recipe_for("resnet20")
-    torch.save(starting_network(recipe, card_of(recipe))[0].state_dict(), tmp_path / "weights.pth")
+    torch.save(begun(recipe, card_of(recipe))[0].state_dict(), tmp_path / "weights.pth")
     other = replace(recipe_for("lenet5"), weights=str(tmp_path / "weights.pth"))
     with pytest.raises(
         CheckpointError,
         match=r"weights\.pth: these weights are those of resnet20, and the network is lenet5\. ",
     ):
-        starting_network(other, card_of(other))
+        begun(other, card_of(other))

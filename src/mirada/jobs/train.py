@@ -155,17 +155,26 @@ class _Job:
         require_images(index)
         require_fitting(recipe, index.target)
         yes_or_no = find(recipe.model).num_classes == 1
-        self.outputs = outputs_for(index.target, recipe.loss, yes_or_no=yes_or_no)
+        plain = _unit_scale(recipe)
+        self.architecture = Architecture(
+            model=recipe.model,
+            options=recipe.options,
+            outputs=outputs_for(index.target, recipe.loss, yes_or_no=yes_or_no),
+            in_channels=plain.channels,
+            image_size=plain.size,
+            covariates=len(index.covariate_specs),
+        )
         self.index, self.split_note = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
         if note:
             self.index = replace(self.index, notes=(*self.index.notes, note))
         self.weights: LoadReport | None = None
         self.first_layer: FirstLayer | None = None
-        card = self._card(self.index, _unit_scale(recipe))
-        room = Room(card.architecture, recipe, self.compute, len(self.index.rows("train")))
+        room = Room(self.architecture, recipe, self.compute, len(self.index.rows("train")))
         room.require_for_weights()
         torch.manual_seed(recipe.seed)
-        self.network, self.weights = starting_network(recipe, card)  # fails early on images too small
+        self.network, self.weights = starting_network(  # fails early on images too small
+            recipe, self.architecture, index.target, index.covariate_specs
+        )
         if recipe.first_layer:
             self.first_layer = load_first_layer(self.network, recipe.first_layer)
         self.frozen = freeze(self.network, recipe.freeze)
@@ -176,8 +185,7 @@ class _Job:
         cache = open_cache(self.index, _unit_scale(self.recipe), on_event=self.on_event)
         require_splits(cache.index)
         cache = self._with_contamination(cache)
-        card = self._card(cache.index, self._preprocessing(cache))
-        card = replace(card, provenance={**card.provenance, IMAGES: remember(cache)})
+        card = self._card(cache)
         folder = new_folder(self.index, self.recipe, output)
         environment = environment_record(self.compute, command_line(self.index, folder.path))
         with _undone_if_it_fails(folder):
@@ -250,22 +258,16 @@ class _Job:
         mean, std = scale or channel_statistics(cache, cache.index.rows("train"))
         return replace(plain, mean=mean, std=std)
 
-    def _card(self, index: Index, preprocessing: Preprocessing) -> Card:
-        architecture = Architecture(
-            model=self.recipe.model,
-            options=self.recipe.options,
-            outputs=self.outputs,
-            in_channels=preprocessing.channels,
-            image_size=preprocessing.size,
-            covariates=len(index.covariate_specs),
-        )
+    def _card(self, cache: Cache) -> Card:
+        """What the model file says, once the images are known."""
+        index = cache.index
         return Card(
-            architecture=architecture,
+            architecture=self.architecture,
             target=index.target,
             target_scaling=target_scale(index) if isinstance(index.target, Numbers) else None,
             covariates=index.covariate_specs,
             covariate_scaling=covariate_scale(index),
-            preprocessing=preprocessing,
+            preprocessing=self._preprocessing(cache),
             recipe=self.recipe.to_dict(),
             provenance={
                 "mirada": version("mirada"),
@@ -278,6 +280,7 @@ class _Job:
                 "splits": splits_digest(self.index),  # before decoding: what can be drawn again
                 "weights": _identity(self.weights),
                 "first_layer": asdict(self.first_layer) if self.first_layer else {},
+                IMAGES: remember(cache),
             },
         )
 

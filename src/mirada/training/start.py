@@ -1,5 +1,6 @@
 """What training starts from: a network with random weights or those of a file, and pixels scaled to suit them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -10,7 +11,7 @@ from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, load_card
 from mirada.models import facts, load_weights
 from mirada.models.weights import OWN, LoadReport
-from mirada.samples import Classes
+from mirada.samples import Classes, Covariate, Target
 from mirada.training.recipe import Recipe
 
 # Mean and standard deviation per channel, of values 0 … 1.
@@ -23,24 +24,35 @@ SCALES: dict[str, PixelScale] = {
 }
 
 
-def starting_network(recipe: Recipe, card: Card) -> tuple[Network, LoadReport | None]:
-    """The card's network, and what became of the tensors in the recipe's ``weights``, if it names a file.
+def starting_network(
+    recipe: Recipe, architecture: Architecture, target: Target, covariates: Sequence[Covariate] = ()
+) -> tuple[Network, LoadReport | None]:
+    """The network that training starts with, and what became of the tensors in the recipe's ``weights``.
 
-    Raises ``InvalidArgument`` for images too small, ``RecipeError`` if only the auxiliary heads cannot be built, and
-    ``CheckpointError`` for weights that cannot be read or are another network's.
+    Args:
+        recipe: Whose ``weights``, if it names a file, the network starts from.
+        architecture: What to build.
+        target: What the head is to tell; a head that was trained for another one is said to be.
+        covariates: What joins the features; where the file knows others, or none, they join behind what it has.
+
+    Returns:
+        The network, and the report on its weights, None if they are random.
+
+    Raises:
+        InvalidArgument: For images too small.
+        RecipeError: If only the auxiliary heads cannot be built.
+        CheckpointError: For weights that cannot be read or are another network's.
     """
-    architecture = card.architecture
     if not recipe.weights:
         return built(architecture), None
     before = card_in(recipe.weights)
-    known_covariates = before.covariate_names if before else ()
-    join = bool(card.covariates) and card.covariate_names != known_covariates  # behind what the file has
-    plain = replace(architecture, covariates=0)
-    network = built(plain if join else architecture)
+    own = tuple(covariate.label for covariate in covariates)
+    join = bool(own) and own != (before.covariate_names if before else ())
+    network = built(replace(architecture, covariates=0) if join else architecture)
     report = load_weights(network, recipe.model, recipe.weights, replace_head=True)
-    if before and before.target != card.target and isinstance(before.target, Classes) and not report.replaced:
+    if before and before.target != target and isinstance(before.target, Classes) and not report.replaced:
         report = replace(report, head_of=before.target.names)
-    return join_covariates(network, len(card.covariates)) if join else network, report
+    return join_covariates(network, len(own)) if join else network, report
 
 
 def starting_scale(recipe: Recipe, weights: LoadReport | None, channels: int) -> PixelScale | None:
