@@ -28,7 +28,7 @@ from mirada.data.sources import load_data
 from mirada.errors import CheckpointError, DataError, InvalidArgument, RecipeError, TrainingError
 from mirada.evaluation.calibration import fit_temperature, scaled
 from mirada.evaluation.evaluate import evaluate
-from mirada.events import EpochDone, Evaluated, Event, FileExcluded, WeightsLoaded
+from mirada.events import EpochDone, Evaluated, Event, FileExcluded, Started, WeightsLoaded
 from mirada.inference.model import load_model
 from mirada.jobs import train as job
 from mirada.jobs.train import Run, train
@@ -43,6 +43,7 @@ from mirada.samples import Classes, Numbers
 from mirada.training.feed import Feed
 from mirada.training.loss import RUBBISH
 from mirada.training.recipe import Recipe, recipe_for
+from mirada.training.recipe_text import read_settings
 
 pytestmark = pytest.mark.usefixtures("module_cache")
 QUICK: dict[str, Any] = {
@@ -131,11 +132,12 @@ def test_a_run_leaves_everything(model: str, runs: Callable[[str], Run], shapes:
 def test_the_recipe_that_is_left_gives_the_same_run(
     runs: Callable[[str], Run], shapes: Path, tmp_path: Path
 ) -> None:
-    from mirada.training.recipe_text import read_settings
 
     run = runs("simplecnn")
     recipe = Recipe().with_settings(read_settings(run.folder / "recipe.toml"))
-    assert recipe == recipe_for("simplecnn").with_settings(QUICK)
+    assert recipe == recipe_for("simplecnn").with_settings(
+        {**QUICK, "augment.horizontal_flip": True}
+    )  # decided
     again = train(shapes, recipe=recipe, output=tmp_path / "again")
     assert same_weights(run.model_path, again.model_path)
 
@@ -371,6 +373,30 @@ def test_a_loss_that_runs_away(shapes: Path, tmp_path: Path) -> None:
     assert len(stopped) == 1 and stopped[0]["reason"] == "failed"
     assert stopped[0]["text"].startswith("The loss is no longer a number")
     assert "no longer a number" in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("asked", "flips"), [({}, False), ({"augment.horizontal_flip": True}, True)])
+def test_left_and_right_are_not_mirrored(
+    asked: dict[str, Any], flips: bool, shapes: Path, tmp_path: Path
+) -> None:
+    """Unless it is asked for; either is said, and the recipe that is left says which it was."""
+    for name, source in zip(("Hand_L", "Hand_R"), sorted((shapes / "train").iterdir()), strict=False):
+        shutil.copytree(source, tmp_path / "hands" / name)
+    heard: list[Event] = []
+    settings = {**QUICK, "epochs": 1, **asked}
+    run = train(
+        tmp_path / "hands", model="simplecnn", output=tmp_path / "run", on_event=heard.append, **settings
+    )
+    (start,) = (event for event in heard if isinstance(event, Started))
+    said = (
+        "Half of the training images are mirrored, as was asked for"
+        if flips
+        else "No training image is mirrored"
+    )
+    assert any(note.startswith(said) for note in start.notes)
+    assert ("horizontal flip" in start.augmentation) == flips
+    left = read_settings(run.folder / "recipe.toml")
+    assert left["augment"]["horizontal_flip"] is flips  # type: ignore[index]
 
 
 @pytest.mark.parametrize("batch_size", [pytest.param(64, marks=pytest.mark.slow), 39])

@@ -310,6 +310,19 @@ def test_the_best_model_is_the_best_row(
     assert card.to_json() == training.feed.card.to_json()
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e-9, 1e30])
+def test_the_unit_of_a_number_changes_nothing(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, unit: float
+) -> None:
+    """A thickness in metres is chosen by as in micrometres, and results.csv has it."""
+    errors = [3.0, 2.0000002, 2.0000001, 2.5]
+    scripted(monkeypatch, [{"loss": 1.0, "mae": error * unit} for error in errors])
+    training = make("regression", epochs=4)
+    assert fit(training).best_epoch == 3
+    written = [row["val_mae"] for row in rows_of(training)]
+    assert written == pytest.approx([error * unit for error in errors], rel=1e-7)
+
+
 def test_what_is_written_is_what_was_validated(
     make: Callable[..., Training], pixels: NDArray[np.uint8]
 ) -> None:
@@ -470,6 +483,17 @@ def test_a_batch_without_augmentation_is_the_image(
     torch.testing.assert_close(images, plain_batch(pixels, rows), rtol=1e-5, atol=1e-5)
     assert targets.tolist() == (rows % 2).tolist()
     assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_state_goes_on_where_it_was(make: Callable[..., Training]) -> None:
+    """Two epochs, and two more by another run that takes over the state: the weights of four, bit by bit."""
+    whole, short, rest = (make(epochs=epochs, augment="digits") for epochs in (4, 2, 4))
+    fit(whole)
+    fit(short)
+    rest.state.restore(short.state.tensors())
+    assert fit(rest).epochs == 4
+    assert [row["epoch"] for row in rows_of(rest)] == [3, 4]
+    assert_same_bits(weights(whole.state.network), weights(rest.state.network))
 
 
 # Ctrl-C --------------------------------------------------------------------------------------------------
