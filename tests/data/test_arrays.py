@@ -19,6 +19,7 @@ from refusals import refusal
 from mirada.data.cache import open_cache
 from mirada.data.pixels import arrays
 from mirada.data.pixels.arrays import (
+    StoredImages,
     as_images,
     container,
     decode_image,
@@ -107,7 +108,7 @@ def test_a_models_classes_for_idx(digits: Path) -> None:
     ("harm", "message"),
     [
         (lambda data: data[:-1], "its header says (5, 4, 6), 136 bytes, and there are 135."),
-        (lambda data: data + b"0", "its header says (5, 4, 6), 136 bytes, and there are 137."),
+        (lambda data: data + b"0", "its header says (5, 4, 6), 136 bytes, and there are 137 or more."),
         (lambda data: data[:10], "is cut off within its header."),
         (lambda data: b"\x89PNG" + data, "is no IDX file: it begins with 89 50 4e 47."),
         (lambda data: b"", "is no IDX file: it begins with ."),
@@ -196,7 +197,7 @@ def test_medmnists_names(tmp_path: Path, packed: bool, shape: tuple[int, ...]) -
         split, number = index.splits[row], int(index.paths[row].rpartition("-")[2])
         np.testing.assert_array_equal(read_image(index.path(row)), images[split][number])
         assert index.targets[row] == labels[split][number, 0]
-    assert isinstance(images_of(file, "train_images"), np.memmap) is not packed
+    assert isinstance(images_of(file, "train_images"), StoredImages) is not packed
 
 
 def test_keras_names_and_numbers(tmp_path: Path) -> None:

@@ -33,7 +33,9 @@ from mirada.explain.overlay import _geometry
 
 Pixels = NDArray[np.uint8]
 BILINEAR = Image.Resampling.BILINEAR
-UNKNOWN = "not an image in a format that is read (BMP, DICOM, GIF, JPEG, PNG, PPM, TIFF, WEBP)"
+UNKNOWN = (
+    "not an image in a format that is read (AVIF, BMP, DICOM, GIF, JPEG, JPEG2000, PNG, PPM, TIFF, WEBP)"
+)
 HEADER = "damaged (its header makes no sense)"
 BODY = "damaged, or of an unusual kind (its pixel data cannot be decoded)"
 SHORT = "truncated (the file ends before the image does)"

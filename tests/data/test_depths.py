@@ -14,7 +14,9 @@ from mirada.data.pixels.decode import DecodeError, decode, open_upright, read_he
 from mirada.data.pixels.preprocessing import Preprocessing
 
 ORDERS: dict[str, Literal["<", ">"]] = {"little-endian": "<", "big-endian": ">"}
-UNKNOWN = "not an image in a format that is read (BMP, DICOM, GIF, JPEG, PNG, PPM, TIFF, WEBP)"
+UNKNOWN = (
+    "not an image in a format that is read (AVIF, BMP, DICOM, GIF, JPEG, JPEG2000, PNG, PPM, TIFF, WEBP)"
+)
 
 
 def seen(data: bytes, window: str = "full", depth: int = 16, channels: int = 1) -> NDArray[Any]:

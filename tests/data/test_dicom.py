@@ -663,7 +663,7 @@ def test_a_file_that_unpacks_to_gigabytes_is_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "MAX_INFLATED", 2**20)
     data = dicom(np.zeros((2000, 2000), np.uint8), syntax=DeflatedExplicitVRLittleEndian)
     assert len(data) < 10_000
-    assert reason(data) == "it unpacks to more than 512 MiB (a decompression bomb?)"
+    assert reason(data) == "it unpacks to more than 128 MiB (a decompression bomb?)"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, about odd elements

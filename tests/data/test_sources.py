@@ -70,7 +70,7 @@ def test_what_is_no_image_by_its_extension_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.png", "a/notes.txt", "b/1.png", "b/clip.MP4")
     assert load_data(tmp_path).excluded == (
         Excluded("a/notes.txt", "not an image by its extension (.txt)"),
-        Excluded("b/clip.MP4", "not an image by its extension (.MP4)"),
+        Excluded("b/clip.MP4", "a video is not read; export its frames as images"),
     )
 
 

@@ -29,10 +29,12 @@ UNEQUAL = 10  # the largest class holds so many times as many images as the smal
 FEW = 20  # images, fewer than which hardly show anything that is not chance
 NAMED = 3  # files named in a sentence
 FORMAT_EXTENSIONS = {
+    "AVIF": (".avif", ".avifs"),
     "BMP": (".bmp",),
     "DICOM": (".dcm", ".dicom"),
     "GIF": (".gif",),
     "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),  # an .mpo file is a JPEG with further ones behind it
+    "JPEG2000": (".j2c", ".j2k", ".jp2", ".jpc", ".jpf", ".jpx"),
     "PNG": (".apng", ".png"),
     "PPM": (".pbm", ".pgm", ".pnm", ".ppm"),
     "TIFF": (".tif", ".tiff"),

@@ -25,8 +25,17 @@ from PIL import ExifTags, Image, UnidentifiedImageError, _imaging
 from PIL.Image import Transpose
 from PIL.ImageFile import ImageFile
 
+from mirada.data.pixels.bounds import (
+    images_in,
+    require_few_passes,
+    require_few_pieces,
+    require_few_scans,
+    require_few_tags,
+)
 from mirada.data.pixels.dicom import dicom_facts, is_dicom, read_dicom
 from mirada.data.pixels.fit import Box, Opened, Pixels, Size, fit, to_depth
+from mirada.data.pixels.kinds import EXTENSIONS as EXTENSIONS
+from mirada.data.pixels.kinds import OPTIONAL, unread_kind
 from mirada.data.pixels.levels import Levels, deep_values, keep_depth, levels_of, raw_of, shown, unread_tiff
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.pixels.raw import DEEP_COST, Raw, opacity, require_size
@@ -34,13 +43,13 @@ from mirada.data.pixels.raw import DecodeError as DecodeError  # raised here, an
 from mirada.data.pixels.window import own_white, shades
 from mirada.errors import reason_of
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # Pillow's; DICOM is read without it
-EXTENSIONS = frozenset((
-    ".apng", ".bmp", ".dcm", ".dicom", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png",
-    ".pnm", ".ppm", ".tif", ".tiff", ".webp",
-))  # fmt: skip
+FORMATS = (
+    "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", *dict.fromkeys(name for name, _ in OPTIONAL.values())
+)  # fmt: skip  # Pillow's; DICOM is read without it
 MAX_BYTES = 512 * 2**20
 STRIP = 1024  # rows
+COSTS = {"AVIF": 24, "JPEG2000": 30, "WEBP": 18}  # bytes per pixel
+APART = ("TIFF", "MPO")  # formats whose images can be decoded without those before them
 DRAFT_MARGIN = 2  # the JPEG decoder may reduce down to twice the size that is needed, not further
 UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
@@ -170,7 +179,7 @@ def read_header(data: Encoded) -> Header:
     image = _image(content)
     try:
         levels = levels_of(image)  # first, for a PNG's EXIF may make Pillow load it
-        frames = getattr(image, "n_frames", 1)
+        frames = _frames(image, content)
         orientation = _orientation(image) if _may_be_turned(image, content) else 1
     except Exception as error:  # see _image
         raise DecodeError(_reason(error, "damaged (its header makes no sense)")) from error
@@ -194,6 +203,7 @@ def _open(data: Encoded, mode: str, draft: int | None) -> Opened:
         levels = levels_of(image)
         whole, reduced = image.size, image.draft(mode, (draft, draft)) if draft else None
         require_size(image.height, image.width, _cost(image, levels))
+        require_few_scans(content, whole[0] * whole[1])
         keep_depth(image, levels)
         image.load()
         box: Box = reduced[1] if reduced else (0, 0, *image.size)
@@ -217,13 +227,14 @@ def _image(data: bytes) -> ImageFile:
     """Pillow's image of the file, not yet decoded."""
     if not data:
         raise DecodeError("the file is empty")
+    require_few_pieces(data)
     _silence_pillow()
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         formats = ", ".join(sorted((*FORMATS, "DICOM")))
         unknown = f"not an image in a format that is read ({formats})"
-        raise DecodeError(unread_tiff(data) or unknown) from error
+        raise DecodeError(unread_tiff(data) or unread_kind(data) or unknown) from error
     except Exception as error:  # Pillow raises at least six unrelated classes on damaged files
         raise DecodeError(_reason(error, "damaged (its header makes no sense)")) from error
 
@@ -231,10 +242,19 @@ def _image(data: bytes) -> ImageFile:
 def _seek(image: ImageFile, frame: int) -> None:
     """Goes to a frame; of an animation, that may mean decoding those before it."""
     require_size(image.height, image.width, _cost(image, levels_of(image)))
+    if image.format not in APART:
+        require_few_passes(frame, image.height * image.width)
     try:
         image.seek(frame)
     except EOFError as error:
         raise DecodeError(f"there is no frame {frame}, counted from 0") from error
+
+
+def _frames(image: ImageFile, content: bytes) -> int:
+    """How many images the file holds. Pillow would take minutes to count many of a TIFF or GIF."""
+    if image.format in ("TIFF", "GIF"):
+        return images_in(content)
+    return int(getattr(image, "n_frames", 1))
 
 
 @cache
@@ -270,8 +290,8 @@ def _cost(image: ImageFile, levels: Levels) -> float:
         return 20
     if levels.deep(image):
         return 16 if levels.bits > 16 and image.mode == "I" else DEEP_COST
-    if image.format == "WEBP":
-        return 18
+    if image.format in COSTS:
+        return COSTS[image.format]
     return 9 if image.mode == "CMYK" or image.has_transparency_data else 5
 
 
@@ -282,6 +302,7 @@ def _may_be_turned(image: Image.Image, content: bytes) -> bool:
 
 def _orientation(image: Image.Image) -> int:
     """EXIF's orientation; 1, upright, where it says none that exists."""
+    require_few_tags(image.info.get("exif", b"").removeprefix(b"Exif\0\0"))
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     return int(orientation) if orientation in UPRIGHT else 1
 

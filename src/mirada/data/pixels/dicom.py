@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from mmap import mmap
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-MAX_INFLATED = 512 * 2**20
-CHUNK = 2**20
+MAX_INFLATED = 128 * 2**20
+MAX_READS = 500_000  # of the stream: some two for each element, of which real files have thousands
+MAX_FRAGMENTS = 100_000  # of compressed pixels
 STRIP = 64  # rows
+INFLATED = b"1.2.840.10008.1.2.1\0\0\0"
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax of a file that is compressed as a whole
 EXPLICIT, IMPLICIT = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0"  # whether elements name their type
 MARK = b"DICM"
@@ -101,13 +103,39 @@ def _reading(read: Callable[[], Result]) -> Result:
 
 def _dataset(data: bytes | mmap, *, pixels: bool = True) -> "Dataset":
     from pydicom import dcmread
+    from pydicom.uid import UID
 
     data = _with_preamble(data)
     end_of_meta = 144 + int.from_bytes(data[140:144], "little")  # the length that its first element states
-    if DEFLATED in data[144:end_of_meta]:
-        _require_small(data[end_of_meta:])
-    stream: Any = io.BytesIO(data) if isinstance(data, bytes) else data  # a map reads like a file
-    return dcmread(stream, stop_before_pixels=not pixels)
+    syntax = data[144:end_of_meta]
+    if DEFLATED in syntax:  # inflated here, for pydicom would do it without a limit
+        data = data[:144] + syntax.replace(DEFLATED, INFLATED) + _inflated(data[end_of_meta:])
+    stream: Any = _Stream(data)
+    dataset = dcmread(stream, stop_before_pixels=not pixels)
+    if DEFLATED in syntax:
+        dataset.file_meta.TransferSyntaxUID = UID(DEFLATED.decode())
+    return dataset
+
+
+class _Stream:
+    """Bytes or a map to read from, up to ``MAX_READS`` times: millions of empty elements would take minutes."""
+
+    def __init__(self, data: bytes | mmap) -> None:
+        self._stream = io.BytesIO(data) if isinstance(data, bytes) else data
+        self._left = MAX_READS
+
+    def read(self, size: int = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise DecodeError(f"it has more DICOM elements than the limit of some {MAX_READS // 2:,}")
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: Literal[0, 1, 2] = 0) -> int:
+        self._stream.seek(offset, whence)
+        return self._stream.tell()
+
+    def tell(self) -> int:
+        return self._stream.tell()
 
 
 def _with_preamble(data: bytes | mmap) -> bytes | mmap:
@@ -122,14 +150,22 @@ def _with_preamble(data: bytes | mmap) -> bytes | mmap:
     return bytes(128) + MARK + length + element + data[:]
 
 
-def _require_small(deflated: bytes) -> None:
-    """Raises ``DecodeError`` if a deflated file is far larger than it seems; pydicom would inflate it at once."""
-    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    while deflated and not inflater.eof:
-        total += len(inflater.decompress(deflated, CHUNK))
-        deflated = inflater.unconsumed_tail
-        if total > MAX_INFLATED:
-            raise DecodeError("it unpacks to more than 512 MiB (a decompression bomb?)")
+def _inflated(deflated: bytes) -> bytes:
+    """A deflated data set. Raises ``DecodeError`` if it is far larger than it seems."""
+    data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, MAX_INFLATED + 1)
+    if len(data) > MAX_INFLATED:
+        raise DecodeError("it unpacks to more than 128 MiB (a decompression bomb?)")
+    return data
+
+
+def _require_few_fragments(dataset: "Dataset") -> None:
+    """Raises ``DecodeError`` if compressed pixels are in millions of pieces; pydicom would count them for minutes."""
+    content, place = dataset.PixelData, 0
+    for _ in range(MAX_FRAGMENTS):
+        if place + 8 > len(content):
+            return
+        place += 8 + int.from_bytes(content[place + 4 : place + 8], "little")
+    raise DecodeError(f"its pixels are in more than {MAX_FRAGMENTS:,} fragments (a decompression bomb?)")
 
 
 # --- pixels -------------------------------------------------------------------------------------------------
@@ -159,6 +195,8 @@ def _stored(dataset: "Dataset", frame: int) -> Values:
     plugin = _plugin(dataset)
     if "PixelData" in dataset and dataset["PixelData"].is_undefined_length and not syntax.is_encapsulated:
         raise DecodeError("compressed in a way that it does not name (it has lost its DICOM meta elements)")
+    if "PixelData" in dataset and syntax.is_encapsulated:
+        _require_few_fragments(dataset)
     try:
         stored = pixel_array(
             dataset,

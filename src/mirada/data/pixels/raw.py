@@ -11,6 +11,7 @@ from mirada.errors import DataError
 Values = NDArray[Any]  # (H, W) or (H, W, 3), of any kind of number
 Shades = NDArray[np.float32]  # the same shape, 0 (black) … 1 (white)
 
+ROW_COST = 50  # bytes per row, of however few pixels: Pillow keeps and resizes them one by one
 MAX_MEMORY = 500 * 10**6  # bytes that decoding one image may take
 DEEP_COST = (
     12.5  # bytes per pixel: the stored values, their shades as float32, and the same while they are sorted
@@ -49,6 +50,10 @@ def opacity(alpha: Values, opaque: float) -> Shades | None:
 
 def require_size(height: int, width: int, cost: float = DEEP_COST) -> None:
     """Raises ``DecodeError`` for an image that takes too much memory, at ``cost`` bytes per pixel."""
+    if height * ROW_COST > MAX_MEMORY:
+        raise DecodeError(
+            f"{height:,} rows are more than the limit of {MAX_MEMORY / ROW_COST / 10**6:.0f} million"
+        )
     if height * width * cost > MAX_MEMORY:
         raise DecodeError(
             f"{width:,} × {height:,} pixels are more than the limit of {MAX_MEMORY / cost / 10**6:.0f} million for "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mirada.data.index import Index
 from mirada.data.sources.columns import Kind, Wanted, wanted_kind
 from mirada.data.sources.folders import load_folder
+from mirada.data.sources.glance import header_notes
 from mirada.data.sources.layout import instead_of_a_table, table_at, tables_hint
 from mirada.data.sources.names import UNGROUPED, WORKBOOKS, is_idx, is_npz, is_table
 from mirada.data.sources.packed import idx_files, load_idx, load_npz
@@ -91,7 +92,7 @@ def load_data(
 
 
 def _usable(index: Index, wanted: Wanted, classes: Sequence[str] | None, saved: Path | None) -> Index:
-    """The index with patients as its groups, numbers if they are asked for, and saved splits."""
+    """The index with patients as its groups, numbers if they are asked for, saved splits, and notes by its files."""
     if not wanted.ungrouped:
         index = with_patients(index)
     if wanted.kind is Numbers:
@@ -103,7 +104,7 @@ def _usable(index: Index, wanted: Wanted, classes: Sequence[str] | None, saved: 
         raise DataError(f"{index.origin}: there are no images in it.")
     if classes is None and not index.boxes:
         require_images(index)
-    return index
+    return replace(index, notes=(*index.notes, *header_notes(index)))
 
 
 def _require_paths(root: Any, split: Any) -> None:

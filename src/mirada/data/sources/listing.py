@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mirada.data.pixels.arrays import is_idx
-from mirada.data.pixels.decode import EXTENSIONS
-from mirada.data.pixels.dicom import is_dicom
+from mirada.data.pixels.kinds import EXTENSIONS, why_unread
 from mirada.errors import DataError, counted, reason_of
 from mirada.samples import SPLIT_NAMES, Excluded
 
@@ -30,7 +29,6 @@ PREDICTIONS = re.compile(
     rb"path,split,\"?target[:,].*predicted[:,]"
 )  # how Mirada's tables of predictions begin
 LINE = 2**16  # bytes of a table's first line
-HEAD = 256  # bytes by which DICOM is known
 
 DECORATION = (
     r"(cropped|data|dataset|dir|files?|folder|images?|imgs?|jpe?gs?|photos?|pics?|pictures?|pngs?|samples?|seg|sets?"
@@ -142,11 +140,8 @@ def images_near(folder: Path) -> list[str]:
 
 
 def unusable(file: Path) -> str:
-    """Why a file is left out unopened, or nothing. A file without an extension may be an image, and so may DICOM."""
-    extension = file.suffix
-    if extension and extension.lower() not in EXTENSIONS and not _holds_dicom(file):
-        return f"not an image by its extension ({printable(extension)})"
-    return "a file of many images, to be named by itself" if is_idx(file) else ""
+    """Why a file is left out undecoded, or nothing."""
+    return why_unread(file) or ("a file of many images, to be named by itself" if is_idx(file) else "")
 
 
 def is_own_output(folder: Path) -> bool:
@@ -217,15 +212,6 @@ def _count_images(entry: "os.DirEntry[str]") -> int:
         return int(_is_named_image(entry))
     below = (name for _, _, names in os.walk(entry.path) for name in names)
     return sum(Path(name).suffix.lower() in EXTENSIONS for name in below)
-
-
-def _holds_dicom(file: Path) -> bool:
-    """DICOM files are often called by a number with dots, or x.IMA."""
-    try:
-        with file.open("rb") as opened:
-            return is_dicom(opened.read(HEAD))
-    except (OSError, ValueError):
-        return False
 
 
 def _some(found: dict[str, int]) -> str:
