@@ -448,13 +448,21 @@ def test_format_1_is_still_read(tmp_path: Path) -> None:
     """One target, whose scale was a number, and nothing of what came later."""
     written(tmp_path / "m", NUMBER)
     data = (tmp_path / "m").read_bytes()
+    before_windows = {
+        "mode": "RGB",
+        "size": [32, 32],
+        "policy": "pad",
+        "mean": [0.1, 0.2, 0.3],
+        "std": [0.4, 0.5, 0.6],
+    }
     old = {
         "format": 1, "model": "resnet18", "num_classes": 1, "in_channels": 3, "image_size": [32, 32], "options": {},
         "task": "regression", "classes": [], "unit": "months", "target_mean": 120.5, "target_std": 41.25,
-        "preprocessing": described(data)["preprocessing"], "recipe": {}, "provenance": {},
+        "preprocessing": before_windows, "recipe": {}, "provenance": {},
     }  # fmt: skip
     (tmp_path / "old").write_bytes(rewritten(data, card=old))
-    assert load_card(tmp_path / "old") == NUMBER
+    full = replace(NUMBER.preprocessing, window="full")  # 16-bit images were seen by their type's whole range
+    assert load_card(tmp_path / "old") == replace(NUMBER, preprocessing=full)
 
 
 @pytest.mark.parametrize(("head", "now"), [("average", "average_dense"), ("flatten", "flatten")])

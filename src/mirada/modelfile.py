@@ -141,6 +141,11 @@ class Card:
             )
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names, in order; none for a model of numbers."""
+        return self.target.names if isinstance(self.target, Classes) else ()
+
+    @property
     def covariate_names(self) -> tuple[str, ...]:
         """The labels of the covariates."""
         return tuple(covariate.label for covariate in self.covariates)

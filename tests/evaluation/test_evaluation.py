@@ -82,7 +82,9 @@ def test_classes_against_scikit_learn_and_scipy():
     assert all(metric.low < metric.value < metric.high for metric in found.values())
     methods = [metric.method for metric in found.values()]
     bootstrap = "bootstrap 95 %, 2,000 resamples"
-    assert methods == ["Wilson 95 %"] * 2 + [bootstrap] + ["DeLong 95 %"] * 2 + [bootstrap] * 2
+    assert (
+        methods == ["Wilson 95 %"] * 2 + [bootstrap] + ["DeLong 95 %", "delta method 95 %"] + [bootstrap] * 2
+    )
     assert [metric.unit for metric in found.values()] == ["", "", "", "", "", "nats", ""]
     assert {(metric.level, metric.n) for metric in found.values()} == {(0.95, 200)}
     assert [metric.metric.kind for metric in found.values()] == ["share"] * 3 + ["number"] * 4

@@ -71,7 +71,7 @@ def test_the_interval_is_delongs_by_its_definition():
     logit = np.log(area / (1 - area))
     expected = [1 / (1 + np.exp(-end)) for end in (logit - half, logit + half)]
     value, slopes = one_against_rest(roc_area, targets, np.stack([1 - p, p], axis=1))
-    found = linearised(value, slopes, targets, Sampling())
+    found = linearised(value, slopes, targets, Sampling(), method="DeLong")
     assert (found.value, found.low, found.high) == pytest.approx((area, *expected), rel=1e-6)
 
 
@@ -84,7 +84,7 @@ def test_the_intervals_hold_the_truth_about_95_times_in_100(area, truth):
         targets = np.repeat([0, 1], 40)
         score = random.normal(size=80) + targets
         value, slopes = area(targets == 1, score)
-        found = linearised(value, slopes, targets, Sampling())
+        found = linearised(value, slopes, targets, Sampling(), method="DeLong")
         covered += found.low <= truth <= found.high
     assert 0.91 <= covered / 400 <= 0.98
 
@@ -95,7 +95,9 @@ def test_groups_of_both_classes_are_drawn_together():
     shift = random.normal(0, 3, size=60)
     targets, groups = np.tile([0, 1], 60), np.repeat(np.arange(60), 2)
     value, slopes = roc_area(targets == 1, shift[groups] + targets + random.normal(0, 0.1, 120))
-    alone, together = (linearised(value, slopes, targets, Sampling(0, own)) for own in (None, groups))
+    alone, together = (
+        linearised(value, slopes, targets, Sampling(0, own), method="DeLong") for own in (None, groups)
+    )
     assert together.high - together.low < 0.5 * (alone.high - alone.low)
     assert together.method == "DeLong 95 % of 60 groups"
 

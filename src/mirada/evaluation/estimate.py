@@ -120,7 +120,12 @@ def quick_share(hits: NDArray[np.bool_], sampling: Sampling) -> Estimate:
 
 
 def linearised(
-    value: float, influence: NDArray[np.float64], strata: NDArray[np.int64], sampling: Sampling
+    value: float,
+    influence: NDArray[np.float64],
+    strata: NDArray[np.int64],
+    sampling: Sampling,
+    *,
+    method: str,
 ) -> Estimate:
     """A share that is a smooth function of the rows, with a normal interval on the scale of its logit.
 
@@ -129,6 +134,7 @@ def linearised(
         influence: How much each row's weight changes it, ∂ value / ∂ weight (n,).
         strata: The class of each row (n,): the rows of each are taken to be a sample of their own.
         sampling: With groups, their influences are summed: rows of a group may be of several classes.
+        method: What to call the interval.
 
     Returns:
         The value with its interval. For the area under a ROC curve this is DeLong's variance, with groups
@@ -156,7 +162,7 @@ def linearised(
     half = Z * sqrt(variance) / (value * (1 - value))
     centre = log(value / (1 - value))
     low, high = (1 / (1 + exp(-end)) for end in (centre - half, centre + half))
-    return Estimate.of(value, (low, high), f"DeLong {PERCENT}{sampling.told(len(influence))}")
+    return Estimate.of(value, (low, high), f"{method} {PERCENT}{sampling.told(len(influence))}")
 
 
 def defined(value: float) -> float | None:

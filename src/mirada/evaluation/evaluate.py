@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mirada.codec import Json
 from mirada.errors import ContaminationWarning, DataError, InvalidArgument, counted
 from mirada.evaluation import metrics as m
 from mirada.evaluation.calibration import Calibration, calibration
@@ -114,7 +115,7 @@ class Evaluation:
     coverage: tuple[Coverage, ...] = ()
     constant: tuple[OneAnswer, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Json]:
         """As plain JSON values, None for undefined numbers; what there is not of the task has no key."""
         result: dict[str, Any] = {"n": self.n, "metrics": [_measured_record(each) for each in self.metrics]}
         if self.per_class:

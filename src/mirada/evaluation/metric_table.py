@@ -76,10 +76,10 @@ def _statistic(function: Callable[..., Any]) -> Measure:
     return measure
 
 
-def _area(area: Callable[..., Any]) -> Measure:
+def _area(area: Callable[..., Any], method: str) -> Measure:
     def measure(targets: Any, outputs: Any, sampling: Sampling) -> Estimate:
         value, influence = one_against_rest(area, targets, outputs)
-        return linearised(value, influence, targets, sampling)
+        return linearised(value, influence, targets, sampling, method=method)
 
     return measure
 
@@ -111,8 +111,9 @@ CLASS_METRICS = (
     Metric("top5", "top-5 accuracy", "share", "high", _share(_top), quick=partial(m.top_k_accuracy, k=m.TOP),
            classes=(m.TOP + 1, inf)),
     Metric("balanced_accuracy", "balanced accuracy", "share", "high", _balanced_accuracy),
-    Metric("roc_auc", "area under the ROC curve", "number", "high", _area(roc_area), classes=(2, MANY)),
-    Metric("average_precision", "average precision", "number", "high", _area(average_precision), classes=(2, MANY)),
+    Metric("roc_auc", "area under the ROC curve", "number", "high", _area(roc_area, "DeLong"), classes=(2, MANY)),
+    Metric("average_precision", "average precision", "number", "high", _area(average_precision, "delta method"),
+           classes=(2, MANY)),
     Metric("log_loss", "log loss", "number", "low", _mean(m.row_losses), unit="nats"),
     Metric("brier", "Brier score", "number", "low", _mean(m.row_brier)),
     Metric("ece", "expected calibration error", "share", "low", _calibration_error),

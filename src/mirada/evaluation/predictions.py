@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mirada.codec import Json
 from mirada.data.index import Index
 from mirada.data.splits import group_code
 from mirada.errors import DataError, InvalidArgument
@@ -184,7 +185,7 @@ class Predictions(Samples):
         """The header of ``to_csv`` and the keys of ``to_json``."""
         return _columns_of(self, all_classes=False)
 
-    def to_json(self, *, all_classes: bool = False) -> list[dict[str, Any]]:
+    def to_json(self, *, all_classes: bool = False) -> list[dict[str, Json]]:
         """One dict per file: names for classes, None for what is unknown.
 
         Files that could not be read come last, with ``path`` and ``problem`` only. Elsewhere ``problem`` is None.

@@ -32,7 +32,7 @@ def pair(size: Size) -> Pair:
 
 
 @dataclass(frozen=True)
-class Window:
+class SlidingWindow:
     """A kernel's size and the way it walks over an image; every pair is (vertical, horizontal)."""
 
     kernel: Pair

@@ -28,7 +28,7 @@ import numpy as np
 
 from mirada.errors import InvalidArgument
 from mirada.reference._arrays import Array, along_channels, sum_per_channel
-from mirada.reference._window import Size, Window, pair
+from mirada.reference._window import Size, SlidingWindow, pair
 
 
 class Conv2dGradients(NamedTuple):
@@ -68,7 +68,7 @@ def conv2d(
     [80.0, 140.0, 200.0, 260.0, 140.0]
     """
     _check_channels(x, weight, groups)
-    window = Window(weight.shape[-2:], pair(stride), pair(padding), pair(dilation))
+    window = SlidingWindow(weight.shape[-2:], pair(stride), pair(padding), pair(dilation))
     runs = zip(np.split(x, groups, axis=1), np.split(weight, groups), strict=True)
     h = np.concatenate([_correlate(x_run, weight_run, window) for x_run, weight_run in runs], axis=1)
     return h if bias is None else h + along_channels(bias, h)
@@ -92,7 +92,7 @@ def conv2d_backward(
     Source: lecture notes §2.2.1, completed with dX and db.
     """
     _check_channels(x, weight, groups)
-    window = Window(weight.shape[-2:], pair(stride), pair(padding), pair(dilation))
+    window = SlidingWindow(weight.shape[-2:], pair(stride), pair(padding), pair(dilation))
     window.check_gradient(dh, x)
     runs = zip(
         np.split(dh, groups, axis=1), np.split(x, groups, axis=1), np.split(weight, groups), strict=True
@@ -101,7 +101,7 @@ def conv2d_backward(
     return Conv2dGradients(np.concatenate(dx, axis=1), np.concatenate(dweight), sum_per_channel(dh))
 
 
-def _correlate(x: Array, weight: Array, window: Window) -> Array:
+def _correlate(x: Array, weight: Array, window: SlidingWindow) -> Array:
     """One group: every kernel position adds its weights times the pixels it lies on."""
     padded = window.pad(x)
     h = np.zeros((len(x), len(weight), *window.output(x)))
@@ -110,7 +110,7 @@ def _correlate(x: Array, weight: Array, window: Window) -> Array:
     return h
 
 
-def _correlate_backward(dh: Array, x: Array, weight: Array, window: Window) -> tuple[Array, Array]:
+def _correlate_backward(dh: Array, x: Array, weight: Array, window: SlidingWindow) -> tuple[Array, Array]:
     """One group: every kernel position sends dH back along the two factors of its product."""
     padded = window.pad(x)
     dpadded, dweight = np.zeros_like(padded), np.zeros_like(weight)

@@ -18,7 +18,7 @@ import numpy as np
 
 from mirada.errors import InvalidArgument
 from mirada.reference._arrays import Array, along_channels, sum_per_channel
-from mirada.reference._window import Size, Window, pair
+from mirada.reference._window import Size, SlidingWindow, pair
 
 
 def max_pool2d(
@@ -176,13 +176,13 @@ def global_avg_pool2d_backward(dy: Array, x: Array) -> Array:
     return np.broadcast_to(dy[:, :, None, None] / (height * width), x.shape).copy()
 
 
-def _stack_of_taps(x: Array, window: Window) -> Array:
+def _stack_of_taps(x: Array, window: SlidingWindow) -> Array:
     """All that each window sees, in reading order: (K·L, N, C, H', W')."""
     padded = window.pad(x, fill=-np.inf)
     return np.stack([padded[seen] for _, _, seen in window.taps(x)])
 
 
-def _pixels_counted(x: Array, window: Window, count_include_pad: bool) -> Array:
+def _pixels_counted(x: Array, window: SlidingWindow, count_include_pad: bool) -> Array:
     """By what the sum of each window is divided: (H', W')."""
     (top, left), (height, width) = window.padding, x.shape[2:]
     counted = np.zeros_like(window.pad(x[0, 0]))
@@ -195,9 +195,9 @@ def _pixels_counted(x: Array, window: Window, count_include_pad: bool) -> Array:
 
 def _pooling_window(
     kernel: Size, stride: Size | None, padding: Size, dilation: Size, ceil_mode: bool
-) -> Window:
+) -> SlidingWindow:
     steps = pair(kernel) if stride is None else pair(stride)
-    window = Window(pair(kernel), steps, pair(padding), pair(dilation), ceil_mode)
+    window = SlidingWindow(pair(kernel), steps, pair(padding), pair(dilation), ceil_mode)
     # With more padding a window could lie outside the image altogether and have no maximum.
     if any(2 * padded > reach for padded, reach in zip(window.padding, window.reach, strict=True)):
         raise InvalidArgument(

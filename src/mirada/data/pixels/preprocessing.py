@@ -6,10 +6,10 @@ later and are not part of it.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import blake2b
 from math import isfinite
-from typing import Any, Literal, Self, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -91,18 +91,3 @@ class Preprocessing:
         decided_by = (self.mode, self.size, self.policy, self.depth, self.window, float(self.clahe))
         options = json.dumps([DECODER_VERSION, *decided_by])
         return blake2b(options.encode(), digest_size=8).hexdigest()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of ``to_dict``.
-
-        Models from before there were windows have seen 16-bit images by their type's full range.
-        """
-        known: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        return cls(**{"window": "full", **known})
