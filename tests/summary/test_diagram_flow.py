@@ -12,7 +12,7 @@ from torch.nn.modules import module as global_hooks
 from mirada.diagram import words
 from mirada.diagram.draw import draw
 from mirada.diagram.flow import record
-from mirada.diagram.parts import Box, Fork, Frame, Part, Series, Step, Tangle, Unit, boxes_of, steps
+from mirada.diagram.parts import Fork, LayerBox, Part, Series, StageFrame, Step, Tangle, Unit, boxes_of, steps
 from mirada.diagram.units import parts
 from mirada.errors import InvalidArgument
 from mirada.models import create_model
@@ -37,7 +37,7 @@ def _part(part: Part) -> list[object]:
         return [[_said(branch) for branch in part.branches]]
     if isinstance(part, Unit):
         return [(part.count, part.growth, *_said(part.series))]
-    if isinstance(part, Frame):
+    if isinstance(part, StageFrame):
         return [{part.stage.name: _said(part.series)}]
     return [{" ".join(box.node.text for box in part.boxes)}]
 
@@ -305,9 +305,11 @@ class Scattered(nn.Module):
         return made[-1] + made[-2]
 
 
-def links(series: Iterable[Part], entries: list[Box]) -> tuple[set[tuple[Box, Box]], list[Box]]:
+def links(
+    series: Iterable[Part], entries: list[LayerBox]
+) -> tuple[set[tuple[LayerBox, LayerBox]], list[LayerBox]]:
     """All connections that a series shows if ``entries`` lead to it, and what its end leads on."""
-    shown: set[tuple[Box, Box]] = set()
+    shown: set[tuple[LayerBox, LayerBox]] = set()
     for part in series:
         if isinstance(part, Step | Fork):
             ends = [] if part.branches else entries

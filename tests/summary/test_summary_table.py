@@ -12,8 +12,7 @@ from torch import nn
 from mirada.errors import InvalidArgument
 from mirada.summary import Summary, summarize
 from mirada.summary.memory import Memory
-from mirada.summary.table import Row
-from mirada.summary.text import WIDTH, pixels, size
+from mirada.summary.table import WIDTH, Row, pixels, size
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -14,7 +14,7 @@ from torch import nn
 from mirada.diagram import words
 from mirada.diagram.flow import record
 from mirada.diagram.layout import COUNT, LINE, REMARK, REMARK_LINE, TEXT, layout
-from mirada.diagram.marks import Mark, Path, Picture, Rect, Text, text_width, widest
+from mirada.diagram.marks import SKIP, Mark, Path, Picture, Rect, Text, text_width, widest
 from mirada.diagram.units import parts
 from mirada.summary.table import Summary
 
@@ -135,8 +135,8 @@ def _legend(picture: Picture) -> Iterator[Mark]:
             yield Rect(kind, x, -10, 16, 12)
             yield Text("remark", x + 22, 0, text)
             x += 22 + text_width(text, REMARK) + 18
-    if any(isinstance(mark, Path) and "skip" in mark.kind for mark in picture.marks):
-        yield Path("flow skip", ((x, -4), (x + 20, -4)), True)
+    if any(isinstance(mark, Path) and mark.kind == SKIP for mark in picture.marks):
+        yield Path(SKIP, ((x, -4), (x + 20, -4)), True)
         yield Text("remark", x + 26, 0, "skip")
         x += 26 + text_width("skip", REMARK) + 18
     yield Text("remark", x, 0, "sizes: height×width×maps")

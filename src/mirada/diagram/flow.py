@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from mirada.diagram import words
+from mirada.diagram.words import Joint, Role
 from mirada.summary import kinds
 from mirada.summary.ledger import summarize
 from mirada.summary.rules import Shape
@@ -26,8 +27,9 @@ class Node:
     """
 
     path: str
-    role: str
+    role: Role
     text: str
+    joint: Joint | None
     shape: Shape
     inputs: tuple["Node", ...] = ()
     light: bool = False
@@ -94,7 +96,7 @@ class _Recorder(TorchFunctionMode):
         if module is self.network and not self.nodes and not module.training:
             images = list(_tensors(args))
             shape = tuple(images[0].shape) if images else ()
-            self._add(Node("", "terminal", "image" if len(shape) == 4 else "input", shape), images)
+            self._add(Node("", Role.TERMINAL, "image" if len(shape) == 4 else "input", None, shape), images)
             self.running.append(module)
         elif self.running and module in self.names:
             if len(self.running) == 1 and module not in self.layers:
@@ -119,7 +121,8 @@ class _Recorder(TorchFunctionMode):
         if module is self.network and not self.running:
             shape = tuple(outputs[0].shape) if outputs else ()
             sources = self._sources(outputs)
-            self._add(Node("", "terminal", "outputs" if len(sources) > 1 else "output", shape, sources), [])
+            said = "outputs" if len(sources) > 1 else "output"
+            self._add(Node("", Role.TERMINAL, said, None, shape, sources), [])
         return output
 
     def __torch_function__(
@@ -164,7 +167,7 @@ class _Recorder(TorchFunctionMode):
         elif outputs:
             said = words.of_layer(module)
             parameters = sum(parameter.numel() for parameter in module.parameters())
-            light = said.role == "other" and (
+            light = said.role is Role.OTHER and (
                 not parameters or kinds.family(module) in ("activations", "normalisation")
             )
             node = Node(
@@ -195,7 +198,7 @@ class _Recorder(TorchFunctionMode):
         path, shape = self.names[self.running[-1]], tuple(outputs[0].shape)
         operand = self._operand(args) if len(sources) == 1 else ""
         said = words.of_function(name, sources[0].shape, shape, operand=operand, window=_window(args, kwargs))
-        light = said.role == "other" and name not in words.WEIGHTY
+        light = said.role is Role.OTHER and name not in words.WEIGHTY
         self._add(Node(path, *said, shape, sources, light, stage=self.stage), outputs)
 
     def _operand(self, args: Sequence[Any]) -> str:
@@ -227,7 +230,7 @@ def _chain(nodes: Sequence[Node]) -> Iterator[Node]:
     """The image, the layers and the outputs, each with the one before as its input."""
     before: tuple[Node, ...] = ()
     for node in nodes:
-        if node.layer or node.role == "terminal":
+        if node.layer or node.role is Role.TERMINAL:
             linked = replace(node, inputs=before)
             yield linked
             before = (linked,)

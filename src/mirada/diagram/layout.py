@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mirada.diagram import words
-from mirada.diagram.marks import Exit, Mark, Path, Picture, Rect, Text, text_width, widest
-from mirada.diagram.parts import Box, Fork, Frame, Part, Series, Step, Tangle, Unit, boxes_of
+from mirada.diagram.marks import SKIP, Exit, Mark, Path, Picture, Rect, Text, text_width, widest
+from mirada.diagram.parts import Fork, LayerBox, Part, Series, StageFrame, Step, Tangle, Unit, boxes_of
+from mirada.diagram.words import Joint, Role
 
 # All in pixels.
 TEXT, REMARK, COUNT = 13, 11, 17  # heights of letters
@@ -39,11 +40,11 @@ class _Layout:
 
     def series(self, series: Series) -> Picture:
         """Parts from top to bottom on one axis; the frames among them are as wide as each other."""
-        framed = [(part, self.series(part.series)) for part in series if isinstance(part, Frame)]
+        framed = [(part, self.series(part.series)) for part in series if isinstance(part, StageFrame)]
         extents = self._extents(framed)
         inside = iter(picture for _, picture in framed)
         pictures = [
-            self._frame(part, next(inside), *extents) if isinstance(part, Frame) else self.part(part)
+            self._frame(part, next(inside), *extents) if isinstance(part, StageFrame) else self.part(part)
             for part in series
         ]
         marks: list[Mark] = []
@@ -76,17 +77,17 @@ class _Layout:
             return self._tangle(part)
         return self._unit(part) if isinstance(part, Unit) else self.series((part,))
 
-    def _box(self, box: Box) -> Picture:
+    def _box(self, box: LayerBox) -> Picture:
         lines, strong = _lines(box)
-        height = max(self.height, _lines_height(lines)) if box.node.role != "terminal" else BAR
+        height = max(self.height, _lines_height(lines)) if box.node.role is not Role.TERMINAL else BAR
         left = self.width / 2
-        kind = "join" if box.node.role == "other" and len(box.inputs) > 1 else box.node.role
+        kind = "join" if box.node.role is Role.OTHER and len(box.inputs) > 1 else box.node.role
         rect = Rect(kind, -left, 0, self.width, height, lines, strong, _tip(box))
         return Picture(left, left, height, (rect,), (Exit(0, box.shape),))
 
     def _join(self, step: Step) -> Picture:
         """Branches and what joins them: a sign with remarks at its left, or a bar below all branches."""
-        sign = step.box.node.text in words.SIGNS.values()
+        sign = step.box.node.joint is Joint.SIGN
         ways = self._fork(step.branches, centered=not sign)
         draw = _sign if sign else _bar
         joint = draw(step.box, ways.exits, ways.height)
@@ -121,7 +122,7 @@ class _Layout:
         for branch in branches:
             if not branch:
                 right += COLUMN / 2
-                marks.append(Path("flow skip", ((0, 0), (right, 0), (right, height))))
+                marks.append(Path(SKIP, ((0, 0), (right, 0), (right, height))))
                 exits.append(Exit(right))
         return Picture(
             columns[0].left + axis - places[0], right, height, tuple(marks), tuple(exits), arrow=False
@@ -152,7 +153,7 @@ class _Layout:
             across = outside + lane * LANE
             out = (edge, feet[start] - self.height / 4) if start else (0.0, 0.0)
             into = (0.0, rows[end]) if last else (edge, rows[end] + self.height / 4)
-            marks.append(Path("flow skip", (out, (across, out[1]), (across, into[1]), into), not last))
+            marks.append(Path(SKIP, (out, (across, out[1]), (across, into[1]), into), not last))
         return Picture(edge, outside + LANE * len(lanes), rows[-1], tuple(marks), arrow=False)
 
     def _unit(self, unit: Unit) -> Picture:
@@ -174,17 +175,17 @@ class _Layout:
         exits = (Exit(0, unit.shape),) if unit.shape else inside.exits
         return Picture(inside.left, right, inside.height, (*inside.marks, *marks), exits, inside.arrow)
 
-    def _extents(self, framed: Sequence[tuple[Frame, Picture]]) -> tuple[float, float]:
+    def _extents(self, framed: Sequence[tuple[StageFrame, Picture]]) -> tuple[float, float]:
         """The widths of frames left and right of the axis; at the left there is room for what they say."""
         said = max((self._frame_width(frame) for frame, _ in framed), default=0.0)
         left = max((picture.left for _, picture in framed), default=0.0)
         return said + left + 3 * FRAME, max((picture.right for _, picture in framed), default=0.0) + FRAME
 
-    def _frame_width(self, frame: Frame) -> float:
+    def _frame_width(self, frame: StageFrame) -> float:
         name, *remarks = self._frame_lines(frame)
         return max(text_width(name, TEXT, bold=True), widest(remarks, REMARK))
 
-    def _frame_lines(self, frame: Frame) -> list[str]:
+    def _frame_lines(self, frame: StageFrame) -> list[str]:
         count = self.parameters.get(frame.stage.name, 0)
         return [
             words.shorten(frame.stage.name),
@@ -192,7 +193,7 @@ class _Layout:
             f"{count:,} parameters" if count else "no parameters",
         ]
 
-    def _frame(self, frame: Frame, inside: Picture, left: float, right: float) -> Picture:
+    def _frame(self, frame: StageFrame, inside: Picture, left: float, right: float) -> Picture:
         """What a stage is called, puts out and has at the left, its parts at the right."""
         height = max(inside.height, LINE + 2 * REMARK_LINE) + 2 * FRAME
         top = (height - inside.height) / 2
@@ -207,14 +208,14 @@ class _Layout:
         return Picture(left, right, height, (*marks, *inside.at(0, top)), inside.exits, arrow=False)
 
 
-def _sign(box: Box, exits: Sequence[Exit], top: float) -> Picture:
+def _sign(box: LayerBox, exits: Sequence[Exit], top: float) -> Picture:
     """A circle with a sign; what comes from the side enters it at the side."""
     marks: list[Mark] = []
     middle = top + GAP + RADIUS
     for exit_ in exits:
         if exit_.x:
             side = RADIUS if exit_.x > 0 else -RADIUS
-            kind = "flow" if exit_.shape else "flow skip"
+            kind = "flow" if exit_.shape else SKIP
             marks.append(Path(kind, ((exit_.x, top), (exit_.x, middle), (side, middle)), True))
             marks += _size(exit_, top)
         else:
@@ -226,21 +227,21 @@ def _sign(box: Box, exits: Sequence[Exit], top: float) -> Picture:
     return Picture(left, RADIUS, middle + RADIUS, (*marks, circle, *said))
 
 
-def _bar(box: Box, exits: Sequence[Exit], top: float) -> Picture:
+def _bar(box: LayerBox, exits: Sequence[Exit], top: float) -> Picture:
     """A bar below all that it joins."""
     text = " · ".join((*box.before, box.node.text, *box.after))
     half = text_width(text, TEXT, bold=True) / 2 + PAD
     left = max(half, PAD - min(exit_.x for exit_ in exits))
     right = max(half, PAD + max(exit_.x for exit_ in exits))
     marks = [mark for exit_ in exits for mark in _flow(exit_, top, GAP, arrow=True)]
-    kind = "join" if box.node.role == "other" else box.node.role
+    kind = "join" if box.node.role is Role.OTHER else box.node.role
     bar = Rect(kind, -left, top + GAP, left + right, BAR, (text,), tip=_tip(box))
     return Picture(left, right, top + GAP + BAR, (*marks, bar))
 
 
 def _flow(exit_: Exit, top: float, length: float, *, arrow: bool) -> Iterator[Mark]:
     """A line straight down from an exit, the size of what it carries beside it."""
-    kind = "flow" if exit_.shape or not exit_.x else "flow skip"
+    kind = "flow" if exit_.shape or not exit_.x else SKIP
     yield Path(kind, ((exit_.x, top), (exit_.x, top + length)), arrow)
     yield from _size(exit_, top)
 
@@ -255,7 +256,7 @@ def _room(exit_: Exit) -> float:
     return 9 + text_width(words.size(exit_.shape), REMARK) if exit_.shape else 0.0
 
 
-def _lines(box: Box) -> tuple[tuple[str, ...], int]:
+def _lines(box: LayerBox) -> tuple[tuple[str, ...], int]:
     """What a box says, and which line tells what it is."""
     before, after = _wrapped(box.before), _wrapped(box.after)
     return (*before, box.node.text, *after), len(before)
@@ -280,7 +281,7 @@ def _lines_height(lines: Sequence[str]) -> float:
     return LINE + REMARK_LINE * (len(lines) - 1) + PAD
 
 
-def _tip(box: Box) -> str:
+def _tip(box: LayerBox) -> str:
     """What shows under the pointer: name, words, sizes, parameters."""
     node = box.node
     said = " · ".join((*box.before, node.text, *box.after))

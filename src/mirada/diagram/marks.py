@@ -7,6 +7,7 @@ from mirada.summary.rules import Shape
 
 # Widths of letters in parts of their size, those of the widest common font (DejaVu Sans).
 LETTERS = (("ijlI.,:;'|! ·/", 0.34), ("ftr()[]-_", 0.5), ("0123456789", 0.64), ("mMW…", 1.0), ("w×+−÷", 0.84))
+SKIP = "flow skip"  # the kind of a line that runs past boxes
 SMALL_LETTER, CAPITAL, OTHER = 0.64, 0.79, 1.0
 BOLD = 1.12
 
@@ -25,7 +26,7 @@ class Rect:
     tip: str = ""
 
     def shifted(self, x: float, y: float) -> "Rect":
-        """The same elsewhere."""
+        """It, elsewhere."""
         return replace(self, x=self.x + x, y=self.y + y)
 
 
@@ -38,7 +39,7 @@ class Path:
     arrow: bool = False
 
     def shifted(self, x: float, y: float) -> "Path":
-        """The same elsewhere."""
+        """It, elsewhere."""
         return replace(self, points=tuple((across + x, down + y) for across, down in self.points))
 
 
@@ -52,7 +53,7 @@ class Text:
     text: str
 
     def shifted(self, x: float, y: float) -> "Text":
-        """The same elsewhere."""
+        """It, elsewhere."""
         return replace(self, x=self.x + x, y=self.y + y)
 
 

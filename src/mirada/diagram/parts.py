@@ -6,16 +6,17 @@ from dataclasses import dataclass, field
 from math import prod
 
 from mirada.diagram.flow import Node, Stage
+from mirada.diagram.words import Joint, Role
 from mirada.summary.rules import Shape
 
 
 @dataclass(eq=False)
-class Box:
+class LayerBox:
     """A node with the light ones that go with it: what normalizes and rectifies its input or its output."""
 
     node: Node
     shape: Shape
-    inputs: list["Box"]
+    inputs: list["LayerBox"]
     before: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
 
@@ -29,7 +30,7 @@ class Box:
 class Step:
     """A box. With branches, which lead to it from the step before, it joins them; one without parts is a skip."""
 
-    box: Box
+    box: LayerBox
     branches: tuple["Series", ...] = ()
 
 
@@ -44,9 +45,9 @@ class Fork:
 class Tangle:
     """Boxes whose connections are no nested branches, in running order, between ``source`` and ``sink``."""
 
-    source: Box
-    boxes: tuple[Box, ...]
-    sink: Box
+    source: LayerBox
+    boxes: tuple[LayerBox, ...]
+    sink: LayerBox
 
 
 @dataclass(frozen=True)
@@ -64,28 +65,28 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Frame:
+class StageFrame:
     """All parts of a stage."""
 
     stage: Stage
     series: "Series"
 
 
-Part = Step | Fork | Tangle | Unit | Frame
+Part = Step | Fork | Tangle | Unit | StageFrame
 Series = tuple[Part, ...]
 
 
 def steps(nodes: Sequence[Node]) -> Series:
     """The steps of a network from top to bottom; the first and the last are the image and the outputs."""
     source, *others = boxes = _boxes(nodes)
-    after: dict[Box, list[Box]] = defaultdict(list)
+    after: dict[LayerBox, list[LayerBox]] = defaultdict(list)
     for box in boxes:
         for before in box.inputs:
             after[before].append(box)
     return (Step(source), *_series(source, others, after[source], after))
 
 
-def boxes_of(part: Part) -> Iterator[Box]:
+def boxes_of(part: Part) -> Iterator[LayerBox]:
     """All boxes of a part, those of branches before the one that joins them."""
     if isinstance(part, Step | Fork):
         for branch in part.branches:
@@ -95,7 +96,7 @@ def boxes_of(part: Part) -> Iterator[Box]:
         yield part.box
     elif isinstance(part, Tangle):
         yield from part.boxes
-    elif isinstance(part, Unit | Frame):
+    elif isinstance(part, Unit | StageFrame):
         for inner in part.series:
             yield from boxes_of(inner)
 
@@ -103,14 +104,14 @@ def boxes_of(part: Part) -> Iterator[Box]:
 # Boxes ----------------------------------------------------------------------------------------------------------
 
 
-def _boxes(nodes: Sequence[Node]) -> list[Box]:
+def _boxes(nodes: Sequence[Node]) -> list[LayerBox]:
     """One box per node, but light ones go with the box before them, or else with the box behind them."""
     inputs = _inputs(nodes)
     uses = Counter(source for sources in inputs.values() for source in sources)
-    host: dict[Node, Box] = {}
-    boxes: list[Box] = []
+    host: dict[Node, LayerBox] = {}
+    boxes: list[LayerBox] = []
     for node in nodes:
-        box = Box(node, node.shape, list(dict.fromkeys(host[source] for source in inputs[node])))
+        box = LayerBox(node, node.shape, list(dict.fromkeys(host[source] for source in inputs[node])))
         if box.light and uses[inputs[node][0]] == 1 and _belong(box.inputs[0], node):
             box.inputs[0].after.append(node.text)
             box = box.inputs[0]
@@ -132,7 +133,7 @@ def _inputs(nodes: Sequence[Node]) -> dict[Node, tuple[Node, ...]]:
     for node in nodes:
         sources = tuple(source for source in node.inputs if source in inputs)
         inputs[node] = sources
-        if node.text == "concat":
+        if node.joint is Joint.CONCATENATION:
             for earlier, had in reversed(joined.items()):
                 rest = sources[len(had) :]
                 if rest and sources[: len(had)] == had and _adds_up(node, earlier, rest):
@@ -151,21 +152,23 @@ def _adds_up(whole: Node, first: Node, rest: Sequence[Node]) -> bool:
     return len(other) == 1 and other[0][0] == sum(other[0][1:])
 
 
-def _belong(box: Box, light: Node) -> bool:
+def _belong(box: LayerBox, light: Node) -> bool:
     """Whether a light node may be part of the box before it: not across stages, nor out of a block that joins."""
-    if box.node.role == "terminal" or box.node.stage != light.stage:
+    if box.node.role is Role.TERMINAL or box.node.stage != light.stage:
         return False
     caller = light.path.rpartition(".")[0] if light.layer else light.path
     return len(box.inputs) < 2 or caller == box.node.path
 
 
-def _forwarded(boxes: Sequence[Box]) -> list[Box]:
+def _forwarded(boxes: Sequence[LayerBox]) -> list[LayerBox]:
     """Light boxes that stand alone, such as a normalization before a convolution, go with the box behind them."""
     uses = Counter(source for box in boxes for source in box.inputs)
-    kept: list[Box] = []
+    kept: list[LayerBox] = []
     for box in boxes:
         before = box.inputs[0] if len(box.inputs) == 1 else None
-        same = before is not None and before.node.stage == box.node.stage and box.node.role != "terminal"
+        same = (
+            before is not None and before.node.stage == box.node.stage and box.node.role is not Role.TERMINAL
+        )
         if before and same and before.light and not box.light and uses[before] == 1:
             box.before = [before.node.text, *before.after]
             box.inputs = before.inputs
@@ -178,7 +181,10 @@ def _forwarded(boxes: Sequence[Box]) -> list[Box]:
 
 
 def _series(
-    source: Box, boxes: Sequence[Box], first: Collection[Box], after: Mapping[Box, Sequence[Box]]
+    source: LayerBox,
+    boxes: Sequence[LayerBox],
+    first: Collection[LayerBox],
+    after: Mapping[LayerBox, Sequence[LayerBox]],
 ) -> tuple[Step, ...]:
     """Steps from ``source``, which leads to ``first``, to the last of the boxes, which are in running order.
 
@@ -197,11 +203,11 @@ def _series(
 
 
 def _branches(
-    source: Box,
-    first: Collection[Box],
-    between: Sequence[Box],
-    sink: Box,
-    after: Mapping[Box, Sequence[Box]],
+    source: LayerBox,
+    first: Collection[LayerBox],
+    between: Sequence[LayerBox],
+    sink: LayerBox,
+    after: Mapping[LayerBox, Sequence[LayerBox]],
 ) -> tuple[Series, ...]:
     """The ways from ``source``, which leads to ``first``, to ``sink``, in the order in which that takes them.
 
@@ -222,7 +228,7 @@ def _branches(
     return (*branches, *skip)
 
 
-def _connected(boxes: Sequence[Box], sink: Box) -> list[list[Box]]:
+def _connected(boxes: Sequence[LayerBox], sink: LayerBox) -> list[list[LayerBox]]:
     """The boxes in groups without connections between them, each in running order, in the sink's order."""
     group = {box: [box] for box in boxes}
     for box in boxes:

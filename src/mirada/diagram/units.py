@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby, takewhile
 
 from mirada.diagram.flow import Flow, Stage
-from mirada.diagram.parts import Box, Fork, Frame, Part, Series, Step, Tangle, Unit, boxes_of, steps
+from mirada.diagram.parts import Fork, LayerBox, Part, Series, StageFrame, Step, Tangle, Unit, boxes_of, steps
 from mirada.summary.rules import Shape
 
 WORTHWHILE = 3  # boxes that a repetition must save; fewer are drawn one by one
@@ -26,7 +26,7 @@ def _framed(series: Series, stages: Mapping[int, Stage], per_stage: Mapping[int,
     for stage, run in groupby(series, _stage):
         found = list(run)
         if stage and sum(1 for part in found for _ in boxes_of(part)) == per_stage[stage]:
-            framed.append(Frame(stages[stage], tuple(found)))
+            framed.append(StageFrame(stages[stage], tuple(found)))
             continue
         for part in found:
             if isinstance(part, Step | Fork):
@@ -55,7 +55,7 @@ def _folded(series: Series, owner: str | None) -> Series:
         period, count = _repetition(inner[start:], structures[start:])
         end = start + period * count
         unit = _unit(inner[start:end], count, owner)
-        named = unit.name and not isinstance(unit.series[0], Frame)  # a frame says its name itself
+        named = unit.name and not isinstance(unit.series[0], StageFrame)  # a frame says its name itself
         folded += [unit] if count > 1 or named else unit.series
         start = end
     return tuple(folded)
@@ -72,8 +72,8 @@ def _unit(run: Sequence[Part], count: int, owner: str | None) -> Unit:
 
 
 def _folded_inside(part: Part) -> Part:
-    if isinstance(part, Frame):
-        return Frame(part.stage, _folded(part.series, part.stage.name))
+    if isinstance(part, StageFrame):
+        return StageFrame(part.stage, _folded(part.series, part.stage.name))
     if isinstance(part, Step | Fork):
         return replace(part, branches=tuple(_folded(branch, None) for branch in part.branches))
     return part
@@ -134,7 +134,7 @@ def _structure_of(part: Part) -> object:
     return re.sub(r"\.\d+$", "", part.stage.name), _structure(part.series)
 
 
-def _said(box: Box) -> tuple[object, ...]:
+def _said(box: LayerBox) -> tuple[object, ...]:
     return tuple(box.before), box.node.text, tuple(box.after), [len(shape) for shape in _shapes(box)]
 
 
@@ -145,7 +145,7 @@ def _numbers(series: Iterable[Part]) -> list[int]:
     return [*sizes, *(box.node.parameters for box in boxes)]
 
 
-def _shapes(box: Box) -> list[Shape]:
+def _shapes(box: LayerBox) -> list[Shape]:
     return [*(source.shape for source in box.inputs), box.shape]
 
 
@@ -156,7 +156,7 @@ def _exit_shape(part: Part) -> Shape:
 def _name(series: Sequence[Part], owner: str | None) -> str:
     """The name of the module that has all the branches, if it lies in ``owner`` and is not just a number."""
     first = series[0]
-    if isinstance(first, Frame):
+    if isinstance(first, StageFrame):
         return first.stage.name
     if owner is None or not (isinstance(first, Step) and first.branches):
         return ""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from enum import Enum, StrEnum, auto
 from math import prod
 from typing import Any, NamedTuple
 
@@ -13,11 +14,29 @@ from mirada.summary.rules import Shape, times, without_batch
 LONGEST = 28  # letters of a name; the rest stands in the tip
 
 
-class Words(NamedTuple):
-    """``role`` chooses the color: ``conv``, ``pool``, ``dense`` or ``other``; ``text`` is what it is."""
+class Role(StrEnum):
+    """What a node does, as far as its color tells it; the value is the class of its box in the picture."""
 
-    role: str
+    CONV = auto()
+    POOL = auto()
+    DENSE = auto()
+    OTHER = auto()
+    TERMINAL = auto()  # the image and the outputs
+
+
+class Joint(Enum):
+    """How a function of several maps is drawn: a sign in a circle, or a bar below them."""
+
+    SIGN = auto()
+    CONCATENATION = auto()
+
+
+class Words(NamedTuple):
+    """What a node is: ``role`` chooses the color, ``text`` says it, ``joint`` how it joins maps, if it does."""
+
+    role: Role
     text: str
+    joint: Joint | None = None
 
 
 ABBREVIATIONS: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
@@ -66,19 +85,19 @@ UNSEEN_LAYERS = (nn.Identity, nn.Flatten, nn.Unflatten)
 def of_layer(module: nn.Module) -> Words:
     """A layer, such as ``3×3 conv, 64, /2``, ``2×2 max pool, /2``, ``dense, 4096`` or ``BN``."""
     if isinstance(module, (*kinds.CONVOLUTIONS, *kinds.TRANSPOSED)):
-        return Words("conv", _convolution(module))
+        return Words(Role.CONV, _convolution(module))
     if isinstance(module, nn.Linear):
-        return Words("dense", f"dense, {module.out_features}")
+        return Words(Role.DENSE, f"dense, {module.out_features}")
     for axes, (windows, adaptive) in enumerate(zip(kinds.POOLS, kinds.ADAPTIVE, strict=True), start=1):
         if isinstance(module, (*windows, *adaptive)):
             describe = _pool if isinstance(module, windows) else _adaptive_pool
-            return Words("pool", describe(module, axes))
+            return Words(Role.POOL, describe(module, axes))
     if isinstance(module, kinds.DROPOUTS):
-        return Words("other", f"dropout {module.p:g}")
+        return Words(Role.OTHER, f"dropout {module.p:g}")
     for kinds_of_norm, text in ABBREVIATIONS:
         if isinstance(module, kinds_of_norm):
-            return Words("other", text)
-    return Words("other", shorten(kinds.class_name(module)))
+            return Words(Role.OTHER, text)
+    return Words(Role.OTHER, shorten(kinds.class_name(module)))
 
 
 def of_function(
@@ -89,22 +108,22 @@ def of_function(
     ``operand`` is what a sign takes besides the maps, ``window`` the kernel and the stride of a pooling.
     """
     if name in CONCATENATIONS:
-        return Words("other", "concat")
+        return Words(Role.OTHER, "concat", Joint.CONCATENATION)
     if name in SIGNS:
-        return Words("other", f"{SIGNS[name]} {operand}".rstrip())
+        return Words(Role.OTHER, f"{SIGNS[name]} {operand}".rstrip(), None if operand else Joint.SIGN)
     if name in SLICES:
-        return Words("other", "slice")
+        return Words(Role.OTHER, "slice")
     if name == "linear":
-        return Words("dense", f"dense, {after[-1]}")
+        return Words(Role.DENSE, f"dense, {after[-1]}")
     pool = re.match(r"(?:adaptive_)?(max|avg)_pool(\d)d|mean$", name)
     if pool:
         kind = "max" if pool[1] == "max" else "average"
         if len(before) > 2 and prod(after) == prod(before[:2]):
-            return Words("pool", f"global {kind} pool")
+            return Words(Role.POOL, f"global {kind} pool")
         if window and pool[2]:
             kernel, stride = (_per_axis(side, int(pool[2])) for side in window)
-            return Words("pool", _joined(f"{times(kernel)} {kind} pool", _unless_one("/", stride)))
-    role = "pool" if pool else "conv" if "conv" in name else "other"
+            return Words(Role.POOL, _joined(f"{times(kernel)} {kind} pool", _unless_one("/", stride)))
+    role = Role.POOL if pool else Role.CONV if "conv" in name else Role.OTHER
     return Words(role, USUAL.get(name, name.replace("_", " ")))
 
 

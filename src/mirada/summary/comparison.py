@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from html import escape
 from math import ceil, floor, hypot, log10, sqrt
 from textwrap import wrap
-from typing import Any
 
 from mirada.errors import InvalidArgument
 from mirada.summary.rules import Shape, times
@@ -70,7 +69,7 @@ class Compared:
     megabytes: float
     accuracy: Accuracy | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """As plain JSON values."""
         return {**asdict(self), "input_shape": list(self.input_shape)}
 
@@ -145,14 +144,14 @@ class _Blob:
 
 
 @dataclass(frozen=True)
-class _Box:
+class _LabelPlace:
     """A label's place: its left and top edge and its width."""
 
     x: float
     y: float
     width: float
 
-    def overlap(self, other: "_Box") -> float:
+    def overlap(self, other: "_LabelPlace") -> float:
         """The area they share."""
         across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         down = LINE - abs(self.y - other.y)
@@ -275,7 +274,7 @@ def _labels(blobs: Sequence[_Blob]) -> Iterator[str]:
         yield _text(box.x + 2, box.y + LINE - 4, blob.row.name, "label")
 
 
-def _place_labels(blobs: Sequence[_Blob]) -> list[_Box]:
+def _place_labels(blobs: Sequence[_Blob]) -> list[_LabelPlace]:
     """Each label takes the cheapest of many places around its blob, some rounds long, as all depend on all."""
     places = []
     for index, blob in enumerate(blobs):
@@ -293,7 +292,7 @@ def _place_labels(blobs: Sequence[_Blob]) -> list[_Box]:
     return chosen
 
 
-def _candidates(blob: _Blob) -> Iterator[_Box]:
+def _candidates(blob: _Blob) -> Iterator[_LabelPlace]:
     """To the right, left, above, below and between, ever farther away; within the plotting area."""
     width = LETTER * len(blob.row.name) + 4
     for distance in (3, 8, 14, 22, 32, 46, 62, 80, 100):
@@ -301,10 +300,10 @@ def _candidates(blob: _Blob) -> Iterator[_Box]:
         for side, rise in SIDES:
             x = blob.x + side * reach - (0 if side > 0 else width if side < 0 else width / 2)
             y = blob.y + rise * reach - (LINE / 2 if not rise else 0 if rise > 0 else LINE)
-            yield _Box(min(max(x, LEFT + 2), RIGHT - width), min(max(y, TOP), BOTTOM - LINE), width)
+            yield _LabelPlace(min(max(x, LEFT + 2), RIGHT - width), min(max(y, TOP), BOTTOM - LINE), width)
 
 
-def _cost(box: _Box, blobs: Sequence[_Blob], own: int) -> float:
+def _cost(box: _LabelPlace, blobs: Sequence[_Blob], own: int) -> float:
     """What a place costs: covered blobs by how deep, others that are nearer than its own, the way to its own."""
     way = box.gap(blobs[own].x, blobs[own].y) - blobs[own].r
     total = 3 * way + 60 * (way > NEAR)
@@ -317,7 +316,7 @@ def _cost(box: _Box, blobs: Sequence[_Blob], own: int) -> float:
     return total
 
 
-def _clash(box: _Box, blob: _Blob, others: Sequence[tuple[_Blob, _Box]]) -> float:
+def _clash(box: _LabelPlace, blob: _Blob, others: Sequence[tuple[_Blob, _LabelPlace]]) -> float:
     """What a place costs for the other labels: those it covers, and lines to blobs that run through a label."""
     total = 40 * sum(box.overlap(other) for _, other in others)
     crossed = sum(
@@ -326,7 +325,7 @@ def _clash(box: _Box, blob: _Blob, others: Sequence[tuple[_Blob, _Box]]) -> floa
     return total + 150 * crossed
 
 
-def _runs_through(blob: _Blob, box: _Box, label: _Box) -> bool:
+def _runs_through(blob: _Blob, box: _LabelPlace, label: _LabelPlace) -> bool:
     """Whether the line from a blob to its box, if it has one, runs through another label."""
     x, y = box.nearest(blob.x, blob.y)
     if hypot(x - blob.x, y - blob.y) <= blob.r + NEAR:

@@ -56,7 +56,7 @@ class Sights:
         spans: Spans | None = self._of.get(tensor)  # type: ignore[no-untyped-call]
         return spans
 
-    def follow(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
+    def follow(self, name: str, args: Sequence[Any], kwargs: Mapping[str, object], result: Any) -> None:
         """The function called ``name`` has been called and has returned ``result``."""
         sources = [tensor for tensor in tensors((args, kwargs)) if tensor in self._of]
         if not sources or name in CONSTANT:
@@ -82,7 +82,7 @@ class Sights:
         if name in GLOBAL:
             return _join([tuple(span.whole() for span in spans) for spans in known])
         if name in RULES and len(sources) == 1:
-            return RULES[name](_Step(known[0], tuple(sources[0].shape), after, args, kwargs))
+            return RULES[name](_FunctionCall(known[0], tuple(sources[0].shape), after, args, kwargs))
         return _join([_aligned(s, tuple(t.shape), after) for s, t in zip(known, sources, strict=True)])
 
 
@@ -95,7 +95,7 @@ def tensors(value: Any) -> Iterator[Tensor]:
             yield from tensors(item)
 
 
-class _Step(NamedTuple):
+class _FunctionCall(NamedTuple):
     """One function that reads one tensor: what that sees, its shape, the shape of the result, the arguments."""
 
     spans: Spans
@@ -149,7 +149,7 @@ def _aligned(spans: Spans, before: Shape, after: Shape) -> Spans | None:
     return tuple(stretched)
 
 
-def _window(step: _Step, kernel: Any, stride: Any, padding: Any, dilation: Any = 1) -> Spans | None:
+def _window(step: _FunctionCall, kernel: Any, stride: Any, padding: Any, dilation: Any = 1) -> Spans | None:
     axes = len(step.spans)
     if len(step.before) != axes + 2:  # a convolution over axes that are not those of the image
         return None if step.even else step.whole()
@@ -165,7 +165,7 @@ def _per_axis(value: Any, axes: int) -> Shape:
     return sizes * axes if len(sizes) == 1 else sizes
 
 
-def _convolution(step: _Step) -> Spans | None:
+def _convolution(step: _FunctionCall) -> Spans | None:
     axes = len(step.spans)
     kernel = tuple(step.argument(1, "weight").shape[2:])
     padding, dilation = step.argument(4, "padding", 0), step.argument(5, "dilation", 1)
@@ -176,23 +176,23 @@ def _convolution(step: _Step) -> Spans | None:
     return _window(step, kernel, step.argument(3, "stride", 1), padding, dilation)
 
 
-def _max_pool(step: _Step) -> Spans | None:
+def _max_pool(step: _FunctionCall) -> Spans | None:
     kernel = step.argument(1, "kernel_size")
     stride, padding = step.argument(2, "stride") or kernel, step.argument(3, "padding", 0)
     return _window(step, kernel, stride, padding, step.argument(4, "dilation", 1))
 
 
-def _avg_pool(step: _Step) -> Spans | None:
+def _avg_pool(step: _FunctionCall) -> Spans | None:
     kernel = step.argument(1, "kernel_size")
     return _window(step, kernel, step.argument(2, "stride") or kernel, step.argument(3, "padding", 0))
 
 
-def _lp_pool(step: _Step) -> Spans | None:
+def _lp_pool(step: _FunctionCall) -> Spans | None:
     kernel = step.argument(2, "kernel_size")
     return _window(step, kernel, step.argument(3, "stride") or kernel, 0)
 
 
-def _adaptive_pool(step: _Step) -> Spans | None:
+def _adaptive_pool(step: _FunctionCall) -> Spans | None:
     axes = len(step.spans)
     if len(step.before) != axes + 2:
         return None if step.even else step.whole()
@@ -200,7 +200,7 @@ def _adaptive_pool(step: _Step) -> Spans | None:
     return tuple(adaptive_span(span, size, count) for span, size, count in sizes)
 
 
-def _pad(step: _Step) -> Spans | None:
+def _pad(step: _FunctionCall) -> Spans | None:
     """Values that are not the image's own count as padding, whatever is in them, unless they come from far away."""
     if not step.even:
         return step.spans
@@ -211,7 +211,7 @@ def _pad(step: _Step) -> Spans | None:
     return tuple(window_span(span, count, 1, padding=start) for span, count, start in sizes)
 
 
-def _getitem(step: _Step) -> Spans | None:
+def _getitem(step: _FunctionCall) -> Spans | None:
     index = step.args[1] if isinstance(step.args[1], tuple) else (step.args[1],)
     slices = all(isinstance(item, slice) or item is Ellipsis for item in index)
     short = len(index) <= step.before_maps and all(isinstance(item, (slice, int)) for item in index)
@@ -231,27 +231,27 @@ def _cut(span: Span, part: slice, size: int) -> Span:
     return window_span(span, len(range(start, stop, stride)), 1, stride=stride, padding=-start)
 
 
-def _linear(step: _Step) -> Spans | None:
+def _linear(step: _FunctionCall) -> Spans | None:
     """Reads the last axis, which is the image's last, or all that was folded."""
     last = step.spans[-1:] and (step.spans[-1].whole(),)
     return tuple(span if span.jump else span.whole() for span in step.spans[:-1]) + last
 
 
-def _along(step: _Step) -> Spans | None:
+def _along(step: _FunctionCall) -> Spans | None:
     told = step.kwargs.get("dim", step.kwargs.get("dims", step.args[1] if len(step.args) > 1 else None))
     places = {place % len(step.before) for place in ([told] if isinstance(told, int) else told or [])}
     on_maps = not places or max(places) >= step.before_maps or not step.even
     return step.whole() if on_maps else step.spans
 
 
-def _fold(step: _Step) -> Spans | None:
+def _fold(step: _FunctionCall) -> Spans | None:
     """Values stay in order, so that axes which keep their sizes at the end are still those of the image."""
     axes = len(step.spans)
     kept = len(step.after) > axes and step.after[-axes:] == step.before[-axes:]
     return step.spans if kept else tuple(span.unordered() for span in step.spans)
 
 
-def _move(step: _Step) -> Spans | None:
+def _move(step: _FunctionCall) -> Spans | None:
     """Known only where the axes before those of the image change places among themselves."""
     numbers = [value for value in step.args[1:] if isinstance(value, int)] or step.argument(1, "dims") or []
     places = [place % len(step.before) for place in numbers]
@@ -260,7 +260,7 @@ def _move(step: _Step) -> Spans | None:
     return step.spans if stays or not step.even else None
 
 
-RULES: dict[str, Callable[[_Step], Spans | None]] = (
+RULES: dict[str, Callable[[_FunctionCall], Spans | None]] = (
     {f"conv{axes}d": _convolution for axes in (1, 2, 3)}
     | {f"max_pool{axes}d{end}": _max_pool for axes in (1, 2, 3) for end in ("", "_with_indices")}
     | {f"avg_pool{axes}d": _avg_pool for axes in (1, 2, 3)}

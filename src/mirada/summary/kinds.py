@@ -127,7 +127,7 @@ def misfit(module: nn.Module, shape: Shape) -> str:
     return "" if fits else f"its window does not fit into {rules.times(shape[2:])}"
 
 
-class Window(NamedTuple):
+class LayerWindow(NamedTuple):
     """A window that slides over maps: one number per axis; ``padding`` is the one at the start of each."""
 
     kernel: Shape
@@ -136,7 +136,7 @@ class Window(NamedTuple):
     dilation: Shape
 
 
-def window(module: nn.Module) -> Window | None:
+def window(module: nn.Module) -> LayerWindow | None:
     """The window of a convolution or a pooling; None for other layers."""
     if isinstance(module, (*CONVOLUTIONS, *TRANSPOSED)):
         padding: Any = module.padding
@@ -145,13 +145,13 @@ def window(module: nn.Module) -> Window | None:
         elif padding == "valid":
             padding = 0
         conv = (module.kernel_size, module.stride, padding, module.dilation)
-        return Window(*(_per_axis(size, len(module.kernel_size)) for size in conv))
+        return LayerWindow(*(_per_axis(size, len(module.kernel_size)) for size in conv))
     for axes, classes in enumerate(POOLS, start=1):
         if isinstance(module, classes):
             stride = module.kernel_size if module.stride is None else module.stride
             rim, dilation = getattr(module, "padding", 0), getattr(module, "dilation", 1)
             pool: tuple[Any, ...] = (module.kernel_size, stride, rim, dilation)
-            return Window(*(_per_axis(size, axes) for size in pool))
+            return LayerWindow(*(_per_axis(size, axes) for size in pool))
     return None
 
 

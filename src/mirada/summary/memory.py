@@ -96,7 +96,7 @@ class Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.bytes -= size
 
 
-def file_bytes(weights: Mapping[str, Any]) -> int:
+def file_bytes(weights: Mapping[str, object]) -> int:
     """The size of a safetensors file of ``weights`` without metadata: 8, the header, and the values.
 
     Source: the format's description, github.com/huggingface/safetensors.

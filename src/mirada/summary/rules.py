@@ -95,7 +95,7 @@ class Span(NamedTuple):
         return Span(self.first, self.end, 0, self.end)
 
     def unordered(self) -> "Span":
-        """The same fields where the order of the values no longer tells their places."""
+        """These fields, where the order of the values no longer tells their places."""
         return self._replace(jump=None) if self.jump else self
 
 

@@ -6,10 +6,9 @@ cut off, as frameworks do, and said. Source: Calderón 2019, lecture notes on co
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import prod
 from textwrap import wrap
-from typing import Any
 
 from mirada.errors import InvalidArgument
 from mirada.summary import rules
@@ -20,40 +19,45 @@ from mirada.summary.stack_text import (
     POOLS,
     Layer,
     Pair,
-    Window,
+    StackWindow,
     parse_layers,
     parse_shape,
     sizes_text,
 )
 
-__all__ = ["Stack", "Step", "parse_shape", "plan"]
+__all__ = ["Stack", "StackStep", "parse_shape", "plan"]
 
 WIDTH = 100  # columns of a terminal
 NEAR = 512  # how far from the given input a better one is looked for, in pixels
 AXES = (0, 1)  # height, width
-BY = " by "  # between the formulae of height and width
 HEADER = ("", "step", "(m − k + 2c)/p + 1", "output", "parameters", "MACs", "sees")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class StackStep:
     """One layer of a stack: what it makes of what reaches it.
 
     ``output_shape`` is (channels, height, width), or (features,) once maps were flattened or averaged.
     ``receptive_field`` is the (height, width) of the window of the input, padding included, that one output value
     depends on, in pixels. ``whole`` is False where the formula's division left rows or columns that are cut off;
-    ``remark`` is a sentence on that and on what else is worth knowing, or empty.
+    ``remark`` is a sentence on that and on what else is worth knowing, or empty. ``formulae`` are one for both axes,
+    or one each.
     """
 
     number: int
     text: str
     output_shape: Shape
     receptive_field: Pair
-    formula: str = ""
+    formulae: tuple[str, ...] = ()
     parameters: int = 0
     macs: int = 0
     whole: bool = True
     remark: str = ""
+
+    @property
+    def formula(self) -> str:
+        """The formulae in one line."""
+        return " by ".join(self.formulae)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,7 @@ class Stack:
     """
 
     input_shape: tuple[int, int, int]
-    steps: tuple[Step, ...]
+    steps: tuple[StackStep, ...]
     advice: str = ""
 
     @property
@@ -77,14 +81,21 @@ class Stack:
         """Multiply-adds for one image, biases excluded."""
         return sum(step.macs for step in self.steps)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """As plain JSON values."""
         return {
             "input_shape": list(self.input_shape),
             "steps": [
                 {
-                    key: list(value) if isinstance(value, tuple) else value
-                    for key, value in asdict(step).items()
+                    "number": step.number,
+                    "text": step.text,
+                    "output_shape": list(step.output_shape),
+                    "receptive_field": list(step.receptive_field),
+                    "formula": step.formula,
+                    "parameters": step.parameters,
+                    "macs": step.macs,
+                    "whole": step.whole,
+                    "remark": step.remark,
                 }
                 for step in self.steps
             ],
@@ -152,7 +163,7 @@ class _Maps:
     field: Pair = (1, 1)
     jump: Pair = (1, 1)
 
-    def slid(self, window: Window, channels: int) -> "_Maps":
+    def slid(self, window: StackWindow, channels: int) -> "_Maps":
         """Under a window that takes every step."""
         height, width = (window.output(self.grid[axis], axis) for axis in AXES)
         top, left = (self.field[axis] + (window.span(axis) - 1) * self.jump[axis] for axis in AXES)
@@ -165,25 +176,27 @@ class _Maps:
         return _Maps(shape=(features,), grid=(1, 1), field=(height, width), jump=self.jump)
 
 
-def _apply(layer: Layer, maps: _Maps) -> tuple[Step, _Maps]:
+def _apply(layer: Layer, maps: _Maps) -> tuple[StackStep, _Maps]:
     if layer.window is not None:
         return _slide(layer, layer.window, maps)
-    step = Step(number=layer.number, text=layer.text, output_shape=maps.shape, receptive_field=maps.field)
+    step = StackStep(
+        number=layer.number, text=layer.text, output_shape=maps.shape, receptive_field=maps.field
+    )
     if layer.word in DENSE:
         return _dense(layer, step, maps)
     if layer.word == "gap":
         mean = maps.joined(maps.shape[0])
         formula = f"mean of {times(maps.grid)}"
-        return replace(step, formula=formula, output_shape=mean.shape, receptive_field=mean.field), mean
+        return replace(step, formulae=(formula,), output_shape=mean.shape, receptive_field=mean.field), mean
     if layer.word == "flatten":
         flat = replace(maps, shape=(prod(maps.shape),))
-        return replace(step, formula=_product(maps.shape), output_shape=flat.shape), flat
+        return replace(step, formulae=_product(maps.shape), output_shape=flat.shape), flat
     if layer.word == "bn":
-        return replace(step, formula=f"2·{maps.shape[0]} weights", parameters=2 * maps.shape[0]), maps
+        return replace(step, formulae=(f"2·{maps.shape[0]} weights",), parameters=2 * maps.shape[0]), maps
     return step, maps
 
 
-def _slide(layer: Layer, window: Window, maps: _Maps) -> tuple[Step, _Maps]:
+def _slide(layer: Layer, window: StackWindow, maps: _Maps) -> tuple[StackStep, _Maps]:
     channels, kernel = maps.shape[0], window.kernel
     parameters = macs = 0
     outputs = maps.slid(window, channels if layer.word in POOLS else layer.units)
@@ -195,12 +208,12 @@ def _slide(layer: Layer, window: Window, maps: _Maps) -> tuple[Step, _Maps]:
             )
         parameters = layer.units * (channels // layer.groups * prod(kernel) + 1)
         macs = rules.conv_macs(prod(outputs.shape), channels, kernel, groups=layer.groups)
-    step = Step(
+    step = StackStep(
         number=layer.number,
         text=layer.text,
         output_shape=outputs.shape,
         receptive_field=outputs.field,
-        formula=_formula(window, maps.grid),
+        formulae=_formulae(window, maps.grid),
         parameters=parameters,
         macs=macs,
         whole=not any(window.left(maps.grid[axis], axis) for axis in AXES),
@@ -208,13 +221,13 @@ def _slide(layer: Layer, window: Window, maps: _Maps) -> tuple[Step, _Maps]:
     return (step if step.whole else replace(step, remark=_cut_off(layer, window, maps.grid))), outputs
 
 
-def _dense(layer: Layer, step: Step, maps: _Maps) -> tuple[Step, _Maps]:
+def _dense(layer: Layer, step: StackStep, maps: _Maps) -> tuple[StackStep, _Maps]:
     features = prod(maps.shape)
     outputs = maps.joined(layer.units)
     flattens = f"{layer.name}, flattens the {times(maps.shape)} maps to {features:,} numbers itself."
     step = replace(
         step,
-        formula=f"({features:,} + 1)·{layer.units:,} weights",
+        formulae=(f"({features:,} + 1)·{layer.units:,} weights",),
         output_shape=outputs.shape,
         receptive_field=outputs.field,
         parameters=(features + 1) * layer.units,
@@ -224,7 +237,7 @@ def _dense(layer: Layer, step: Step, maps: _Maps) -> tuple[Step, _Maps]:
     return step, outputs
 
 
-def _formula(window: Window, grid: Pair) -> str:
+def _formulae(window: StackWindow, grid: Pair) -> tuple[str, ...]:
     """With its numbers and its result; one per axis where they differ."""
     parts = []
     for axis in AXES:
@@ -232,10 +245,10 @@ def _formula(window: Window, grid: Pair) -> str:
         size = window.output(grid[axis], axis)
         rounded = "" if exact == size else f"{exact:.2f}".rstrip("0").rstrip(".") + " → "
         parts.append(f"{window.formula(grid[axis], axis)} + 1 = {rounded}{size}")
-    return parts[0] if parts[0] == parts[1] else BY.join(parts)
+    return tuple(dict.fromkeys(parts))
 
 
-def _cut_off(layer: Layer, window: Window, grid: Pair) -> str:
+def _cut_off(layer: Layer, window: StackWindow, grid: Pair) -> str:
     """What a division with a remainder leaves unseen, and the padding that would leave none."""
     left = [window.left(grid[axis], axis) for axis in AXES]
     broken = [axis for axis in AXES if left[axis]]
@@ -260,7 +273,7 @@ def _many(count: int, noun: str) -> str:
     return noun if count == 1 else f"{count} {noun}s"
 
 
-def _whole_padding(layer: Layer, window: Window, size: int, axis: int) -> int | None:
+def _whole_padding(layer: Layer, window: StackWindow, size: int, axis: int) -> int | None:
     """The padding nearest to the window's own that leaves no remainder; None if there is none."""
     own, stride = window.padding[axis], window.stride[axis]
     most = window.kernel[axis] // 2 if layer.word in POOLS else own + stride
@@ -289,7 +302,7 @@ def _require_fit(layer: Layer, maps: _Maps, layers: Sequence[Layer], input_shape
     )
 
 
-def _smaller(layer: Layer, window: Window, grid: Pair) -> str:
+def _smaller(layer: Layer, window: StackWindow, grid: Pair) -> str:
     """The least padding and the largest kernel with which the window fits."""
     rooms = [window.room(grid[axis], axis) for axis in AXES]
     padding = [c + max(0, 1 - room) // 2 for c, room in zip(window.padding, rooms, strict=True)]
@@ -324,12 +337,12 @@ def _advice(layers: Sequence[Layer], input_shape: Shape) -> str:
     return f"With an input of {times((input_shape[0], height, width))} every division is whole."
 
 
-def _nearest(windows: Sequence[Window], side: int, axis: int) -> int | None:
+def _nearest(windows: Sequence[StackWindow], side: int, axis: int) -> int | None:
     near = sorted(range(max(1, side - NEAR), side + NEAR + 1), key=lambda other: (abs(other - side), -other))
     return next((other for other in near if _whole(windows, other, axis)), None)
 
 
-def _whole(windows: Sequence[Window], side: int, axis: int) -> bool:
+def _whole(windows: Sequence[StackWindow], side: int, axis: int) -> bool:
     for window in windows:
         if window.room(side, axis) < 0 or window.left(side, axis):
             return False
@@ -337,18 +350,18 @@ def _whole(windows: Sequence[Window], side: int, axis: int) -> bool:
     return True
 
 
-def _product(sizes: Sequence[int]) -> str:
+def _product(sizes: Sequence[int]) -> tuple[str, ...]:
     product = "·".join(map(str, sizes))
-    return f"{product} = {prod(sizes):,}" if len(sizes) > 1 else ""
+    return (f"{product} = {prod(sizes):,}",) if len(sizes) > 1 else ()
 
 
-def _cells(step: Step, input_shape: Shape) -> Iterator[tuple[str, ...]]:
+def _cells(step: StackStep, input_shape: Shape) -> Iterator[tuple[str, ...]]:
     """As text; a star marks what a remark speaks of, and a second formula goes below the first."""
     field = step.receptive_field
     sees = str(field[0]) if field[0] == field[1] else times(field)
     if all(seen >= side for seen, side in zip(field, input_shape[1:], strict=True)):
         sees = "all"
-    formula, *more = step.formula.split(BY)
+    formula, *more = step.formulae or ("",)
     yield (
         f"{step.number}{'*' if step.remark else ' '}",
         step.text,
@@ -359,7 +372,7 @@ def _cells(step: Step, input_shape: Shape) -> Iterator[tuple[str, ...]]:
         sees,
     )
     for other in more:
-        yield ("", "", f"{BY.strip()} {other}", "", "", "", "")
+        yield ("", "", f"by {other}", "", "", "", "")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -25,7 +25,7 @@ LETTERS = {"conv": "kspgd", **dict.fromkeys(POOLS, "ksp")}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class StackWindow:
     """What slides over a map; each size is (height, width) in pixels, and an axis is 0 or 1."""
 
     kernel: Pair
@@ -69,7 +69,7 @@ class Layer:
     word: str
     units: int = 0
     groups: int = 1
-    window: Window | None = None
+    window: StackWindow | None = None
 
     @property
     def name(self) -> str:
@@ -131,7 +131,7 @@ def _layer(number: int, text: str) -> Layer:
     return replace(layer, units=units, groups=sizes.get("g", (1, 1))[0], window=window)
 
 
-def _window(layer: Layer, sizes: dict[str, Pair], ceil: bool) -> Window:
+def _window(layer: Layer, sizes: dict[str, Pair], ceil: bool) -> StackWindow:
     kernel = sizes["k"]
     padding = sizes.get("p", (0, 0))
     half = (kernel[0] // 2, kernel[1] // 2)
@@ -141,7 +141,9 @@ def _window(layer: Layer, sizes: dict[str, Pair], ceil: bool) -> Window:
             f"padding; use at most {sizes_text('p', half)}."
         )
     stride = sizes.get("s", kernel if layer.word in POOLS else (1, 1))
-    return Window(kernel=kernel, stride=stride, padding=padding, dilation=sizes.get("d", (1, 1)), ceil=ceil)
+    return StackWindow(
+        kernel=kernel, stride=stride, padding=padding, dilation=sizes.get("d", (1, 1)), ceil=ceil
+    )
 
 
 def sizes_text(letter: str, sizes: Pair) -> str:
