@@ -113,24 +113,13 @@ def test_autocast(precision: str, dtype: torch.dtype) -> None:
     assert layer(torch.ones(1, 3)).dtype == layer.weight.dtype == torch.float32
 
 
-def test_place_and_put() -> None:
+def test_place_and_to_device() -> None:
     layer = nn.Conv2d(3, 4, 3)
     chosen = choose("cpu", "float32")
     assert chosen.place(layer) is layer
     assert layer.weight.is_contiguous(memory_format=torch.channels_last)
     images = torch.arange(0, 256, dtype=torch.uint8).view(1, 1, 16, 16)
-    floats = chosen.to_device(images)
-    assert floats.dtype == torch.float32
-    assert floats.flatten().tolist() == list(range(256))
-
-
-def test_sixteen_bits_are_as_bright_as_eight() -> None:
-    """Every level of 16 bits, over 257; every level v of 8 is 257 · v there, to the last bit."""
-    deep = torch.arange(65536, dtype=torch.int32).to(torch.uint16).reshape(1, 1, 256, 256)
-    found = Compute(CPU, "float32").to_device(deep)
-    assert found.dtype == torch.float32
-    assert torch.equal(found.flatten(), (torch.arange(65536, dtype=torch.float64) / 257).float())
-    assert torch.equal(found.flatten()[::257], torch.arange(256.0))
+    assert torch.equal(chosen.to_device(images), images)
 
 
 def test_it_says_what_it_is() -> None:

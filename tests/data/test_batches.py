@@ -23,6 +23,8 @@ from mirada.data.batches import (
     read,
     shuffled,
     steps_per_epoch,
+    to_float,
+    to_pictures,
 )
 from mirada.data.cache import Cache, open_cache
 from mirada.data.index import Index
@@ -253,7 +255,26 @@ def test_a_file_gives_the_same_tensor_by_way_of_the_cache_and_without(
     compute = choose("cpu", "float32")
     cached = read(open_cache(index, pre, directory=tmp_path / "cache"), np.array([0]))
     direct = torch.from_numpy(decode(data, pre)[None]).permute(0, 3, 1, 2)
-    tensors = [normalize(compute.to_device(images), pre) for images in (cached, direct)]
+    tensors = [normalize(to_float(compute.to_device(images)), pre) for images in (cached, direct)]
     first, second = (hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest() for tensor in tensors)
     assert first == second
     assert tensors[0].std() > 0.3  # and there is something in it
+
+
+def test_sixteen_bits_are_as_bright_as_eight() -> None:
+    """Every level of 16 bits, over 257; every level v of 8 is 257 · v there, to the last bit."""
+    deep = torch.arange(65536, dtype=torch.int32).to(torch.uint16).reshape(1, 1, 256, 256)
+    found = to_float(deep)
+    assert found.dtype == torch.float32
+    assert torch.equal(found.flatten(), (torch.arange(65536, dtype=torch.float64) / 257).float())
+    assert torch.equal(found.flatten()[::257], torch.arange(256.0))
+    assert torch.equal(to_float(torch.arange(256, dtype=torch.uint8)), torch.arange(256.0))
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_pictures_of_what_is_normalized_are_what_was_decoded(depth: int) -> None:
+    pre = Preprocessing(depth=depth, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.7))  # type: ignore[arg-type]
+    levels = torch.arange(256).repeat(3, 1).reshape(1, 3, 16, 16)
+    stored = levels.to(torch.uint8) if depth == 8 else (levels * 257).to(torch.uint16)
+    found = to_pictures(normalize(to_float(stored), pre), pre)
+    np.testing.assert_array_equal(found, levels.permute(0, 2, 3, 1).numpy())

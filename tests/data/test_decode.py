@@ -20,7 +20,7 @@ from mirada.data.pixels.decode import (
     EXTENSIONS,
     FORMATS,
     DecodeError,
-    Frame,
+    EncodedFrame,
     Header,
     decode,
     decode_array,
@@ -28,8 +28,8 @@ from mirada.data.pixels.decode import (
     read_file,
     read_header,
 )
+from mirada.data.pixels.fit import placement
 from mirada.data.pixels.preprocessing import Preprocessing
-from mirada.explain.overlay import _geometry
 
 Pixels = NDArray[np.uint8]
 BILINEAR = Image.Resampling.BILINEAR
@@ -421,7 +421,7 @@ def test_a_file_of_frames_is_read_once_until_it_changes(tmp_path: Path) -> None:
         first, *rest = (Image.new("RGB", (4, 4), colour) for colour in colours)
         file.write_bytes(encoded(first, "TIFF", save_all=True, append_images=rest))
         frames = [read_image(tmp_path / f"all#1.tiff#{number}") for number in range(2)]
-        assert isinstance(frames[0], Frame) and isinstance(frames[1], Frame)
+        assert isinstance(frames[0], EncodedFrame) and isinstance(frames[1], EncodedFrame)
         assert frames[0].content is frames[1].content and frames[0].content == file.read_bytes()
         assert digest(frames[0]) != digest(frames[1])
         for frame, colour in zip(frames, colours, strict=True):
@@ -548,7 +548,7 @@ def test_stretch_is_pillows_resize(original: tuple[int, int], size: tuple[int, i
 @pytest.mark.parametrize(("original", "size"), GEOMETRIES)
 def test_pad_is_the_whole_image_between_black_bars(original: tuple[int, int], size: tuple[int, int]) -> None:
     image = Image.fromarray(noise(*original))
-    (height, width), (top, left) = _geometry(size, "pad", original)  # as the maps are placed
+    (height, width), (top, left) = placement(original, size, "pad")  # as the maps are placed
     assert min(top, left) == 0
     want = np.zeros((*size, 3), dtype=np.uint8)
     want[top : top + height, left : left + width] = image.resize((width, height), BILINEAR)
@@ -558,7 +558,7 @@ def test_pad_is_the_whole_image_between_black_bars(original: tuple[int, int], si
 @pytest.mark.parametrize(("original", "size"), GEOMETRIES)
 def test_crop_is_the_middle_of_the_scaled_image(original: tuple[int, int], size: tuple[int, int]) -> None:
     image = Image.fromarray(noise(*original))
-    (height, width), (top, left) = _geometry(size, "crop", original)
+    (height, width), (top, left) = placement(original, size, "crop")
     scaled = np.asarray(image.resize((width, height), BILINEAR)).astype(int)
     want = scaled[-top : size[0] - top, -left : size[1] - left]
     got = decode(encoded(image, "PNG"), to(size, policy="crop"))

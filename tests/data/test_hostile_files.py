@@ -18,7 +18,7 @@ from PIL import Image
 
 from mirada.data.pixels.arrays import images_of, npz_names, read_idx, read_image, read_npz
 from mirada.data.pixels.bounds import images_in
-from mirada.data.pixels.decode import DecodeError, Frame, decode, open_upright, read_header
+from mirada.data.pixels.decode import DecodeError, EncodedFrame, decode, open_upright, read_header
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError
 
@@ -61,7 +61,7 @@ def animation(frames: int, side: int = 4) -> bytes:
     return whole[:-1] + whole[whole.index(b",\0\0\0\0") : -1] * (frames - 1) + b";"
 
 
-def reason(data: bytes | Frame) -> str:
+def reason(data: bytes | EncodedFrame) -> str:
     """Why it is refused, in the same words by whatever decodes it."""
     said = set()
     for attempt in (lambda: decode(data, Preprocessing()), lambda: open_upright(data)):
@@ -118,7 +118,7 @@ def test_images_are_counted_as_pillow_counts_them(count: int) -> None:
 def test_a_late_frame_of_a_large_animation() -> None:
     data = animation(13, 9000)
     assert read_header(data).frames == 13
-    assert reason(Frame(data, "", 12)) == (
+    assert reason(EncodedFrame(data, "", 12)) == (
         "frame 12 of an animation comes after 972 million pixels, more than the limit of 1,000 million"
     )
 

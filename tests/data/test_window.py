@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mirada.data.pixels.raw import DecodeError, Raw
-from mirada.data.pixels.window import Window, parse, shades
+from mirada.data.pixels.window import WindowRule, parse, shades
 from mirada.errors import InvalidArgument
 
 SIXTEEN = (0, 65_535)
@@ -34,17 +34,17 @@ def twelve_bit_scan() -> NDArray[np.uint16]:
 @pytest.mark.parametrize(
     ("text", "window"),
     [
-        ("auto", Window("auto")),
-        ("full", Window("full")),
-        ("file", Window("file")),
-        ("1%..99%", Window("percentiles", 1, 99)),
-        (" 0.5% .. 99.5% ", Window("percentiles", 0.5, 99.5)),
-        ("0%..100%", Window("percentiles", 0, 100)),
-        ("-200..400", Window("values", -200, 400)),
-        ("0.1..1.5e3", Window("values", 0.1, 1500)),
+        ("auto", WindowRule("auto")),
+        ("full", WindowRule("full")),
+        ("file", WindowRule("file")),
+        ("1%..99%", WindowRule("percentiles", 1, 99)),
+        (" 0.5% .. 99.5% ", WindowRule("percentiles", 0.5, 99.5)),
+        ("0%..100%", WindowRule("percentiles", 0, 100)),
+        ("-200..400", WindowRule("values", -200, 400)),
+        ("0.1..1.5e3", WindowRule("values", 0.1, 1500)),
     ],
 )
-def test_a_window_is_read(text: str, window: Window) -> None:
+def test_a_window_is_read(text: str, window: WindowRule) -> None:
     assert parse(text) == window
 
 
@@ -97,7 +97,7 @@ def test_the_widest_and_the_narrowest_window_give_shades(dtype: str, text: str, 
 def test_any_two_numbers_are_a_window(first: float, second: float) -> None:
     low, high = sorted((first, second))
     if high - low >= 1e-30:
-        assert parse(f"{low!r}..{high!r}") == Window("values", low, high)
+        assert parse(f"{low!r}..{high!r}") == WindowRule("values", low, high)
 
 
 # --- ramps --------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from mirada.data.pixels.decode import decode
+from mirada.data.pixels.fit import resize_to_photo
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import InvalidArgument
 from mirada.explain.overlay import (
@@ -17,7 +18,6 @@ from mirada.explain.overlay import (
     enlarged,
     limit_of,
     overlay,
-    resize_to_photo,
     with_colour_bar,
 )
 

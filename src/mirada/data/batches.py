@@ -12,6 +12,9 @@ from mirada.data.pixels.preprocessing import Preprocessing
 
 Rows = NDArray[np.int64]
 
+WHITE = 255  # what white is on the way to the network, at any depth
+DEEP_WHITE = 65_535  # and as it is stored with 16 bits: 257 times as much
+
 
 def generator(*numbers: int) -> np.random.Generator:
     """A random generator that depends on these numbers alone, e.g. (seed, epoch, step)."""
@@ -42,17 +45,36 @@ def batch_rows(rows: Rows, *, batch_size: int, step: int) -> Rows:
 def read(cache: Cache, rows: Rows) -> Tensor:
     """Images of the cache as (N, C, H, W), uint8 or uint16, in channels-last memory order, as they lie on disk.
 
-    ``Compute.to_device`` makes both real numbers from 0 to 255.
+    ``to_float`` makes both real numbers from 0 to ``WHITE``.
     """
     return torch.from_numpy(cache.read(rows)).permute(0, 3, 1, 2)
 
 
+def to_float(images: Tensor) -> Tensor:
+    """Images of 8 or 16 bits as float32 from 0 to ``WHITE``; at 16 bits the values lie between those of 8."""
+    floats = images.float()
+    return floats.div_(DEEP_WHITE // WHITE) if images.dtype == torch.uint16 else floats
+
+
 def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """(value / 255 − mean) / std per channel; ``images`` float in 0 … 255, whatever depth they were read at."""
+    """(value / 255 − mean) / std per channel.
+
+    Args:
+        images: (n, C, H, W), as ``to_float`` makes them.
+        preprocessing: It holds mean and std, for values from 0 to 1.
+    """
     numbers = list(zip(preprocessing.mean, preprocessing.std, strict=True))
-    scale = torch.tensor([1 / (255 * std) for _, std in numbers], device=images.device)
+    scale = torch.tensor([1 / (WHITE * std) for _, std in numbers], device=images.device)
     offset = torch.tensor([-mean / std for mean, std in numbers], device=images.device)
     return torch.addcmul(offset[:, None, None], images, scale[:, None, None])
+
+
+def to_pictures(normalized: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """What ``normalize`` made, as pictures of 8 bits: (n, H, W, C). Values beyond black and white are cut off."""
+    values = normalized.float().cpu().permute(0, 2, 3, 1).numpy()
+    unit = values * np.array(preprocessing.std) + np.array(preprocessing.mean)
+    pictures: NDArray[np.uint8] = (unit * WHITE).round().clip(0, WHITE).astype(np.uint8)
+    return pictures
 
 
 def chunks(rows: Rows, batch_size: int) -> Iterator[Rows]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mirada.compute import Compute
-from mirada.data.batches import normalize
+from mirada.data.batches import normalize, to_float
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.layers.modes import evaluating
 
@@ -30,7 +30,7 @@ def infer(
         covariates: (n, K), scaled, for a network that reads them.
     """
     with evaluating(network), torch.inference_mode(), compute.autocast():
-        pixels = normalize(compute.to_device(images), preprocessing)
+        pixels = normalize(to_float(compute.to_device(images)), preprocessing)
         beside = () if covariates is None else (covariates.to(pixels.device),)
         outputs: Tensor = network(pixels, *beside)
         return outputs.float().cpu()

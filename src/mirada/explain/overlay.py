@@ -1,4 +1,4 @@
-"""From a map on the network's grid to a picture: back onto the original photo, in colour, with a colour bar.
+"""From a map on a photo's pixels to a picture: in colour, over the photo, with a colour bar.
 
 NumPy and Pillow only. Every picture is uint8, (H, W, 3). Colours are signed and on one scale: blue lowers the
 output, red raises it, and where the map is 0 the photo shows through untouched by either.
@@ -6,74 +6,16 @@ output, red raises it, and where the map is 0 the photo shows through untouched 
 
 import unicodedata
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mirada.errors import InvalidArgument, nearest
+from mirada.errors import InvalidArgument
 
-Policy = Literal["stretch", "pad", "crop"]
 Picture = NDArray[np.uint8]
 Grid = NDArray[np.float32]
-
-
-# ---- geometry --------------------------------------------------------------------------------
-
-
-def resize_to_photo(
-    native: Grid, *, size: tuple[int, int], policy: Policy, original: tuple[int, int]
-) -> Grid:
-    """A native map (h, w) on the pixels of the original image, (H, W), float32.
-
-    ``size`` is the network's input and ``original`` the upright image, both (height, width). The size policy
-    is undone: each original pixel's centre is followed to its place in the input and the map is read there,
-    bilinearly between the centres of its cells (``align_corners=False``), constant beyond the outermost ones.
-    Pixels that ``crop`` cut off were not seen by the network and are NaN; what lies on the bars that ``pad``
-    added is not shown.
-
-    Raises ``InvalidArgument`` for an unknown policy, a map that is not (h, w), or a side below one pixel.
-    """
-    if policy not in get_args(Policy):
-        raise InvalidArgument(f'There is no size policy "{policy}". {nearest(policy, get_args(Policy))}')
-    if native.ndim != 2 or min(*native.shape, *size, *original) < 1:
-        raise InvalidArgument(
-            "`native` must be (h, w), and every side of `native`, `size` and `original` at least 1. "
-            f"Got {native.shape}, {size} and {original}."
-        )
-    scaled, shift = _geometry(size, policy, original)
-    (rows, seen_rows), (columns, seen_columns) = (
-        _reading(native.shape[axis], size[axis], scaled[axis], shift[axis], original[axis]) for axis in (0, 1)
-    )
-    heat = (rows @ native.astype(np.float64) @ columns.T).astype(np.float32)
-    heat[~seen_rows, :] = np.nan
-    heat[:, ~seen_columns] = np.nan
-    return heat
-
-
-def _geometry(
-    size: tuple[int, int], policy: Policy, original: tuple[int, int]
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The size of the scaled image, and where its corner lies in the input (negative where it is cut)."""
-    if policy == "stretch":
-        return size, (0, 0)
-    fit = min if policy == "pad" else max
-    scale = fit(size[0] / original[0], size[1] / original[1])
-    height, width = (max(1, round(side * scale)) for side in original)
-    if policy == "pad":
-        return (height, width), ((size[0] - height) // 2, (size[1] - width) // 2)
-    return (height, width), (-((height - size[0]) // 2), -((width - size[1]) // 2))
-
-
-def _reading(
-    cells: int, size: int, scaled: int, shift: int, original: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Along one axis: how much each cell counts for each original pixel, and which pixels the input shows."""
-    in_input = (np.arange(original) + 0.5) * scaled / original + shift
-    in_cells = np.clip(in_input * cells / size - 0.5, 0, cells - 1)
-    weights = np.maximum(0, 1 - np.abs(in_cells[:, None] - np.arange(cells)))  # the hat of bilinear reading
-    return weights, (in_input >= 0) & (in_input <= size)
 
 
 # ---- colour ----------------------------------------------------------------------------------

@@ -13,15 +13,16 @@ from PIL import Image
 from torch import Tensor
 
 from mirada.compute import Compute
-from mirada.data.batches import normalize
+from mirada.data.batches import normalize, to_float
 from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import decode_image, show_image
 from mirada.data.pixels.decode import DecodeError
+from mirada.data.pixels.fit import resize_to_photo
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import InvalidArgument, nearest
 from mirada.explain.explainable import Explainable, Method
 from mirada.explain.explanation import explain
-from mirada.explain.overlay import enlarged, limit_of, overlay, resize_to_photo, with_colour_bar
+from mirada.explain.overlay import enlarged, limit_of, overlay, with_colour_bar
 from mirada.inference.pictures import Picture, read_picture
 from mirada.modelfile import Card
 from mirada.samples import Classes, Numbers, Target
@@ -111,7 +112,7 @@ def explained(
         asked: Of what, and how.
     """
     pre, scaling, target = card.preprocessing, card.target_scaling, card.target
-    tensor = normalize(compute.to_device(stacked([image.pixels for image in seen])), pre)
+    tensor = normalize(to_float(compute.to_device(stacked([image.pixels for image in seen]))), pre)
     classes = None if asked.number is None else torch.full((len(seen),), asked.number)
     explanation = explain(opened, tensor, classes, target=target, method=asked.method, layer=asked.layer)
     values = card.read_outputs(torch.from_numpy(explanation.outputs)).numpy()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from mirada.data.batches import to_pictures
 from mirada.data.index import Index
 from mirada.evaluation.predictions import Predictions
 from mirada.files import replacing
@@ -119,10 +120,7 @@ def save_samples(feed: Feed, file: Path) -> SheetRecord:
     rows, columns = SAMPLES
     seen = feed.order(1)[: rows * columns]
     pre = feed.card.preprocessing
-    pixels = feed.batch(seen, 1, 0).images.float().cpu().permute(0, 2, 3, 1).numpy() * np.array(
-        pre.std
-    ) + np.array(pre.mean)
-    tiles = (pixels * 255).round().clip(0, 255).astype(np.uint8)
+    tiles = to_pictures(feed.batch(seen, 1, 0).images, pre)
     height, width = pre.size
     gap = max(2, width // 32)
     sheet = np.full(

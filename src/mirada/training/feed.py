@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mirada.compute import Compute
 from mirada.data.augment import Augmentation
-from mirada.data.batches import batch_rows, generator, normalize, read, shuffled, steps_per_epoch
+from mirada.data.batches import batch_rows, generator, normalize, read, shuffled, steps_per_epoch, to_float
 from mirada.data.cache import Cache
 from mirada.data.sampling import balanced, visits
 from mirada.modelfile import Card
@@ -77,7 +77,7 @@ class Feed:
 
     def batch(self, rows: Rows, epoch: int, step: int) -> Batch:
         """What the network sees of some rows at a step of an epoch; steps count from 0."""
-        images = self.compute.to_device(read(self.cache, rows))
+        images = to_float(self.compute.to_device(read(self.cache, rows)))
         draw = self.augmentation.draw(len(rows), generator(self.seed, epoch, step))
         images = normalize(self.augmentation.apply(images, draw), self.card.preprocessing)
         return Batch(

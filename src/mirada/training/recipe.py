@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 from mirada.data.augment import Augmentation
+from mirada.data.pixels.preprocessing import Policy
 from mirada.errors import InvalidArgument, RecipeError, nearest
 from mirada.models import facts, find
 from mirada.settings import check, described, setting, shown, shown_text
@@ -77,7 +78,7 @@ class Pixels:
 
     image_size: tuple[int, int] = setting((224, 224), "Size of the network's input in pixels.")
     mode: Literal["RGB", "L"] = setting("RGB", "Colours, or L for grey.")
-    policy: Literal["stretch", "pad", "crop"] = setting("stretch", "How an image of other proportions fits.")
+    policy: Policy = setting("stretch", "How an image of other proportions fits.")
     depth: Literal[8, 16] = setting(8, "Bits per pixel and channel that are kept.")
     window: str = setting(
         "auto", "Levels that are shown as black and white: auto, full, file, two percentiles or centre/width."

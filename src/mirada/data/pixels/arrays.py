@@ -29,7 +29,7 @@ from mirada.data.pixels.decode import (
     EXTENSIONS,
     DecodeError,
     Encoded,
-    Frame,
+    EncodedFrame,
     content_hash,
     decode,
     decode_array,
@@ -183,7 +183,7 @@ def digest(image: Encoded | Array) -> str:
     """A hash of an image's content; for an array, of its values, shape and type."""
     if isinstance(image, bytes):
         return content_hash(image)
-    if isinstance(image, Frame):
+    if isinstance(image, EncodedFrame):
         return content_hash(f"{image.digest} frame {image.number}".encode())
     kind = f"{image.dtype.str} {image.shape} ".encode()
     return content_hash(kind + image.tobytes())

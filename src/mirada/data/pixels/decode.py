@@ -60,7 +60,7 @@ PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 HELD = 128 * 2**20  # bytes up to which the last file of frames is kept: its next frame need not read it again
 
 
-class Frame(NamedTuple):
+class EncodedFrame(NamedTuple):
     """One image of a file that holds several: the file's bytes and their hash, and the image's number from 0."""
 
     content: bytes
@@ -68,7 +68,7 @@ class Frame(NamedTuple):
     number: int
 
 
-Encoded = bytes | Frame  # an image as a file has it
+Encoded = bytes | EncodedFrame  # an image as a file has it
 
 
 class Header(NamedTuple):
@@ -93,7 +93,7 @@ def read_file(path: Path) -> Encoded:
     """
     name, mark, number = path.name.rpartition("#")
     if mark and number.isdecimal() and not path.exists():
-        return Frame(*_file_of_frames(path.with_name(name)), int(number))
+        return EncodedFrame(*_file_of_frames(path.with_name(name)), int(number))
     return _content(path)
 
 
@@ -140,7 +140,7 @@ def decode(data: Encoded, preprocessing: Preprocessing) -> Pixels:
 
 
 def decode_array(values: NDArray[Any], preprocessing: Preprocessing) -> Pixels:
-    """The same for an image that is an array: (H, W), (H, W, 1), (H, W, 3) or, with alpha, (H, W, 4).
+    """Makes an array the network's input: (H, W), (H, W, 1), (H, W, 3) or, with alpha, (H, W, 4).
 
     Of bool, uint8, uint16 or real numbers, whose full range is 0 … 1. Raises ``DecodeError`` for others.
     """
@@ -220,7 +220,7 @@ def _open(data: Encoded, mode: str, draft: int | None) -> Opened:
 
 def _content_and_frame(data: Encoded) -> tuple[bytes, int | None]:
     """The file's own bytes, and which frame of it is meant, if one was named."""
-    return (data.content, data.number) if isinstance(data, Frame) else (data, None)
+    return (data.content, data.number) if isinstance(data, EncodedFrame) else (data, None)
 
 
 def _image(data: bytes) -> ImageFile:

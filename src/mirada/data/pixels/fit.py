@@ -1,10 +1,10 @@
-"""From an upright image of any size and depth to the network's input: window, colour, size policy, depth.
+"""From an upright image of any size and depth to the network's input, and back: window, colour, size policy, depth.
 
 Images of 8 bits that need no window are resized as they are. All others are resized as real numbers and rounded
 once, at the end, so that no shade is lost on the way.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,14 @@ from PIL import Image
 
 from mirada.data.pixels.clahe import clahe
 from mirada.data.pixels.levels import EIGHT, Levels, raw_of
-from mirada.data.pixels.preprocessing import Preprocessing
+from mirada.data.pixels.preprocessing import Policy, Preprocessing
 from mirada.data.pixels.raw import Raw, Shades
 from mirada.data.pixels.window import shades
+from mirada.errors import InvalidArgument, nearest
 
 Size = tuple[int, int]  # width, height
 Box = tuple[float, float, float, float]  # left, top, right, bottom
+Grid = NDArray[np.float32]  # (h, w)
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's
 BILINEAR = Image.Resampling.BILINEAR
@@ -37,6 +39,16 @@ class Opened(NamedTuple):
     levels: Levels = EIGHT
 
 
+class Placement(NamedTuple):
+    """The size (height, width) to which an image is scaled, and where its upper left corner lies in the input.
+
+    The corner (top, left) is negative where the input shows a part of the image only.
+    """
+
+    scaled: tuple[int, int]
+    corner: tuple[int, int]
+
+
 def fit(opened: Opened, preprocessing: Preprocessing) -> Pixels:
     """The network's input, (H, W, C) of ``preprocessing.dtype``. Raises ``DecodeError`` if a window cannot be laid."""
     pre = preprocessing
@@ -48,10 +60,61 @@ def fit(opened: Opened, preprocessing: Preprocessing) -> Pixels:
     if content.shape[:2] == pre.size:
         return content
     frame = np.zeros((*pre.size, pre.channels), dtype=pre.dtype)
-    (height, width), (frame_height, frame_width) = content.shape[:2], pre.size
-    top, left = (frame_height - height) // 2, (frame_width - width) // 2
+    height, width = content.shape[:2]
+    top, left = placement(opened.size[::-1], pre.size, pre.policy).corner
     frame[top : top + height, left : left + width] = content
     return frame
+
+
+def placement(original: tuple[int, int], size: tuple[int, int], policy: Policy) -> Placement:
+    """Where a size policy puts an image of ``original`` in an input of ``size``, both (height, width)."""
+    if policy == "stretch":
+        return Placement(size, (0, 0))
+    ratios = [new / old for new, old in zip(size, original, strict=True)]
+    scale = min(ratios) if policy == "pad" else max(ratios)
+    height, width = (max(1, round(side * scale)) for side in original)
+    if policy == "pad":
+        return Placement((height, width), ((size[0] - height) // 2, (size[1] - width) // 2))
+    return Placement((height, width), (-((height - size[0]) // 2), -((width - size[1]) // 2)))
+
+
+def resize_to_photo(
+    native: Grid, *, size: tuple[int, int], policy: Policy, original: tuple[int, int]
+) -> Grid:
+    """A map on the network's grid, on the pixels of the original image.
+
+    The size policy is undone: each original pixel's centre is followed to its place in the input and the map is read
+    there, bilinearly between the centres of its cells (``align_corners=False``), constant beyond the outermost ones.
+
+    Args:
+        native: (h, w), the map.
+        size: (height, width) of the network's input, in pixels.
+        policy: How the image was made to fit it.
+        original: (height, width) of the upright image, in pixels.
+
+    Returns:
+        (H, W), float32. Pixels that ``crop`` cut off were not seen by the network and are NaN; what lies on the bars
+        that ``pad`` added is not shown.
+
+    Raises:
+        InvalidArgument: For an unknown policy, a map that is not (h, w), or a side below one pixel.
+    """
+    if policy not in get_args(Policy):
+        raise InvalidArgument(f'There is no size policy "{policy}". {nearest(policy, get_args(Policy))}')
+    if native.ndim != 2 or min(*native.shape, *size, *original) < 1:
+        raise InvalidArgument(
+            "`native` must be (h, w), and every side of `native`, `size` and `original` at least 1. "
+            f"Got {native.shape}, {size} and {original}."
+        )
+    placed = placement(original, size, policy)
+    (rows, seen_rows), (columns, seen_columns) = (
+        _reading(native.shape[axis], size[axis], placed.scaled[axis], placed.corner[axis], original[axis])
+        for axis in (0, 1)
+    )
+    heat = (rows @ native.astype(np.float64) @ columns.T).astype(np.float32)
+    heat[~seen_rows, :] = np.nan
+    heat[:, ~seen_columns] = np.nan
+    return heat
 
 
 def to_depth(unit: Shades, dtype: np.dtype[Any]) -> Pixels:
@@ -86,23 +149,27 @@ def _unit(opened: Opened, pre: Preprocessing) -> Shades:
 def _scaled(image: Image.Image, opened: Opened, pre: Preprocessing) -> Image.Image:
     """The part of the image that the network sees, by the size policy, with an antialiased bilinear filter."""
     height, width = pre.size
-    (wide, high), box = opened.size, opened.box
-    if pre.policy == "stretch":
-        return image.resize((width, height), BILINEAR, box=box)
-    ratios = (width / wide, height / high)
-    scale = min(ratios) if pre.policy == "pad" else max(ratios)
-    scaled = (max(1, round(wide * scale)), max(1, round(high * scale)))
-    if pre.policy == "pad":
-        return image.resize(scaled, BILINEAR, box=box)
-    left, right = _seen(box[2], scaled[0], width)
-    top, bottom = _seen(box[3], scaled[1], height)
+    scaled, corner = placement(opened.size[::-1], pre.size, pre.policy)
+    if pre.policy != "crop":
+        return image.resize(scaled[::-1], BILINEAR, box=opened.box)
+    left, right = _seen(opened.box[2], scaled[1], -corner[1], width)
+    top, bottom = _seen(opened.box[3], scaled[0], -corner[0], height)
     return image.resize((width, height), BILINEAR, box=(left, top, right, bottom))
 
 
-def _seen(side: float, scaled: int, kept: int) -> tuple[float, float]:
+def _seen(side: float, scaled: int, start: int, kept: int) -> tuple[float, float]:
     """From where to where ``crop`` sees one axis, in pixels of the image.
 
     Scaling this part alone spares the memory of what is cut off: of a 1 × 10,000 image, nearly everything.
     """
-    start = (scaled - kept) // 2
     return start * side / scaled, (start + kept) * side / scaled
+
+
+def _reading(
+    cells: int, size: int, scaled: int, shift: int, original: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Along one axis: how much each cell counts for each original pixel, and which pixels the input shows."""
+    in_input = (np.arange(original) + 0.5) * scaled / original + shift
+    in_cells = np.clip(in_input * cells / size - 0.5, 0, cells - 1)
+    weights = np.maximum(0, 1 - np.abs(in_cells[:, None] - np.arange(cells)))  # the hat of bilinear reading
+    return weights, (in_input >= 0) & (in_input <= size)

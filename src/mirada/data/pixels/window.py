@@ -32,7 +32,7 @@ RANGE = re.compile(rf"\s*({NUMBER})(%?)\s*\.\.\s*({NUMBER})(%?)\s*")
 
 
 @dataclass(frozen=True)
-class Window:
+class WindowRule:
     """A window as read from its text; ``low`` and ``high`` are percentiles or values."""
 
     rule: Literal["auto", "full", "file", "percentiles", "values"]
@@ -40,25 +40,25 @@ class Window:
     high: float = 0.0
 
 
-AUTO_PERCENTILES = Window("percentiles", 0.5, 99.5)  # a label of lead and a few dead pixels fall outside
+AUTO_PERCENTILES = WindowRule("percentiles", 0.5, 99.5)  # a label of lead and a few dead pixels fall outside
 
 
-def parse(text: str) -> Window:
+def parse(text: str) -> WindowRule:
     """Reads the text of a window. Raises ``InvalidArgument`` if it is none.
 
     >>> parse("1%..99%")
-    Window(rule='percentiles', low=1.0, high=99.0)
+    WindowRule(rule='percentiles', low=1.0, high=99.0)
     """
     rule = next((rule for rule in NAMED if rule == text), None)
     if rule:
-        return Window(rule)
+        return WindowRule(rule)
     if match := RANGE.fullmatch(text):
         low, high = float(match[1]), float(match[3])
         if not match[2] and not match[4] and low < high:
             _require_finite(text, low, high)
-            return Window("values", low, high)
+            return WindowRule("values", low, high)
         if match[2] and match[4] and 0 <= low < high <= 100:
-            return Window("percentiles", low, high)
+            return WindowRule("percentiles", low, high)
     raise InvalidArgument(
         f'`window` must be "auto", "full", "file", two percentiles such as "1%..99%" or two values such as '
         f'"-200..400", the lower first. Got "{text}".'
@@ -95,21 +95,21 @@ def shades(raw: Raw, window: str) -> Shades:
 
 def own_white(raw: Raw) -> float:
     """The value that ``auto`` makes white where an image's own values say which it is; NaN elsewhere."""
-    by = _resolved(raw, Window("auto"))
+    by = _resolved(raw, WindowRule("auto"))
     return _range(raw, by)[1] if by.rule == "percentiles" else math.nan
 
 
-def _resolved(raw: Raw, window: Window) -> Window:
+def _resolved(raw: Raw, window: WindowRule) -> WindowRule:
     """What ``auto`` means for this image; any other window itself."""
     if window.rule != "auto":
         return window
     if raw.voi:
-        return Window("file")
+        return WindowRule("file")
     colour_in_range = raw.values.ndim == 3 and _inside(raw)
-    return Window("full") if raw.bits <= 8 or colour_in_range else AUTO_PERCENTILES
+    return WindowRule("full") if raw.bits <= 8 or colour_in_range else AUTO_PERCENTILES
 
 
-def _range(raw: Raw, window: Window) -> tuple[float, float]:
+def _range(raw: Raw, window: WindowRule) -> tuple[float, float]:
     """The values that become black and white."""
     if window.rule == "values":
         return window.low, window.high
