@@ -2,6 +2,7 @@
 
 import io
 import re
+import struct
 import sys
 from importlib.util import find_spec
 from itertools import combinations
@@ -686,3 +687,39 @@ def test_damage_of_any_kind_is_a_decode_error_and_nothing_else() -> None:
             continue
         assert pixels.shape == (8, 9, 1)
     assert 40 < refused < 400
+
+
+def with_elements(data: bytes, count: int) -> bytes:
+    """A file with so many empty private elements before its pixels, all different."""
+    pixels = data.index(struct.pack("<HH", 0x7FE0, 0x10))
+    extra = b"".join(
+        struct.pack("<HH2sH", 0x1001 + 2 * (number >> 15), 0x8000 | number & 0x7FFF, b"SH", 0)
+        for number in range(count)
+    )
+    return data[:pixels] + extra + data[pixels:]
+
+
+def test_a_file_of_too_many_elements_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pydicom would take minutes for millions of them."""
+    np.testing.assert_array_equal(read_dicom(with_elements(dicom(ramp(8)), 20_000)).values, ramp(8))
+    monkeypatch.setattr(module, "MAX_READS", 10_000)
+    assert reason(with_elements(dicom(ramp(8)), 20_000)) == (
+        "more than the limit of 10,000 DICOM elements (a decompression bomb?)"
+    )
+
+
+def test_pixels_in_hundreds_of_thousands_of_fragments_are_refused() -> None:
+    dataset = dcmread(io.BytesIO(dicom(ramp(8), syntax=RLELossless)))
+    dataset.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0" * 100_001
+    dataset["PixelData"].is_undefined_length = True
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    assert (
+        reason(stream.getvalue()) == "its pixels are in more than 100,000 fragments (a decompression bomb?)"
+    )
+
+
+def test_a_deflated_file_is_read_like_one_that_is_not_and_keeps_its_name() -> None:
+    data = dicom(ramp(12), bits=12, syntax=DeflatedExplicitVRLittleEndian)
+    np.testing.assert_array_equal(read_dicom(data).values, ramp(12))
+    assert dicom_facts(data).syntax == DeflatedExplicitVRLittleEndian.name

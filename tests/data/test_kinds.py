@@ -104,3 +104,23 @@ def test_images_that_their_own_values_stretch_are_in_a_note(tmp_path: Path) -> N
     assert any(
         note.startswith("window: images of 16 bits such as a/0.png") for note in load_data(tmp_path).notes
     )
+
+
+@pytest.mark.parametrize(
+    ("marker", "bits", "said"),
+    [
+        (0xC1, 12, "a JPEG of 12 bits is not read; export it as TIFF or PNG"),
+        (0xC0, 12, "a JPEG of 12 bits is not read; export it as TIFF or PNG"),
+        (0xC3, 8, "a lossless or hierarchical JPEG is not read; convert it to JPEG or PNG"),
+        (0xC3, 16, "a JPEG of 16 bits is not read; export it as TIFF or PNG"),
+    ],
+)
+def test_a_jpeg_of_a_rare_kind_is_not_called_damaged(marker: int, bits: int, said: str) -> None:
+    stream = io.BytesIO()
+    picture(0).save(stream, "JPEG")
+    data = bytearray(stream.getvalue())
+    frame = data.index(b"\xff\xc0")
+    data[frame + 1], data[frame + 4] = marker, bits
+    with pytest.raises(DecodeError) as caught:
+        decode(bytes(data), Preprocessing())
+    assert str(caught.value) == said

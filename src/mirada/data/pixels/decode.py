@@ -35,7 +35,7 @@ from mirada.data.pixels.bounds import (
 from mirada.data.pixels.dicom import dicom_facts, is_dicom, read_dicom
 from mirada.data.pixels.fit import Box, Opened, Pixels, Size, fit, to_depth
 from mirada.data.pixels.kinds import EXTENSIONS as EXTENSIONS
-from mirada.data.pixels.kinds import OPTIONAL, unread_kind
+from mirada.data.pixels.kinds import OPTIONAL, unread_jpeg, unread_kind
 from mirada.data.pixels.levels import Levels, deep_values, keep_depth, levels_of, raw_of, shown, unread_tiff
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.pixels.raw import DEEP_COST, Raw, opacity, require_size
@@ -211,7 +211,8 @@ def _open(data: Encoded, mode: str, draft: int | None) -> Opened:
     except DecodeError:
         raise
     except Exception as error:  # see _image
-        unreadable = "damaged, or of an unusual kind (its pixel data cannot be decoded)"
+        damaged = "damaged, or of an unusual kind (its pixel data cannot be decoded)"
+        unreadable = unread_jpeg(content) or damaged
         raise DecodeError(_reason(error, unreadable)) from error
     if levels.deep(upright):
         return Opened(deep_values(upright, levels), size, box)
@@ -234,7 +235,7 @@ def _image(data: bytes) -> ImageFile:
     except UnidentifiedImageError as error:
         formats = ", ".join(sorted((*FORMATS, "DICOM")))
         unknown = f"not an image in a format that is read ({formats})"
-        raise DecodeError(unread_tiff(data) or unread_kind(data) or unknown) from error
+        raise DecodeError(unread_tiff(data) or unread_jpeg(data) or unread_kind(data) or unknown) from error
     except Exception as error:  # Pillow raises at least six unrelated classes on damaged files
         raise DecodeError(_reason(error, "damaged (its header makes no sense)")) from error
 

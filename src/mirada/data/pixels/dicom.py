@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 MAX_INFLATED = 128 * 2**20
-MAX_READS = 500_000  # of the stream: some two for each element, of which real files have thousands
+MAX_READS = 500_000  # of the stream: one or two for each element, of which real files have thousands
 MAX_FRAGMENTS = 100_000  # of compressed pixels
 STRIP = 64  # rows
 INFLATED = b"1.2.840.10008.1.2.1\0\0\0"
@@ -127,7 +127,7 @@ class _Stream:
     def read(self, size: int = -1) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise DecodeError(f"it has more DICOM elements than the limit of some {MAX_READS // 2:,}")
+            raise DecodeError(f"more than the limit of {MAX_READS:,} DICOM elements (a decompression bomb?)")
         return self._stream.read(size)
 
     def seek(self, offset: int, whence: Literal[0, 1, 2] = 0) -> int:

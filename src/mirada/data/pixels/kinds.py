@@ -12,6 +12,8 @@ from PIL import features
 from mirada.data.pixels.dicom import is_dicom
 
 HEAD = 512  # bytes
+NO_FRAME = (0xC4, 0xC8, 0xCC)  # of JPEG's markers from 0xC0 to 0xCF
+PLAIN_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # sequential and progressive, of either coding
 # What Pillow reads where it was built with the library: extension → its format, and how such a file begins.
 JP2, CODESTREAM, AVIF = rb"\0\0\0\x0cjP  \r\n\x87\n", rb"\xff\x4f\xff\x51", rb".{4}ftypavi[fs].{8,300}meta"
 OPTIONAL = {
@@ -96,6 +98,20 @@ def unread_kind(head: bytes) -> str:
     'a Photoshop document is not read; convert it to JPEG or PNG'
     """
     return next((sentence for begins, sentence in UNREAD if begins.match(head[:HEAD])), "")
+
+
+def unread_jpeg(content: bytes) -> str:
+    """What a JPEG is that Pillow does not decode, by its frame header, and what to do; empty for any other file."""
+    place = 2
+    while content[:2] == b"\xff\xd8" and place + 5 <= len(content) and content[place] == 0xFF:
+        marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in NO_FRAME:
+            bits = content[place + 4]
+            if bits != 8:
+                return f"a JPEG of {bits} bits is not read; {TO_TIFF}"
+            return "" if marker in PLAIN_FRAMES else f"a lossless or hierarchical JPEG is not read; {TO_JPEG}"
+        place += 2 + length
+    return ""
 
 
 def why_unread(file: Path) -> str:
