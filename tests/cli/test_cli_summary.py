@@ -97,6 +97,31 @@ def test_networks_are_compared_and_drawn_without_overwriting(cli: Cli, tmp_path:
     assert (tmp_path / "two.svg").exists()
 
 
+def test_a_figure_is_written_beside_what_is_there(cli: Cli, tmp_path: Path) -> None:
+    kept = tmp_path / "mine.svg"
+    kept.write_text("mine", encoding="utf-8")
+    stack = ("--layers", "conv 4 k3; relu; dense 2", "--input", "1x8x8")
+    for number, arguments in enumerate([("lenet5",), ("--compare", "alexnet", "resnet18"), stack], start=2):
+        code, out, err = cli("summary", *arguments, "--diagram", kept)
+        new = kept.with_stem(f"mine-{number}")
+        assert (code, err, out.splitlines()[-1]) == (0, "", str(new))
+        assert ElementTree.parse(new).getroot().tag.endswith("svg")
+    assert kept.read_text(encoding="utf-8") == "mine"
+
+
+def test_json_stays_json_beside_a_diagram(cli: Cli, tmp_path: Path) -> None:
+    code, out, err = cli("summary", "lenet5", "--json", "--diagram", tmp_path / "x.svg")
+    assert code == 0 and json.loads(out)["network"] == "lenet5" and err.strip() == str(tmp_path / "x.svg")
+
+
+def test_one_network_is_compared_with_none(cli: Cli, tmp_path: Path) -> None:
+    code, out, err = cli("summary", "--compare", "LeNet5")
+    assert code == 0 and "61,706" in out and not list(tmp_path.glob("*.svg"))
+    assert err.startswith("lenet5 is the only network: name several") and "No figure" in err
+    code, out, err = cli("summary", "--compare", "lenet5", "mlp", "--diagram", tmp_path / "x.svg")
+    assert (code, out) == (2, "") and "a published accuracy is known for none" in err
+
+
 def test_at_another_size_no_published_accuracy_is_shown(cli: Cli) -> None:
     assert "69.76 %" not in cli("summary", "--compare", "resnet18", "--image-size", "64").out
 
@@ -119,6 +144,13 @@ def test_a_stack_is_planned(cli: Cli) -> None:
         (["--layers", "relu", "--input", "3x8x8", "lenet5"], "a stack of its own"),
         (["--layers", "relu", "--input", "3by8"], "is not a shape"),
         (["--layers", "conv 5 k9", "--input", "3x8x8"], 'Step 1, "conv 5 k9", does not fit'),
+        (["lenet5", "--diagram", "x.png"], "x.png must end in .svg"),
+        (["--compare", "lenet5", "mlp", "--diagram", "x"], "x must end in .svg"),
+        (
+            ["--layers", "relu", "--input", "3x8x8", "--markdown", "--classes", "3"],
+            "take --classes, --markdown",
+        ),
+        (["--compare", "lenet5", "mlp", "--depth", "1"], "--compare does not take --depth"),
         (["--compare", "vgg99"], 'no network "vgg99"'),
         (["lenet5", "--diagram", "nowhere/x.svg"], "there is no folder nowhere"),
         (["lenet5", "--set", "head"], "--set needs KEY=VALUE"),

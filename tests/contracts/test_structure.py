@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compute": set(),
     "reference": set(),
     "layers": set(),
-    "summary": set(),
+    "summary": {"layers", "models"},
     "diagram": {"summary"},
     "pages": {"evaluation", "runs"},
     "runs": {"evaluation"},

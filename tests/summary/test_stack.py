@@ -11,7 +11,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mirada.errors import InvalidArgument, MiradaError
+from mirada.summary import summarize
 from mirada.summary.stack import Stack, parse_shape, plan
+from mirada.summary.stack_network import stack_network
 
 ALEXNET = (
     "conv 96 k11 s4; relu; pool k3 s2; bn; conv 256 k5 p2; relu; pool k3 s2; bn; conv 384 k3 p1; relu; "
@@ -62,6 +64,29 @@ def vgg(widths: str) -> str:
 def test_published_networks(layers: str, shape: tuple[int, int, int], parameters: int, macs: int) -> None:
     stack = plan(layers, shape)
     assert (stack.parameters, stack.macs) == (parameters, macs)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"),
+    [
+        (ALEXNET, (3, 227, 227)),
+        (LENET, (1, 32, 32)),
+        (
+            "conv 8 k3x5 s2 p1 d2; lrn; avgpool k3 s2 ceil; conv 8 k1 g4; sigmoid; gap; bn; fc 5; softmax",
+            (4, 41, 37),
+        ),
+        ("maxpool k3 p1; dense 4; bn; dropout .2; linear 2", (2, 11, 12)),
+        ("conv 4 k3; relu; pool k2; dense 1000000", (1, 200, 200)),  # on the device meta
+    ],
+)
+def test_the_network_of_a_stack_is_what_was_planned(layers: str, shape: tuple[int, int, int]) -> None:
+    stack = plan(layers, shape)
+    network = stack_network(layers, stack)
+    summary = summarize(network, shape)
+    assert (summary.parameters, summary.macs) == (stack.parameters, stack.macs)
+    assert [row.output_shape for row in summarize(network, shape, depth=1).rows] == [
+        step.output_shape for step in stack.steps
+    ]
 
 
 def test_alexnet_column_of_the_lecture_notes() -> None:

@@ -5,7 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mirada.diagram.draw import draw
 from mirada.errors import InvalidArgument
+from mirada.models import create_model
 from mirada.summary import summarize
 
 # The shape of the image -----------------------------------------------------------------------------------------
@@ -35,6 +37,49 @@ def test_a_wrong_shape(shape):
     with pytest.raises(InvalidArgument, match="must be integers ≥ 1 without the batch") as caught:
         summarize(nn.ReLU(), shape)
     assert str(caught.value).endswith(f"Got {shape!r}.")
+
+
+def test_a_network_by_its_name():
+    summary = summarize("LeNet5")
+    assert (summary.network, summary.input_shape, summary.parameters) == ("lenet5", (1, 32, 32), 61_706)
+    assert summarize(create_model("lenet5", num_classes=3)).network == "lenet5"
+    with pytest.raises(InvalidArgument, match='no network "lenet6"'):
+        summarize("lenet6")
+
+
+@pytest.mark.parametrize("other", [None, 3, nn.ReLU, {"weight": 1}])
+def test_what_is_no_network(other):
+    with pytest.raises(
+        InvalidArgument, match=r"must be a torch\.nn\.Module or a name of list_models\(\)\. Got "
+    ):
+        summarize(other, (3, 8, 8))
+
+
+WRAPPERS = {
+    "parallel": nn.DataParallel,
+    "compiled": lambda network: torch.compile(network, backend="eager"),
+    "parallel and compiled": lambda network: torch.compile(nn.DataParallel(network), backend="eager"),
+    "compiled and parallel": lambda network: nn.DataParallel(torch.compile(network, backend="eager")),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_what_wraps_a_network_is_looked_through(wrapper):
+    conv = nn.Conv2d(3, 4, 3)
+    plain = summarize(conv, (3, 8, 8))
+    assert plain.macs == 4 * 27 * 36
+    assert summarize(WRAPPERS[wrapper](conv), (3, 8, 8)) == plain
+    inside = nn.Sequential(WRAPPERS[wrapper](conv), nn.ReLU())
+    forwards = [module.forward for module in inside.modules()]
+    assert summarize(inside, (3, 8, 8)).macs == plain.macs
+    assert [module.forward for module in inside.modules()] == forwards
+    assert draw(WRAPPERS[wrapper](conv), (3, 8, 8)) == draw(conv, (3, 8, 8))
+
+
+def test_a_parallel_network_that_is_meant_for_other_devices():
+    network = nn.Sequential(nn.DataParallel(nn.Conv2d(3, 4, 3)))
+    network[0].device_ids, network[0].src_device_obj = [0, 1], torch.device("cuda:0")
+    assert summarize(network, (3, 8, 8)).macs == 4 * 27 * 36
 
 
 # Failures --------------------------------------------------------------------------------------------------------

@@ -178,6 +178,13 @@ def test_bytes_and_pixels_as_people_read_them():
     ]
 
 
+def test_a_notebook_shows_the_table():
+    summary = summarize(nn.Sequential(OrderedDict({"a<b": nn.ReLU()})), (3,))
+    shown = summary._repr_html_()
+    assert shown.startswith("<pre>Sequential, one image of 3\n")
+    assert "a&lt;b" in shown and "<b" not in shown
+
+
 # Rows in groups ------------------------------------------------------------------------------------------------
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,10 +18,19 @@ from mirada.files import write_text
 from mirada.models import CATALOGUE
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from mirada.layers.network import Network
 
-SMALL = 30_000_000  # parameters; below, the meta device's imports take longer than the network
+BATCH_SIZE = 32
 NARROWEST, WIDEST = 80, 160  # columns of a table on a terminal
+
+
+def svg_file(context: click.Context, parameter: click.Parameter, file: str | None) -> str | None:
+    """An option's callback: a picture goes into a file called so, in a folder that is there."""
+    if file and Path(file).suffix.lower() != ".svg":
+        raise click.BadParameter(f"the picture is an SVG; {Path(file).name} must end in .svg.")
+    return in_a_folder(context, parameter, file)
 
 
 @click.command()
@@ -35,18 +45,21 @@ NARROWEST, WIDEST = 80, 160  # columns of a table on a terminal
     help="An option of the network, such as head=average; mirada models NAME lists them.",
 )
 @click.option("--depth", type=click.IntRange(1), help="One row per so many parts of a name; 1: per stage.")
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Images in memory.")
+@click.option("--batch-size", type=click.IntRange(1), help="Images in memory. [default: 32]")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
 @click.option(
-    "--diagram", type=click.Path(), callback=in_a_folder, help="Draw the network into this SVG file."
+    "--diagram",
+    type=click.Path(dir_okay=False),
+    callback=svg_file,
+    help="Draw the network into a new SVG file.",
 )
 @click.option("--compare", is_flag=True, help="Print networks side by side, and draw accuracy against MACs.")
 @click.option("--layers", metavar="TEXT", help='Try out a stack: "conv 96 k11 s4; pool k3 s2; dense 10".')
 @click.option("--input", "shape", metavar="CxHxW", help="The image that --layers begins with.")
 def command(
     networks: tuple[str, ...], image_size: int | None, classes: int | None, settings: tuple[str, ...],
-    depth: int | None, batch_size: int, form: str | None, diagram: str | None, compare: bool, layers: str | None,
+    depth: int | None, batch_size: int | None, form: str | None, diagram: str | None, compare: bool, layers: str | None,
     shape: str | None,
 ) -> int:  # fmt: skip
     """Print a network layer by layer: output shape, parameters, MACs, receptive field.
@@ -58,27 +71,39 @@ def command(
     padding c and stride p, and what does not fit is said. Words: conv, pool, avgpool, dense, relu, flatten, gap, …
     """
     _require_sensible(networks, compare, layers, shape)
+    sizes = {"--image-size": image_size, "--classes": classes, "--set": settings}
+    rows = {"--depth": depth, "--batch-size": batch_size, "--markdown": form == "markdown"}
     if layers:
-        return _print_plan(layers, shape or "", form)
+        _require_unused("--layers", {**sizes, **rows})
+        return _print_plan(layers, shape or "", form, diagram)
+    if compare:
+        _require_unused("--compare", rows)
     options = {key.removeprefix("options."): value for key, value in map(setting, settings)}
     chosen = [_built(name, image_size, classes, options) for name in networks]
     if compare:
-        return _print_comparison(
-            chosen, own_size=not (image_size or classes or options), form=form, file=diagram
-        )
+        as_published = not (image_size or classes or options)
+        return _print_comparison(chosen, own_size=as_published, form=form, file=diagram)
+    images = batch_size or BATCH_SIZE
     name, network = chosen[0]
     from mirada.summary import summarize
 
     summary = replace(summarize(network, depth=depth), network=name)
     if form == "json":
-        say_json(summary.to_dict(batch_size))
+        say_json(summary.to_dict(images))
     elif form == "markdown":
-        say(*summary.to_markdown(batch_size).split("\n"))
+        say(*summary.to_markdown(images).split("\n"))
     else:
-        say(*summary.to_text(width=_columns(), batch_size=batch_size).split("\n"))
+        say(*summary.to_text(width=_columns(), batch_size=images).split("\n"))
     if diagram:
-        _draw(name, network, Path(diagram))
+        _draw(name, network, None, Path(diagram), err=form is not None)
     return 0
+
+
+def _require_unused(chosen: str, options: Mapping[str, object]) -> None:
+    """Raises ``UsageError`` for options that would change nothing."""
+    given = [option for option, value in options.items() if value]
+    if given:
+        raise click.UsageError(f"{chosen} does not take {', '.join(given)}. Leave it out.")
 
 
 def _require_sensible(
@@ -110,21 +135,24 @@ def _built(
 
         network, card = load_network(name)
         return card.architecture.model, network
-    from mirada.models import checked_options, create_model, find
+    from mirada.models import checked_options
 
-    entry = find(name)  # an unknown name or option is said before torch is loaded
-    chosen: dict[str, Any] = {**checked_options(name, options)}
-    from mirada.summary.undrawn import undrawn
+    known = name.lower() if name.lower() in CATALOGUE else name
+    checked_options(known, options)  # an unknown name or option is said before torch is loaded
+    from mirada.summary.undrawn import named
 
-    with undrawn("cpu" if entry.parameters < SMALL else "meta"):
-        return name, create_model(name, image_size=image_size, num_classes=classes, **chosen)
+    return known, named(known, image_size=image_size, num_classes=classes, options=options)
 
 
-def _draw(name: str, network: Network, file: Path) -> None:
+def _draw(
+    name: str, network: nn.Module, shape: Sequence[int] | None, file: Path, *, err: bool = False
+) -> None:
+    """Draws into the file, or where there is one already into another beside it, and says which."""
     from mirada.diagram.draw import draw
 
-    write_text(file, draw(network, title=name))
-    say(file)
+    new = unused(file)
+    write_text(new, draw(network, shape, title=name))
+    say(new, err=err)
 
 
 def _print_comparison(
@@ -144,17 +172,23 @@ def _print_comparison(
                 top1=figure.top1, dataset=figure.dataset, measured=figure.measured, source=figure.reference
             )
         rows.append(compare(name, summarize(network), accuracy))
+    if len(rows) == 1:
+        say(f"{rows[0].name} is the only network: name several to compare it with.", err=True)
+    drawn = draw_comparison(rows) if file or any(row.accuracy for row in rows) else ""
+    if not drawn:
+        say("No figure: no published accuracy is known for what was named, at this size.", err=True)
     if form == "json":
         say_json([row.to_dict() for row in rows])
     else:
         say(*comparison_table(rows).split("\n"))
-    drawing = Path(file) if file else unused(Path("comparison.svg"))
-    write_text(drawing, draw_comparison(rows))
-    say(drawing, err=form == "json")
+    if drawn:
+        drawing = unused(Path(file or "comparison.svg"))
+        write_text(drawing, drawn)
+        say(drawing, err=form == "json")
     return 0
 
 
-def _print_plan(layers: str, shape: str, form: str | None) -> int:
+def _print_plan(layers: str, shape: str, form: str | None, diagram: str | None) -> int:
     from mirada.summary.stack import parse_shape, plan
 
     stack = plan(layers, parse_shape(shape))
@@ -162,6 +196,10 @@ def _print_plan(layers: str, shape: str, form: str | None) -> int:
         say_json(stack.to_dict())
     else:
         say(*str(stack).split("\n"))
+    if diagram:
+        from mirada.summary.stack_network import stack_network
+
+        _draw("stack", stack_network(layers, stack), stack.input_shape, Path(diagram), err=form == "json")
     return 0
 
 

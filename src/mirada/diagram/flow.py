@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules import module as global_hooks
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
@@ -62,7 +63,7 @@ def record(network: nn.Module, input_shape: Sequence[int] | None) -> tuple[Flow,
 
     Raises ``InvalidArgument`` as ``summarize`` does.
     """
-    network = getattr(network, "_orig_mod", network)  # what torch.compile has wrapped
+    network = kinds.unwrapped(network)
     recorder = _Recorder(network)
     hooks = (
         register_module_forward_pre_hook(recorder.enter),
@@ -74,6 +75,7 @@ def record(network: nn.Module, input_shape: Sequence[int] | None) -> tuple[Flow,
     finally:
         for hook in hooks:
             hook.remove()
+            global_hooks._global_forward_hooks_with_kwargs.pop(hook.id, None)  # torch 2.13 leaves it there
     return recorder.flow(), summary
 
 

@@ -25,6 +25,7 @@ class Network(nn.Module):
         auxiliary_weight: How much their losses count (Szegedy et al. 2014, arXiv:1409.4842, §5).
 
     Attributes:
+        name: Its name in the catalogue, which ``create_model`` writes here; empty for another.
         covariates: How many numbers it reads beside an image; ``join_covariates`` sets it.
     """
 
@@ -44,6 +45,7 @@ class Network(nn.Module):
         auxiliary_weight: float = 0.0,
     ) -> None:
         super().__init__()
+        self.name = ""
         self.in_channels = in_channels
         self.image_size = image_size
         self.min_size = min_size

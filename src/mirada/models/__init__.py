@@ -111,6 +111,7 @@ def create_model(
     deciding = {key: value for key, value in chosen.items() if len(known.options[key].choices) != 1}
     build = resolve_name(f"mirada.models.{known.builder}")
     network: Network = build(name, image_size=size, **numbers, **deciding)
+    network.name = name
     if weights is not None:
         report = load_weights(network, name, weights, replace_head=replace_head)
         getLogger("mirada").log(INFO if report.whole else WARNING, "%s", report)

@@ -52,6 +52,22 @@ def children(module: nn.Module) -> list[tuple[str, nn.Module]]:
     return [(name, child) for name, child in module.named_children() if name not in hidden]
 
 
+def wrapped(module: nn.Module) -> nn.Module | None:
+    """What a module only hands its input on to: the one that torch.compile or a parallel module was made of."""
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        inner: nn.Module = module.module
+        return inner
+    inside = getattr(module, "_orig_mod", None)
+    return inside if isinstance(inside, nn.Module) else None
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The network inside all the wrappers around it."""
+    while (inner := wrapped(module)) is not None:
+        module = inner
+    return module
+
+
 def is_layer(module: nn.Module) -> bool:
     """A leaf, or a layer with known MACs that has children all the same, such as an adapter."""
     return isinstance(module, COUNTED) or not (children(module) or isinstance(module, HOLDERS))

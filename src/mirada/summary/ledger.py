@@ -15,6 +15,7 @@ from mirada.summary.memory import Memory, file_bytes
 from mirada.summary.rules import Shape, without_batch
 from mirada.summary.table import Row, Summary
 from mirada.summary.trace import Call, Trace, trace
+from mirada.summary.undrawn import named
 
 STAGE = re.compile(r"stem|stage\d+|head")
 NAMED = 3  # how many layers a list names before it says how many more there are
@@ -40,24 +41,39 @@ NO_ARITHMETIC = frozenset({
 
 
 def summarize(
-    network: nn.Module, input_shape: Sequence[int] | None = None, *, depth: int | None = None
+    network: nn.Module | str, input_shape: Sequence[int] | None = None, *, depth: int | None = None
 ) -> Summary:
-    """One row per layer of ``network`` in the order in which they run when it predicts one image.
+    """One row per layer of a network in the order in which they run when it predicts one image.
 
-    ``input_shape`` is the shape of the image without the batch, (channels, height, width) in pixels; where it
-    is left out, the network's own ``in_channels`` and ``image_size`` say it. ``depth`` puts the layers that share
-    the first so many parts of their dotted names into one row; 1 gives the stages. MACs are multiply-adds for one
-    image, biases excluded, of convolutions, transposed convolutions and linear layers. The module runs twice, in
-    eval and in training mode, on no data, and is left as it was.
+    MACs are multiply-adds for one image, biases excluded, of convolutions, transposed convolutions and linear layers.
+    The module runs twice, in eval and in training mode, on no data, and is left as it was.
 
-    Raises ``InvalidArgument`` if the shape is missing or not made of integers ≥ 1, if the depth is below 1, if the
-    module is scripted or has parameters without a shape, or if the forward pass in eval mode fails; the message
-    then names the layer and the shape that reached it.
+    Args:
+        network: Any module, or one of ``list_models()``, as its paper has it. Of what torch.compile, DataParallel or
+            DistributedDataParallel has wrapped, the inner network is summarized.
+        input_shape: The image without the batch, (channels, height, width) in pixels; where it is left out, the
+            network's own ``in_channels`` and ``image_size`` say it.
+        depth: Puts the layers that share the first so many parts of their dotted names into one row; 1 gives the
+            stages.
+
+    Returns:
+        The rows, their totals, and what the network takes in memory; ``print`` shows them as a table.
+
+    Raises:
+        InvalidArgument: There is no network of that name; the shape is missing or not made of integers ≥ 1; the depth
+            is below 1; the module is scripted or has parameters without a shape; or the forward pass in eval mode
+            fails, and the message then names the layer and the shape that reached it.
 
     >>> summarize(nn.Conv2d(3, 8, 3), (3, 32, 32)).macs
     194400
     """
-    network = getattr(network, "_orig_mod", network)  # what torch.compile has wrapped
+    if isinstance(network, str):
+        network = named(network)
+    if not isinstance(network, nn.Module):
+        raise InvalidArgument(
+            f"`network` of summarize must be a torch.nn.Module or a name of list_models(). Got {network!r}."
+        )
+    network = kinds.unwrapped(network)
     shape = _image_shape(network, input_shape)
     if depth is not None and (type(depth) is not int or depth < 1):
         raise InvalidArgument(
@@ -67,13 +83,18 @@ def summarize(
     record = trace(network, shape)
     rows = tuple(_rows(record))
     return Summary(
-        network=kinds.class_name(network),
+        network=_title(network),
         input_shape=shape,
         rows=rows if depth is None else tuple(_grouped(record, rows, depth)),
         stages=tuple(_stages(network, rows, record.calls)),
         memory=_memory(network, record),
         not_counted=tuple(_not_counted(record)),
     )
+
+
+def _title(network: nn.Module) -> str:
+    name = getattr(network, "name", "")
+    return name if isinstance(name, str) and name else kinds.class_name(network)
 
 
 def _image_shape(network: nn.Module, given: Sequence[int] | None) -> Shape:

@@ -62,13 +62,14 @@ class StackWindow:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One step as it was read; ``units`` is the N of convolutions and dense layers."""
+    """One step as it was read; ``units`` is the N of convolutions and dense layers, ``rate`` that of a dropout."""
 
     number: int
     text: str
     word: str
     units: int = 0
     groups: int = 1
+    rate: float = 0.5
     window: StackWindow | None = None
 
     @property
@@ -121,7 +122,9 @@ def _layer(number: int, text: str) -> Layer:
             sizes[part[0]] = _pair(layer, part)
         elif part.isdigit() and word in ("conv", *DENSE) and not units:
             units = _number(layer, part, part)
-        elif not (part == "ceil" and word in POOLS) and not (word == "dropout" and _is_rate(part)):
+        elif word == "dropout" and _is_rate(part):
+            layer = replace(layer, rate=float(part))
+        elif not (part == "ceil" and word in POOLS):
             raise _unreadable(layer, f'"{part}" cannot be read')
     if word in ("conv", *DENSE) and not units:
         raise _unreadable(layer, "it does not say how many outputs it has")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from itertools import islice
 from textwrap import wrap
 
@@ -12,6 +13,7 @@ from mirada.text import width as cells_of
 
 BATCH_SIZE = 32  # of the totals of memory
 WIDTH = 100  # columns of a terminal
+NOTEBOOK_WIDTH = 120
 HEADER = ("layer", "kind", "output", "parameters", "MACs", "field", "jump", "MACs %", "memory")
 ALWAYS = 5  # the first columns; those after them are shown if there is room for the names of the layers
 KIND_WIDTH = 32
@@ -76,10 +78,15 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """All layers of a network in the order in which they run, for one image of ``input_shape``.
+    """All layers of a network in the order in which they run; ``str`` gives the table, a notebook shows it.
 
-    ``stages`` are the subtotals of the children called ``stem``, ``stageN`` and ``head``; ``memory`` says what the
-    network takes; ``not_counted`` what the MACs leave out. ``str`` gives the table.
+    Attributes:
+        network: The name in the catalogue, or the class.
+        input_shape: One image, (channels, height, width) in pixels.
+        rows: One per call of a layer.
+        stages: The subtotals of the children called ``stem``, ``stageN`` and ``head``.
+        memory: What the network takes, in bytes.
+        not_counted: What the MACs leave out.
     """
 
     network: str
@@ -148,6 +155,10 @@ class Summary:
 
     def __str__(self) -> str:
         return self.to_text()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return f"<pre>{escape(self.to_text(width=NOTEBOOK_WIDTH))}</pre>"
 
     def _plain(self, row: Row) -> dict[str, object]:
         values = {

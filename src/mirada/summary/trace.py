@@ -112,6 +112,8 @@ def trace(network: nn.Module, shape: Shape) -> Trace:
     with _untouched(network), torch.random.fork_rng(devices=[]):
         for module in network.modules():
             vars(module).pop("_compiled_call_impl", None)  # what module.compile() has put in the way
+            if (inner := kinds.wrapped(module)) is not None:
+                vars(module)["forward"] = inner  # neither compiled nor sent to other devices
         _predict(network, zeros, images[:1].clone(), record)
         record.training_bytes = _train(network, zeros, images)
     return record
@@ -181,6 +183,8 @@ def _names(network: nn.Module) -> dict[nn.Module, str]:
 
 
 def _failure(record: Trace, shape: Shape, error: Exception) -> str:
+    if not record.running:
+        return f"{kinds.class_name(next(iter(record.names)))} cannot be run on {times(shape)}: {error}"
     call = record.running[-1]
     name, kind = record.names[call.module], kinds.kind(call.module)
     where = f'"{name}" ({kind})' if name else kind

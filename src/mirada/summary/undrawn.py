@@ -1,14 +1,17 @@
 """Networks without values: for questions about shapes, it would be a waste to draw weights."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
+from mirada.layers.network import Network
+from mirada.models import CATALOGUE, create_model, find
 from mirada.summary.geometry import tensors
 
+SMALL = 30_000_000  # parameters; below, the meta device's imports take longer than the network
 RANDOM = frozenset({"exponential_", "normal_", "uniform_"})
 FILLING = RANDOM | {"add_", "clamp_", "copy_", "div_", "erfinv_", "fill_", "mul_", "sub_", "zero_"}
 
@@ -27,6 +30,31 @@ def undrawn(device: str = "meta") -> Iterator[None]:
     """
     with torch.device(device), _Undrawn():
         yield
+
+
+def named(
+    name: str,
+    *,
+    image_size: int | None = None,
+    num_classes: int | None = None,
+    options: Mapping[str, object] | None = None,
+) -> Network:
+    """A network of the catalogue without drawn weights; capitals count as lower case.
+
+    Args:
+        name: One of ``list_models()``.
+        image_size: A side in pixels.
+        num_classes: The number of outputs.
+        options: The network's own.
+
+    Raises:
+        InvalidArgument: As ``create_model`` raises it.
+    """
+    known = name.lower() if name.lower() in CATALOGUE else name
+    device = "cpu" if find(known).parameters < SMALL else "meta"
+    chosen: dict[str, Any] = {**(options or {})}
+    with undrawn(device):
+        return create_model(known, image_size=image_size, num_classes=num_classes, **chosen)
 
 
 class _Undrawn(TorchFunctionMode):
