@@ -129,6 +129,9 @@ def test_no_bomb_takes_more_than_its_share(tmp_path: Path) -> None:
         saved(tmp_path, "picture.gif", "P", (9900, 9900)),
         saved(tmp_path, "photo.webp", "RGBA", (5200, 5200)),
         saved(tmp_path, "photo.jpg", "RGB", (9900, 9900)),
+        saved(tmp_path, "photo.avif", "RGBA", (4500, 4500), speed=10),
+        saved(tmp_path, "photo.jp2", "RGBA", (4000, 4000)),
+        saved(tmp_path, "rows.png", "L", (1, 9_900_000)),
         saved(tmp_path, "thread.png", "RGB", (9_000_000, 10)),
     ]
     outcomes = examined(files)
