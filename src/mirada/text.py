@@ -107,9 +107,13 @@ def known(value: float | None) -> bool:
     return value is not None and isfinite(value)
 
 
-def shorten(name: str) -> str:
-    """A name of at most 18 characters; a longer one loses its middle, since names often differ at their end."""
-    return name if len(name) <= 18 else f"{name[:10]}…{name[-7:]}"
+def shorten(name: str, most: int = 18, *, head: int = 10) -> str:
+    """A name of at most so many characters; a longer one loses its middle, since names often differ at their end.
+
+    >>> shorten("layer4.1.downsample.0.weight"), shorten("features", 6, head=2)
+    ('layer4.1.d….weight', 'fe…res')
+    """
+    return name if len(name) <= most else f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
 
 
 def integer(value: float) -> str:

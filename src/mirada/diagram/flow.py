@@ -13,6 +13,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from mirada.diagram import words
 from mirada.diagram.words import Joint, Role
 from mirada.summary import kinds
+from mirada.summary.geometry import CONSTANT, tensors
 from mirada.summary.ledger import summarize
 from mirada.summary.rules import Shape
 from mirada.summary.table import Summary
@@ -96,7 +97,7 @@ class _Recorder(TorchFunctionMode):
     def enter(self, module: nn.Module, args: Any) -> None:
         """A module is about to run; the record is that of the first run in which the network predicts."""
         if module is self.network and not self.nodes and not module.training:
-            images = list(_tensors(args))
+            images = list(tensors(args))
             shape = tuple(images[0].shape) if images else ()
             self._add(Node("", Role.TERMINAL, "image" if len(shape) == 4 else "input", None, shape), images)
             self.running.append(module)
@@ -113,7 +114,7 @@ class _Recorder(TorchFunctionMode):
         while self.running.pop() is not module:
             pass  # it raised, and the network caught that
         output = _alias(output, args) if isinstance(module, kinds.DROPOUTS) else output
-        outputs = list(_tensors(output))
+        outputs = list(tensors(output))
         if module in self.layers and not self._in_layer():
             self._note_layer(module, self._sources((args, kwargs)), outputs)
         if len(self.running) == 1 and self.stage:
@@ -138,10 +139,10 @@ class _Recorder(TorchFunctionMode):
         name = func.__name__.strip("_")
         if "dropout" in name:
             result = _alias(result, args)
-        outputs = list(_tensors(args[:1] if result is None else result))
+        outputs = list(tensors(args[:1] if result is None else result))
         if func.__name__.endswith("_"):  # in place: what it is a view of has changed too
             outputs += [tensor._base for tensor in outputs if tensor._base is not None]
-        if sources and outputs and name not in words.CONSTANTS:
+        if sources and outputs and name not in CONSTANT:
             self._note_function(name, args, kwargs, sources, outputs)
         return result
 
@@ -193,7 +194,7 @@ class _Recorder(TorchFunctionMode):
         outputs: Sequence[Tensor],
     ) -> None:
         alone = len(sources) == 1 and (name in words.CONCATENATIONS or name == "stack")
-        whole = name in words.SLICES and outputs[0].numel() >= next(_tensors(args)).numel()
+        whole = name in words.SLICES and outputs[0].numel() >= next(tensors(args)).numel()
         if name in words.UNSEEN or alone or whole:
             self._mark(outputs, sources[0])
             return
@@ -216,7 +217,7 @@ class _Recorder(TorchFunctionMode):
 
     def _sources(self, value: Any) -> tuple[Node, ...]:
         """The nodes that made the tensors in ``value``, each once, in order."""
-        found = (self.made_by.get(tensor) for tensor in _tensors(value))
+        found = (self.made_by.get(tensor) for tensor in tensors(value))
         return tuple(dict.fromkeys(node for node in found if node is not None))
 
     def _add(self, node: Node, outputs: Iterable[Tensor]) -> None:
@@ -248,14 +249,6 @@ def _window(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
     if not isinstance(kernel, sizes):
         return ()
     return kernel, stride if isinstance(stride, sizes) and stride else kernel
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)
 
 
 def _alias(result: Any, args: Sequence[Any]) -> Any:

@@ -161,7 +161,7 @@ class _Layout:
         inside = self.series(unit.series)
         count = [f"× {unit.count}"] if unit.count > 1 else []
         remarks = [f"{'+' if unit.growth > 0 else '−'} {abs(unit.growth):,} maps each"] if unit.growth else []
-        remarks += [words.shorten(unit.name)] if unit.name else []
+        remarks += [words.short(unit.name)] if unit.name else []
         x, foot = inside.right + 8, inside.height - 2
         middle = inside.height / 2
         y = middle - (REMARK_LINE * len(remarks) + 20 * len(count)) / 2
@@ -188,7 +188,7 @@ class _Layout:
     def _frame_lines(self, frame: StageFrame) -> list[str]:
         count = self.parameters.get(frame.stage.name, 0)
         return [
-            words.shorten(frame.stage.name),
+            words.short(frame.stage.name),
             words.size(frame.stage.shape),
             f"{count:,} parameters" if count else "no parameters",
         ]

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from mirada.summary import kinds
-from mirada.summary.rules import Shape, times, without_batch
+from mirada.summary.rules import Shape, per_axis, times, without_batch
+from mirada.text import shorten
 
 LONGEST = 28  # letters of a name; the rest stands in the tip
 
@@ -73,11 +74,6 @@ WEIGHTY = frozenset({
     "bilinear", "bmm", "einsum", "fft", "gru", "lstm", "matmul", "mm", "multi_head_attention_forward",
     "scaled_dot_product_attention", "tensordot",
 })  # fmt: skip
-# What takes no more than shape, type and device from the tensor that it is given.
-CONSTANTS = frozenset({
-    "empty_like", "full_like", "new_empty", "new_full", "new_ones", "new_tensor", "new_zeros", "ones_like",
-    "rand_like", "randn_like", "zeros_like",
-})  # fmt: skip
 SLICES = frozenset({"getitem", "narrow", "select"})  # unseen where they take everything
 UNSEEN_LAYERS = (nn.Identity, nn.Flatten, nn.Unflatten)
 
@@ -97,7 +93,7 @@ def of_layer(module: nn.Module) -> Words:
     for kinds_of_norm, text in ABBREVIATIONS:
         if isinstance(module, kinds_of_norm):
             return Words(Role.OTHER, text)
-    return Words(Role.OTHER, shorten(kinds.class_name(module)))
+    return Words(Role.OTHER, short(kinds.class_name(module)))
 
 
 def of_function(
@@ -121,7 +117,7 @@ def of_function(
         if len(before) > 2 and prod(after) == prod(before[:2]):
             return Words(Role.POOL, f"global {kind} pool")
         if window and pool[2]:
-            kernel, stride = (_per_axis(side, int(pool[2])) for side in window)
+            kernel, stride = (per_axis(side, int(pool[2])) for side in window)
             return Words(Role.POOL, _joined(f"{times(kernel)} {kind} pool", _unless_one("/", stride)))
     role = Role.POOL if pool else Role.CONV if "conv" in name else Role.OTHER
     return Words(role, USUAL.get(name, name.replace("_", " ")))
@@ -137,10 +133,9 @@ def size(shape: Shape) -> str:
     return times((*sizes[1:], sizes[0]) if len(sizes) == 3 else sizes) or "scalar"
 
 
-def shorten(name: str) -> str:
-    """The two ends of a name that is too long for a box."""
-    half = LONGEST // 2
-    return name if len(name) <= LONGEST else f"{name[: half - 1]}…{name[-half:]}"
+def short(name: str) -> str:
+    """A name as a box has room for it."""
+    return shorten(name, LONGEST, head=LONGEST // 2 - 1)
 
 
 def _convolution(module: Any) -> str:
@@ -162,15 +157,15 @@ def _pool(module: Any, axes: int) -> str:
         kind = f"L{module.norm_type:g}"
     else:
         kind = "sum" if getattr(module, "divisor_override", None) == 1 else "average"
-    kernel = _per_axis(module.kernel_size, axes)
-    stride = kernel if module.stride is None else _per_axis(module.stride, axes)
+    kernel = per_axis(module.kernel_size, axes)
+    stride = kernel if module.stride is None else per_axis(module.stride, axes)
     return _joined(f"{times(kernel)} {kind} pool", _unless_one("/", stride))
 
 
 def _adaptive_pool(module: Any, axes: int) -> str:
     maximum = (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
     kind = "max" if isinstance(module, maximum) else "average"
-    sides = _per_axis(module.output_size, axes)
+    sides = per_axis(module.output_size, axes)
     if set(sides) == {1}:
         return f"global {kind} pool"
     return f"{kind} pool to {'×'.join('–' if side is None else str(side) for side in sides)}"
@@ -178,10 +173,6 @@ def _adaptive_pool(module: Any, axes: int) -> str:
 
 def _joined(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
-
-
-def _per_axis(size: Any, axes: int) -> Sequence[Any]:
-    return tuple(size) if isinstance(size, Sequence) else (size,) * axes
 
 
 def _unless_one(mark: str, sizes: Sequence[int]) -> str:

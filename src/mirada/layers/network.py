@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor, nn
 
+from mirada.arithmetic import output_size
 from mirada.errors import InvalidArgument, nearest
 
 Size = tuple[int, int]  # (height, width) in pixels
@@ -140,5 +141,5 @@ def conv_pool_size(image_size: Size, kernels: Sequence[int]) -> Size:
     """
     height, width = image_size
     for kernel in kernels:
-        height, width = (height - kernel + 1) // 2, (width - kernel + 1) // 2
+        height, width = (output_size(output_size(side, kernel), 2, stride=2) for side in (height, width))
     return height, width

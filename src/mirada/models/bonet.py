@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mirada.arithmetic import output_size
 from mirada.errors import InvalidArgument
 from mirada.layers.activation import make_activation
 from mirada.layers.blocks import ConvStyle, average_head, dense_head
@@ -143,7 +144,7 @@ class _Geometry:
     def last_side(self, side: int) -> int:
         """Pixels of a side after the last pooling; none or fewer if the image is too small."""
         for kernel, stride, padding in self.windows():
-            side = ((side - kernel + 2 * padding) // stride + 1) // 2
+            side = output_size(output_size(side, kernel, stride=stride, padding=padding), 2, stride=2)
         return side
 
     def min_size(self) -> int:

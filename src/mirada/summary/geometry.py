@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from mirada.summary.rules import Shape, Span, adaptive_span, image_span, join_spans, window_span
+from mirada.summary.rules import Shape, Span, adaptive_span, image_span, join_spans, per_axis, window_span
 
 Spans = tuple[Span, ...]  # one per axis of the image
 
@@ -153,16 +153,11 @@ def _window(step: _FunctionCall, kernel: Any, stride: Any, padding: Any, dilatio
     axes = len(step.spans)
     if len(step.before) != axes + 2:  # a convolution over axes that are not those of the image
         return None if step.even else step.whole()
-    sizes = [_per_axis(value, axes) for value in (kernel, stride, padding, dilation)]
+    sizes = [per_axis(value, axes) for value in (kernel, stride, padding, dilation)]
     return tuple(
         window_span(span, count, k, stride=s, padding=p, dilation=d)
         for span, count, k, s, p, d in zip(step.spans, step.after[2:], *sizes, strict=True)
     )
-
-
-def _per_axis(value: Any, axes: int) -> Shape:
-    sizes = tuple(value) if isinstance(value, Sequence) else (value,)
-    return sizes * axes if len(sizes) == 1 else sizes
 
 
 def _convolution(step: _FunctionCall) -> Spans | None:
@@ -172,7 +167,7 @@ def _convolution(step: _FunctionCall) -> Spans | None:
     if padding == "valid":
         padding = 0
     elif padding == "same" and len(kernel) == axes:
-        padding = [d * (k - 1) // 2 for k, d in zip(kernel, _per_axis(dilation, axes), strict=True)]
+        padding = [d * (k - 1) // 2 for k, d in zip(kernel, per_axis(dilation, axes), strict=True)]
     return _window(step, kernel, step.argument(3, "stride", 1), padding, dilation)
 
 

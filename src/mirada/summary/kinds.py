@@ -1,14 +1,14 @@
 """What a layer is: its kind as text, its multiply-adds, why an input does not fit it. Dispatch is by type."""
 
-from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
+from mirada.arithmetic import output_size
 from mirada.summary import rules
-from mirada.summary.rules import Shape
+from mirada.summary.rules import Shape, per_axis
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -137,7 +137,7 @@ def misfit(module: nn.Module, shape: Shape) -> str:
     if isinstance(module, TRANSPOSED) or _same(module):
         return ""
     fits = all(
-        rules.conv_size(size, k, stride=s, padding=p, dilation=d) >= 1
+        output_size(size, k, stride=s, padding=p, dilation=d) >= 1
         for size, k, s, p, d in zip(shape[2:], *found, strict=True)
     )
     return "" if fits else f"its window does not fit into {rules.times(shape[2:])}"
@@ -161,18 +161,14 @@ def window(module: nn.Module) -> LayerWindow | None:
         elif padding == "valid":
             padding = 0
         conv = (module.kernel_size, module.stride, padding, module.dilation)
-        return LayerWindow(*(_per_axis(size, len(module.kernel_size)) for size in conv))
+        return LayerWindow(*(per_axis(size, len(module.kernel_size)) for size in conv))
     for axes, classes in enumerate(POOLS, start=1):
         if isinstance(module, classes):
             stride = module.kernel_size if module.stride is None else module.stride
             rim, dilation = getattr(module, "padding", 0), getattr(module, "dilation", 1)
             pool: tuple[Any, ...] = (module.kernel_size, stride, rim, dilation)
-            return LayerWindow(*(_per_axis(size, axes) for size in pool))
+            return LayerWindow(*(per_axis(size, axes) for size in pool))
     return None
-
-
-def _per_axis(size: Any, axes: int) -> Shape:
-    return tuple(size) if isinstance(size, Sequence) else (size,) * axes
 
 
 def _same(module: nn.Module) -> bool:
@@ -198,7 +194,7 @@ def _detail(module: nn.Module) -> str:
         return " ".join([text, *(mark for mark, present in marks.items() if present)])
     for axes, classes in enumerate(ADAPTIVE, start=1):
         if isinstance(module, classes):
-            sides = _per_axis(module.output_size, axes)
+            sides = per_axis(module.output_size, axes)
             return "→" + "×".join("–" if side is None else str(side) for side in sides)
     if isinstance(module, nn.GroupNorm):
         return f"g{module.num_groups}"

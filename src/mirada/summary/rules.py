@@ -1,37 +1,15 @@
-"""The arithmetic of a layer as functions of integers: sizes, multiply-adds (MACs), receptive fields, geometry as text.
+"""The arithmetic of a layer as functions of integers: multiply-adds (MACs), receptive fields, geometry as text.
 
 One MAC is one multiplication and the addition that collects its product. Biases are not counted.
-Sources: Dumoulin & Visin 2016, arXiv:1603.07285, relationships 6, 14 and 15; for receptive fields Araujo, Norris &
-Sim 2019, "Computing receptive fields of convolutional neural networks", doi:10.23915/distill.00021.
+Source of the receptive fields: Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural
+networks", doi:10.23915/distill.00021.
 """
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Shape = tuple[int, ...]
-
-
-def conv_size(size: int, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
-    """Output size along one axis of a convolution or a pooling: ⌊(n + 2p − d(k − 1) − 1) / s⌋ + 1.
-
-    Sizes are in pixels. A result below 1 says that the window does not fit.
-
-    >>> conv_size(224, 7, stride=2, padding=3)
-    112
-    """
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def transposed_size(
-    size: int, kernel: int, *, stride: int = 1, padding: int = 0, output_padding: int = 0, dilation: int = 1
-) -> int:
-    """Output size along one axis of a transposed convolution: (n − 1)s − 2p + d(k − 1) + o + 1, in pixels.
-
-    >>> transposed_size(7, 4, stride=2, padding=1)
-    14
-    """
-    return (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1
 
 
 def conv_macs(outputs: int, in_channels: int, kernel: Sequence[int], *, groups: int = 1) -> int:
@@ -177,6 +155,16 @@ def times(sizes: Sequence[int]) -> str:
     '64×112×112'
     """
     return "×".join(str(size) for size in sizes)
+
+
+def per_axis(value: Any, axes: int) -> tuple[Any, ...]:
+    """A number for each axis; one alone stands for all.
+
+    >>> per_axis(2, 3), per_axis([3], 2), per_axis((1, None), 2)
+    ((2, 2, 2), (3, 3), (1, None))
+    """
+    sizes = tuple(value) if isinstance(value, Sequence) else (value,)
+    return sizes * axes if len(sizes) == 1 else sizes
 
 
 def geometry(

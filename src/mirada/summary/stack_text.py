@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
+from mirada.arithmetic import output_size
 from mirada.errors import InvalidArgument, nearest
 from mirada.summary.rules import times
 
@@ -48,11 +49,14 @@ class StackWindow:
 
     def output(self, size: int, axis: int) -> int:
         """The output's size; with ``ceil`` a last window may hang over the edge, but not begin beyond it."""
-        room, stride = self.room(size, axis), self.stride[axis]
-        steps = -(-room // stride)
-        if self.ceil and steps * stride < size + self.padding[axis]:
-            return steps + 1
-        return room // stride + 1
+        return output_size(
+            size,
+            self.kernel[axis],
+            stride=self.stride[axis],
+            padding=self.padding[axis],
+            dilation=self.dilation[axis],
+            ceil=self.ceil,
+        )
 
     def formula(self, size: int, axis: int) -> str:
         """(m − k + 2c)/p with its numbers."""

@@ -8,7 +8,7 @@ from textwrap import wrap
 
 from mirada.summary.memory import Memory
 from mirada.summary.rules import Shape, times
-from mirada.text import table, visible
+from mirada.text import shorten, table, visible
 from mirada.text import width as cells_of
 
 BATCH_SIZE = 32  # of the totals of memory
@@ -179,7 +179,14 @@ def as_text(summary: Summary, width: int, batch_size: int, optimizer: str = "") 
     name, kind, *_ = _widths([cells[:columns] for cells in every], width)
     header, *lines = table(
         HEADER[:columns],
-        [(_ends(row[0], name), _ends(row[1], kind), *row[2:columns]) for row in every[1:]],
+        [
+            (
+                _cut(row[0], name),
+                _cut(row[1], kind),
+                *row[2:columns],
+            )
+            for row in every[1:]
+        ],
         left=LEFT,
     )
     rule = "─" * max(map(cells_of, (header, *lines)))
@@ -323,12 +330,9 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + 2 * (len(widths) - 1)
 
 
-def _ends(text: str, width: int) -> str:
+def _cut(text: str, width: int) -> str:
     """The two ends of a text that is too wide; the end of a layer's name tells more than its middle."""
-    if len(text) <= width:
-        return text
-    head = (width - 1) // 3
-    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+    return shorten(text, width, head=(width - 1) // 3)
 
 
 def _total_lines(lines: Sequence[tuple[str, str, str]], width: int) -> Iterator[str]:
