@@ -344,7 +344,9 @@ def test_what_cannot_be_explained(folder: Path, opened: Callable[[Card], Model])
     )
     with pytest.raises(InvalidArgument, match=r"^A model of a number has no classes to choose from\. Leave"):
         list(opened(NUMBER).explain([folder / "0.png"], target="months"))
-    with pytest.raises(DecodeError, match=r"text\.png: not an image in a format that is read \(BMP, .*\)\.$"):
+    with pytest.raises(
+        DecodeError, match=r"text\.png: not an image in a format that is read \(AVIF, BMP, .*\)\.$"
+    ):
         list(opened(card()).explain([folder / "text.png"]))
 
 

@@ -32,13 +32,13 @@ def test_every_setting_is_listed(cli: Cli) -> None:
 @pytest.mark.parametrize("model", CATALOGUE)
 def test_a_listed_value_is_one_that_can_be_set(model: str) -> None:
     """What the list says of a network is its recipe: set again, it changes nothing."""
-    from mirada.cli.train import _pair
+    from mirada.cli.pairs import setting
 
     recipe = recipe_for(model)
     for row in settings_table(recipe):
         if " with " in row.default or row.default == "as below":  # of another kind; several
             continue
-        key, value = _pair(f"{row.short}={row.default}")
+        key, value = setting(f"{row.short}={row.default}")
         again = recipe.with_settings({key: value})
         assert again.with_settings({"options": recipe.options}) == recipe, row
 
