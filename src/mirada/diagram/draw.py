@@ -16,6 +16,7 @@ from mirada.diagram.flow import record
 from mirada.diagram.layout import COUNT, LINE, REMARK, REMARK_LINE, TEXT, layout
 from mirada.diagram.marks import SKIP, Mark, Path, Picture, Rect, Text, text_width, widest
 from mirada.diagram.units import parts
+from mirada.pages import svg
 from mirada.summary.table import Summary
 
 MARGIN = 24
@@ -111,7 +112,7 @@ def _svg(picture: Picture, title: str, totals: str) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="mirada-diagram" viewBox="0 0 {size[0]} {size[1]}" '
             f'width="{size[0]}" height="{size[1]}" role="img" aria-label="{escape(title)}: {escape(totals)}">',
-            f"<title>{escape(title)}</title>",
+            svg.TITLE.format(title),
             f"<style>{_style()}</style>",
             *(_written(mark) for mark in sorted(marks, key=_layer)),
             "</svg>\n",
@@ -152,7 +153,7 @@ def _end(marks: Sequence[Mark]) -> float:
 
 def _written(mark: Mark) -> str:
     if isinstance(mark, Text):
-        return f'<text class="{mark.kind}" x="{_n(mark.x)}" y="{_n(mark.y)}">{escape(mark.text)}</text>'
+        return svg.TEXT.format(mark.kind, _n(mark.x), _n(mark.y), mark.text)
     return _line(mark) if isinstance(mark, Path) else _box(mark)
 
 
@@ -170,8 +171,8 @@ def _box(rect: Rect) -> str:
         strong = number == rect.strong
         y += LINE if strong else REMARK_LINE
         kind = "what" if strong else "remark"
-        texts.append(f'<text class="{kind} middle" x="{_n(middle)}" y="{_n(y - 4)}">{escape(line)}</text>')
-    tip = f"<title>{escape(rect.tip)}</title>" if rect.tip else ""
+        texts.append(svg.TEXT.format(f"{kind} middle", _n(middle), _n(y - 4), line))
+    tip = svg.TITLE.format(rect.tip) if rect.tip else ""
     return f'<g class="{rect.kind}">{tip}{shape}{"".join(texts)}</g>'
 
 

@@ -7,13 +7,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
-from math import ceil, floor, hypot, log10, sqrt
+from math import ceil, hypot, log10, sqrt
 from textwrap import wrap
 
 from mirada.errors import InvalidArgument
+from mirada.pages import svg
+from mirada.pages.svg import PixelScale, ticks
 from mirada.summary.rules import Shape, times
 from mirada.summary.table import Summary
+from mirada.text import table, width
 
 COLUMNS = 100  # of a terminal
 HEADER = ("network", "input", "layers", "parameters", "MACs", "MB", "top-1")
@@ -22,6 +24,7 @@ WIDTH, HEIGHT = 860, 600
 LEFT, RIGHT, TOP, BOTTOM = 64, 700, 64, 540  # edges of the plotting area
 INSET = 14  # between those edges and the first and last blob
 LETTER, LINE = 7.0, 15  # width of a letter and height of a line at the labels' size
+MARKS = 8  # steps of an axis, about
 LARGEST = 38  # radius of the largest blob of the legend
 NEAR = 8  # a label farther away than this has a line to its blob
 CHOICES, ROUNDS = 24, 6  # places kept for a label, and how often it may change its mind
@@ -90,13 +93,8 @@ def compare(name: str, summary: Summary, accuracy: Accuracy | None = None) -> Co
 def comparison_table(rows: Sequence[Compared]) -> str:
     """One line per network, and below them where the accuracies come from."""
     notes = list(dict.fromkeys(_note(row.accuracy) for row in rows if row.accuracy))
-    table = [HEADER, *(_cells(row, notes) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    header, *lines = [
-        "  ".join([f"{cells[0]:<{widths[0]}}", *map(str.rjust, cells[1:], widths[1:])]).rstrip()
-        for cells in table
-    ]
-    rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
+    header, *lines = table(HEADER, [_cells(row, notes) for row in rows])
+    rule = "─" * max(map(width, (header, *lines)))
     told = [f"[{number}] {note}." for number, note in enumerate(notes, start=1)]
     told.append(
         "Layers are convolutions and dense ones; MACs are multiply-adds for one image; MB is the size of a model file."
@@ -204,38 +202,18 @@ def draw_comparison(rows: Sequence[Compared]) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """Places values from ``low`` to ``high`` on the pixels from ``start`` to ``stop``."""
-
-    low: float
-    high: float
-    start: float
-    stop: float
-
-    def __call__(self, value: float) -> float:
-        return self.start + (value - self.low) / (self.high - self.low) * (self.stop - self.start)
-
-    def marks(self, first: float, last: float) -> Iterator[float]:
-        """Round numbers, 1, 2 or 5 times a power of ten apart, between two pixels."""
-        reach = self.high - self.low
-        low, high = (self.low + (p - self.start) / (self.stop - self.start) * reach for p in (first, last))
-        power = 10.0 ** floor(log10((high - low) / 8))
-        step = next(size * power for size in (1, 2, 5, 10) if size * power >= (high - low) / 8 * (1 - 1e-9))
-        for mark in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1):
-            yield float(f"{mark * step:.12g}")
-
-
-def _place_blobs(rows: Sequence[Compared], unit: float, largest: float) -> tuple[_Axis, _Axis, list[_Blob]]:
+def _place_blobs(
+    rows: Sequence[Compared], unit: float, largest: float
+) -> tuple[PixelScale, PixelScale, list[_Blob]]:
     """The axes, with room for every blob, and the blobs."""
     top1 = [row.accuracy.top1 if row.accuracy else 0.0 for row in rows]
     radii = [LARGEST * sqrt(row.parameters / largest) for row in rows]
     room = max(radii) + INSET
     most = max(1, *(row.macs for row in rows))
     lack = max(r - row.macs / most * (RIGHT - room - LEFT) for row, r in zip(rows, radii, strict=True))
-    across = _Axis(0.0, most / unit, LEFT + max(0.0, lack + 4), RIGHT - room)
+    across = PixelScale(0.0, most / unit, LEFT + max(0.0, lack + 4), RIGHT - room)
     spread = max(top1) > min(top1)
-    up = _Axis(min(top1) - (not spread), max(top1) + (not spread), BOTTOM - room, TOP + room)
+    up = PixelScale(min(top1) - (not spread), max(top1) + (not spread), BOTTOM - room, TOP + room)
     families = [(re.match(r"[a-z]+", row.name.lower()) or [row.name])[0] for row in rows]
     order = list(dict.fromkeys(families))
     blobs = [
@@ -245,13 +223,21 @@ def _place_blobs(rows: Sequence[Compared], unit: float, largest: float) -> tuple
     return across, up, blobs
 
 
-def _axes(across: _Axis, up: _Axis, name_across: str, name_up: str) -> Iterator[str]:
-    for mark in up.marks(BOTTOM, TOP):
-        yield f'<line class="rule" x1="{LEFT}" x2="{RIGHT}" y1="{up(mark):.1f}" y2="{up(mark):.1f}"/>'
+def _marks(scale: PixelScale, first: float, last: float) -> list[float]:
+    """Round numbers between two pixels."""
+    share = (scale.high - scale.low) / (scale.stop - scale.start)
+    low, high = (scale.low + (pixel - scale.start) * share for pixel in (first, last))
+    edge = 1e-9 * (high - low)
+    return [mark for mark in ticks(low, high, MARKS) if low - edge <= mark <= high + edge]
+
+
+def _axes(across: PixelScale, up: PixelScale, name_across: str, name_up: str) -> Iterator[str]:
+    for mark in _marks(up, BOTTOM, TOP):
+        yield svg.LINE.format("rule", LEFT, up(mark), RIGHT, up(mark))
         yield _text(LEFT - 8, up(mark) + 4, f"{mark:g}", "soft end")
-    yield f'<line class="leader" x1="{LEFT}" x2="{RIGHT}" y1="{BOTTOM}" y2="{BOTTOM}"/>'
-    for mark in across.marks(across.start, RIGHT):
-        yield f'<line class="rule" x1="{across(mark):.1f}" x2="{across(mark):.1f}" y1="{TOP}" y2="{BOTTOM}"/>'
+    yield svg.LINE.format("leader", LEFT, BOTTOM, RIGHT, BOTTOM)
+    for mark in _marks(across, across.start, RIGHT):
+        yield svg.LINE.format("rule", across(mark), TOP, across(mark), BOTTOM)
         yield _text(across(mark), BOTTOM + 16, f"{mark:g}", "soft middle")
     yield _text(RIGHT, BOTTOM + 34, name_across, "end")
     yield _text(LEFT, TOP - 12, name_up, "")
@@ -261,7 +247,7 @@ def _blob(blob: _Blob) -> str:
     told = f"{blob.row.name}: {blob.top1:g} %, {blob.row.macs:,} MACs, {blob.row.parameters:,} parameters"
     return (
         f'<circle class="blob" cx="{blob.x:.1f}" cy="{blob.y:.1f}" r="{blob.r:.1f}" fill="{blob.hue}" '
-        f'stroke="{blob.hue}"><title>{escape(told)}</title></circle>'
+        f'stroke="{blob.hue}">{svg.TITLE.format(told)}</circle>'
     )
 
 
@@ -270,7 +256,7 @@ def _labels(blobs: Sequence[_Blob]) -> Iterator[str]:
     for blob, box in zip(blobs, _place_labels(blobs), strict=True):
         if box.gap(blob.x, blob.y) > blob.r + NEAR:
             x, y = box.nearest(blob.x, blob.y)
-            yield f'<line class="leader" x1="{blob.x:.1f}" y1="{blob.y:.1f}" x2="{x:.1f}" y2="{y:.1f}"/>'
+            yield svg.LINE.format("leader", blob.x, blob.y, round(x, 1), round(y, 1))
         yield _text(box.x + 2, box.y + LINE - 4, blob.row.name, "label")
 
 
@@ -348,7 +334,7 @@ def _legend(largest: float) -> Iterator[str]:
         radius = LARGEST * sqrt(count / largest)
         top = floor_line - 2 * radius
         yield f'<circle class="ring" cx="{x}" cy="{floor_line - radius:.1f}" r="{radius:.1f}"/>'
-        yield f'<line class="leader" x1="{x}" x2="{x + LARGEST + 8}" y1="{top:.1f}" y2="{top:.1f}"/>'
+        yield svg.LINE.format("leader", x, round(top, 1), x + LARGEST + 8, round(top, 1))
         yield _text(x + LARGEST + 11, top + 4, _short(count), "soft")
 
 
@@ -378,4 +364,4 @@ def _kind(accuracy: Accuracy, drawn: tuple[str, str]) -> str:
 
 
 def _text(x: float, y: float, text: str, style: str) -> str:
-    return f'<text class="{style}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+    return svg.TEXT.format(style, round(x, 1), round(y, 1), text)

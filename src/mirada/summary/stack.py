@@ -24,12 +24,14 @@ from mirada.summary.stack_text import (
     parse_shape,
     sizes_text,
 )
+from mirada.text import table, width
 
 __all__ = ["Stack", "StackStep", "parse_shape", "plan"]
 
 WIDTH = 100  # columns of a terminal
 NEAR = 512  # how far from the given input a better one is looked for, in pixels
 AXES = (0, 1)  # height, width
+LEFT = 3  # columns of text
 HEADER = ("", "step", "(m − k + 2c)/p + 1", "output", "parameters", "MACs", "sees")
 
 
@@ -105,10 +107,10 @@ class Stack:
         }
 
     def __str__(self) -> str:
-        table = [HEADER, *(cells for step in self.steps for cells in _cells(step, self.input_shape))]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        header, *lines = [_line(cells, widths) for cells in table]
-        rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
+        digits = len(str(len(self.steps)))
+        rows = [cells for step in self.steps for cells in _cells(step, self.input_shape, digits)]
+        header, *lines = table(HEADER, rows, left=LEFT)
+        rule = "─" * max(map(width, (header, *lines)))
         totals = [
             f"Parameters  {self.parameters:,}",
             f"MACs        {self.macs:,} multiply-adds for one image",
@@ -355,7 +357,7 @@ def _product(sizes: Sequence[int]) -> tuple[str, ...]:
     return (f"{product} = {prod(sizes):,}",) if len(sizes) > 1 else ()
 
 
-def _cells(step: StackStep, input_shape: Shape) -> Iterator[tuple[str, ...]]:
+def _cells(step: StackStep, input_shape: Shape, digits: int) -> Iterator[tuple[str, ...]]:
     """As text; a star marks what a remark speaks of, and a second formula goes below the first."""
     field = step.receptive_field
     sees = str(field[0]) if field[0] == field[1] else times(field)
@@ -363,7 +365,7 @@ def _cells(step: StackStep, input_shape: Shape) -> Iterator[tuple[str, ...]]:
         sees = "all"
     formula, *more = step.formulae or ("",)
     yield (
-        f"{step.number}{'*' if step.remark else ' '}",
+        f"{step.number:>{digits}}{'*' if step.remark else ' '}",
         step.text,
         formula,
         times(step.output_shape),
@@ -373,12 +375,3 @@ def _cells(step: StackStep, input_shape: Shape) -> Iterator[tuple[str, ...]]:
     )
     for other in more:
         yield ("", "", f"by {other}", "", "", "", "")
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """The number to the right, what is text to the left, what is counted to the right."""
-    placed = [
-        f"{cell:<{width}}" if column in (1, 2) else f"{cell:>{width}}"
-        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
-    return "  ".join(placed).rstrip()
