@@ -1,6 +1,7 @@
 """The rules of the house, read from the source with ast: who imports whom, and how large things may be."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -254,3 +255,81 @@ def run_python(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+# Rules of the nouns ------------------------------------------------------------------------------------------------
+
+TASKS = {"classification", "regression"}
+ANY_DICT = re.compile(r"\b(dict|Mapping)\[str, Any\]")
+
+
+def named(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value in TASKS
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name != "samples.py"])
+def test_no_room_compares_the_name_of_a_task(name: str) -> None:
+    """What differs by task is a method of the target, or one ``match`` on it."""
+    compared = [
+        ast.unparse(node)
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.Compare) and any(map(named, (node.left, *node.comparators)))
+    ]
+    assert not compared
+
+
+def test_no_two_classes_have_one_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name.lstrip("_"), []).append(name)
+    assert not {kind: files for kind, files in homes.items() if len(files) > 1}
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name != "codec.py"])
+def test_no_dictionary_of_anything_in_a_public_signature(name: str) -> None:
+    loose = []
+    for function in functions(TREES[name]):
+        if function.name.startswith("_"):
+            continue
+        arguments = (*function.args.args, *function.args.kwonlyargs)
+        annotations = [argument.annotation for argument in arguments] + [function.returns]
+        if any(ANY_DICT.search(ast.unparse(each)) for each in annotations if each):
+            loose.append(function.name)
+    assert not loose
+
+
+def test_no_circles_within_rooms_either() -> None:
+    """Imports for types alone count as well."""
+    modules = {name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): name for name in TREES}
+    graph = {name: needed(tree, modules) - {name} for name, tree in TREES.items() if name != "__init__.py"}
+    while free := [name for name, needs in graph.items() if not needs & graph.keys()]:
+        for name in free:
+            del graph[name]
+    assert not graph  # who is left needs each other
+
+
+def needed(tree: ast.AST, modules: dict[str, str]) -> set[str]:
+    """The files of the package that a file imports; of ``from mirada.data import x`` the file of x, if it is one."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mirada"):
+            base = str(node.module).removeprefix("mirada").removeprefix(".")
+            for alias in node.names:
+                dotted = f"{base}.{alias.name}".removeprefix(".")
+                home = modules.get(dotted) or modules.get(base)
+                if home:
+                    found.add(home)
+    return found
+
+
+def test_no_docstring_leans_on_the_one_before() -> None:
+    leaning = [
+        (name, node.name)
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and (ast.get_docstring(node) or "").startswith("The same")
+    ]
+    assert not leaning

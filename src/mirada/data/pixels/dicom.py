@@ -438,7 +438,7 @@ def _table(item: "Dataset", byte_order: str) -> tuple[int, NDArray[Any], int]:
 
 
 def _entries(descriptor: Any, data: Any, byte_order: str) -> tuple[int, NDArray[Any], int]:
-    """The same from its parts; ``descriptor`` is (number, 0 for 65,536; first value; bits of an entry)."""
+    """A lookup table, from its parts; ``descriptor`` is (number, 0 for 65,536; first value; bits of an entry)."""
     number, first, bits = (int(part) for part in descriptor)
     number = number or 2**16
     if isinstance(data, bytes):
@@ -488,7 +488,7 @@ def _facts(dataset: "Dataset", frame: int | None) -> DicomFacts:
 
 
 def _hashed(dataset: "Dataset") -> str:
-    """The same for the same identifier and the same hospital."""
+    """A code of who the patient is: equal for one identifier of one hospital, "" if there is none."""
     identifier = str(dataset.get("PatientID") or "").strip()
     if not identifier:
         return ""
