@@ -107,6 +107,16 @@ def known(value: float | None) -> bool:
     return value is not None and isfinite(value)
 
 
+def listed(names: Sequence[str], most: int, *, count: int | None = None) -> str:
+    """The first few names, and how many more there are; ``count`` is how many there are where not all are given.
+
+    >>> listed(["a", "b", "c"], 3), listed(["a", "b", "c"], 2)
+    ('a, b, c', 'a, b and 1 more')
+    """
+    more = (len(names) if count is None else count) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def shorten(name: str, most: int = 18, *, head: int = 10) -> str:
     """A name of at most so many characters; a longer one loses its middle, since names often differ at their end.
 

@@ -178,6 +178,17 @@ def test_bytes_and_pixels_as_people_read_them():
     ]
 
 
+def test_the_memory_of_training_is_that_of_the_optimizer():
+    summary = summarize(nn.Linear(250_000, 4, bias=False), (250_000,))  # 4 MB of weights
+    texts = {name: summary.to_text(width=300, optimizer=name) for name in ("", "sgd", "adam", "rmsprop")}
+    assert "SGD with momentum (Adam: 4.00 MB more): weights, gradients and momenta 12.0 MB" in texts[""]
+    assert "SGD with momentum: weights, gradients and momenta 12.0 MB" in texts["sgd"]
+    assert "Adam: weights, gradients and moments 16.0 MB" in texts["adam"]
+    assert "RMSProp: weights, gradients and moments 16.0 MB" in texts["rmsprop"]
+    with pytest.raises(InvalidArgument, match=r'no optimizer "adm"\. Did you mean "adam"'):
+        summary.to_text(optimizer="adm")
+
+
 def test_a_notebook_shows_the_table():
     summary = summarize(nn.Sequential(OrderedDict({"a<b": nn.ReLU()})), (3,))
     shown = summary._repr_html_()

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mirada.errors import CheckpointError
 from mirada.models.weight_files import read_weights, shortened
+from mirada.text import listed
 
 Keys = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 
@@ -86,7 +87,9 @@ class LoadReport:
         }
         named = {what: [shortened(name) for name in names] for what, names in exceptions.items()}
         first = f"{self.file}: {self.loaded} tensors loaded by {self.convention} names, {len(self.renamed)} renamed."
-        return "\n".join([first, *(f"  {what}: {_some(shown)}" for what, shown in named.items() if shown)])
+        return "\n".join(
+            [first, *(f"  {what}: {listed(shown, SHOWN)}" for what, shown in named.items() if shown)]
+        )
 
 
 def conventions(family: ModuleType, name: str) -> dict[str, Keys]:
@@ -313,7 +316,7 @@ def _refuse_unknown(unknown: Mapping[str, str], own: Iterable[str]) -> None:
             for theirs, ours in list(unknown.items())[:SHOWN]
         ]
         raise OtherNetworkError(
-            f"the network lacks {len(unknown)} of its tensors: {_some(hints, len(unknown))}. "
+            f"the network lacks {len(unknown)} of its tensors: {listed(hints, SHOWN, count=len(unknown))}. "
             "Are they another network's?"
         )
 
@@ -324,7 +327,7 @@ def _missing(weights: Mapping[str, Tensor], own: Iterable[str], *, replace_head:
     optional = HEADS if replace_head else ("auxiliary.",)
     required = [name for name in absent if not name.startswith(optional)]
     if required:
-        lacks = f"lacks {len(required)} of the network's tensors: {_some(required)}."
+        lacks = f"lacks {len(required)} of the network's tensors: {listed(required, SHOWN)}."
         if all(name.startswith(HEADS) for name in required):
             raise CheckpointError(f"{lacks} To train a new head, ask for it with replace_head=True.")
         raise OtherNetworkError(f"{lacks} Are they another network's?")
@@ -353,10 +356,3 @@ def _of_another_size(
         )
     layers = {name.rpartition(".")[0] for name in in_heads}
     return [name for name in present if name.rpartition(".")[0] in layers]
-
-
-def _some(names: Sequence[str], count: int | None = None) -> str:
-    """The first few names, and how many more there are."""
-    count = len(names) if count is None else count
-    more = f" and {count - SHOWN} more" if count > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -16,6 +16,7 @@ from mirada.summary.rules import Shape, without_batch
 from mirada.summary.table import Row, Summary
 from mirada.summary.trace import Call, Trace, trace
 from mirada.summary.undrawn import named
+from mirada.text import listed
 
 STAGE = re.compile(r"stem|stage\d+|head")
 NAMED = 3  # how many layers a list names before it says how many more there are
@@ -267,13 +268,13 @@ def _not_counted(record: Trace) -> Iterator[str]:
     for family, classes in sorted(families.items()):
         yield f"{family} ({', '.join(classes)})"
     if unknown:
-        yield f"layers of unknown type that hold parameters ({_some(unknown)})"
+        yield f"layers of unknown type that hold parameters ({listed(unknown, NAMED)})"
     if others:
         yield f"layers of unknown type ({_tally(others)})"
     yield from _functions(record.functions)
     unused = [_quoted(record.names[module], module) for module in record.unused() if kinds.is_layer(module)]
     if unused:
-        yield f"layers that are never called ({_some(unused)})"
+        yield f"layers that are never called ({listed(unused, NAMED)})"
 
 
 def _functions(called: Counter[str]) -> Iterator[str]:
@@ -292,8 +293,3 @@ def _tally(counts: Counter[str]) -> str:
 
 def _quoted(name: str, module: nn.Module) -> str:
     return f'{kinds.class_name(module)} "{name}"' if name else kinds.class_name(module)
-
-
-def _some(items: Sequence[str]) -> str:
-    more = len(items) - NAMED
-    return ", ".join(items[:NAMED]) + (f" and {more} more" if more > 0 else "")

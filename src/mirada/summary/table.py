@@ -6,6 +6,7 @@ from html import escape
 from itertools import islice
 from textwrap import wrap
 
+from mirada.errors import InvalidArgument, nearest
 from mirada.summary.memory import Memory
 from mirada.summary.rules import Shape, times
 from mirada.text import shorten, table, visible
@@ -146,6 +147,9 @@ class Summary:
             width: Columns.
             batch_size: Images in memory.
             optimizer: That of the training: ``sgd``, ``adam`` or ``rmsprop``; by default SGD, and what Adam adds.
+
+        Raises:
+            InvalidArgument: There is no such optimizer.
         """
         return as_text(self, width, batch_size, optimizer)
 
@@ -209,7 +213,9 @@ def totals(summary: Summary, batch_size: int, optimizer: str = "") -> list[tuple
     memory = summary.memory
     frozen = summary.parameters - summary.trainable
     images = "1 image" if batch_size == 1 else f"{batch_size:,} images"
-    name, moments = OPTIMIZERS.get(optimizer, OPTIMIZERS["sgd"])
+    if optimizer and optimizer not in OPTIMIZERS:
+        raise InvalidArgument(f'There is no optimizer "{optimizer}". {nearest(optimizer, OPTIMIZERS)}')
+    name, moments = OPTIMIZERS[optimizer or "sgd"]
     training = memory.training(batch_size, moments)
     if not optimizer:
         name += f" (Adam: {size(memory.trainable)} more)"

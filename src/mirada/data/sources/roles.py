@@ -14,6 +14,7 @@ from mirada.data.sources.names import MARKS, MISSING, YES_AND_NO
 from mirada.data.sources.tables import Table
 from mirada.errors import DataError
 from mirada.samples import SPLIT_NAMES, Numbers
+from mirada.text import listed
 
 SAMPLED = 200  # rows that decide which column holds the images
 MANY = 20  # classes, above which a column of mostly different texts cannot be meant
@@ -216,14 +217,13 @@ def _one_image(
         if len({tuple(paths[column]) for column in left}) == 1:  # one alone, or all name the same files
             return left[0]
     raise DataError(
-        f"{table.name}: {_listed(table, left)} name images, and not the same. Name the right one with `image`."
+        f"{table.name}: {_columns(table, left)} name images, and not the same. Name the right one with `image`."
     )
 
 
-def _listed(table: Table, columns: Sequence[int]) -> str:
+def _columns(table: Table, columns: Sequence[int]) -> str:
     names = [table.columns[column] for column in columns]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"the columns {', '.join(names[:SHOWN])}{more}"
+    return f"the columns {listed(names, SHOWN)}"
 
 
 # --- the split ----------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ def _only_column(table: Table, kinds: Sequence[Purpose], free: Sequence[int]) ->
 
 def _unclear(table: Table, columns: Sequence[int]) -> DataError:
     return DataError(
-        f"{table.name}: which column is to be learnt is not clear: {_listed(table, columns)}. Name it as the `target`."
+        f"{table.name}: which column is to be learnt is not clear: {_columns(table, columns)}. Name it as the `target`."
     )
 
 
