@@ -3,7 +3,6 @@
 Sources: Unicode Standard Annex 11, East Asian Width; Annex 9 for the characters that turn the direction of writing.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -99,6 +98,8 @@ def visible_json(text: str) -> str:
     >>> print(visible_json('{"name": "K\u00e4se\u202e"}'))
     {"name": "Käse\u202e"}
     """
+    import json  # `mirada --help` goes without
+
     return HIDDEN.sub(lambda found: found[0] if found[0] == "\n" else json.dumps(found[0])[1:-1], text)
 
 

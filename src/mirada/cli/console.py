@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import click
 
-from mirada.events import Progress
-from mirada.files import json_text
 from mirada.text import table, visible, visible_json
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `mirada --help` loads little: what is used later is imported there
     from mirada.evaluation.evaluate import Measured
+    from mirada.events import Progress
 
 SECONDS_BETWEEN_LINES = 10.0  # progress without a terminal
 
@@ -62,6 +61,8 @@ def say(*lines: object, err: bool = False) -> None:
 
 def say_json(content: object) -> None:
     """Prints a value as JSON; raises as ``say`` does."""
+    from mirada.files import json_text
+
     say(*visible_json(json_text(content, indent=1)).split("\n"))
 
 
