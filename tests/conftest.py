@@ -27,9 +27,14 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_is_heard() -> None:
-    """A shell starts what runs in its background with Ctrl-C ignored, and all that is started from there, too."""
+    """A shell starts what runs in its background with Ctrl-C ignored, and all that is started from there, too.
+
+    ``nohup`` does so with the signal of a closed terminal.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
