@@ -164,14 +164,14 @@ def test_evaluate_tests_on_what_training_set_aside_whatever_is_not_repeated(
     assert {row["path"] for row in table(tmp_path / "predictions.csv")} == test
 
     (tmp_path / "run" / "model.safetensors").rename(tmp_path / "moved.safetensors")
-    code, out, err = cli("evaluate", "moved.safetensors", patients, "--group", "kg")
+    code, out, err = cli("evaluate", "moved.safetensors", patients, "--group", "none")
     assert (code, err) == (0, "") and out.startswith(f"{len(test)} images (test)\n")
     network, card = load_network(tmp_path / "moved.safetensors")
     without = replace(
         card, provenance={key: value for key, value in card.provenance.items() if key != "images"}
     )
     save_model(tmp_path / "older.safetensors", network, without)  # which remembers nothing by content
-    code, out, err = cli("evaluate", "older.safetensors", patients, "--group", "kg")
+    code, out, err = cli("evaluate", "older.safetensors", patients, "--group", "none")
     assert code == 0 and out.startswith("48 images (all splits)\n")
     assert err.startswith("Note: these may include images that the model was trained on; give --split-column")
     assert err.count("\n") == 1
@@ -238,7 +238,7 @@ def test_evaluate_says_which_rows_it_leaves_out(
 ) -> None:
     with patients.open("a") as stream:
         stream.write("".join(f"absent-{row}.png,1,1,1,1,p\n" for row in range(12)))
-    code, out, err = cli("evaluate", number, patients)
+    code, out, err = cli("evaluate", number, patients, "--target", "age (months)")
     lines = out.splitlines()
     assert (code, err) == (1, "")
     assert lines[0] == "left out: absent-0.png: row 50: there is no such file"
