@@ -85,7 +85,10 @@ def with_training_splits(card: Card, index: Index, saved: Path) -> tuple[Index, 
         return index, ""
     notes = []
     before = sum(map(len, known.values()))
-    if old < before and _is_training_data(card, index):
+    same_place = _is_training_data(card, index)
+    if same_place:  # what training could not decode either is no news
+        new = max(0, new - card.provenance.get("excluded", 0))
+    if old < before and same_place:
         notes.append(f"training used {before:,} images here, of which {old:,} are left.")
     if new:
         joins = "joins" if new == 1 else "join"
