@@ -111,9 +111,9 @@ def test_a_code_is_one_finding_however_often_it_is_there(code: float, share: flo
 
 def test_codes_among_real_bone_ages(shared_data: Path) -> None:
     index = load_data(shared_data / "boneage" / "boneage.csv", target="boneage", image="filename")
-    values = index.targets.astype(np.float64)
+    values = index.targets[:, 0].copy()
     values[40:61], values[100] = -999, -1
-    single, several, rounded = findings_of(values, unit="months")
+    single, several, rounded = findings_of(values)
     assert single.message.startswith('its target, -1 months, may stand for "unknown" ')
     assert several.message.startswith('the target of 21 rows, -999 months, may stand for "unknown" ')
     plain = np.delete(values, [*range(40, 61), 100])
