@@ -251,7 +251,7 @@ RUN = "from mirada.cli import main; main(['summary', 'lenet5'])"
 @pytest.mark.parametrize(
     ("act", "given", "found"),
     [
-        (RUN, {}, (None, "1000", "1")),
+        (RUN, {}, (None, "10000", "1")),
         (RUN, {"OMP_WAIT_POLICY": "active"}, ("active", None, None)),
         (RUN, {"GOMP_SPINCOUNT": "5"}, (None, "5", None)),
         ("import mirada; mirada.create_model('lenet5')", {}, (None, None, None)),
