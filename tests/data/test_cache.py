@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cache_helpers import index_of, wait_for
 from PIL import Image
 
 from mirada.data import cache as module
@@ -24,7 +24,7 @@ from mirada.data.pixels.decode import decode
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError
 from mirada.events import Progress
-from mirada.samples import Classes, Numbers
+from mirada.samples import Numbers
 
 SMALL = Preprocessing(size=(6, 8))
 
@@ -35,17 +35,6 @@ def picture(seed: int, size: tuple[int, int] = (8, 6)) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "BMP")
     return stream.getvalue()
-
-
-def index_of(root: Path) -> Index:
-    paths = tuple(sorted(path.relative_to(root).as_posix() for path in root.rglob("*.bmp")))
-    return Index(
-        root=root,
-        paths=paths,
-        targets=np.arange(len(paths)),
-        splits=np.full(len(paths), "train", dtype="<U5"),
-        target=Classes(paths),
-    )
 
 
 @pytest.fixture
@@ -348,15 +337,6 @@ def build(root: Path, home: Path, before: str = "", size: str = "6, 8") -> "subp
     """A build in a process of its own."""
     code = BUILD.format(before=before, size=size)
     return subprocess.Popen([sys.executable, "-c", code, root, home], text=True, stderr=subprocess.PIPE)
-
-
-def wait_for(file: Path) -> None:
-    """Until a process has made the file."""
-    for _ in range(1200):
-        if file.exists():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{file} did not come")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")

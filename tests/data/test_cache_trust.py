@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cache_helpers import index_of, wait_for
 from PIL import Image
 
 from mirada.data import cache as module
@@ -29,13 +29,11 @@ from mirada.data.cache_files import (
     read_listing,
     spare_directory,
 )
-from mirada.data.index import Index
 from mirada.data.pixels.decode import decode
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError
 from mirada.events import Progress
 from mirada.files import locked
-from mirada.samples import Classes
 
 SMALL = Preprocessing(size=(6, 8))
 COUNT = 5
@@ -54,17 +52,6 @@ def folder_of(root: Path, seed: int = 0) -> Path:
     for number in range(COUNT):
         (root / f"{number}.bmp").write_bytes(picture(seed + number))
     return root
-
-
-def index_of(root: Path) -> Index:
-    paths = tuple(sorted(path.name for path in root.glob("*.bmp")))
-    return Index(
-        root=root,
-        paths=paths,
-        targets=np.arange(len(paths)),
-        splits=np.full(len(paths), "train", dtype="<U5"),
-        target=Classes(paths),
-    )
 
 
 @pytest.fixture
@@ -305,14 +292,6 @@ print(done.decoded, any("waiting" in what for what in heard), " ".join(done.inde
 def build(root: Path, home: Path, pause: float) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", BUILD, root, home, str(pause)]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
-
-
-def wait_for(file: Path) -> None:
-    for _ in range(1200):
-        if file.exists():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{file} did not come")
 
 
 def test_of_several_processes_one_decodes_and_the_others_wait(root: Path, home: Path) -> None:
