@@ -24,8 +24,8 @@ def test_every_setting_is_listed(cli: Cli) -> None:
     fields = {each.name for kinds in PARTS.values() for kind in kinds for each in described(kind)}
     assert {each.name for each in described(Recipe)} <= listed
     assert all(name in listed or f"augment.{name}" in listed for name in fields)
-    assert {"optimizer", "schedule", "augment", "freeze", "label_smoothing", "options.activation"} <= listed
-    assert {f"options.{name}" for name in facts("resnet18").options} <= listed
+    assert {"optimizer", "schedule", "augment", "freeze", "label_smoothing", "activation"} <= listed
+    assert facts("resnet18").options.keys() <= listed
     assert "rmsprop" in out and "notes" in out and all(line.count("  ") >= 3 for line in lines)
 
 
@@ -60,7 +60,7 @@ def test_one_setting(cli: Cli) -> None:
 
 def test_a_setting_that_there_is_not(cli: Cli) -> None:
     wrong = {
-        "momentun": 'there is no setting "momentun". Did you mean "momentum"? Known: augment, ',
+        "momentun": 'there is no setting "momentun". Did you mean "momentum"? Known: activation, ',
         "augment.zom": 'There is no setting "augment.zom". Did you mean "augment.zoom"? Known: ',
         "pixels": '"pixels" is a table; its settings are pixels.image_size, ',
         "options.hed": 'There is no setting "options.hed". Did you mean "options.head"? Known: ',

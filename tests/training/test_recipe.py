@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mirada.data.augment import Augmentation
 from mirada.errors import InvalidArgument, RecipeError
 from mirada.models import CATALOGUE, create_model
+from mirada.models.families import OPTION_NAMES
 from mirada.samples import Classes, Numbers
 from mirada.settings import described
 from mirada.training.demands import require_fitting
@@ -168,7 +169,7 @@ def test_who_asks_what_there_is_is_told_where(key: str) -> None:
         Recipe().with_settings({key: 1})
 
 
-@pytest.mark.parametrize("name", SHORT)
+@pytest.mark.parametrize("name", sorted(SHORT.keys() - set(OPTION_NAMES)))
 def test_short_and_full_names_are_the_same(name: str) -> None:
     recipe = Recipe().with_settings(TAKEN.get(name, {}))
     values: dict[str, Any] = {"image_size": 48, "window": "full"}
@@ -609,3 +610,15 @@ def test_names_that_are_none(value: Any) -> None:
 def test_a_depth_that_is_none(value: Any) -> None:
     with pytest.raises(RecipeError, match=rf'^settings: `depth` cannot be "{value}"\. .*Known: 16, 8\.$'):
         Recipe().with_settings({"depth": value})
+
+
+def test_an_option_of_a_network_is_set_by_its_own_name() -> None:
+    assert recipe_for("vgg16").with_settings({"head": "average"}).options == {"head": "average"}
+    assert recipe_for("vgg16").with_settings({"options.head": "average"}).options == {"head": "average"}
+
+
+def test_no_option_is_called_like_another_setting() -> None:
+    settings = {*PLAIN, *TABLES} | {
+        each.name for kinds in PARTS.values() for kind in kinds for each in described(kind)
+    }
+    assert not settings & set(OPTION_NAMES)

@@ -135,7 +135,7 @@ def test_images_too_small_for_auxiliary_heads_alone(model: str, side: int, least
         begun(recipe, card_of(recipe))
     assert str(error.value) == (
         f"Images of {side} × {side} pixels are too small for this network; it needs at least {least} × {least}. "
-        "Without auxiliary heads it can be trained: --set options.auxiliary=false."
+        "Without auxiliary heads it can be trained: --set auxiliary=false."
     )
     with torch.device("meta"):
         without = recipe.with_settings({"options.auxiliary": False})

@@ -250,6 +250,11 @@ OWN: dict[str, Own] = {
 }
 
 
+# The names of the options that any network has.
+_ROWS: list[Family | Own] = [*FAMILIES.values(), *OWN.values()]
+OPTION_NAMES = tuple(sorted({name for row in _ROWS for name in row.options}))
+
+
 def facts_of(name: str, family: str) -> Facts:
     """The facts of a network of this family; ``mirada.models.facts`` finds the family by itself."""
     row, own = FAMILIES[family], OWN.get(name, Own())

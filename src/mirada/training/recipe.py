@@ -8,6 +8,7 @@ from mirada.data.augment import Augmentation
 from mirada.data.pixels.preprocessing import Policy
 from mirada.errors import InvalidArgument, RecipeError, nearest
 from mirada.models import facts, find
+from mirada.models.families import OPTION_NAMES
 from mirada.settings import check, described, setting, shown, shown_text
 from mirada.training.recipe_text import plain_value, toml_text
 from mirada.training.schedules import SCHEDULES, Constant, Schedule
@@ -109,8 +110,8 @@ class Splits:
 class Recipe:
     """All that decides a training run, the data aside.
 
-    ``with_settings`` takes settings by their short names (``lr``, ``image_size``) or their full ones
-    (``optimizer.lr``, ``pixels.image_size``); ``mirada settings`` lists them.
+    ``with_settings`` takes settings by their short names (``lr``, ``head``) or their full ones (``optimizer.lr``,
+    ``options.head``); ``mirada settings`` lists them.
 
     Args:
         model: A name of ``list_models``.
@@ -233,11 +234,14 @@ PARTS: dict[str, tuple[type, ...]] = {
 TABLES = (*PARTS, "options")
 # Settings that need no table before their names; those of an augmentation do, as ``augment.zoom``.
 SHORT = {
-    each.name: table
-    for table, kinds in PARTS.items()
-    if table != "augment"
-    for kind in kinds
-    for each in described(kind)
+    **dict.fromkeys(OPTION_NAMES, "options"),
+    **{
+        each.name: table
+        for table, kinds in PARTS.items()
+        if table != "augment"
+        for kind in kinds
+        for each in described(kind)
+    },
 }
 PLAIN = tuple(each.name for each in described(Recipe))
 ASKS = ("help", "?", "list", "settings")  # what people set to see what there is
@@ -248,8 +252,8 @@ def place_of(key: str) -> tuple[str, str]:
 
     Raises ``RecipeError`` for an unknown key, with the nearest one.
 
-    >>> place_of("lr"), place_of("augment.zoom"), place_of("epochs")
-    (('optimizer', 'lr'), ('augment', 'zoom'), ('', 'epochs'))
+    >>> place_of("lr"), place_of("head"), place_of("augment.zoom"), place_of("epochs")
+    (('optimizer', 'lr'), ('options', 'head'), ('augment', 'zoom'), ('', 'epochs'))
     """
     if key in PLAIN:
         return "", key

@@ -79,7 +79,7 @@ def _options(recipe: Recipe) -> list[SettingRow]:
     """The options of the recipe's network."""
     return [
         SettingRow(
-            f"options.{name}", f"options.{name}", option.kind.replace(" or ", ", "),
+            f"options.{name}", name, option.kind.replace(" or ", ", "),
             as_written(recipe.options.get(name, option.default)), option.meaning,
         )
         for name, option in facts(recipe.model).options.items()

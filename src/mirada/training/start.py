@@ -87,7 +87,7 @@ def built(architecture: Architecture) -> Network:
         with torch.device("meta"):
             replace(architecture, options={**options, "auxiliary": False}).build()  # fails for another reason
         raise RecipeError(
-            f"{error} Without auxiliary heads it can be trained: --set options.auxiliary=false."
+            f"{error} Without auxiliary heads it can be trained: --set auxiliary=false."
         ) from error
 
 
