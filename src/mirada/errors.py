@@ -58,7 +58,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def reason_of(error: OSError) -> str:
-    """What the system says went wrong, in small letters, to stand in brackets.
+    """What the system says went wrong, in lower case, to stand in brackets.
 
     >>> reason_of(FileNotFoundError(2, "No such file or directory")), reason_of(OSError())
     ('no such file or directory', 'unknown reason')

@@ -276,7 +276,8 @@ class Samples:
         covariates: The K numbers that are known beside each image (N, K).
         covariate_specs: What they are.
 
-    Raises ``DataError`` if the columns do not fit each other.
+    Raises:
+        DataError: The columns do not fit each other.
     """
 
     paths: tuple[str, ...]
@@ -330,17 +331,38 @@ class Samples:
         return tuple(covariate.label for covariate in self.covariate_specs)
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """The row numbers of one split, in order."""
+        """The row numbers of one split.
+
+        Args:
+            split: ``train``, ``val`` or ``test``; "" for rows of none.
+
+        Returns:
+            Row numbers (n,), in order.
+        """
         return np.flatnonzero(self.splits == split)
 
     def take(self, rows: Rows) -> Self:
-        """These rows only, in this order."""
+        """Some rows of the table.
+
+        Args:
+            rows: Row numbers (n,), in the order wanted.
+
+        Returns:
+            A table of these rows only.
+        """
         chosen = np.asarray(rows, dtype=np.int64)
         return replace(self, **{name: _taken(getattr(self, name), chosen) for name in self.PER_ROW})
 
     @classmethod
     def joined(cls, tables: Sequence[Self]) -> Self:
-        """The rows of several tables of the same columns, one table after the other."""
+        """The rows of several tables of the same columns, one table after the other.
+
+        Args:
+            tables: At least one; all but the rows is as in the first.
+
+        Returns:
+            One table.
+        """
         columns = {name: [getattr(table, name) for table in tables] for name in cls.PER_ROW}
         return replace(tables[0], **{name: _joined(parts) for name, parts in columns.items()})
 

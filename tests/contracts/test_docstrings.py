@@ -3,8 +3,9 @@
 import ast
 import doctest
 import importlib
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,59 @@ def test_examples_run() -> None:
         assert outcome.failed == 0, name
         attempted += outcome.attempted
     assert attempted >= 10
+
+
+# The names of mirada.__all__ ----------------------------------------------------------------------------------------
+
+CLASSES = [kind for name in mirada.__all__ if inspect.isclass(kind := getattr(mirada, name))]
+
+
+def public_functions() -> dict[str, Callable[..., object]]:
+    """The functions of ``mirada.__all__`` and the public methods of its classes, those that they inherit included."""
+    found: dict[str, Callable[..., object]] = {}
+    for name in mirada.__all__:
+        named = getattr(mirada, name)
+        if inspect.isfunction(named):
+            found[name] = named
+        for inner, method in inspect.getmembers(named, inspect.isroutine) if inspect.isclass(named) else ():
+            if not inner.startswith("_") and str(getattr(method, "__module__", "")).startswith("mirada."):
+                found[f"{name}.{inner}"] = method
+    return found
+
+
+PUBLIC = public_functions()
+
+
+def described_arguments(text: str) -> set[str]:
+    """The names in the Args section of a docstring."""
+    section = re.search(r"^Args:\n((?:    .*\n?|\n(?=    ))+)", text, flags=re.MULTILINE)
+    return set(re.findall(r"^    \**(\w+): \S", section[1], flags=re.MULTILINE)) if section else set()
+
+
+def test_what_counts_as_described() -> None:
+    text = "One.\n\nArgs:\n    a: First,\n        with b: more.\n    **c: Others.\n\nReturns:\n    d: None.\n"
+    assert described_arguments(text) == {"a", "c"}
+    assert described_arguments("One, with a: such.") == set()
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_argument_of_a_public_function_is_described(name: str) -> None:
+    parameters = set(inspect.signature(PUBLIC[name]).parameters) - {"self", "cls"}
+    assert described_arguments(inspect.getdoc(PUBLIC[name]) or "") == parameters
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_a_public_function_returns_is_described(name: str) -> None:
+    returns = inspect.signature(PUBLIC[name]).return_annotation not in (None, "None")
+    described = re.search(r"^Returns:\n    \S", inspect.getdoc(PUBLIC[name]) or "", flags=re.MULTILINE)
+    assert bool(described) == returns
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in CLASSES if not issubclass(kind, Exception)], ids=lambda kind: kind.__name__
+)
+def test_every_argument_of_a_public_class_is_described(kind: type) -> None:
+    """In its own docstring or in that of a class it extends."""
+    texts = [inspect.cleandoc(each.__dict__.get("__doc__") or "") for each in kind.__mro__]
+    described = set().union(*map(described_arguments, texts))
+    assert set(inspect.signature(kind).parameters) <= described

@@ -163,8 +163,8 @@ def test_gap_linear_of_a_network_without_a_head():
 def test_another_head_is_named_and_grad_cam_offered(dense_network, images):
     expected = (
         r"Exact class maps need a head of global average pooling and one linear layer\. The head of Small is "
-        r"ReLU → Flatten → Linear → ReLU → Linear\. Use grad_cam, which works with any head, or train with "
-        r"head=\"average\"\."
+        r"ReLU → Flatten → Linear → ReLU → Linear\. Choose Grad-CAM \(--method grad_cam, "
+        r"method=\"grad_cam\"\), which works with any head, or train with head=\"average\"\."
     )
     with pytest.raises(InvalidArgument, match=expected):
         class_maps(dense_network(3), images)

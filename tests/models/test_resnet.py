@@ -96,7 +96,7 @@ def test_shortcut_options(name: str, shortcut: str, count: int) -> None:
     [("resnet50", 3_857_973_248), ("resnet101", 7_570_194_432), ("resnet152", 11_282_415_616)],
 )
 def test_version_1_strides_first(name: str, count: int) -> None:
-    """The paper's 3.8, 7.6 and 11.3 thousand million; as many parameters as version 1.5."""
+    """The paper's 3.8, 7.6 and 11.3 billion; as many parameters as version 1.5."""
     network = built(name, version=1)
     assert macs(network) == count
     assert parameters(network) == parameters(built(name))

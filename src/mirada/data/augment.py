@@ -108,7 +108,15 @@ class Augmentation:
         return self.brightness > 0 or self.contrast > 0
 
     def draw(self, n: int, generator: np.random.Generator) -> Draw:
-        """Random numbers for ``n`` samples."""
+        """The random numbers that decide what happens to each image of a batch.
+
+        Args:
+            n: Images in the batch.
+            generator: Where the numbers come from; the same state gives the same draw.
+
+        Returns:
+            Matrices (n, 2, 3), crops (n, 4), and factors of brightness and contrast (n,).
+        """
         u = generator.random((14, n))
         signed = 2 * u - 1  # U(−1, 1)
         angle = signed[0] * math.radians(self.rotation)
@@ -136,7 +144,15 @@ class Augmentation:
         return np.stack((width, height, x * (1 - width), y * (1 - height)), axis=-1)
 
     def apply(self, images: Tensor, draw: Draw) -> Tensor:
-        """Augments ``images`` (N, C, H, W), float in 0 … 255; same shape, same range."""
+        """The images of a batch, each changed as the draw says.
+
+        Args:
+            images: (N, C, H, W), float, 0 … 255.
+            draw: What ``draw(N, …)`` returned.
+
+        Returns:
+            Images of the same shape and range; the same tensor where nothing can happen.
+        """
         from mirada.data.warp import recolour, warp
 
         if self.warps:

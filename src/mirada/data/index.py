@@ -21,7 +21,10 @@ class Index(Samples):
         columns: Those of a table that are the image, the target, or targets, and the group, whether named or found.
         notes: The sentences on what was inferred, to be shown.
 
-    The others are those of ``Samples``. Raises ``DataError`` if the columns do not fit each other.
+    The others are those of ``Samples``.
+
+    Raises:
+        DataError: The columns do not fit each other.
     """
 
     root: Path
@@ -37,17 +40,36 @@ class Index(Samples):
         return self.source.path if self.source else self.root
 
     def path(self, row: int) -> Path:
-        """The file of one row."""
+        """The file of one row.
+
+        Args:
+            row: 0 … N − 1.
+
+        Returns:
+            The path below ``root``; one image of a container has ``#`` and its number behind the file's name.
+        """
         return self.root / self.paths[row]
 
     def without(self, bad: Sequence[Excluded]) -> Self:
-        """The index without the files named in ``bad``, which join ``excluded``."""
+        """The index without some of its files, which are counted as left out instead.
+
+        Args:
+            bad: Files, as they are in ``paths``, and why they are left out.
+
+        Returns:
+            The other rows in their order, with ``bad`` at the end of ``excluded``.
+        """
         names = {item.path for item in bad}
         kept = self.take([row for row, path in enumerate(self.paths) if path not in names])
         return replace(kept, excluded=(*self.excluded, *bad))
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Images per split and class (``{"train": {"cat": 3}}``); for numbers the class is the unit."""
+        """How many images there are per split and class.
+
+        Returns:
+            ``{"train": {"cat": 3, "dog": 0}}``: splits without images are left out, and so are images without a
+            split. For numbers, the unit (or ``value``) stands in place of the classes.
+        """
         table: dict[str, dict[str, int]] = {}
         for split in SPLITS:
             rows = self.rows(split)

@@ -159,7 +159,7 @@ def evaluate(
             rows all numbers are undefined.
         seed: Draws the resamples.
         temperature: That by which the outputs have been scaled already, or one for each of the N rows; what they were
-            without it is told beside.
+            without it is given as well.
         conformal: Intervals whose coverage is to be measured, which says something only for images that did not
             set their width.
 

@@ -40,9 +40,11 @@ class Predictions(Samples):
         trained_on: Whether the network was trained on the image (N,), as far as its model file knows.
         failed: The files that could not be read; they have no row.
 
-    The others are those of ``Samples``; a group is "" for a row of its own. Raises ``DataError`` for columns that do
-    not fit each other, names that are empty or occur twice, outputs that are not finite or no probabilities, and
-    targets that are no class number or infinite.
+    The others are those of ``Samples``; a group is "" for a row of its own.
+
+    Raises:
+        DataError: For columns that do not fit each other, names that are empty or occur twice, outputs that are not
+            finite or no probabilities, and targets that are no class number or infinite.
     """
 
     PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths", "trained_on")
@@ -55,7 +57,9 @@ class Predictions(Samples):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.half_widths.size:
-            object.__setattr__(self, "half_widths", np.full((len(self.paths), self._numbers), np.nan))
+            object.__setattr__(
+                self, "half_widths", np.full((len(self.paths), _count_of_numbers(self)), np.nan)
+            )
         if not self.trained_on.size:
             object.__setattr__(self, "trained_on", np.zeros(len(self.paths), dtype=np.bool_))
         _check_columns(self)
@@ -73,10 +77,17 @@ class Predictions(Samples):
         trained_on: NDArray[np.bool_] | None = None,
         failed: Sequence[Excluded] = (),
     ) -> Self:
-        """What a network says (N, K) about every sample of an index, with all that the index knows beside.
+        """What a network says about every sample of an index, with the targets and covariates of the index.
 
-        ``half_widths``, one per target, are the same for all samples. Groups, whose names may tell who a patient is,
-        are kept as the codes that stand in ``splits.csv``.
+        Args:
+            index: The samples. Groups, whose names may tell who a patient is, become the codes of ``splits.csv``.
+            outputs: Class probabilities (N, K), or values (N, T) in their unit.
+            half_widths: Those of the intervals, one per target, the same for all samples; none without intervals.
+            trained_on: Whether the network was trained on each image (N,); by default on none.
+            failed: The files that could not be read; they have no row.
+
+        Returns:
+            A row per sample of the index.
         """
         return cls(
             paths=index.paths,
@@ -93,20 +104,15 @@ class Predictions(Samples):
         )
 
     @property
-    def _numbers(self) -> int:
-        """How many numbers are predicted; 0 for classes."""
-        return len(self.target.names) if isinstance(self.target, Numbers) else 0
-
-    @property
     def values(self) -> NDArray[np.float64]:
         """The targets as (N, T), NaN where unknown. Raises ``InvalidArgument`` for classification."""
-        self._only(Numbers, "values")
+        _require_task(self, Numbers, "values")
         return self.targets.astype(np.float64)
 
     @property
     def class_numbers(self) -> NDArray[np.int64]:
         """The targets (N,), negative where unknown. Raises ``InvalidArgument`` for regression."""
-        self._only(Classes, "class_numbers")
+        _require_task(self, Classes, "class_numbers")
         return self.targets.astype(np.int64)
 
     @property
@@ -119,7 +125,7 @@ class Predictions(Samples):
     @property
     def probability(self) -> NDArray[np.float64]:
         """The probability of the predicted class (N,). Raises ``InvalidArgument`` for regression."""
-        self._only(Classes, "probability")
+        _require_task(self, Classes, "probability")
         return np.asarray(self.outputs.max(axis=1))
 
     @property
@@ -128,56 +134,83 @@ class Predictions(Samples):
 
         Raises ``InvalidArgument`` for classification.
         """
-        self._only(Numbers, "error")
+        _require_task(self, Numbers, "error")
         errors = self.outputs - self.values
         return errors if len(self.target_names) > 1 else errors[:, 0]
 
     def top(self, k: int) -> NDArray[np.int64]:
-        """The k most probable class numbers, best first, equals by number: (N, min(k, K)).
+        """The most probable classes of each image.
 
-        Raises ``InvalidArgument`` for regression or k < 1.
+        Args:
+            k: How many.
+
+        Returns:
+            Class numbers (N, min(k, K)), best first, equals by number.
+
+        Raises:
+            InvalidArgument: For regression, or k < 1.
         """
-        self._only(Classes, "top")
+        _require_task(self, Classes, "top")
         _check_count("k", "top", k, least=1)
         return np.argsort(-self.outputs, axis=1, kind="stable")[:, :k]
 
     def most_wrong(self, n: int) -> NDArray[np.int64]:
-        """Row numbers of the n worst mistakes, worst first, equals in order of the rows.
+        """The worst mistakes; rows without a target are left out.
 
         Classification: misclassified rows only, by the probability given to the true class, lowest first.
         Regression: by |error|, largest first; of several targets, each |error| counts in shares of its mean.
-        Rows without a target are left out.
-        Raises ``InvalidArgument`` for n < 0.
+
+        Args:
+            n: How many at most.
+
+        Returns:
+            Row numbers, worst first, equals in order of the rows.
+
+        Raises:
+            InvalidArgument: For n < 0.
         """
         _check_count("n", "most_wrong", n, least=0)
-        if isinstance(self.target, Numbers):
-            rows = np.flatnonzero(self.known)
-            sizes = np.abs(self.outputs[rows] - self.values[rows])
-            usual = sizes.mean(axis=0) if sizes.shape[1] > 1 and len(rows) else np.ones(sizes.shape[1])
-            order = -(sizes / np.where(usual > 0, usual, 1)).sum(axis=1)
-        else:
-            rows = np.flatnonzero(self.known & (self.predicted != self.targets))
-            order = self.outputs[rows, self.targets[rows].astype(np.int64)]
-        return rows[np.argsort(order, kind="stable")][:n]
+        return _mistakes(self)[:n]
 
     def most_uncertain(self, n: int) -> NDArray[np.int64]:
-        """Row numbers of the n smallest margins between the two best probabilities, equals in row order.
+        """The images with the smallest margins between the two best probabilities.
 
-        Raises ``InvalidArgument`` for regression or n < 0.
+        Args:
+            n: How many at most.
+
+        Returns:
+            Row numbers, the smallest margin first, equals in order of the rows.
+
+        Raises:
+            InvalidArgument: For regression, or n < 0.
         """
-        self._only(Classes, "most_uncertain")
+        _require_task(self, Classes, "most_uncertain")
         _check_count("n", "most_uncertain", n, least=0)
         best = np.partition(self.outputs, -2, axis=1)
         return np.argsort(best[:, -1] - best[:, -2], kind="stable")[:n]
 
     @classmethod
     def joined(cls, tables: Sequence[Self]) -> Self:
-        """The rows of several tables of the same columns, one table after the other; a file failed once."""
+        """The rows of several tables of the same columns, one table after the other.
+
+        Args:
+            tables: At least one.
+
+        Returns:
+            One table; a file that failed in several of them is in ``failed`` once.
+        """
         failed = dict.fromkeys(chain.from_iterable(table.failed for table in tables))
         return replace(super().joined(tables), failed=tuple(failed))
 
     def of_split(self, split: str) -> Self:
-        """The rows of one split. ``failed`` stays whole: files that could not be read carry no split."""
+        """The rows of one split.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+
+        Returns:
+            These rows in their order. ``failed`` stays whole: files that could not be read carry no split.
+        """
         return self.take(self.rows(split))
 
     @property
@@ -186,14 +219,16 @@ class Predictions(Samples):
         return _columns_of(self, all_classes=False)
 
     def to_json(self, *, all_classes: bool = False) -> list[dict[str, Json]]:
-        """One dict per file: names for classes, None for what is unknown.
-
-        Files that could not be read come last, with ``path`` and ``problem`` only. Elsewhere ``problem`` is None.
+        """The table as plain values that JSON can hold.
 
         Args:
             all_classes: Of more than 50 classes, the probability of each, and not of the five most probable only.
+
+        Returns:
+            One dict per file: names for classes, None for what is unknown. Files that could not be read come last, with
+            ``path`` and ``problem`` only; elsewhere ``problem`` is None.
         """
-        return list(self._records(all_classes))
+        return list(_records(self, all_classes))
 
     def write_json(self, path: str | Path, *, all_classes: bool = False) -> None:
         """Write ``to_json`` as a file, whole or not at all, a record at a time: all may not fit into memory.
@@ -206,15 +241,7 @@ class Predictions(Samples):
             OSError: The file cannot be written.
         """
         with replacing(Path(path)) as draft, draft.open("w", encoding="utf-8") as file:
-            file.writelines(self._json_parts(all_classes))
-
-    def _json_parts(self, all_classes: bool) -> Iterator[str]:
-        """The text of the file, in the form of ``files.write_json``."""
-        before = "[\n "
-        for record in self._records(all_classes):
-            yield before + json_text(record, indent=1).replace("\n", "\n ")
-            before = ",\n "
-        yield "[]\n" if before.startswith("[") else "\n]\n"
+            file.writelines(_json_parts(_records(self, all_classes)))
 
     def to_csv(self, path: str | Path, *, all_classes: bool = False) -> None:
         """Write the table of ``to_json`` as CSV (UTF-8, RFC 4180), whole or not at all.
@@ -232,14 +259,9 @@ class Predictions(Samples):
         Raises:
             OSError: The file cannot be written.
         """
-        with (
-            replacing(Path(path)) as draft,
-            # File names that are not valid Unicode must survive too.
-            draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(map(csv_cell, _columns_of(self, all_classes)))
-            writer.writerows(map(_csv_cells, _cells_of(self, all_classes)))
+        header, rows = _columns_of(self, all_classes), _cells_of(self, all_classes)
+        with replacing(Path(path)) as draft:
+            _write_csv(draft, chain([map(csv_cell, header)], map(_csv_cells, rows)))
 
     @classmethod
     def from_csv(cls, path: str | Path, *, unit: str = "") -> Self:
@@ -249,25 +271,58 @@ class Predictions(Samples):
             path: The file.
             unit: That of numbers, which the file does not have.
 
+        Returns:
+            The table, to the same bits; what is not in the file (``trained_on``) is as for a new one.
+
         Raises:
             DataError: The file is missing, was not written by ``to_csv``, or has the most probable classes only.
         """
         table = cls(**_read_csv(str(path)))
-        match table.target:
-            case Numbers() as numbers:
-                return replace(table, target=replace(numbers, unit=unit))
-            case _:
-                return table
+        target = table.target
+        return replace(table, target=replace(target, unit=unit)) if isinstance(target, Numbers) else table
 
-    def _records(self, all_classes: bool) -> Iterator[dict[str, Any]]:
-        columns = _columns_of(self, all_classes)
-        return (dict(zip(columns, cells, strict=True)) for cells in _cells_of(self, all_classes))
 
-    def _only(self, kind: type[Target], name: str) -> None:
-        if not isinstance(self.target, kind):
-            raise InvalidArgument(
-                f"`{name}` of Predictions exists for {kind().task} only. This is {self.task}."
-            )
+def _records(table: Predictions, all_classes: bool) -> Iterator[dict[str, Any]]:
+    columns = _columns_of(table, all_classes)
+    return (dict(zip(columns, cells, strict=True)) for cells in _cells_of(table, all_classes))
+
+
+def _json_parts(records: Iterator[dict[str, Any]]) -> Iterator[str]:
+    """The text of a file of records, in the form of ``files.write_json``."""
+    before = "[\n "
+    for record in records:
+        yield before + json_text(record, indent=1).replace("\n", "\n ")
+        before = ",\n "
+    yield "[]\n" if before.startswith("[") else "\n]\n"
+
+
+def _mistakes(table: Predictions) -> NDArray[np.int64]:
+    """Row numbers of the mistakes, the worst first, as ``most_wrong`` says."""
+    if isinstance(table.target, Numbers):
+        rows = np.flatnonzero(table.known)
+        sizes = np.abs(table.outputs[rows] - table.values[rows])
+        usual = sizes.mean(axis=0) if sizes.shape[1] > 1 and len(rows) else np.ones(sizes.shape[1])
+        order = -(sizes / np.where(usual > 0, usual, 1)).sum(axis=1)
+    else:
+        rows = np.flatnonzero(table.known & (table.predicted != table.targets))
+        order = table.outputs[rows, table.targets[rows].astype(np.int64)]
+    return rows[np.argsort(order, kind="stable")]
+
+
+def _write_csv(draft: Path, rows: Iterable[Iterable[object]]) -> None:
+    # File names that are not valid Unicode must survive too.
+    with draft.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def _count_of_numbers(table: Predictions) -> int:
+    """How many numbers are predicted; 0 for classes."""
+    return len(table.target.names) if isinstance(table.target, Numbers) else 0
+
+
+def _require_task(table: Predictions, kind: type[Target], name: str) -> None:
+    if not isinstance(table.target, kind):
+        raise InvalidArgument(f"`{name}` of Predictions exists for {kind().task} only. This is {table.task}.")
 
 
 def _check_count(argument: str, owner: str, value: int, *, least: int) -> None:
@@ -283,7 +338,7 @@ def _check_columns(table: Predictions) -> None:
     _check_names("class", table.classes)
     _check_names("target", table.target_names)
     _check_names("covariate", table.covariate_names)
-    expected, widths = (n, table.target.width), (n, table._numbers)
+    expected, widths = (n, table.target.width), (n, _count_of_numbers(table))
     if table.outputs.shape != expected or table.half_widths.shape != widths:
         raise DataError(
             f"Predictions for {n} paths need outputs {expected} and half widths {widths}. "

@@ -37,10 +37,13 @@ class ClassMaps:
     completeness_error: float
 
     def of(self, classes: ClassNumbers) -> Tensor:
-        """The map of one class per image, (N, h, w).
+        """The map of one class per image.
 
         Args:
             classes: A class number per image, (N,); for networks with one output see ``pick``.
+
+        Returns:
+            Maps (N, h, w), in the unit of the output.
 
         Raises:
             InvalidArgument: There is not one valid class number per image.
@@ -143,13 +146,13 @@ def _refusal(explainable: Explainable, layer: str) -> str:
         head = dict(network.named_children()).get("head")
         return (
             f"Exact class maps need a head of global average pooling and one linear layer. The head of "
-            f"{type(network).__name__} is {_describe(head)}. Use grad_cam, which works with any head, or train with "
-            'head="average".'
+            f"{type(network).__name__} is {_describe(head)}. Choose Grad-CAM (--method grad_cam, "
+            'method="grad_cam"), which works with any head, or train with head="average".'
         )
     if layer != explainable.last:
         return (
-            f"Exact class maps are those that enter the head, which {explainable.last} puts out. Got {layer}; use "
-            "grad_cam, which works with any layer."
+            f"Exact class maps are those that enter the head, which {explainable.last} puts out. Got {layer}; "
+            'choose Grad-CAM (--method grad_cam, method="grad_cam"), which works with any layer.'
         )
     return ""
 

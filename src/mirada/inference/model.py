@@ -38,7 +38,13 @@ EXPLAINED_AT_ONCE = 8  # photos are kept at their own size meanwhile
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network with all that is needed to use it: classes, preprocessing, target scaling, device."""
+    """A network with all that is needed to use it; ``load_model`` opens one.
+
+    Args:
+        network: In eval mode, on the device of ``compute``.
+        card: What its file says: classes or numbers, preprocessing, scalings, covariates, calibration, recipe.
+        compute: The device, and the precision (float32, whatever it was trained in).
+    """
 
     network: Network
     card: Card
@@ -55,15 +61,23 @@ class Model:
         known: Known | None = None,
         on_event: OnProgress | None = None,
     ) -> Predictions:
-        """Probabilities, or values, for images or for every sample of an index.
+        """Class probabilities, or values in their unit, for images or for every sample of an index.
 
-        Images are paths, the bytes of files, NumPy arrays (H, W) or (H, W, C), or Pillow images.
+        Args:
+            images: A list of paths, bytes of files, NumPy arrays (H, W) or (H, W, C) and Pillow images; or an index,
+                whose classes, targets and covariates are matched by name.
+            known: Covariates that are the same for all images, such as ``{"male": 1}`` or ``{"sex": "F"}``.
+            on_event: Called with each ``Progress`` as images are decoded.
 
-        Classes, targets and covariates of an index are matched by name; ``known`` gives covariates that are the same
-        for all images, such as ``{"male": 1}`` or ``{"sex": "F"}``; they, too, are then in the predictions. Files that
-        cannot be decoded are in ``Predictions.failed`` with the reason. Raises ``DataError`` if the index has a class
-        that the model does not know, or if a covariate that it reads is not there, ``InvalidArgument`` for one that
-        it does not read, and for a single image in place of a list.
+        Returns:
+            A row per image in the order given, with the covariates that were read and whether the network was trained
+            on the image. Images that cannot be decoded have no row: they are in ``failed``, with the reason.
+
+        Raises:
+            DataError: The index has a class or a target that the model does not know, or a covariate that the model
+                reads is not there.
+            InvalidArgument: ``known`` has a covariate that the model does not read; or it is a single image in place
+                of a list.
         """
         index, pictures = _with_pictures(images, self.card)
         if isinstance(images, Index):
@@ -87,7 +101,18 @@ class Model:
         )
 
     def predict_cached(self, cache: Cache, splits: Sequence[str]) -> Predictions:
-        """Probabilities, or values, for some splits of a cache, whose images are decoded already."""
+        """Class probabilities, or values in their unit, for images that are decoded already.
+
+        Args:
+            cache: Decoded with the preprocessing of this model.
+            splits: Which of its images, such as ``["val", "test"]``, in this order.
+
+        Returns:
+            A row per image of these splits.
+
+        Raises:
+            DataError: As for ``predict``.
+        """
         index = as_known_to(self.card, cache.index)
         rows = np.concatenate([index.rows(split) for split in splits])
         covariates = self.card.scale_covariates(covariates_of(self.card, index))
@@ -99,10 +124,18 @@ class Model:
         return Predictions.of(index.take(rows), values, half_widths=self._half_widths)
 
     def calibrated(self, predictions: Predictions) -> "Model":
-        """This model with what its predictions on validation images, by this model as it is, teach about it.
+        """This model with a temperature, or with 90 % intervals, that are fitted on images it was not trained on.
 
-        For classes the temperature that makes their log loss smallest; for numbers, where there are enough, intervals
-        that hold for nine images in ten.
+        Args:
+            predictions: By this model as it is, of validation images; rows without a target are passed over.
+
+        Returns:
+            A new model of the same network. For classes its temperature is one that betters the log loss by more than
+            chance does, and as it was where none does; for numbers it has conformal intervals, or none if there are
+            fewer than 9 images.
+
+        Source:
+            Guo et al. 2017, arXiv:1706.04599, for the temperature; Vovk et al. 2005 for the intervals.
         """
         table = predictions.take(np.flatnonzero(predictions.known))
         if isinstance(self.card.target, Classes):
@@ -135,6 +168,9 @@ class Model:
                 it that still has places.
             known: As for ``predict``.
             max_side: Shrinks the photo under the map to this many pixels.
+
+        Returns:
+            An iterator over the images in the order given; each is read when it is asked for, eight at a time.
 
         Raises:
             InvalidArgument: There is no such class, method or layer, or they do not go together.
@@ -182,7 +218,19 @@ class Model:
 
 
 def load_model(file: str | Path, *, device: str = "auto") -> Model:
-    """Opens a model file. Raises ``CheckpointError`` if it is damaged or is none, ``InvalidArgument`` for a device."""
+    """Opens a model file, which runs no code of it.
+
+    Args:
+        file: The ``.safetensors`` that ``train`` wrote.
+        device: As ``torch.device`` names it; ``auto`` is CUDA, else Apple's MPS, else the CPU.
+
+    Returns:
+        The model, in eval mode on the device.
+
+    Raises:
+        CheckpointError: The file is missing, no model file, truncated, altered, or of a newer Mirada.
+        InvalidArgument: The device is not there.
+    """
     network, card = load_network(file)
     compute = choose(device, "float32")
     compute.place(network)

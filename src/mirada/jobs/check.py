@@ -135,7 +135,7 @@ class CheckReport:
 
         Args:
             page: The file to make or replace; not in a folder of images, in which nothing is changed.
-            on_event: Hears of progress.
+            on_event: Called with each ``Progress`` as images are read.
 
         Returns:
             Its path.
@@ -156,7 +156,7 @@ def check(data: "Index | str | Path | DataFrame", *, on_event: OnProgress | None
 
     Args:
         data: An index of ``load_data``, or what it takes.
-        on_event: Hears of progress.
+        on_event: Called with each ``Progress`` as images are read.
 
     Returns:
         Counts, sizes, colour modes and findings, which ``write`` makes a page of. A bad file is a finding.

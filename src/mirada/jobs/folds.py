@@ -72,7 +72,7 @@ def cross_validate(
         model: As for ``train``.
         recipe: As for ``train``.
         output: The folder of all runs, which must be new; by default ``runs/<data>-<model>-folds``, numbered.
-        on_event: Hears each run's events, and ``FoldStarted`` before them.
+        on_event: Called with each event of each run, and with ``FoldStarted`` before them.
         **settings: As for ``train``.
 
     Returns:

@@ -106,7 +106,7 @@ def train(
         model: A name of ``list_models``; by default the recipe's, which is resnet18.
         recipe: All settings; by default the model's own.
         output: The run folder, which must be new; by default ``runs/<data>-<model>``, numbered if it exists.
-        on_event: Hears what happens as it happens, a record of ``mirada.events`` each time.
+        on_event: Called with a record of ``mirada.events`` for each thing that happens.
         **settings: Fields of ``Recipe`` on top of it (``epochs=25``, ``image_size=64``, …). With ``weights=`` a file of
             public weights, or a model file, training starts from those: layers of the heads that the file has in
             another size are drawn anew, pixels are normalized as the weights expect, and ``WeightsLoaded`` tells

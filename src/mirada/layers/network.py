@@ -61,11 +61,23 @@ class Network(nn.Module):
             self.auxiliary = nn.ModuleDict(auxiliary)
 
     def parts(self) -> tuple[str, ...]:
-        """The names of what the images go through, in order: ``stem``, ``stage1 … stageN``, ``head``."""
+        """The names of what the images go through, in order.
+
+        Returns:
+            ``stem``, ``stage1 … stageN``, ``head``.
+        """
         return ("stem", *(f"stage{number}" for number in range(1, self.depth + 1)), "head")
 
     def forward_from(self, name: str, maps: Tensor, covariates: Tensor | None = None) -> Tensor:
-        """What comes after a part: what it put out, (N, C, h, w), goes through all later ones → (N, num_classes).
+        """The outputs for maps of a part before the head, which go through all later parts.
+
+        Args:
+            name: A part before the head, such as ``stage2``.
+            maps: What it put out, (N, C, h, w).
+            covariates: As for ``forward``.
+
+        Returns:
+            Outputs (N, num_classes).
 
         Raises:
             InvalidArgument: There is no such part before the head.
@@ -78,9 +90,16 @@ class Network(nn.Module):
         return self._answer(maps, covariates)
 
     def features(self, images: Tensor) -> Tensor:
-        """(N, in_channels, H, W) → the maps that enter the head, (N, C, h, w).
+        """The maps that enter the head.
 
-        Raises ``InvalidArgument`` if the images are smaller than the network allows.
+        Args:
+            images: (N, in_channels, H, W), normalized.
+
+        Returns:
+            Maps (N, C, h, w).
+
+        Raises:
+            InvalidArgument: The images are smaller than the network allows.
         """
         maps = images
         for _, put_out in self._walk(images):  # none is kept longer than the next stage needs it
@@ -88,14 +107,34 @@ class Network(nn.Module):
         return maps
 
     def forward(self, images: Tensor, covariates: Tensor | None = None) -> Tensor:
-        """(N, in_channels, H, W) → outputs (N, num_classes), before any softmax or sigmoid.
+        """The outputs, before any softmax or sigmoid.
 
-        ``covariates`` (N, K) are for a network that ``join_covariates`` has widened.
+        Args:
+            images: (N, in_channels, H, W), normalized.
+            covariates: (N, K), scaled, for a network that ``join_covariates`` has widened by K.
+
+        Returns:
+            Outputs (N, num_classes).
+
+        Raises:
+            InvalidArgument: The images are smaller than the network allows, or the covariates are not as many as it
+                reads.
         """
         return self._answer(self.features(images), covariates)
 
     def training_outputs(self, images: Tensor, covariates: Tensor | None = None) -> list[Tensor]:
-        """The outputs of the head, then of every auxiliary head, which sees the images alone; each (N, num_classes)."""
+        """The outputs of the head and of every auxiliary head.
+
+        Args:
+            images: As for ``forward``.
+            covariates: As for ``forward``; auxiliary heads read the images alone.
+
+        Returns:
+            The head's outputs first; each is (N, num_classes).
+
+        Raises:
+            InvalidArgument: As for ``forward``.
+        """
         heads = dict(self.auxiliary.items()) if hasattr(self, "auxiliary") else {}
         extra = []
         for name, maps in self._walk(images):

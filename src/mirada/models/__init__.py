@@ -47,6 +47,9 @@ def list_models(pattern: str = "*") -> list[str]:
         pattern: A shell pattern such as ``"vgg*"``, or a part of a name such as ``"resnet"``; capitals count as lower
             case.
 
+    Returns:
+        Names that ``create_model`` takes; none if nothing matches.
+
     >>> list_models("lenet*")
     ['lenet5', 'lenet5_1998', 'lenet_caffe']
     >>> list_models("resnet1") == list_models("*resnet1*")
@@ -152,8 +155,17 @@ def load_weights(
 ) -> "LoadReport":
     """Copies the weights in a file into a network built as ``name``, and reports what became of every tensor.
 
-    The file is as for ``create_model``, and so is ``replace_head``. Raises ``CheckpointError`` if the file cannot be
-    read or does not fit; the network is then unchanged.
+    Args:
+        network: What ``create_model(name)`` built.
+        name: Its name in the catalogue.
+        path: A file of weights, as for ``create_model``.
+        replace_head: As for ``create_model``.
+
+    Returns:
+        Which tensors were copied, adapted, newly drawn or left out.
+
+    Raises:
+        CheckpointError: The file cannot be read or does not fit; the network is then unchanged.
     """
     from mirada.models.weights import OtherNetworkError, load_public, recognised
 

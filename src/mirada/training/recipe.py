@@ -187,6 +187,9 @@ class Recipe:
                 ``schedule`` take a kind (``"sgd"``), ``augment`` the name of a preset; all tables take a table.
             origin: Where they come from, for the message.
 
+        Returns:
+            A new recipe.
+
         Raises:
             RecipeError: For an unknown key (with the nearest one), a value that cannot be used, or a setting that
                 the optimizer or the schedule does not take.
@@ -213,14 +216,22 @@ class Recipe:
             raise RecipeError(f"{origin}: {error}") from error
 
     def to_dict(self) -> dict[str, object]:
-        """As plain values, a dict for each table."""
+        """The recipe as plain values.
+
+        Returns:
+            A value for each setting, a dict for each table; ``optimizer`` and ``schedule`` have their ``kind`` first.
+        """
         values = asdict(self)
         for name in KINDS:
             values[name] = {"kind": getattr(self, name).kind, **values[name]}
         return values
 
     def to_toml(self) -> str:
-        """As TOML; ``read_settings`` of it gives the same recipe, whatever recipe it is laid over."""
+        """The recipe as TOML.
+
+        Returns:
+            All settings; ``read_settings`` of the text gives the same recipe, whatever recipe it is laid over.
+        """
         return toml_text(self.to_dict())
 
 

@@ -37,7 +37,7 @@ def examine(index: Index, *, on_event: OnProgress | None = None) -> Examined:
 
     Args:
         index: Copies are looked for among its images only; a group is named by its code.
-        on_event: Hears of progress.
+        on_event: Called with each ``Progress`` as images are read.
 
     Returns:
         The findings in the order of their severity, and then of ``Kind``. A bad file is a finding; of each image a

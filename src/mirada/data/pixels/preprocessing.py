@@ -27,16 +27,22 @@ DECODER_VERSION = 6  # raise it when decoding changes a single pixel: every cach
 class Preprocessing:
     """Decode mode, size policy, depth, window and normalisation of one model.
 
-    ``size`` is (height, width) in pixels. ``policy``: ``stretch`` ignores the aspect ratio, ``pad`` keeps it and
-    fills the rest with black, ``crop`` keeps it and cuts what hangs over, centred.
+    Pixels become (value / 255 − mean) / std per channel, or (value / 65,535 − mean) / std at 16 bits.
 
-    ``window`` says which values become black and white, as ``mirada.data.pixels.window`` describes, and ``depth``
-    how many bits the shades between them keep. ``clahe`` is the limit of an adaptive histogram equalization, 0 for
-    none.
-    Pixels become (value / 255 − mean) / std per channel, or value / 65,535 at 16 bits.
+    Args:
+        mode: ``RGB``, or ``L`` for grey.
+        size: (height, width) in pixels.
+        policy: ``stretch`` ignores the aspect ratio, ``pad`` keeps it and fills the rest with black, ``crop`` keeps it
+            and cuts what hangs over, centred.
+        depth: Bits per pixel and channel that are kept between black and white.
+        window: Which values become black and white, as ``mirada.data.pixels.window`` describes.
+        clahe: The limit of contrast-limited adaptive histogram equalization, at least 1; 0 for none.
+        mean: Per channel, in units where white is 1.
+        std: Per channel, in units where white is 1.
 
-    Raises ``InvalidArgument`` for an unknown mode, policy, depth or window, a size below one pixel, a ``clahe``
-    between 0 and 1, or a standard deviation that is not positive.
+    Raises:
+        InvalidArgument: For an unknown mode, policy, depth or window, a size below one pixel, a ``clahe`` between 0
+            and 1, or a standard deviation that is not positive.
     """
 
     mode: Mode = "RGB"
