@@ -5,7 +5,6 @@ or two. The command line prints the message alone; ``--debug`` shows the traceba
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class MiradaError(Exception):
@@ -42,6 +41,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("resnet81", ["lenet5", "resnet18"])
     'Did you mean "resnet18"? Known: lenet5, resnet18.'
     """
+    from difflib import get_close_matches  # `mirada --help` goes without
+
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f'Did you mean "{close[0]}"? ' if close else ""

@@ -14,7 +14,8 @@ NOTHING = "–"  # where there is no number
 # What a terminal obeys or leaves out instead of showing: control characters and escape sequences, line breaks of all
 # kinds, marks of direction and other invisible ones (but for the joiners of emoji and of scripts that need them),
 # halves of surrogate pairs, which stand for bytes of a file name that are not UTF-8.
-HIDDEN = re.compile(
+# Compiled when it is first used, for that takes a millisecond, which `mirada --help` goes without.
+HIDDEN = (
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
@@ -31,7 +32,7 @@ def visible(text: object) -> str:
     >>> print(visible("cat\x1b[2J\ndog"))
     cat\x1b[2J\ndog
     """
-    return HIDDEN.sub(lambda found: _written_out(found[0]), str(text))
+    return re.sub(HIDDEN, lambda found: _written_out(found[0]), str(text))
 
 
 def _written_out(character: str) -> str:
@@ -100,7 +101,7 @@ def visible_json(text: str) -> str:
     """
     import json  # `mirada --help` goes without
 
-    return HIDDEN.sub(lambda found: found[0] if found[0] == "\n" else json.dumps(found[0])[1:-1], text)
+    return re.sub(HIDDEN, lambda found: found[0] if found[0] == "\n" else json.dumps(found[0])[1:-1], text)
 
 
 def known(value: float | None) -> bool:
