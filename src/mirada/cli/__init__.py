@@ -8,13 +8,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
 import click
 
-from mirada.cli.console import heard_or_not, say, silence
+from mirada.cli.streams import heard_or_not, open_streams, silence
 from mirada.cli.threads import spin_briefly
 from mirada.errors import InvalidArgument, MiradaError, RecipeError, nearest
 
@@ -72,7 +71,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits with its code."""
     try:
-        _open_streams()
+        open_streams()
         _end_as_by_ctrl_c()
         spin_briefly(os.environ)
         code = run(sys.argv[1:] if arguments is None else arguments)
@@ -96,23 +95,6 @@ def script() -> NoReturn:
             with heard_or_not(stream):
                 stream.flush()
         os._exit(code_of(end))
-
-
-def _open_streams() -> None:
-    """Makes the streams usable whatever they were started as: closed ones lead nowhere, and any name can be printed.
-
-    A number that is free would go to the next file that is opened, and what is printed would end up in it.
-    """
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 # as long as the process
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # the terminal's letters need not be Unicode's
 
 
 def _end_as_by_ctrl_c() -> None:
@@ -153,7 +135,9 @@ def run(arguments: Sequence[str]) -> int:
         return code_of(end)
     except (click.ClickException, MiradaError, OSError) as error:
         if "--debug" in arguments:
-            import traceback  # `mirada --help` goes without
+            import traceback
+
+            from mirada.cli.console import say
 
             say(*traceback.format_exc().splitlines(), err=True)
         wrong_use = isinstance(error, click.ClickException | InvalidArgument | RecipeError)
@@ -162,6 +146,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _ended(code: int, *lines: str, kind: str = "") -> int:
     """The exit code, once standard error has been told; that nobody may read it changes nothing."""
+    from mirada.cli.console import say  # `mirada --help` goes without
+
     with heard_or_not(sys.stderr):
         click.echo(click.style(kind, fg="red", bold=True) if kind else "", err=True, nl=False)
         say(*lines, err=True)

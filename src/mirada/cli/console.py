@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from mirada.cli.streams import heard_or_not, silence
 from mirada.text import table, visible, visible_json
 
 if TYPE_CHECKING:  # `mirada --help` loads little: what is used later is imported there
@@ -19,23 +18,6 @@ if TYPE_CHECKING:  # `mirada --help` loads little: what is used later is importe
     from mirada.events import Progress
 
 SECONDS_BETWEEN_LINES = 10.0  # progress without a terminal
-
-
-@contextmanager
-def heard_or_not(stream: TextIO) -> Iterator[None]:
-    """Passes over an output that is full, or that nobody reads any more; what follows goes nowhere."""
-    try:
-        yield
-    except OSError:
-        silence(stream)
-
-
-def silence(stream: TextIO) -> None:
-    """Lets all that is still to be written to an output go nowhere, what waits in its buffer included."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
 
 
 def say(*lines: object, err: bool = False) -> None:

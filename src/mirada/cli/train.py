@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mirada.cli.console import ProgressBar, counts_table, figure, heard_or_not, say
+from mirada.cli.console import ProgressBar, counts_table, figure, say
 from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.pairs import setting
+from mirada.cli.streams import heard_or_not
 from mirada.errors import counted
 from mirada.events import (
     BestEpoch,
