@@ -7,8 +7,11 @@ import inspect
 from pathlib import Path
 
 import pytest
+import torch
 
 from mirada import reference
+from mirada.layers.activation import ACTIVATIONS, make_activation
+from mirada.models import CATALOGUE, create_model
 
 FILES = sorted(Path(reference.__file__).parent.glob("*.py"))
 FUNCTIONS = [name for name in reference.__all__ if inspect.isfunction(getattr(reference, name))]
@@ -50,3 +53,41 @@ def test_every_function_states_shapes_and_source(name):
 def test_examples_in_docstrings_run(path):
     name = "mirada.reference" if path.stem == "__init__" else f"mirada.reference.{path.stem}"
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+# What the layers of the networks are called here; "" for what only arranges numbers.
+LAYERS = {
+    "AdaptiveAvgPool2d": "global_avg_pool2d",
+    "AvgPool2d": "avg_pool2d",
+    "BatchNorm2d": "batch_norm_train",
+    "Conv2d": "conv2d",
+    "Dropout": "dropout",
+    "Flatten": "flatten",
+    "Identity": "",
+    "Linear": "linear",
+    "LocalResponseNorm": "local_response_norm",
+    "MaxPool2d": "max_pool2d",
+    "PReLU": "rectifier",
+    "PaddedIdentity": "",  # every second pixel, and channels of zeros
+    "RadialBasis": "radial_basis",
+    "ReLU": "rectifier",
+    "Rectifier": "rectifier",
+    "ReducingMaxPool": "max_pool2d",
+    "ScaledTanh": "scaled_tanh",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Unflatten": "",
+}
+
+
+def test_every_layer_of_the_networks_is_here():
+    """One network of each family and every activation; whoever adds a layer says here where its formulas are."""
+    first = {entry.family: name for name, entry in reversed(CATALOGUE.items())}
+    with torch.device("meta"):
+        networks = [create_model(name) for name in first.values()]
+        modules = [make_activation(name, 3) for name in ACTIVATIONS]
+    modules += [m for network in networks for m in network.modules() if not list(m.children())]
+    assert {type(module).__name__ for module in modules} == LAYERS.keys()
+    assert set(LAYERS.values()) - {""} <= set(reference.__all__)
+    for name in set(LAYERS.values()) - {"", "batch_norm_train"}:
+        assert f"{name}_backward" in reference.__all__

@@ -1,7 +1,9 @@
-"""NumPy forward and backward of every layer, derived in its docstring: the oracle of the tests, in float64.
+"""NumPy forward and backward of every layer of the networks in ``mirada.models``: the oracle of the tests, in float64.
 
-Made to be read, not to be fast. A backward function takes the gradient that arrives, what its forward
-function took and the same options; it returns one array, or a named tuple where there are several gradients.
+Made to be read, not to be fast; each is derived in its docstring. A backward function takes the gradient that arrives,
+what it needs of what its forward function took, and the same options; it returns one array, or a named tuple where
+there are several gradients. Losses, optimizers and the lecture notes' toy network with a skip are here as well; not
+here are spatial transformers, which no network of the package has, and how layers are joined (sums, concatenations).
 Nothing in this folder uses torch, and no other part of the package uses this folder.
 """
 
@@ -27,6 +29,8 @@ from mirada.reference.dense import (
     radial_basis,
     radial_basis_backward,
 )
+from mirada.reference.dropout import dropout, dropout_backward
+from mirada.reference.local_response import local_response_norm, local_response_norm_backward
 from mirada.reference.loss import (
     binary_cross_entropy,
     binary_cross_entropy_backward,
@@ -87,12 +91,16 @@ __all__ = [
     "conv2d_backward",
     "cross_entropy",
     "cross_entropy_backward",
+    "dropout",
+    "dropout_backward",
     "flatten",
     "flatten_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
     "linear",
     "linear_backward",
+    "local_response_norm",
+    "local_response_norm_backward",
     "max_pool2d",
     "max_pool2d_backward",
     "mean_absolute_error",
