@@ -12,6 +12,7 @@ import click
 import pytest
 
 from mirada.cli import VERBS, main, run
+from mirada.explain.methods import METHODS
 
 Cli = Callable[..., Any]
 
@@ -281,3 +282,8 @@ start()
 
 def test_ctrl_c_while_the_verbs_are_loaded(shell: Cli) -> None:
     assert shell(prefix=("-c", EARLY)) == (130, "", "Interrupted.\n")
+
+
+def test_help_of_explain_names_every_method(cli: Cli) -> None:
+    text = cli("explain", "--help").out
+    assert all(key in text for key in METHODS)

@@ -22,19 +22,19 @@ WORDS = {"error": "error", "warning": "warning", "info": "note"}
 @click.command()
 @data_options()
 @click.argument("data", type=click.Path(exists=True))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False),
     callback=in_a_folder,
-    help="The page to write. [default: DATA-check.html here, if there is a finding]",
+    help="The page to write. [default: DATA-check.html here, if anything was found]",
 )
 @click.option("--no-html", is_flag=True, help="Write no page.")
 def command(columns: DataOptions, data: str, as_json: bool, html: str | None, no_html: bool) -> int:
     """Look at every image before anything is trained: files, sizes, copies, splits, targets.
 
-    Exits with 1 if there is a finding; notes are none. A page shows the images of each. No file of the data is
-    changed.
+    The exit code is 1 if there is an error or a warning; notes do not count. An HTML page shows the images concerned.
+    No file of the data is changed.
     """
     if html and no_html:
         raise click.UsageError("--html and --no-html contradict each other.")

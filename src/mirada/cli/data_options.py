@@ -63,20 +63,20 @@ def _names(context: click.Context, parameter: click.Parameter, value: tuple[str,
     )
 
 
-IMAGE_HELP = "Of a table: the column of the images' file names."
+IMAGE_HELP = "Of a table: the column of image file names."
 OPTIONS = (
     click.option(
         "--target", metavar="COLUMN", expose_value=False, callback=_keep,
-        help="Of a table: what to learn; x,y for several numbers, 'age (months)' to say the unit.",
+        help="Of a table: the column to learn. x,y learns several numbers; 'age (months)' says the unit.",
     ),
     click.option("--image", metavar="COLUMN", expose_value=False, callback=_keep, help=IMAGE_HELP),
     click.option(
         "--group", metavar="COLUMN", expose_value=False, callback=_keep,
-        help="What must not be divided between splits, such as the patient; none for no groups at all.",
+        help="Of a table: a column that no split divides, such as the patient. none: not even DICOM's patients.",
     ),
     click.option(
         "--covariates", metavar="COLUMNS", multiple=True, expose_value=False, callback=_names,
-        help="What is known beside the image, such as male,weight.",
+        help="Of a table: columns that the network reads as well as the image, such as male,weight.",
     ),
     click.option(
         "--task", type=click.Choice(["classification", "regression"]), expose_value=False, callback=_keep,
@@ -103,5 +103,5 @@ def data_options(split: str = "--split") -> Callable[[Callable[..., int]], Calla
 def _split_option(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     return click.option(
         name, "split", metavar="COLUMN|CSV", expose_value=False, callback=_keep,
-        help="Which rows are train, val and test; or the splits.csv of a run.",
+        help="Of a table: the column that says train, val or test; or the splits.csv of a run.",
     )  # fmt: skip

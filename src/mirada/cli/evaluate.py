@@ -32,21 +32,23 @@ MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
     "--split",
     "part",
     type=click.Choice(["train", "val", "test", "all"]),
-    help="[default: test, else val, else all]",
+    help="The split to judge. [default: test, else val, else all]",
 )
 @click.option(
     "--csv",
     "csv_file",
     type=click.Path(dir_okay=False),
     callback=in_a_folder,
-    help="[default: predictions.csv, numbered if it exists]",
+    help="Where to write the predictions. [default: predictions.csv, numbered if it exists]",
 )
 @click.option(
     "--all-classes",
     is_flag=True,
-    help="Of more than 50, all in the table and not the five most probable only.",
+    help="Write the probability of every class; of more than 50 else the five most probable.",
 )
-@click.option("--device", default="auto", show_default=True)
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto: the best there is."
+)
 def command(
     columns: DataOptions,
     model: str,
@@ -59,10 +61,11 @@ def command(
     """Measure a model on labelled images: metrics with 95 % intervals, and where it errs.
 
     Of classes: per class, the confusion matrix, and whether the probabilities can be trusted. Of numbers: limits of
-    agreement, and the error by range of the target and by what else is known of the images.
+    agreement, and the error by range of the target and by each covariate.
 
-    Classes are matched by name. In the data set that the model was trained on, the test images are those that
-    were set aside then, as splits.csv beside the model says. The exit code is 1 if an image had to be left out.
+    Classes are matched by name. The model file knows by content which images it was trained on, wherever they lie: of
+    those only the ones set aside for the test are judged, together with new ones. The exit code is 1 if an image had
+    to be left out.
     """
     from mirada.evaluation.evaluate import evaluate
     from mirada.inference.matching import load_for

@@ -32,21 +32,23 @@ if TYPE_CHECKING:
 @click.option(
     "--class",
     "target",
-    help="Show the evidence for this class, or number. [default: the predicted, or first, one]",
+    help="The class, or of several numbers the one, to explain. [default: the predicted class; the first number]",
 )
 @click.option(
     "--method",
     metavar="NAME",
-    help="How to find the map, such as grad_cam; an unknown name lists all. [default: the first that goes]",
+    help="exact, grad_cam or hires_cam. [default: exact if the network's head allows it, else grad_cam]",
 )
 @click.option(
     "--layer",
     metavar="NAME",
-    help="Whose maps to show, such as stage2. [default: the last part before the head that has places]",
+    help="The part whose maps are weighed, such as stage2. [default: the last whose maps are larger than 1 x 1]",
 )
 @click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
 @known_option
-@click.option("--device", default="auto", show_default=True)
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto: the best there is."
+)
 def command(
     model: str,
     images: tuple[str, ...],
@@ -61,7 +63,7 @@ def command(
     """Show where a model looks in images: files, folders, or a table (CSV, TSV).
 
     Writes each photo with a map over it: red speaks for the class, blue against it. Small photos are enlarged. Existing
-    files are not overwritten. What the model is to know beside the images is read from the table, or given by --known.
+    files are not overwritten. Covariates are read from the table, or given by --known.
     """
     files = image_files(images)
     from mirada.data.index import Index

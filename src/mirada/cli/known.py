@@ -1,4 +1,4 @@
-"""The option by which ``predict`` and ``explain`` are told what a model reads beside the images."""
+"""The option by which ``predict`` and ``explain`` take the covariates that a model reads."""
 
 from collections.abc import Callable
 
@@ -27,6 +27,6 @@ def known_option(command: Callable[..., int]) -> Callable[..., int]:
         metavar="NAME=VALUE",
         multiple=True,
         callback=_pairs,
-        help="What a model with covariates is to know of all images, such as male=1.",
+        help="The value of a covariate for all images, such as male=1.",
     )
     return option(command)

@@ -26,25 +26,27 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     default=3,
     show_default=True,
-    help="Classes to show. Of more than 50, tables have five, or all if --top is as many.",
+    help="Classes to show. Tables have all; of more than 50 only five, or all if --top is as many.",
 )
 @click.option(
     "--csv",
     "csv_file",
     type=click.Path(dir_okay=False),
     callback=in_a_folder,
-    help="Write a table with the classes' probabilities.",
+    help="Write a table of the predictions.",
 )
 @click.option(
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, allow_dash=True),
     callback=in_a_folder,
-    help="The same as JSON; - prints it.",
+    help="Write the predictions as JSON; - prints them.",
 )
 @click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
 @known_option
-@click.option("--device", default="auto", show_default=True)
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto: the best there is."
+)
 def command(
     model: str,
     images: tuple[str, ...],
@@ -57,7 +59,7 @@ def command(
 ) -> int:
     """Say what a model sees in images: files, folders, or a table (CSV, TSV).
 
-    Of a table the model reads what it is to know beside each image; --known says it of all. scan.dcm#2 is a frame,
+    A model with covariates reads them from the table, or from --known for all images alike. scan.dcm#2 is a frame,
     and mnist.npz#x_test-7 an image, of a file that holds many. A file that cannot be read gets a row that says so,
     and the exit code is then 1.
     """

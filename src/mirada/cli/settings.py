@@ -9,7 +9,7 @@ from mirada.text import table
 @click.command(epilog="mirada models NAME tells more of a network; docs/settings.md is this list as a page.")
 @click.argument("name", required=False, metavar="[KEY|MODEL]")
 def command(name: str | None) -> int:
-    """Print the settings of a recipe: what each may be, what it is unless told otherwise, and what it means.
+    """Print the settings of a recipe: what each may be, its default, and what it means.
 
     With MODEL, the values are those that the network starts from, and its own options are among them. With KEY, that
     setting alone, and which networks start from another value.

@@ -44,8 +44,14 @@ def svg_file(context: click.Context, parameter: click.Parameter, file: str | Non
     metavar="KEY=VALUE",
     help="An option of the network, such as head=average; mirada models NAME lists them.",
 )
-@click.option("--depth", type=click.IntRange(1), help="One row per so many parts of a name; 1: per stage.")
-@click.option("--batch-size", type=click.IntRange(1), help="Images in memory. [default: 32]")
+@click.option(
+    "--depth",
+    type=click.IntRange(1),
+    help="One row for the layers that share this many parts of their dotted names; 1: one per stage.",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1), help="Images at once, for the memory it takes. [default: 32]"
+)
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
 @click.option(
@@ -64,11 +70,12 @@ def command(
 ) -> int:  # fmt: skip
     """Print a network layer by layer: output shape, parameters, MACs, receptive field.
 
-    NAME is one of `mirada models`, MODEL a model file. --compare takes several and draws the figure into
-    comparison.svg, or where --diagram says.
+    NAME is one of `mirada models`, MODEL a model file. --compare takes several, and draws a figure into
+    comparison.svg, or the file of --diagram.
 
     --layers tries out a stack without a network: each size is (m - k + 2c)/p + 1, for a map of m, a kernel k,
-    padding c and stride p, and what does not fit is said. Words: conv, pool, avgpool, dense, relu, flatten, gap, …
+    padding c and stride p, with a remark where that is no whole number. Words: conv, pool, avgpool, dense, relu,
+    flatten, gap, …
     """
     _require_sensible(networks, compare, layers, shape)
     sizes = {"--image-size": image_size, "--classes": classes, "--set": settings}

@@ -66,12 +66,12 @@ def _hint(error: click.NoSuchOption) -> str:
 @click.option(
     "--weights",
     type=click.Path(exists=True, dir_okay=False),
-    help="Public weights, or a model, to start from.",
+    help="Public weights, or a model file, to start from. [default: random]",
 )
-@click.option("--epochs", type=int, help="Passes over the training images.")
-@click.option("--batch-size", type=int, help="Images per step.")
-@click.option("--lr", type=float, help="Learning rate.")
-@click.option("--image-size", type=int, help="Side of the network's input in pixels.")
+@click.option("--epochs", type=int, help="Passes over the training images. [default: the network's own]")
+@click.option("--batch-size", type=int, help="Images per step. [default: the network's own]")
+@click.option("--lr", type=float, help="Learning rate. [default: the network's own]")
+@click.option("--image-size", type=int, help="Side of the network's input in pixels. [default: its own]")
 @click.option("--device", help="cpu, cuda, cuda:1, mps. [default: the best there is]")
 @click.option("--precision", help="auto, bfloat16 or float32. [default: auto]")
 @click.option("--seed", type=int, help="Same seed, same machine: same weights. [default: 0]")
@@ -82,7 +82,7 @@ def _hint(error: click.NoSuchOption) -> str:
 @click.option(
     "--folds",
     type=click.IntRange(min=2),
-    help="Train so many networks, each tested on another part of the images.",
+    help="Train this many networks, each tested on another part of the images.",
 )
 @click.option("--output", type=click.Path(), help="The run folder. [default: runs/<data>-<model>]")
 def command(
@@ -102,10 +102,10 @@ def command(
     predictions and report.html.
 
     --weights takes what torchvision and timm publish for the network, or a model that was trained before. A head
-    of another size is drawn anew, which is said, and pixels are normalized as the weights expect.
+    of another size is replaced by a random one, with a message, and pixels are normalized as the weights expect.
 
-    --folds is for few images: every image is tested once, by a network that has not seen it, and the report judges
-    them all together (cross-validation).
+    --folds is cross-validation, for few images: every image is tested once, by a network that was not trained on it,
+    and the report judges them all together.
     """
     chosen = _recipe(recipe, {key: value for key, value in flags.items() if value is not None}, settings)
     index = columns.load(data)  # said before torch is loaded
