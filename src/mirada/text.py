@@ -170,6 +170,11 @@ def compact(value: float | None) -> str:
     return number(value, 0)
 
 
+def mebibytes(size: int) -> str:
+    """A size on disk, ``44.7 MiB``."""
+    return f"{size / 2**20:,.1f} MiB"
+
+
 def duration(seconds: float) -> str:
     """A time span: ``48 s``, ``12 min 3 s``, ``2 h 5 min``."""
     if seconds < 10:

@@ -37,17 +37,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": {"evaluation"},
     "data": set(),
     "models": {"layers"},
+    "store": {"models"},
     "explain": {"layers"},
     "modelfile": {"models", "data", "evaluation", "layers"},
     "evaluation": {"data", "compute", "layers"},
-    "training": {"models", "data", "evaluation", "modelfile", "layers", "compute", "runs"},
+    "training": {"models", "data", "evaluation", "modelfile", "layers", "compute", "runs", "store"},
     "inference": {"compute", "data", "evaluation", "explain", "layers", "modelfile"},
     "jobs": {
-        "compute", "data", "evaluation", "inference", "modelfile", "models", "pages", "runs", "summary", "training",
+        "compute", "data", "evaluation", "inference", "modelfile", "models", "pages", "runs", "store", "summary",
+        "training",
     },
     "cli": {
         "compute", "data", "diagram", "evaluation", "inference", "jobs", "layers", "modelfile", "models", "pages",
-        "runs", "summary", "training",
+        "runs", "store", "summary", "training",
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -67,6 +69,7 @@ NO_TORCH = [
         "data/augment.py", "data/mirrored.py", "training/recipe_text.py", "training/schedules.py",
         "training/settings_table.py",
         "text.py", "__init__.py",
+        *(f"store/{file}.py" for file in ("__init__", "catalogue", "fetch", "scale")),
     }
 ]  # fmt: skip
 
@@ -144,6 +147,29 @@ def test_nobody_imports_the_command_line() -> None:
 def test_no_torch_where_it_is_not_needed(name: str) -> None:
     packages = {dotted.partition(".")[0] for dotted in imports(TREES[name], typing_too=False)}
     assert not packages & {"torch", "safetensors"}
+
+
+CONNECTIONS = (
+    "urllib.request",
+    "http.client",
+    "socket",
+    "ssl",
+    "ftplib",
+    "requests",
+    "urllib3",
+    "httpx",
+    "aiohttp",
+)
+
+
+def test_only_one_module_opens_connections_and_only_one_verb_reaches_it() -> None:
+    """``urllib.parse`` reads addresses and opens nothing."""
+    openers = {name for name, tree in TREES.items() if any(n.startswith(CONNECTIONS) for n in imports(tree))}
+    assert openers == {"store/fetch.py"}
+    users = {name for name, tree in TREES.items() if "mirada.store.fetch" in imports(tree)}
+    assert users == {"cli/weights.py"}
+    verbs = [f.name for f in functions(TREES["cli/weights.py"]) if "mirada.store.fetch" in imports(f)]
+    assert verbs == ["get"]
 
 
 def test_no_torch_by_way_of_others() -> None:

@@ -15,7 +15,7 @@ import click
 
 from mirada.cli.streams import heard_or_not, open_streams, silence
 from mirada.cli.threads import spin_briefly
-from mirada.errors import InvalidArgument, MiradaError, RecipeError, nearest
+from mirada.errors import InvalidArgument, MiradaError, RecipeError, StoreError, nearest
 
 VERBS = {
     "check": "Look at every image before anything is trained.",
@@ -28,6 +28,7 @@ VERBS = {
     "settings": "List the settings of training, with range, default and meaning.",
     "summary": "Print a network layer by layer.",
     "models": "List the networks there are.",
+    "weights": "List, fetch, bring in or verify public weights to start from.",
     "sample": "Write a small data set to try things on.",
     "cache": "Show or remove the decoded images that are kept; MIRADA_CACHE says where.",
 }
@@ -140,7 +141,7 @@ def run(arguments: Sequence[str]) -> int:
             from mirada.cli.console import say
 
             say(*traceback.format_exc().splitlines(), err=True)
-        wrong_use = isinstance(error, click.ClickException | InvalidArgument | RecipeError)
+        wrong_use = isinstance(error, click.ClickException | InvalidArgument | RecipeError | StoreError)
         return _ended(2 if wrong_use else 1, _sentence(error), kind="Error: ")
 
 

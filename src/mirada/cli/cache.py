@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import say
-from mirada.text import table
+from mirada.text import mebibytes, table
 
 if TYPE_CHECKING:
     from mirada.data.cache_files import KeptCache
@@ -32,10 +32,9 @@ def show() -> int:
     for place in places:
         kept = _kept(place)
         rows = [
-            [_data(each), f"{each.images:,}", _mebibytes(each.bytes), f"  {each.folder.name}"]
-            for each in kept
+            [_data(each), f"{each.images:,}", mebibytes(each.bytes), f"  {each.folder.name}"] for each in kept
         ]
-        say(f"{place}: {_mebibytes(sum(each.bytes for each in kept))}")
+        say(f"{place}: {mebibytes(sum(each.bytes for each in kept))}")
         if rows:
             say(*table(["data", "images", "size", "  folder"], rows))
     if not places:
@@ -61,7 +60,7 @@ def clear(data: Sequence[str]) -> int:
     for each in busy:
         say(f"{each.folder}: another process is adding to it now; it stays.", err=True)
     removed = [each for each in chosen if each not in busy]
-    say(f"removed: {_mebibytes(sum(each.bytes for each in removed))} in {len(removed):,} folders")
+    say(f"removed: {mebibytes(sum(each.bytes for each in removed))} in {len(removed):,} folders")
     return 1 if busy else 0
 
 
@@ -88,7 +87,3 @@ def _data(kept: KeptCache) -> str:
     if not kept.root:
         return "? (damaged, or another version's)"
     return kept.root if Path(kept.root).exists() else f"{kept.root} (not there any more)"
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB"

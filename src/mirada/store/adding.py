@@ -1,0 +1,142 @@
+"""Weights from a file or a folder: a stick, another program's cache, a colleague's store; known by their digests."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mirada.errors import CheckpointError, InvalidArgument, StoreError
+from mirada.store.catalogue import PublicWeights, files_named, named_weights, public_weights, recognised
+from mirada.store.store import DIGITS, RECORD, StoredWeights, WeightStore, digest_of, read_record
+
+SUFFIXES = {".pth", ".pt", ".th", ".safetensors"}
+HUB = "models--timm--"  # how the hub's cache calls the folder of a set of timm's
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of a file: the set that it is, and whether it came in or was there before; or why it did not."""
+
+    file: Path
+    name: str = ""
+    new: bool = False
+    reason: str = ""
+
+
+def add_file(
+    store: WeightStore, file: Path, on_wait: Callable[[], None], *, stated: str = ""
+) -> tuple[StoredWeights, bool]:
+    """Brings a file in that is known by its digest.
+
+    Args:
+        store: Where to.
+        file: The file.
+        on_wait: Called while another process brings in the same.
+        stated: The set that it is said to be, where nobody has published a digest.
+
+    Returns:
+        What is known of it, and whether it is new here.
+
+    Raises:
+        StoreError: It is no known file, or the store takes none.
+        CheckpointError: It holds anything but tensors, or another network's.
+        InvalidArgument: ``stated`` is no set.
+    """
+    digest = digest_of(file)
+    public = as_stated(file, digest, named_weights(stated)) if stated else identified(file, digest)
+    return take_in(store, public, file, digest, on_wait)
+
+
+def take_in(
+    store: WeightStore, public: PublicWeights, file: Path, digest: str, on_wait: Callable[[], None]
+) -> tuple[StoredWeights, bool]:
+    """Brings in a file whose weights and digest are known, unless they are there; else as ``add_file``."""
+    with store.alone(public.name, on_wait):
+        there = store.record(public.name)
+        if there and digest in (there.sha256, there.original_sha256) and not store.fault(public.name):
+            return there, False
+        origin = str(file.resolve())
+        return store.bring(public, file, digest, original=file.name, origin=origin), True
+
+
+def add_folder(store: WeightStore, folder: Path, on_wait: Callable[[], None]) -> Iterator[Added]:
+    """Brings in all known files of a folder, one after the other, and says of every file what became of it."""
+    for file in sorted(each for each in folder.rglob("*") if each.suffix in SUFFIXES and each.is_file()):
+        try:
+            record, new = add_file(store, file, on_wait)
+            yield Added(file, record.name, new)
+        except (CheckpointError, UnknownWeights) as error:
+            yield Added(file, reason=str(error))
+
+
+class UnknownWeights(StoreError):
+    """A file is none of those that Mirada knows, or not as it was published."""
+
+
+def identified(file: Path, digest: str) -> PublicWeights:
+    """Whose weights a file holds, by its digest.
+
+    The digest is that of a catalogue, of the record beside the file in another store, or the name that the hub's cache
+    gives to a file of timm's, for which no digest is published.
+
+    Raises:
+        UnknownWeights: It is none of them; the message says what its name would have let expect.
+    """
+    if found := recognised(digest):
+        return found[0]
+    names = {each.name: each for each in public_weights()}
+    try:
+        record = read_record(file.with_suffix(RECORD))
+    except StoreError:
+        record = None
+    if record and record.sha256 == digest and record.name in names:
+        return names[record.name]
+    public = names.get(_in_the_hubs_cache(file, digest))
+    if public and not public.files[0].sha256:
+        return public
+    known = next(iter(files_named(file.name)), None)
+    if known and known.sha256:
+        size = file.stat().st_size
+        short = (
+            f"truncated: {size:,} of {known.bytes:,} bytes"
+            if size < known.bytes
+            else "altered, or another file"
+        )
+        raise UnknownWeights(
+            f"{file}: {short}; its digest is {digest[:DIGITS]}…, and that of {known.name} begins with "
+            f"{known.sha256[:DIGITS]}. Use another copy."
+        )
+    raise UnknownWeights(
+        f"{file}: no public weights that Mirada knows have its digest ({digest[:DIGITS]}…). It can be used where "
+        f"it is: mirada train DATA --weights {file.name}."
+    )
+
+
+def _in_the_hubs_cache(file: Path, digest: str) -> str:
+    """The name of the set that the hub's cache says a file is, whose content it calls by its digest."""
+    inside = next((part for part in file.absolute().parts if part.startswith(HUB)), "")
+    return inside.removeprefix(HUB) if file.resolve().name == digest else ""
+
+
+def as_stated(file: Path, digest: str, public: PublicWeights) -> PublicWeights:
+    """The set that a file is said to be; it must be one without a published digest, and the tensors its network's.
+
+    Raises:
+        InvalidArgument: A digest is published, and it is another.
+        CheckpointError: The tensors are another network's.
+    """
+    if any(each.sha256 for each in public.files):
+        if (found := recognised(digest)) and found[0] == public:
+            return public
+        raise InvalidArgument(
+            f"{file}: is not {public.name}, whose digest is published; that of this file begins with "
+            f"{digest[:DIGITS]}. Leave --as out, or use another copy."
+        )
+    require_network(file, public)
+    return public
+
+
+def require_network(file: Path, public: PublicWeights) -> None:
+    """Raises ``CheckpointError`` unless a file holds the tensors of a set's network, its head aside."""
+    from mirada.models import create_model, load_weights
+
+    load_weights(create_model(public.network, **public.options), public.network, file, replace_head=True)

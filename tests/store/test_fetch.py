@@ -1,0 +1,237 @@
+"""Downloads from a server here that redirects, stalls, cuts off, serves ranges or not, or the wrong file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import threading
+import urllib.request
+from email.message import Message
+from pathlib import Path
+
+import pytest
+from store_helpers import Server, Small
+
+from mirada.errors import MiradaError, StoreError
+from mirada.events import Progress
+from mirada.store import fetch as module
+from mirada.store.catalogue import named_weights
+from mirada.store.fetch import announced, fetch, source_of
+from mirada.store.store import StoredWeights, WeightStore
+
+NAME = "lenet5.test_digits"
+
+
+def got(
+    store: WeightStore, name: str = NAME, *, mirror: str = "", heard: list[Progress] | None = None
+) -> tuple[StoredWeights, bool]:
+    public = named_weights(name)
+    source = source_of(public, mirror)
+    return fetch(store, public, source, on_event=(heard if heard is not None else []).append, stall=0.4)
+
+
+def refusal(store: WeightStore, name: str = NAME, *, mirror: str = "") -> str:
+    with pytest.raises(MiradaError) as caught:
+        got(store, name, mirror=mirror)
+    assert "\n" not in str(caught.value)
+    assert store.names() == []
+    return str(caught.value)
+
+
+def part(store: WeightStore) -> Path:
+    return store.folder / f".{NAME}.part"
+
+
+def test_what_is_fetched_is_what_is_kept(store: WeightStore, published: Small, server: Server) -> None:
+    heard: list[Progress] = []
+    record, new = got(store, heard=heard)
+    assert new and record.original_sha256 == published.digest
+    assert (
+        record.origin == f"{server.base}/{published.lenet.name}" and record.original == published.lenet.name
+    )
+    assert store.fault(NAME) == "" and not part(store).exists()
+    assert heard and all(event.done <= event.total for event in heard)
+    asked = len(server.asked)
+    assert got(store) == (record, False)
+    assert len(server.asked) == asked  # nothing is asked for that is here
+
+
+def test_what_is_said_before(store: WeightStore, published: Small, server: Server) -> None:
+    public = named_weights("lenet5")
+    lines = announced(public, source_of(public))
+    assert lines[0] == "lenet5.test_digits: weights of lenet5, trained on drawn digits"
+    assert lines[1] == f"  from {server.base}/{published.lenet.name}"
+    assert lines[2] == f"  size {published.lenet.stat().st_size:,} bytes"
+    assert lines[3] == "  licence CC0-1.0 (the test that drew it)"
+    assert lines[4] == f"  SHA-256 {published.digest}"
+    assert server.asked == []
+
+
+def test_redirects_are_followed(store: WeightStore, published: Small, server: Server) -> None:
+    server.redirect[f"/{published.lenet.name}"] = "/elsewhere"
+    server.content["/elsewhere"] = published.lenet.read_bytes()
+    assert got(store)[1]
+    server.redirect[f"/{published.simplecnn.name}"] = "file:///etc/passwd"
+    store.remove(NAME)
+    assert "Redirection to url 'file:///etc/passwd' is not allowed" in refusal(store, "simplecnn")
+
+
+@pytest.mark.parametrize("target", ["http://a.invalid/x", "ftp://a.invalid/x"])
+def test_no_redirect_leads_from_a_protected_address_to_an_open_one(target: str) -> None:
+    request = urllib.request.Request("https://a.invalid/x")
+    with pytest.raises(StoreError, match=f"leads to {target}, which is not a protected address"):
+        module._Redirects().redirect_request(request, None, 302, "Found", Message(), target)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_connection_that_is_cut_off(
+    ranges: bool, store: WeightStore, published: Small, server: Server
+) -> None:
+    """Goes on where it ended; a server without ranges begins anew."""
+    server.ranges, server.cut = ranges, [1000, 5000]
+    assert got(store)[1] and store.fault(NAME) == ""
+    offsets = [asked for _, asked in server.asked]
+    assert offsets == ["", "bytes=1000-", "bytes=6000-" if ranges else "bytes=5000-"]
+
+
+def test_a_server_that_goes_silent(store: WeightStore, published: Small, server: Server) -> None:
+    """What came stays, and the same command goes on from there."""
+    server.stall = [2000, 0, 0, 0]
+    message = refusal(store)
+    assert re.search(r"ended after 2,000 bytes \(no answer in time\)\. The same command goes on", message)
+    assert part(store).stat().st_size == 2000
+    server.stall = []
+    assert got(store)[1]
+    assert server.asked[-1][1] == "bytes=2000-"
+
+
+def test_what_was_there_of_another_file_is_thrown_away(
+    store: WeightStore, published: Small, server: Server
+) -> None:
+    """A beginning that is not this file's, or is longer than all of it."""
+    size = published.lenet.stat().st_size
+    for content in (b"x" * 1000, b"x" * size, b"x" * (size + 10)):
+        store.folder.mkdir(exist_ok=True)
+        part(store).write_bytes(content)
+        record, new = got(store)
+        assert new and record.original_sha256 == published.digest
+        store.remove(NAME)
+
+
+def test_another_file_than_was_published(store: WeightStore, published: Small, server: Server) -> None:
+    """Never kept; if it is a known one, it is named."""
+    data = published.lenet.read_bytes()
+    at = f"/{published.lenet.name}"
+    server.content[at] = data[:700] + bytes([data[700] ^ 1]) + data[701:]
+    assert "has the digest " in refusal(store)
+    assert not part(store).exists()
+    server.content[at] = data + b"\0"
+    assert f"the server has {len(data) + 1:,} bytes under this name" in refusal(store)
+    server.content[f"/{published.simplecnn.name}"] = data
+    assert "what came is lenet5.test_digits, and simplecnn.test_digits begins with" in refusal(
+        store, "simplecnn"
+    )
+    server.content["/mlp.pt"] = b"<html>please log in</html>"
+    assert re.search(r"mlp\.pt: what came cannot be used: no checkpoint", refusal(store, "mlp"))
+    server.content["/mlp.pt"] = data
+    assert "these weights are those of lenet5" in refusal(store, "mlp")
+    server.content["/mlp.pt"] = published.mlp.read_bytes()
+    assert got(store, "mlp")[0].original_sha256 == hashlib.sha256(published.mlp.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_server_that_refuses(status: int, store: WeightStore, published: Small, server: Server) -> None:
+    server.status = status
+    assert f"the server answers {status} (" in refusal(store)
+
+
+def test_no_connection(store: WeightStore, published: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence with both ways out."""
+    message = refusal(store, mirror="http://127.0.0.1:9")
+    assert message.startswith("No connection to 127.0.0.1:9 (connection refused). Name a mirror, ")
+    assert message.endswith("mirada weights add FILE.")
+
+
+def test_proxies_of_the_environment(
+    store: WeightStore, published: Small, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy is asked for the whole address."""
+    address = f"http://weights.invalid/{published.lenet.name}"
+    server.content[address] = published.lenet.read_bytes()
+    monkeypatch.setenv("http_proxy", server.base)
+    assert got(store, mirror="http://weights.invalid/")[1]
+    assert server.asked == [(address, "")]
+
+
+def test_mirrors(store: WeightStore, published: Small, server: Server, tmp_path: Path) -> None:
+    """A base address, a folder of files as published, or a folder that is another store."""
+    server.content[f"/mirror/{published.lenet.name}"] = published.lenet.read_bytes()
+    assert got(store, mirror=f"{server.base}/mirror/")[0].origin.endswith(f"/mirror/{published.lenet.name}")
+    other = WeightStore(tmp_path / "other")
+    record, new = got(other, mirror=str(store.folder))
+    assert new and record.sha256 == sha256(other.path(NAME))
+    third = WeightStore(tmp_path / "third")
+    assert got(third, mirror=str(published.folder))[0].original_sha256 == published.digest
+    assert got(third, "mlp", mirror=str(published.folder))[1]  # no digest is published; its tensors fit
+    asked = len(server.asked)
+    assert "has no simplecnn-" in refusal(WeightStore(tmp_path / "fourth"), "simplecnn", mirror=str(tmp_path))
+    (tmp_path / published.simplecnn.name).write_bytes(published.lenet.read_bytes())
+    assert "is the file of lenet5.test_digits, not of simplecnn.test_digits" in refusal(
+        WeightStore(tmp_path / "fifth"), "simplecnn", mirror=str(tmp_path)
+    )
+    assert len(server.asked) == asked
+
+
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_no_space(
+    store: WeightStore, published: Small, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said before anything is written, where the size is known."""
+    monkeypatch.setattr("mirada.store.store.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10, 5, 5))
+    assert "are needed, and 0.0 MiB are free. Free some space" in refusal(store)
+    assert not part(store).exists()
+
+
+def test_a_disk_that_fills_up(
+    store: WeightStore, published: Small, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module._Download, "_copy", full)
+    assert "no space left on device. Free some space, or name another folder" in refusal(store)
+    assert list(store.folder.iterdir()) == []
+
+
+def test_several_at_once_fetch_one_copy(store: WeightStore, published: Small, server: Server) -> None:
+    """Two that begin at the same time: one fetches, the other waits, says so, and finds it."""
+    server.delay = 0.2
+    heard: list[list[Progress]] = [[], []]
+    results: list[tuple[StoredWeights, bool]] = []
+
+    def work(number: int) -> None:
+        results.append(got(WeightStore(store.folder), heard=heard[number]))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(new for _, new in results) == [False, True]
+    assert len(server.asked) == 1
+    assert any("waiting for another process" in event.what for each in heard for event in each)
+
+
+def test_a_set_without_an_address(store: WeightStore, published: Small) -> None:
+    from dataclasses import replace
+
+    public = named_weights("mlp")
+    bare = replace(public, files=())
+    with pytest.raises(
+        StoreError, match=r"No address of mlp\.test_digits is known\. Bring in a copy: .* --as mlp"
+    ):
+        source_of(bare)

@@ -1,0 +1,301 @@
+"""What comes in is what was published, stays what it was, or is never used."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from store_helpers import Small
+
+from mirada.errors import CheckpointError, InvalidArgument, MiradaError, StoreError
+from mirada.models import create_model, load_weights
+from mirada.models.weight_files import read_public
+from mirada.store import store as module
+from mirada.store.adding import add_file, add_folder
+from mirada.store.catalogue import named_weights
+from mirada.store.store import WeightStore, store_folder
+
+
+def nobody() -> None:
+    raise AssertionError("nobody else is here")
+
+
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def refusal(store: WeightStore, file: Path, **how: str) -> str:
+    with pytest.raises(MiradaError) as caught:
+        add_file(store, file, nobody, **how)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_pickle_comes_in_as_safetensors_once(store: WeightStore, published: Small) -> None:
+    """With the tensors that it had, both digests, and what is known of it in its own metadata."""
+    record, new = add_file(store, published.lenet, nobody)
+    file = store.path("lenet5.test_digits")
+    assert new and record == store.record("lenet5.test_digits")
+    assert record.original == published.lenet.name and record.original_sha256 == published.digest
+    assert record.sha256 == sha256(file) and record.bytes == file.stat().st_size
+    assert record.origin == str(published.lenet)
+    tensors = read_public(published.lenet)
+    kept = load_file(file)
+    assert kept.keys() == tensors.keys() and all(torch.equal(kept[key], tensors[key]) for key in kept)
+    with safe_open(file, framework="np") as opened:
+        said = opened.metadata()
+    assert said["name"] == "lenet5.test_digits" and said["licence"] == "CC0-1.0" and said["mean"] == "0.5"
+    assert load_weights(create_model("lenet5"), "lenet5", file).whole
+    before = file.stat().st_mtime_ns
+    assert add_file(store, published.lenet, nobody) == (record, False)
+    assert file.stat().st_mtime_ns == before
+    assert store.verified(named_weights("lenet5")) == (file, record.sha256)
+    assert sorted(each.name for each in store.folder.iterdir()) == [
+        "lenet5.test_digits.json",
+        "lenet5.test_digits.safetensors",
+    ]
+
+
+def test_files_are_known_by_digest_not_by_name(store: WeightStore, published: Small, tmp_path: Path) -> None:
+    """Renamed ones come in as what they are; altered and truncated ones do not, whatever their name."""
+    renamed = shutil.copy(published.lenet, tmp_path / "resnet50-19c8e357.pth")
+    assert add_file(store, Path(renamed), nobody)[0].name == "lenet5.test_digits"
+    data = published.lenet.read_bytes()
+    cases = {
+        data[:-100]: f"truncated: {len(data) - 100:,} of {len(data):,} bytes; its digest is ",
+        data[:500] + bytes([data[500] ^ 1]) + data[501:]: "altered, or another file; its digest is ",
+        published.mlp.read_bytes() + b"\0" * len(data): "altered, or another file; its digest is ",
+    }
+    for content, sentence in cases.items():
+        wrong = tmp_path / published.lenet.name
+        wrong.write_bytes(content)
+        assert refusal(store, wrong).startswith(f"{wrong}: {sentence}")
+    (tmp_path / "own.pth").write_bytes(data[:-100])
+    assert "no public weights that Mirada knows have its digest" in refusal(store, tmp_path / "own.pth")
+
+
+def test_eight_digits_are_enough_where_no_more_are_published(store: WeightStore, published: Small) -> None:
+    record, _ = add_file(store, published.simplecnn, nobody)
+    assert record.original_sha256 == sha256(published.simplecnn)
+    assert store.fault("simplecnn.test_digits") == ""
+
+
+def test_without_a_published_digest_a_person_says_what_it_is(
+    store: WeightStore, published: Small, tmp_path: Path
+) -> None:
+    """And the tensors must be those of the network."""
+    assert "have its digest" in refusal(store, published.mlp)
+    record, _ = add_file(store, published.mlp, nobody, stated="mlp")
+    assert record.original_sha256 == sha256(published.mlp)
+    assert "is not lenet5.test_digits, whose digest is published" in refusal(
+        store, published.mlp, stated="lenet5"
+    )
+    with pytest.raises(CheckpointError, match="these weights are those of lenet5, and the network is mlp"):
+        add_file(store, published.lenet, nobody, stated="mlp.test_digits")
+    with pytest.raises(InvalidArgument, match="no public weights"):
+        add_file(store, published.lenet, nobody, stated="nothing")
+
+
+def test_a_colleagues_store_is_known_by_its_records(
+    store: WeightStore, published: Small, tmp_path: Path
+) -> None:
+    for file in (published.lenet, published.simplecnn):
+        add_file(store, file, nobody)
+    other = WeightStore(tmp_path / "other")
+    (store.folder / "notes.pth").write_bytes(b"x")
+    added = {each.file.name: each for each in add_folder(other, store.folder, nobody)}
+    assert {each.name for each in added.values() if each.new} == {
+        "lenet5.test_digits",
+        "simplecnn.test_digits",
+    }
+    assert "have its digest" in added["notes.pth"].reason
+    for name in ("lenet5.test_digits", "simplecnn.test_digits"):
+        assert other.fault(name) == ""
+        assert sha256(other.path(name)) == sha256(store.path(name))
+    with store.path("lenet5.test_digits").open("ab") as stream:
+        stream.write(b"\0")
+    third = WeightStore(tmp_path / "third")
+    reasons = [each.reason for each in add_folder(third, store.folder, nobody) if not each.name]
+    assert any(str(store.path("lenet5.test_digits")) in reason for reason in reasons)
+
+
+def test_the_hubs_cache_calls_files_by_their_digest(
+    store: WeightStore, published: Small, tmp_path: Path
+) -> None:
+    """Of timm's files without a published digest the folder says which they are, if content and name agree."""
+    data = published.mlp.read_bytes()
+    hub = tmp_path / "models--timm--mlp.test_digits"
+    blob = hub / "blobs" / sha256(published.mlp)
+    link = hub / "snapshots" / "abc" / "model.pt"
+    for file in (blob, link):
+        file.parent.mkdir(parents=True)
+    blob.write_bytes(data)
+    link.symlink_to(blob)
+    (added,) = add_folder(store, hub, nobody)
+    assert added.name == "mlp.test_digits" and added.new
+    blob.write_bytes(data + b"\0")
+    (added,) = add_folder(store, hub, nobody)
+    assert "have its digest" in added.reason
+
+
+def test_what_was_altered_since_is_named_and_never_used(store: WeightStore, published: Small) -> None:
+    name, public = "lenet5.test_digits", named_weights("lenet5")
+    record, _ = add_file(store, published.lenet, nobody)
+    add_file(store, published.simplecnn, nobody)
+    file, other = store.path(name), store.path("simplecnn.test_digits")
+    whole = file.read_bytes()
+    middle = len(whole) // 2
+    cases = {
+        whole[:-1]: f"truncated; it has {len(whole) - 1:,} of {len(whole):,} bytes.",
+        whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]: "altered since it came in; ",
+        whole + b"\0": "altered since it came in; ",
+        other.read_bytes(): "is the file of simplecnn.test_digits, under another name.",
+    }
+    for content, sentence in cases.items():
+        file.write_bytes(content)
+        assert store.fault(name).startswith(f"{file}: {sentence}")
+        with pytest.raises(StoreError, match=r"mirada weights get lenet5\.test_digits, or add FILE\.$"):
+            store.verified(public)
+    file.unlink()
+    assert "missing" in store.fault(name)
+    file.write_bytes(whole)
+    assert store.verified(public) == (file, record.sha256)
+    text = (store.folder / f"{name}.json").read_text()
+    (store.folder / f"{name}.json").write_text(text.replace("lenet5.test", "simplecnn.test", 1))
+    assert "renamed; its record says simplecnn.test_digits" in store.fault(name)
+    for broken in ("{", "[]", '{"name": 3}', text.replace('"bytes"', '"size"')):
+        (store.folder / f"{name}.json").write_text(broken)
+        assert "it is no record of weights" in store.fault(name)
+        with pytest.raises(StoreError, match="no record of weights"):
+            store.verified(public)
+    assert add_file(WeightStore(store.folder.parent / "new"), published.lenet, nobody)[1]
+
+
+def test_what_is_not_there_says_both_ways_to_it(store: WeightStore) -> None:
+    with pytest.raises(StoreError) as caught:
+        store.verified(named_weights("lenet5"))
+    message = str(caught.value)
+    assert message.startswith(
+        f"lenet5.test_digits is not in {store.folder}: mirada weights get lenet5.test_digits"
+    )
+    assert message.endswith("mirada weights add FILE brings in a copy.") and "MiB" in message
+
+
+def test_a_shared_folder_of_files_as_published(store: WeightStore, published: Small) -> None:
+    """Read-only, without records: a file under its own name is used if it is what was published."""
+    store.folder.mkdir()
+    file = Path(shutil.copy(published.lenet, store.folder))
+    store.folder.chmod(0o500)
+    try:
+        assert store.verified(named_weights("lenet5")) == (file, published.digest)
+    finally:
+        store.folder.chmod(0o700)
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(StoreError, match="its digest is "):
+        store.verified(named_weights("lenet5"))
+    assert store.strangers() == [file.name]
+
+
+def test_files_that_would_run_code_come_in_without_running_any(
+    store: WeightStore, published: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (os.system, (f"touch {tmp_path / 'ran'}",))
+
+    file = tmp_path / "mlp.pt"
+    torch.save({"state_dict": Evil()}, file)
+    with pytest.raises(CheckpointError, match="could run code"):
+        add_file(store, file, nobody, stated="mlp")
+    assert not (tmp_path / "ran").exists() and store.names() == []
+
+
+def test_a_full_disk_leaves_nothing(
+    store: WeightStore, published: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "_rewrite", full)
+    assert "no space left on device. Free some space, or name another folder in MIRADA_WEIGHTS" in refusal(
+        store, published.lenet
+    )
+    monkeypatch.undo()
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 5, 5))
+    store = WeightStore(store.folder)
+    assert "are needed, and 0.0 MiB are free" in refusal(store, published.lenet)
+    assert list(store.folder.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_takes_no_files(store: WeightStore, published: Small) -> None:
+    store.folder.mkdir(mode=0o500)
+    assert "permission denied. Name another folder in MIRADA_WEIGHTS." in refusal(store, published.lenet)
+
+
+def test_a_folder_that_is_a_file(store: WeightStore, published: Small) -> None:
+    store.folder.write_text("")
+    assert "Name another folder in MIRADA_WEIGHTS." in refusal(store, published.lenet)
+
+
+def test_the_lock_of_a_dead_process_holds_nobody_up(store: WeightStore, published: Small) -> None:
+    """Its file may lie there; the system has freed the lock."""
+    store.folder.mkdir()
+    lock = store.folder / ".lenet5.test_digits.lock"
+    code = f"import fcntl, os; s = open({str(lock)!r}, 'a'); fcntl.flock(s, fcntl.LOCK_EX); os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert lock.exists()
+    assert add_file(store, published.lenet, nobody)[1]
+
+
+def test_a_safetensors_file_comes_in_byte_for_byte(store: WeightStore, tmp_path: Path) -> None:
+    file = tmp_path / "mlp.safetensors"
+    save_file(create_model("mlp").state_dict(), file, {"format": "pt"})
+    record, _ = add_file(store, file, nobody, stated="mlp")
+    assert record.sha256 == record.original_sha256 == sha256(file) == sha256(store.path("mlp.test_digits"))
+
+
+def test_where_weights_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Beside the decoded images' usual place, not where MIRADA_CACHE may throw them away."""
+    monkeypatch.setenv("MIRADA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MIRADA_WEIGHTS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert store_folder() == tmp_path / "xdg" / "mirada" / "weights"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert store_folder() == tmp_path / ".cache" / "mirada" / "weights"
+    monkeypatch.setenv("MIRADA_WEIGHTS", str(tmp_path / "own"))
+    assert store_folder() == tmp_path / "own"
+
+
+def test_the_real_ones(shared_data: Path, tmp_path: Path) -> None:
+    """Of the folder of real data: known by digest, kept, verified, and the same tensors."""
+    store = WeightStore(tmp_path / "store")
+    names = {"resnet20.idelbayev_cifar10", "resnet32.idelbayev_cifar10", "vgg16.features_in1k"}
+    added = [
+        *add_folder(store, shared_data / "cifar10", nobody),
+        *add_folder(store, shared_data / "weights", nobody),
+    ]
+    assert {each.name for each in added} == names == set(store.names())
+    for name in names:
+        assert store.fault(name) == ""
+    theirs = read_public(shared_data / "cifar10" / "resnet20-12fca82f.th")
+    ours = load_file(store.verified(named_weights("resnet20"))[0])
+    assert theirs.keys() == ours.keys() and all(torch.equal(theirs[key], ours[key]) for key in ours)
+    record = json.loads((store.folder / "resnet20.idelbayev_cifar10.json").read_text())
+    assert record["original_sha256"].startswith("12fca82f")
+
+
+def test_truncated_downloads_are_named(shared_data: Path, tmp_path: Path) -> None:
+    file = shared_data / "broken-checkpoints" / "resnet18-f37072fd.pth"
+    assert "truncated: 579,901 of 46,830,571 bytes" in refusal(WeightStore(tmp_path), file)
