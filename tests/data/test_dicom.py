@@ -723,3 +723,39 @@ def test_a_deflated_file_is_read_like_one_that_is_not_and_keeps_its_name() -> No
     data = dicom(ramp(12), bits=12, syntax=DeflatedExplicitVRLittleEndian)
     np.testing.assert_array_equal(read_dicom(data).values, ramp(12))
     assert dicom_facts(data).syntax == DeflatedExplicitVRLittleEndian.name
+
+
+def test_a_patient_is_one_however_the_letters_are_composed() -> None:
+    values = np.zeros((4, 4), dtype=np.uint8)
+    spellings = ("Mu\u0308ller 1", "M\u00fcller  1", " M\u00fcller 1 ")
+    utf8 = {"SpecificCharacterSet": "ISO_IR 192"}
+    patients = {
+        dicom_facts(dicom(values, elements={**utf8, "PatientID": name})).patient for name in spellings
+    }
+    assert len(patients) == 1 and "" not in patients
+    assert dicom_facts(dicom(values, elements={**utf8, "PatientID": "Muller 1"})).patient not in patients
+
+
+def _with_frame(frame: bytes, syntax: UID) -> bytes:
+    """8 × 8 grey, by its header."""
+    dataset = pydicom.dcmread(io.BytesIO(dicom(np.zeros((8, 8), np.uint8), syntax=syntax)))
+    dataset.PixelData = encapsulate([frame])
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "syntax"), [("JPEG", JPEGBaseline8Bit), ("JPEG2000", JPEG2000Lossless)])
+def test_a_compressed_frame_larger_than_its_file_says_is_refused_undecoded(kind: str, syntax: UID) -> None:
+    frame = coded(np.zeros((64, 300), np.uint8), kind)
+    with pytest.raises(DecodeError, match=r"300 × 64 compressed pixels, and says that they are 8 × 8"):
+        read_dicom(_with_frame(frame, syntax))
+    assert read_dicom(_with_frame(coded(np.zeros((8, 8), np.uint8), kind), syntax)).values.shape == (8, 8)
+
+
+def test_run_lengths_of_more_than_the_file_says_are_refused_undecoded() -> None:
+    header = struct.pack("<16I", 1, 64, *[0] * 14)
+    with pytest.raises(DecodeError, match="run lengths are of more pixels"):
+        read_dicom(_with_frame(header + b"\x81\0" * 1000, RLELossless))
+    literal = header + b"\x3f" + bytes(range(64))
+    assert read_dicom(_with_frame(literal, RLELossless)).values.ravel().tolist() == list(range(64))

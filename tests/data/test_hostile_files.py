@@ -223,3 +223,17 @@ def test_a_file_that_is_cut_short_while_it_is_read_is_a_sentence(tmp_path: Path,
         images[90]
     with pytest.raises(DataError):
         read_image(address)
+
+
+@pytest.mark.parametrize("side", [64, 32768])
+def test_tiles_of_a_tiff_that_are_larger_than_it_may_be(side: int) -> None:
+    pixels = zlib.compress(bytes(64 * 64))
+    tags = ((256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1),
+            (322, 4, 1, side), (323, 4, 1, side), (324, 4, 1, 8), (325, 4, 1, len(pixels)))  # fmt: skip
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    content = b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory
+    if side == 64:
+        assert open_upright(content).size == (8, 8)
+    else:
+        with pytest.raises(DecodeError, match="32,768 × 32,768 pixels are more than the limit"):
+            open_upright(content)

@@ -16,6 +16,10 @@ from mirada.samples import Classes
 # Letters of other alphabets that look like Latin ones, in lower case.
 FOREIGN = str.maketrans("аеорсухіјѕԁһкмнтвαορνυικτ", "aeopcyxijsdhkmhtbaopvuikt")
 NUMBER = re.compile(r"(?<![\d.])0*(?=\d)(\d+)(\.0+)?(?![\d.])")  # 01 and 1.0, but nothing of 1.05
+COPIES = "(copy|kopie|copie|copia)"
+COPY = re.compile(
+    rf"\s*(\(\d+\)|-\s*{COPIES}(\s*\(?\d+\)?)?)$|^{COPIES} (of|von|de)\s+"
+)  # as systems call them
 SEPARATORS = re.compile(r"(?<=\w)[\s_\-–—]+(?=\w)")  # not the sign of −1
 LETTERS = 10  # classes of a single letter, from which on A and a are two of them
 
@@ -39,6 +43,7 @@ STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("in capitals", str.casefold),
     ("in letters of another alphabet that look the same", lambda name: name.translate(FOREIGN)),
     ("in how numbers are written", _as_number),
+    ("in what a system adds to a copy", lambda name: COPY.sub("", name) or name),
     ("in what stands between words", lambda name: SEPARATORS.sub(" ", name).strip()),
 )
 

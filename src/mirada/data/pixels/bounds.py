@@ -22,6 +22,8 @@ MAX_PLAIN = 10 * 2**20  # bytes of a PPM written as decimal digits, which take a
 
 PNG, JPEG, GIF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"GIF8"
 START_OF_SCAN = b"\xff\xda"
+J2K = b"\xff\x4f\xff\x51"  # the first two markers of JPEG 2000, of which the second says the size
+RLE_HEADER, RLE_SLACK = 64, 2**16  # bytes; some devices fill the last rows up
 TIFF = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
 TAG_BYTES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # by a tag's type
 EXTENSION, IMAGE = 0x21, 0x2C  # what a part of a GIF begins with
@@ -72,6 +74,53 @@ def require_few_tags(content: bytes) -> None:
             raise DecodeError(f"more than the limit of {MAX_PAGES:,} images in a file")
         if size > MAX_TAGS:
             raise DecodeError(f"tags of more than {MAX_TAGS / 2**20:.0f} MiB (a decompression bomb?)")
+
+
+def require_as_large(coded: bytes, height: int, width: int) -> None:
+    """A JPEG, JPEG-LS or JPEG 2000 stream within a file that says how large it is: of no more pixels than that."""
+    found = _coded_size(coded)
+    if found and found[0] * found[1] > height * width:
+        raise DecodeError(
+            f"it holds {found[1]:,} × {found[0]:,} compressed pixels, and says that they are {width:,} × {height:,} "
+            f"(a decompression bomb?)"
+        )
+
+
+def require_short_runs(coded: bytes, pixels: int) -> None:
+    """DICOM's run lengths, in segments of a byte of each pixel (PS3.5 G): of no more bytes than there are pixels."""
+    count = int.from_bytes(coded[:4], "little")
+    starts = struct.unpack_from("<15I", coded, 4) if len(coded) >= RLE_HEADER else ()
+    ends = (*starts[1:count], len(coded))
+    for start, end in zip(starts[: min(count, len(starts))], ends, strict=False):
+        place, size = start, 0
+        while place < min(end, len(coded)):
+            run = coded[place]
+            if run > 128:  # the next byte, so many times
+                size, place = size + 257 - run, place + 2
+            elif run < 128:  # so many bytes as they are
+                size, place = size + run + 1, place + run + 2
+            else:
+                place += 1
+            if size > pixels + RLE_SLACK:
+                raise DecodeError("its run lengths are of more pixels than it says (a decompression bomb?)")
+
+
+def _coded_size(coded: bytes) -> tuple[int, int] | None:
+    """Height and width by the header of a JPEG, JPEG-LS or JPEG 2000 stream; None if it has none."""
+    place = coded.find(J2K)
+    if coded[:2] != JPEG:
+        if place < 0 or place + 24 > len(coded):
+            return None
+        right, lower, left, upper = struct.unpack_from(">4I", coded, place + 8)
+        return max(0, lower - upper), max(0, right - left)
+    place = 2
+    while place + 9 <= len(coded) and coded[place] == 0xFF:
+        marker = coded[place + 1]
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            height, width = struct.unpack_from(">HH", coded, place + 5)
+            return height, width
+        place += 1 if marker == 0xFF else 2 + int.from_bytes(coded[place + 2 : place + 4], "big")
+    return None
 
 
 def images_in(content: bytes | mmap) -> int:

@@ -36,7 +36,16 @@ from mirada.data.pixels.dicom import dicom_facts, is_dicom, read_dicom
 from mirada.data.pixels.fit import Box, Opened, Pixels, Size, fit, to_depth
 from mirada.data.pixels.kinds import EXTENSIONS as EXTENSIONS
 from mirada.data.pixels.kinds import OPTIONAL, unread_jpeg, unread_kind
-from mirada.data.pixels.levels import Levels, deep_values, keep_depth, levels_of, raw_of, shown, unread_tiff
+from mirada.data.pixels.levels import (
+    Levels,
+    deep_values,
+    keep_depth,
+    levels_of,
+    raw_of,
+    require_small_tiles,
+    shown,
+    unread_tiff,
+)
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.pixels.raw import DEEP_COST, Raw, opacity, require_size
 from mirada.data.pixels.raw import DecodeError as DecodeError  # raised here, and by what this module calls
@@ -203,6 +212,7 @@ def _open(data: Encoded, mode: str, draft: int | None) -> Opened:
         levels = levels_of(image)
         whole, reduced = image.size, image.draft(mode, (draft, draft)) if draft else None
         require_size(image.height, image.width, _cost(image, levels))
+        require_small_tiles(image)
         require_few_scans(content, whole[0] * whole[1])
         keep_depth(image, levels)
         image.load()

@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from mmap import mmap
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mirada.data.pixels.bounds import require_as_large, require_short_runs
 from mirada.data.pixels.raw import DecodeError, Raw, Shades, Values, as_real, require_size
 
 if TYPE_CHECKING:
@@ -168,6 +170,22 @@ def _require_few_fragments(dataset: "Dataset") -> None:
     raise DecodeError(f"its pixels are in more than {MAX_FRAGMENTS:,} fragments (a decompression bomb?)")
 
 
+def _require_no_more(dataset: "Dataset", frame: int) -> None:
+    """Raises ``DecodeError`` if a compressed frame holds more than the file says: a decoder would unpack it all."""
+    from pydicom.encaps import get_frame
+    from pydicom.uid import RLELossless
+
+    offsets = None
+    if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
+        offsets = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
+    count = int(dataset.get("NumberOfFrames") or 1)
+    coded = get_frame(dataset.PixelData, frame, extended_offsets=offsets, number_of_frames=count)
+    if dataset.file_meta.TransferSyntaxUID == RLELossless:
+        require_short_runs(coded, int(dataset.Rows) * int(dataset.Columns))
+    else:
+        require_as_large(coded, int(dataset.Rows), int(dataset.Columns))
+
+
 # --- pixels -------------------------------------------------------------------------------------------------
 
 
@@ -198,6 +216,8 @@ def _stored(dataset: "Dataset", frame: int) -> Values:
     if "PixelData" in dataset and syntax.is_encapsulated:
         _require_few_fragments(dataset)
     try:
+        if "PixelData" in dataset and syntax.is_encapsulated:
+            _require_no_more(dataset, frame)
         stored = pixel_array(
             dataset,
             index=frame,
@@ -205,7 +225,7 @@ def _stored(dataset: "Dataset", frame: int) -> Values:
             correct_unused_bits=False,  # pydicom would cut off what is above Bits Stored without looking
         )
         stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
-    except MemoryError:
+    except (DecodeError, MemoryError):
         raise
     except Exception as error:  # each decoder has its own
         raise DecodeError(f"truncated or damaged pixel data ({syntax.name})") from error
@@ -489,10 +509,14 @@ def _facts(dataset: "Dataset", frame: int | None) -> DicomFacts:
 
 def _hashed(dataset: "Dataset") -> str:
     """A code of who the patient is: equal for one identifier of one hospital, "" if there is none."""
-    identifier = str(dataset.get("PatientID") or "").strip()
+    identifier, issuer = (
+        " ".join(
+            normalize("NFC", str(dataset.get(keyword) or "")).split()
+        )  # one patient, however it is encoded
+        for keyword in ("PatientID", "IssuerOfPatientID")
+    )
     if not identifier:
         return ""
-    issuer = str(dataset.get("IssuerOfPatientID") or "").strip()
     return blake2b(f"{issuer}\n{identifier}".encode(), digest_size=6, person=b"mirada.patient").hexdigest()
 
 

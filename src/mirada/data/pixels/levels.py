@@ -20,10 +20,11 @@ from PIL.TiffImagePlugin import (
     TiffImageFile,
 )
 
-from mirada.data.pixels.raw import Raw, Values, opacity
+from mirada.data.pixels.raw import Raw, Values, opacity, require_size
 
 GREY_ALPHA = "LA;16B"  # Pillow's name of a PNG's 16-bit grey with alpha
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's of grey that is deeper than 8 bits
+TILE_WIDTH, TILE_HEIGHT = 322, 323  # tags of a TIFF
 GREY_MODES = ("1", "L", *DEEP_MODES)
 SCALING = ("ppm", "ppm_plain")  # Pillow's decoders that stretch a PPM's levels to 8 or 16 bits
 # What Pillow 13 calls big-endian although libtiff has put it in the machine's order, and what it should be called.
@@ -120,6 +121,13 @@ def raw_of(image: Image.Image, levels: Levels = EIGHT) -> Raw:
     if levels.inverted:
         table = table[::-1]
     return Raw(table[shades], EIGHT.bits, levels.full, inverted=levels.inverted)
+
+
+def require_small_tiles(image: ImageFile) -> None:
+    """Raises ``DecodeError`` for a TIFF of tiles that take too much memory, each of which is unpacked as a whole."""
+    tags = getattr(image, "tag_v2", {})
+    if TILE_WIDTH in tags and TILE_HEIGHT in tags:
+        require_size(int(tags[TILE_HEIGHT]), int(tags[TILE_WIDTH]))
 
 
 def unread_tiff(data: bytes) -> str | None:

@@ -1,4 +1,8 @@
-"""The image files that a table's cells name: where they say, or found by their name in and below its folder."""
+"""The image files that a table's cells name: where they say, or found by their name in and below its folder.
+
+Where capitals alone differ a file is found, as on Windows and macOS. Folders of another computer that all cells begin
+with are left off, if files then lie where the rest says.
+"""
 
 import os
 import re
@@ -10,6 +14,7 @@ from mirada.data.sources.listing import images_near
 from mirada.data.sources.names import EXTENSIONS, container, made_equal
 from mirada.samples import SPLIT_NAMES
 
+LOOKED_AT = 20  # cells that tell whether files lie where a column says
 WORDS = re.compile(r"[^\W_]+")
 IMAGES = frozenset("image images img imgs jpegimages jpgs photos pictures pics png pngs scans".split())  # noqa: SIM905
 MASKS = frozenset("""
@@ -39,16 +44,18 @@ class ImageFiles:
     Args:
         folder: That of the table, which paths are relative to.
         table: The table's name, such as ``train``; a folder of that name, if there is one, is the only one searched.
-        paths: All images there are, if they are known; else those in the folder and one below.
+        paths: All images there are, if they are known; else those in the folder and up to two below.
     """
 
     def __init__(self, folder: Path, table: str = "", paths: Sequence[str] | None = None) -> None:
         self.folder = folder
+        self.left_off = ""  # the folders of another computer, in the cells that were looked up last
         self._root = str(folder)
         self._table = table
         self._paths = paths
         self._whole = ""
-        self._names: dict[str, list[str]] | None = None
+        self._names: dict[str, list[str]] = {}
+        self._folded: dict[str, list[str]] = {}
         self._looked: dict[str, Lookup] = {}
 
     def look_up(self, cells: Sequence[str], splits: Sequence[str] = ()) -> list[Lookup]:
@@ -56,6 +63,7 @@ class ImageFiles:
 
         ``splits``, if they are known, say which split a cell is of: a file in the folder of another is not its.
         """
+        cells = self._rooted(cells)
         found = [self._look_up(cell) for cell in cells]
         if not splits:
             return found
@@ -66,6 +74,7 @@ class ImageFiles:
 
     def look_up_columns(self, columns: Sequence[Sequence[str]]) -> list[list[Lookup]]:
         """The files of the cells of columns; by name only where not just one column is of files by what it says."""
+        columns = [self._rooted(cells) for cells in columns]
         exact = [[Lookup(self._exactly(cell), exact=True) for cell in cells] for cells in columns]
         named = [
             2 * sum(_is_named(cell, file.path) for cell, file in zip(cells, files, strict=True))
@@ -79,6 +88,29 @@ class ImageFiles:
                 for both in zip(columns, exact, strict=True)
             ]
         return [self.look_up(cells) for cells in columns]
+
+    def _begin(self, cells: Sequence[str]) -> str:
+        """The folders that all cells begin with and that are not here, such as those of another computer.
+
+        Only if files lie where the rest says, and nothing here is called like the first of them.
+        """
+        said = [cell.replace("\\", "/") for cell in cells if cell]
+        begin = os.path.commonprefix(said).rpartition("/")[0]  # noqa: RUF071  # then cut at the last /
+        parts = begin.split("/") if begin else []
+        first = next((part for part in parts if part not in ("", ".")), "..")
+        looked_at = said[:LOOKED_AT]
+        here = first != ".." and (self.folder / first).exists()
+        if here or "://" in begin or any(map(self._exactly, looked_at)):
+            return ""
+        starts = ["/".join(parts[:count]) + "/" for count in range(1, len(parts) + 1)]
+        return next(
+            (start for start in starts if any(self._exactly(cell[len(start) :]) for cell in looked_at)), ""
+        )
+
+    def _rooted(self, cells: Sequence[str]) -> Sequence[str]:
+        """The cells without the folders that are not here."""
+        begin = self.left_off = self._begin(cells)
+        return [cell[len(begin) :].replace("\\", "/") for cell in cells] if begin else cells
 
     def _look_up(self, cell: str) -> Lookup:
         if cell not in self._looked:
@@ -101,7 +133,8 @@ class ImageFiles:
         return path.relative_to(self._whole) if path.is_relative_to(self._whole) else path
 
     def _by_name(self, cell: str, split: str = "") -> Lookup:
-        paths = self._known().get(PurePosixPath(cell.replace("\\", "/")).as_posix(), []) if cell else []
+        name = PurePosixPath(cell.replace("\\", "/")).as_posix() if cell else ""
+        paths = self._known().get(name) or self._folded.get(name.casefold(), [])
         if split:
             paths = [path for path in paths if _split_of(path.rpartition("/")[0]) in ("", split)]
             paths = [path for path in paths if _split_of(path.rpartition("/")[0])] or paths
@@ -111,19 +144,29 @@ class ImageFiles:
             shown = ", ".join(paths[:3])
             reason = f"there are several of this name ({shown}): write the folder in the table"
             return Lookup(several=True, reason=reason)
-        return Lookup(paths[0]) if paths else Lookup(reason="there is no such file")
+        return (
+            Lookup(paths[0]) if paths else Lookup(reason=f"there is no such file{self._other_ending(name)}")
+        )
+
+    def _other_ending(self, name: str) -> str:
+        """What to add of a file that is called so but for its extension."""
+        stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+        found = self._known().get(stem, []) if dot and f".{ending.lower()}" in EXTENSIONS else []
+        other = [path for path in found if not path.endswith(f".{ending}")]
+        return f", but {other[0]}" if other else ""
 
     def _known(self) -> dict[str, list[str]]:
         """Paths by themselves and by their names with and without extension, all as ``made_equal`` makes texts."""
-        if self._names is None:
+        if not self._names:
             paths = (
                 self._like_the_table(images_near(self.folder)) if self._paths is None else list(self._paths)
             )
-            self._names = {}
             for path, equal in zip(paths, made_equal(paths), strict=True):
                 last = equal.rpartition("/")[2]
                 for name in {equal, last, last.rpartition(".")[0] or last}:
                     self._names.setdefault(name, []).append(path)
+                for name in {equal, last}:
+                    self._folded.setdefault(name.casefold(), []).append(path)
         return self._names
 
     def _like_the_table(self, paths: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ A split may also be a flat folder whose classes are in a list (``lists``), as Im
 the names of its images, as Kaggle's ``cat.12.jpg``. Boxes beside the images, in ``boxes.csv`` or VOC's XML, are kept.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,17 @@ from mirada.errors import DataError, counted, nearest
 from mirada.samples import SPLITS, Classes, Excluded
 
 NO_UTF8 = "its name is not valid UTF-8"  # and can stand in no table
+PARTS = frozenset("""
+    archive batch batches camera case cases center centre chunk dataset dir disc disk exam fold folder folds group img
+    imgs image images jpg jpgs jpeg part parts partition patient patients pat photo photos pic pics picture pictures
+    person png scan scans sequence session set sets shard site study subject subjects subset sub video visit vol volume
+    ordner teil fall
+""".split())  # fmt: skip  # noqa: SIM905
+NUMBERED = re.compile(r"(?P<stem>.*?(?P<word>[^\W\d_]+)?)[\s_.-]*\(?(?P<number>\d+|(?<=[\s_.-])[A-Za-z])\)?")
+FILES = frozenset("""
+    annotation annotations anno bmp bboxes csv gt ground_truth groundtruth image images img imgs jpeg jpegimages jpg
+    json labels mask masks photos pictures png raw scans seg segmentation segmentations tif tiff xml
+""".split())  # fmt: skip  # noqa: SIM905
 SAME = 1.5  # so many folders below for each different name among them: they are not the names of patients
 
 
@@ -58,7 +70,9 @@ def load_folder(folder: Path, known: Sequence[str] | None = None) -> Index:
     by_folder = {split: part for split, part in parts.items() if not labels[split]}
     _require_known(by_folder, names, "the training split" if known is None else "the model")
     rows = _Rows(folder, names, listing)
-    rows.leave_out_strays(base, *(part.folder for part in by_folder.values()))
+    listed_flat = {found.folder for found in labels.values() if found}
+    strays = (base, *(part.folder for part in by_folder.values()))
+    rows.leave_out_strays(*(place for place in strays if place not in listed_flat))
     for split in (split for split in SPLITS if split in parts):
         if found := labels[split]:
             rows.add_listed(found, split)
@@ -217,21 +231,50 @@ def _by_class(folders: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
 
 
 def _require_one_reading(part: _SplitFolder, known: Sequence[str], listing: FolderListing) -> None:
-    """Raises ``DataError`` if all class folders hold the same folders, as patients or parts of the data do."""
+    """Raises ``DataError`` if the class folders may rather be patients or parts of the data.
+
+    They may if all hold the same folders, or are called so; unless they are classes that a model knows.
+    """
     if len(part.classes) < 2 or (known and set(part.classes) <= set(made_equal(known))):
         return
-    below = {path.name: [inner.lower() for inner in listing.folders(path)] for path in part.class_folders}
-    if not all(below.values()) or any(map(listing.images, part.class_folders)):
-        return
-    names = dict.fromkeys(name for inner in below.values() for name in inner)
-    if len(names) < 2 or sum(map(len, below.values())) < SAME * len(names):
-        return
-    raise DataError(
-        f"{part.folder}: its folders ({listed(list(below))}) hold the same folders ({listed(list(names))}), and either "
-        f"may be the classes. Call parts of the data train, val and test; for patients, folds or anything else, list "
-        f"the images in a table with the columns image, label and, for patients, group, and name that: "
-        f"mirada train table.csv"
+    table = (
+        "list the images in a table with the columns image, label and, for patients, group, and name that: "
+        "mirada train table.csv"
     )
+    names = listed(list(part.classes))
+    if same := _same_below(part, listing):
+        raise DataError(
+            f"{part.folder}: its folders ({names}) hold the same folders ({listed(same)}), and either may be the "
+            f"classes. Call parts of the data train, val and test; for patients, folds or anything else, {table}"
+        )
+    if _are_parts(list(part.classes)):
+        raise DataError(
+            f"{part.folder}: its folders ({names}) are called like parts of the data, not like classes. If they are "
+            f"classes, rename them; else put the images into a folder for each class, or {table}"
+        )
+
+
+def _same_below(part: _SplitFolder, listing: FolderListing) -> list[str]:
+    """The folders that all class folders hold, or nearly all; none where there are images beside them."""
+    below = [[inner.lower() for inner in listing.folders(path)] for path in part.class_folders]
+    if not all(below) or any(map(listing.images, part.class_folders)):
+        return []
+    names = list(dict.fromkeys(name for inner in below for name in inner))
+    return names if len(names) > 1 and sum(map(len, below)) >= SAME * len(names) else []
+
+
+def _are_parts(names: Sequence[str]) -> bool:
+    """Whether all folders are numbered patients, or the like, or tell kinds of files: images and masks, JPEG and PNG.
+
+    >>> _are_parts(["patient01", "patient02"]), _are_parts(["images", "masks"]), _are_parts(["digit_0", "digit_1"])
+    (True, True, False)
+    """
+    plain = [name.lower() for name in names]
+    if FILES.issuperset(re.sub(r"[\s-]", "_", name) for name in plain):
+        return True
+    found = [match for name in plain if (match := NUMBERED.fullmatch(name))]
+    stems = {match["stem"] for match in found}
+    return len(found) == len(plain) and len(stems) == 1 and found[0]["word"] in PARTS
 
 
 def _class_names(

@@ -42,12 +42,12 @@ LABELS = frozenset("""
 GROUP = re.compile(
     r"(anonymi[sz]ed|deidentified)?"
     r"(patient(en)?|subject|participant|case|lesion|study|series|exam|person|individual|donor|volunteer|proband(en)?|mrn"
-    r"|pid|paciente|paziente|sujet|sujeto|soggetto|пациент|больной|患者|病人|病例|病历|病歷|被験者|환자)+"
+    r"|pid|ptid|patid|accession|encounter|paciente|paziente|sujet|sujeto|soggetto|пациент|больной|患者|病人|病例|病历|病歷|被験者|환자)+"
     r"(instance)?(id|identifier|nr|no|num|number|nummer|uid|code|key|name|hash|index|idx|номер|编号|号|編號|番号|번호)*s?"
 )
 SPLITS = re.compile(
     r"(data)?(set|split|splits|subset|partition|partitions|usage)|(cv|k|cross(val(idation)?)?)?folds?(id|no|nr)?"
-    r"|(is)?(train|training|val|valid|validation|dev|test|testing|holdout|heldout)(set|image|fold|split)?|tvt"
+    r"|(is|in)?(train|training|val|valid|validation|dev|test|testing|holdout|heldout)(set|image|fold|split)?|tvt"
     r"|teilmenge|aufteilung|particion|particao|partizione|划分|分割|выборка"
 )
 ASIDE = frozenset("""
@@ -58,6 +58,7 @@ ASIDE = frozenset("""
     url urls link href date datum time datetime timestamp year month filesize md5 sha sha1 sha256 checksum
     comment comments remark remarks note notes license licence copyright author
 """.split())  # fmt: skip  # noqa: SIM905
+NUMBERED = frozenset(("id", "ids", "uid", "no", "nr", "nummer", "number", "uuid"))
 NOT = frozenset(("no", "non", "not", "without"))
 BOX_SIDES = (
     frozenset(("left", "x1", "xmin", "x0")), frozenset(("top", "y1", "ymin", "y0")),
@@ -107,7 +108,7 @@ def _purpose(words: list[str], *, numbered: bool) -> Purpose:
         return Purpose.SPLIT
     if whole in ASIDE or words[-1] in ASIDE:
         return Purpose.ASIDE
-    named = words[0] in LABELS and all(word in CODES for word in words[1:])
+    named = words[0] in LABELS and all(word in CODES or word.isdecimal() for word in words[1:])
     if named or (words[-1] in LABELS and not NOT & set(words)):
         return Purpose.LABEL_LIKE
     return Purpose.IDENTITY if not plain else Purpose.OPEN
@@ -117,6 +118,12 @@ def _words(header: str) -> list[str]:
     """``PatientID (text)`` → patient, id; without accents, in lower case."""
     bare = LATIN_ACCENTS.sub("", normalize("NFKD", BRACKETS.sub("", header)))
     return [word.casefold() for word in WORD.findall(normalize("NFC", bare))]
+
+
+def is_identifier(header: str) -> bool:
+    """Whether a header ends as those of identifiers do: animal_id, eye no, AccessionNumber."""
+    words = _words(header)
+    return len(words) > 1 and words[-1] in NUMBERED
 
 
 def box_columns(headers: Sequence[str]) -> BoxColumns | None:

@@ -8,16 +8,25 @@ from mirada.errors import DataError
 
 LIST = re.compile(r"[\[({].*[\])}]")
 # What stands between several labels in one cell: hardly ever within a label, rarely, or often.
-SURELY_BETWEEN = re.compile(r"\||;|；|\n")
+SURELY_BETWEEN = re.compile(r"\|+|;+|；|\n")
 RARELY_WITHIN = re.compile(r",\s|，|、|\s\+\s|\s&\s|＋")
 SPACE = re.compile(r"\s")
 WORD_BETWEEN = re.compile(r"\sand\s|\sund\s|\set\s|\sy\s")
-OFTEN_WITHIN = (*map(re.compile, (",", "/|／", r"\\|:", r"\+|&", "_", "-|–")), WORD_BETWEEN, SPACE)
+OFTEN_WITHIN = (*map(re.compile, (",", "/|／", r"\\|:", r"\+|&", "_", "-|–", r"[~^#*]")), WORD_BETWEEN, SPACE)
 # Letters of other encodings, read as Windows-1252.
 RUBBISH = re.compile(
     "[\u0080-\u009f\u0160\u0161\u017d\u017e\u0178\u0192\u02c6\u02dcþðÞÐ]"  # rare in the West, usual in rubbish
     "|[^\\W\\d_][¡-©«¬®-´¶¸¹»-¿‚„†-‰‹›€…–—•™×÷][^\\W\\d_]|[a-zß-ÿ][À-ÞŒ]|[À-ÿ]{3}|[À-ÿ][¨©«¬®-´¶¸¹»-¿]"
+    "|[^\\W\\d_][¢¤¥¦¨¬¯¶¸¹¼-¾]|[¤¦¨¯¸¹¼-¾][^\\W\\d_]"
 )
+AMOUNT = r"[<>≤≥~≈±+\-−]{0,2}\s?\d(?:[\d.,'’\s]*\d)?"
+# 2 cm, 12 %, >5, 3–6, 1'000, 10:30, 2020-01-31, 4.5 or so: what is measured, not a name.
+QUANTITY = re.compile(
+    rf"{AMOUNT}(?:\s?[-–/:x×T.]\s?{AMOUNT})*\s?(?P<unit>[^\W\d_]{{0,8}}|[%‰°€$£µ][^\W\d_]{{0,3}})\.?"
+)
+UNITS = 3  # different ones in a column of quantities, of which one may be none
+CODE = re.compile(r"0\d+")  # 007: what is measured does not begin with a zero
+FEW = 10  # different quantities that may be meant as classes
 
 
 def require_single_labels(where: str, name: str, cells: Sequence[str]) -> None:
@@ -33,6 +42,28 @@ def require_single_labels(where: str, name: str, cells: Sequence[str]) -> None:
             f'{where}: the column {name} has several labels in a cell, such as "{min(joint)}", and an image can have '
             f"one class only. Name another `target`, or say task=classification to take each combination as a class."
         )
+
+
+def require_names(where: str, name: str, cells: Sequence[str]) -> None:
+    """Raises ``DataError`` for cells that are rather quantities: 2 cm, 12 %, dates, numbers beside a word or two.
+
+    A few of them that come again and again, such as 0-9 and 10-19, may be classes.
+    """
+    said = [cell for cell in cells if cell]
+    labels = set(said)
+    found = [(label, match["unit"]) for label in labels if (match := QUANTITY.fullmatch(label))]
+    many = len(labels) > FEW or (len(labels) > 2 and 2 * len(labels) > len(said))
+    if not many or 2 * len(found) <= len(labels) or len({unit for _, unit in found}) > UNITS:
+        return
+    if any(CODE.fullmatch(label) for label, _ in found):
+        return
+    words = sorted(labels - {label for label, _ in found})
+    odd = words[0] if words else next((label for label in said if not label.isdecimal()), said[0])
+    raise DataError(
+        f"{where}: the column {name} has {len(labels):,} different values in {len(said):,} rows, most of which begin "
+        f'with a number, but "{odd}" is no number. Write numbers alone, their unit in the header, such as length '
+        f"(cm), or say task=regression to leave out the rows without a number, task=classification if each is a class."
+    )
 
 
 def _joint(labels: Collection[str], between: re.Pattern[str]) -> list[str]:

@@ -28,6 +28,7 @@ MAP = re.compile(r".+-map(-\d+)?\.png")  # what ``mirada explain`` calls its pic
 PREDICTIONS = re.compile(
     rb"path,split,\"?target[:,].*predicted[:,]"
 )  # how Mirada's tables of predictions begin
+LEVELS = 2  # of folders in which a table's images are looked for by their names
 LINE = 2**16  # bytes of a table's first line
 
 DECORATION = (
@@ -130,12 +131,16 @@ def image_files(folder: Path) -> tuple[list[Path], list[Excluded], tuple[str, ..
 
 
 def images_near(folder: Path) -> list[str]:
-    """The paths of the images in a folder and one below, sorted; a folder below that cannot be listed has none."""
+    """The paths of the images in a folder and two below, sorted; a folder below that cannot be listed has none."""
     listing = FolderListing()
-    found = listing.images(folder)
-    for below in listing.folders(folder).values():
-        with suppress(DataError):
-            found += listing.images(below)
+    found, folders = listing.images(folder), listing.folders(folder)
+    for _ in range(LEVELS):
+        deeper: dict[str, Path] = {}
+        for below in folders.values():
+            with suppress(DataError):
+                found += listing.images(below)
+                deeper |= {str(path): path for path in listing.folders(below).values()}
+        folders = deeper
     return sorted(relative(file, folder) for file in found)
 
 

@@ -43,7 +43,10 @@ def made_equal(texts: Iterable[str]) -> list[str]:
     ['old cat', 'Café', 'cat']
     """
     return [
-        text if text.isascii() and "  " not in text and "\t" not in text else _equal(text) for text in texts
+        text
+        if text.isascii() and "  " not in text and "\t" not in text and text == text.strip()
+        else _equal(text)
+        for text in texts
     ]
 
 

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 from mirada.data.sources.columns import Columns, Place, Wanted
 from mirada.data.sources.files import ImageFiles, Lookup
-from mirada.data.sources.headers import Purpose, box_columns, purposes
+from mirada.data.sources.headers import Purpose, box_columns, is_identifier, purposes
 from mirada.data.sources.names import MARKS, MISSING, YES_AND_NO
 from mirada.data.sources.tables import Table
 from mirada.errors import DataError
@@ -23,7 +23,8 @@ NUMERIC = re.compile(r"[+-]?[\d.,]+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 UNIT = re.compile(r"(?P<name>.+?)\s*[(\[](?P<unit>[^()\[\]]+)[)\]]|(?P<stem>.+?)[_ ](?P<word>[a-z]+)")
 UNIT_WORDS = frozenset(("years", "months", "weeks", "days", "hours", "minutes", "seconds", "cm", "mm", "kg"))
 SPLIT_WORDS = {**SPLIT_NAMES, "dev": "val", "validate": "val", "publictest": "val", "privatetest": "test"}
-FLAG = re.compile(r"(is)?(?P<split>train|training|val|valid|validation|test|testing)(set|image)?")
+SPACES = re.compile(r"[\s-]+")
+FLAG = re.compile(r"(is|in)?(?P<split>train|training|val|valid|validation|test|testing)(set|image)?")
 
 
 def find_columns(table: Table, wanted: Wanted, files: ImageFiles) -> Columns:
@@ -46,8 +47,6 @@ def find_columns(table: Table, wanted: Wanted, files: ImageFiles) -> Columns:
         ("the image", image), *(("the target", place) for place in targets), ("the group", group), ("the split", split),
         *(("a covariate", place) for place in covariates),
     ))  # fmt: skip
-    if group is None and not wanted.ungrouped:
-        notes += _unused_groups(table, kinds, taken)
     boxes = box_columns(table.columns)
     beside = {place.column for place in (image, group, split, *covariates) if place}
     used = (
@@ -59,6 +58,8 @@ def find_columns(table: Table, wanted: Wanted, files: ImageFiles) -> Columns:
         notes.append("not used: the boxes, since other columns were asked for")
     if not (targets or wanted.unlabeled):
         targets = (_place(table, boxes.label),) if boxes and used else _target_places(table, kinds, taken)
+    if group is None and not wanted.ungrouped:
+        notes += _unused_groups(table, kinds, taken | {place.column for place in targets})
     marked = (
         len(targets) > 1
         and wanted.kind is not Numbers
@@ -108,7 +109,7 @@ def name_and_unit(header: str) -> tuple[str, str]:
 def split_words(header: str, cells: Sequence[str]) -> list[str]:
     """The cells of a column of splits in lower case, yes and no of ``is_valid`` as the splits that they mean."""
     flag = FLAG.fullmatch(re.sub(r"[\W_]", "", header.lower()))
-    words = [cell.lower() for cell in cells]
+    words = [_split_word(cell) for cell in cells]
     if not flag or not all(word in YES_AND_NO or word in MISSING for word in words):
         return [SPLIT_WORDS.get(word, word) for word in words]
     yes = SPLIT_NAMES[flag["split"]]
@@ -116,9 +117,21 @@ def split_words(header: str, cells: Sequence[str]) -> list[str]:
     return [meant[YES_AND_NO[word]] if word in YES_AND_NO else word for word in words]
 
 
+def _split_word(cell: str) -> str:
+    """``Training Set`` → training_set."""
+    return SPACES.sub("_", cell.lower())
+
+
 def _unused_groups(table: Table, kinds: Sequence[Purpose], taken: set[int]) -> list[str]:
     """A note on the first column that names patients, or the like, and that nobody asked for."""
-    known = [column for column, kind in enumerate(kinds) if kind is Purpose.GROUP and column not in taken]
+    free = [column for column in range(len(kinds)) if column not in taken]
+    known = [column for column in free if kinds[column] is Purpose.GROUP] or [
+        column
+        for column in free
+        if kinds[column] is Purpose.OPEN
+        and is_identifier(table.columns[column])
+        and 1 < len(set(table.cells[column])) < len(table.numbers)
+    ]
     return [
         f"not used: {table.columns[column]} (as the group, it would keep each in one split)"
         for column in known[:1]
@@ -244,7 +257,7 @@ def _split_place(table: Table, kinds: Sequence[Purpose], taken: set[int], notes:
         taken.add(column)
         if not splits:
             idle.append(column)
-        elif SPLIT_WORDS.keys() & {cell.lower() for cell in cells}:
+        elif SPLIT_WORDS.keys() & set(map(_split_word, cells)):
             usable.append(column)
         elif words.count("train") < max(words.count("val"), words.count("test")):
             notes.append(

@@ -40,7 +40,8 @@ def load_table(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] 
     files = ImageFiles(folder, Path(table.name).stem)
     columns = find_columns(table, wanted, files)
     looked = files.look_up(table.cells[columns.image.column], _splits(table, columns))
-    notes = [*table.notes, f"image: {columns.image.name}"]
+    without = f", read without {files.left_off}, which is not here" if files.left_off else ""
+    notes = [*table.notes, f"image: {columns.image.name}{without}"]
     if columns.boxes:
         table, paths, boxes, excluded, about = by_image(table, columns, looked, unlabeled=wanted.unlabeled)
         notes = [*about, *notes]

@@ -18,7 +18,10 @@ __all__ = ["TABLES", "Table", "is_frame", "not_divided", "read_table", "table_of
 DELIMITERS = "\t;|,"  # in this order where two divide a table equally well
 LOOKED_AT = 200  # records that decide on the delimiter, files that decide on the encoding
 PACKED = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # a zip archive, as .xlsx and .ods are; .xls
-BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+BOMS = (  # that of UTF-32 begins with that of UTF-16
+    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
 OLD_ENCODINGS = {  # that a table may be in; the files that it names decide
     "cp1252": "Windows-1252", "cp1250": "Windows-1250", "cp1251": "Windows-1251", "cp1253": "Windows-1253",
     "cp1254": "Windows-1254", "gb18030": "GB18030", "cp932": "Shift-JIS", "big5": "Big5", "cp949": "CP949",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirada.data.sources.columns import Columns, Kind, Place, Wanted
-from mirada.data.sources.labels import require_single_labels, require_words
+from mirada.data.sources.labels import require_names, require_single_labels, require_words
 from mirada.data.sources.names import MARKS, MISSING, SURELY_MISSING, UNSAID
 from mirada.data.sources.roles import split_words
 from mirada.data.sources.tables import Table
@@ -19,7 +19,9 @@ from mirada.errors import DataError, counted, nearest
 from mirada.samples import SPLIT_NAMES, TRUTH, WORD_BAR, Classes, Covariate, Numbers, Target, Values
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", re.ASCII)  # 1,001 and 1,001.5
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:(,\d{3})+|([ '’]\d{3})+)(\.\d*)?", re.ASCII)  # 1,001 and 1 001.5
+GROUPS = str.maketrans("", "", ",' ’")
+THREE = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)  # 1.001, which may be a thousand and one
 SWAPPED = str.maketrans(".,", ",.")
 CODE = re.compile(r"[+-]?0\d+", re.ASCII)  # 007: what counts does not begin with a zero
 FEW = 10  # different whole numbers that may be meant as classes
@@ -130,12 +132,24 @@ def _learnt(table: Table, columns: Columns, wanted: Wanted, known: Sequence[str]
         return _numbers(table, place, read, inferred=stated is None)
     if stated is None:
         _require_classes(table, place, read, named=bool(wanted.target))
+    if stated is None:
+        require_names(table.name, place.name, read)
     if wanted.kind is None and known is None:
         require_single_labels(table.name, place.name, read)
     if stated is None:
         _require_clear_blanks(table.name, place.name, cells, read)
-    found = _classes(table, place, read, known, inferred=stated is None)
+    found = _classes(table, place, _truths_alike(read, known), known, inferred=stated is None)
     return found._replace(notes=(*found.notes, *_missing_notes(place.name, cells, read)))
+
+
+def _truths_alike(cells: Sequence[str], known: Sequence[str] | None) -> Sequence[str]:
+    """The cells; where all say true or false, each in one spelling, that of the ``known`` classes if there are any."""
+    words = {cell for cell in cells if cell}
+    if not all(word.lower() in TRUTH for word in words):
+        return cells
+    spelt = {word.lower(): word for word in sorted(words, reverse=True)}
+    spelt |= {name.lower(): name for name in known or ()}
+    return [cell if not cell or cell in (known or ()) else spelt[cell.lower()] for cell in cells]
 
 
 def _require_clear_blanks(where: str, name: str, cells: Sequence[str], read: Sequence[str]) -> None:
@@ -338,7 +352,8 @@ def number(text: str, *, decimal_comma: bool = False) -> float:
     >>> number("12.5"), number("1,5", decimal_comma=True), number("1e3"), number("1_000"), number("inf")
     (12.5, 1.5, 1000.0, nan, nan)
     """
-    plain = text.replace(",", ".", 1) if decimal_comma else text
+    plain = text.replace("−", "-")
+    plain = plain.replace(",", ".", 1) if decimal_comma else plain
     value = float(plain) if NUMBER.fullmatch(plain) else math.nan
     return value if math.isfinite(value) else math.nan  # 1e999
 
@@ -354,9 +369,9 @@ def read_numbers(cells: Sequence[str], *, decimal_comma: bool) -> Reading:
     Where both are possible, as of 1,001 alone, the comma is decimal if ``decimal_comma``, and ``note`` has an example.
     """
     point = np.array([_written(cell) for cell in cells])
-    commas = np.array(["," in cell for cell in cells], dtype=bool)
+    commas = np.array(["," in cell or cell.count(".") > 1 for cell in cells], dtype=bool)
     if not commas.any():
-        return Reading(point, point)
+        return Reading(point, point, note=_point_note(cells) if decimal_comma else "")
     comma = np.array([_written(cell.translate(SWAPPED)) for cell in cells])
     commas &= ~(np.isnan(point) & np.isnan(comma))  # those between words say nothing
     if not commas.any():
@@ -376,7 +391,7 @@ def _note(
     read = [
         (cell, value) for cell, value in zip(cells, values.tolist(), strict=True) if not math.isnan(value)
     ]
-    example = next(((cell, value) for cell, value in read if "," in cell), None)
+    example = next(((cell, value) for cell, value in read if "," in cell or cell.count(".") > 1), None)
     if not example:
         return ""
     points = meant[1] and any("." in cell for cell, _ in read)
@@ -384,9 +399,17 @@ def _note(
     return note + (f', assumed: "{example[0]}" is {example[1]:g}' if doubtful else "")
 
 
+def _point_note(cells: Sequence[str]) -> str:
+    """What a point was taken for where a comma is rather decimal, and all might stand between thousands."""
+    points = [cell for cell in cells if "." in cell]
+    if not points or not all(map(THREE.fullmatch, points)):
+        return ""
+    return f'point: decimal, assumed: "{points[0]}" is {number(points[0]):g}'
+
+
 def _written(text: str) -> float:
-    """The number that is written with a decimal point, and perhaps with commas between thousands."""
-    return number(text.replace(",", "") if GROUPED.fullmatch(text) else text)
+    """The number that is written with a decimal point, and perhaps with commas or spaces between thousands."""
+    return number(text.translate(GROUPS) if GROUPED.fullmatch(text) else text)
 
 
 def numbers(name: str, cells: Sequence[str], *, decimal_comma: bool) -> NumberColumn:
