@@ -39,7 +39,7 @@ from mirada.inference.trained_on import contamination, remember
 from mirada.jobs.describe import command_line, data_name, data_record, environment_record, network_record
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.jobs.memory import Room
-from mirada.modelfile import Architecture, Card, save_model
+from mirada.modelfile import Card, save_model
 from mirada.models import find
 from mirada.models.weights import LoadReport
 from mirada.pages import write_report
@@ -53,10 +53,9 @@ from mirada.training.first_layer import FirstLayer, load_first_layer
 from mirada.training.flips import settle_flips
 from mirada.training.freezing import freeze
 from mirada.training.loop import Outcome, Training, fit
-from mirada.training.loss import outputs_for
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.scaling import covariate_scale, target_scale
-from mirada.training.start import card_in, starting_network, starting_scale
+from mirada.training.start import architecture_for, card_in, starting_network, starting_scale
 
 
 @dataclass(frozen=True)
@@ -154,16 +153,7 @@ class _Job:
         require_targets(index)
         require_images(index)
         require_fitting(recipe, index.target)
-        yes_or_no = find(recipe.model).num_classes == 1
-        plain = _unit_scale(recipe)
-        self.architecture = Architecture(
-            model=recipe.model,
-            options=recipe.options,
-            outputs=outputs_for(index.target, recipe.loss, yes_or_no=yes_or_no),
-            in_channels=plain.channels,
-            image_size=plain.size,
-            covariates=len(index.covariate_specs),
-        )
+        self.architecture = architecture_for(recipe, index)
         self.index, self.split_note = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
         if note:
             self.index = replace(self.index, notes=(*self.index.notes, note))
@@ -182,7 +172,7 @@ class _Job:
         require_batches(self.network, self.frozen, recipe)
 
     def run(self, output: str | Path | None) -> Run:
-        cache = open_cache(self.index, _unit_scale(self.recipe), on_event=self.on_event)
+        cache = open_cache(self.index, self.recipe.pixels.decoding(), on_event=self.on_event)
         require_splits(cache.index)
         cache = self._with_contamination(cache)
         card = self._card(cache)
@@ -253,7 +243,7 @@ class _Job:
 
     def _preprocessing(self, cache: Cache) -> Preprocessing:
         """With the mean and standard deviation that the recipe asks for, or that its weights expect."""
-        plain = _unit_scale(self.recipe)
+        plain = self.recipe.pixels.decoding()
         scale = starting_scale(self.recipe, self.weights, plain.channels)
         mean, std = scale or channel_statistics(cache, cache.index.rows("train"))
         return replace(plain, mean=mean, std=std)
@@ -359,22 +349,6 @@ def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[st
 def _identity(weights: LoadReport | None) -> dict[str, str]:
     """What a model file says about the weights that its training began with."""
     return {"file": weights.file, "sha256": weights.sha256, "names": weights.convention} if weights else {}
-
-
-def _unit_scale(recipe: Recipe) -> Preprocessing:
-    """The recipe's decoding, with pixel values 0 … 1 and no further scaling."""
-    pixels = recipe.pixels
-    channels = 3 if pixels.mode == "RGB" else 1
-    return Preprocessing(
-        mode=pixels.mode,
-        size=pixels.image_size,
-        policy=pixels.policy,
-        depth=pixels.depth,
-        window=pixels.window,
-        clahe=pixels.clahe,
-        mean=(0.0,) * channels,
-        std=(1.0,) * channels,
-    )
 
 
 def _both(folder: RunFolder, on_event: OnEvent) -> OnEvent:

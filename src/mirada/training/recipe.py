@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 from mirada.data.augment import Augmentation
-from mirada.data.pixels.preprocessing import Policy
+from mirada.data.pixels.preprocessing import Policy, Preprocessing
 from mirada.errors import InvalidArgument, RecipeError, nearest
 from mirada.models import facts, find
 from mirada.models.families import OPTION_NAMES
@@ -93,6 +93,14 @@ class Pixels:
 
     def __post_init__(self) -> None:
         check(self, RecipeError)
+
+    def decoding(self) -> Preprocessing:
+        """How files are decoded, with pixel values 0 … 1 and no further scaling."""
+        channels = 3 if self.mode == "RGB" else 1
+        return Preprocessing(
+            mode=self.mode, size=self.image_size, policy=self.policy, depth=self.depth, window=self.window,
+            clahe=self.clahe, mean=(0.0,) * channels, std=(1.0,) * channels,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

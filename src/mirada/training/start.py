@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import torch
 
+from mirada.data.index import Index
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, load_card
-from mirada.models import facts, load_weights
+from mirada.models import facts, find, load_weights
 from mirada.models.weights import OWN, LoadReport
 from mirada.samples import Classes, Covariate, Target
+from mirada.training.loss import outputs_for
 from mirada.training.recipe import Recipe
 
 # Mean and standard deviation per channel, of values 0 … 1.
@@ -22,6 +24,19 @@ SCALES: dict[str, PixelScale] = {
     "half": ((0.5,), (0.5,)),
     "unit": ((0.0,), (1.0,)),
 }
+
+
+def architecture_for(recipe: Recipe, index: Index) -> Architecture:
+    """The network that a recipe trains on some data: its outputs are those that the target and the loss need."""
+    yes_or_no = find(recipe.model).num_classes == 1
+    return Architecture(
+        model=recipe.model,
+        options=recipe.options,
+        outputs=outputs_for(index.target, recipe.loss, yes_or_no=yes_or_no),
+        in_channels=recipe.pixels.decoding().channels,
+        image_size=recipe.pixels.image_size,
+        covariates=len(index.covariate_specs),
+    )
 
 
 def starting_network(
