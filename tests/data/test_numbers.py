@@ -181,7 +181,9 @@ def test_nine_numbers_and_a_slip_are_a_regression(made: Made) -> None:
 
 
 def test_classes_of_which_most_are_numbers_are_remarked_upon(made: Made) -> None:
-    note = load_data(made(age=[1, 2, 3, "12y"])).notes[1]
+    said = refusal(made(age=[1, 2, 3, "12y"]))  # they would be four classes of an image each
+    assert '"12y" is no number' in said and "task=regression" in said
+    note = load_data(made(age=[1, 2, 3, "12y"] * 2)).notes[1]
     assert note == (
         "target: age, 4 classes (1, 12y, 2, 3) → classification (3 of them are numbers; task=regression leaves out "
         "the rest)"

@@ -369,7 +369,7 @@ def read_numbers(cells: Sequence[str], *, decimal_comma: bool) -> Reading:
     Where both are possible, as of 1,001 alone, the comma is decimal if ``decimal_comma``, and ``note`` has an example.
     """
     point = np.array([_written(cell) for cell in cells])
-    commas = np.array(["," in cell or cell.count(".") > 1 for cell in cells], dtype=bool)
+    commas = np.array(["," in cell for cell in cells], dtype=bool)
     if not commas.any():
         return Reading(point, point, note=_point_note(cells) if decimal_comma else "")
     comma = np.array([_written(cell.translate(SWAPPED)) for cell in cells])
@@ -391,7 +391,7 @@ def _note(
     read = [
         (cell, value) for cell, value in zip(cells, values.tolist(), strict=True) if not math.isnan(value)
     ]
-    example = next(((cell, value) for cell, value in read if "," in cell or cell.count(".") > 1), None)
+    example = next(((cell, value) for cell, value in read if "," in cell), None)
     if not example:
         return ""
     points = meant[1] and any("." in cell for cell, _ in read)
