@@ -21,9 +21,11 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, DataError, InvalidArgument
 from mirada.evaluation.calibration import fit_temperature, scaled
 from mirada.evaluation.conformal import fit_conformal
+from mirada.evaluation.infer import infer
 from mirada.events import Progress
 from mirada.inference import model as model_module
 from mirada.inference.model import Model, load_model
+from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, load_network, save_model
 from mirada.samples import Classes, Covariate, Numbers, Scaling, Source
 
@@ -249,6 +251,27 @@ def test_cached_and_fresh_predictions_agree(folder: Path, opened: Callable[[Card
     assert found.targets.tolist() == [1, 0, 2, 1]
     fresh = opened(card()).predict([folder / path for path in found.paths])
     np.testing.assert_array_equal(found.outputs, fresh.outputs)
+
+
+def test_a_cache_calibrates_and_is_predicted_in_one_pass(
+    folder: Path, opened: Callable[[Card], Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = an_index(folder, PNGS, splits=np.array(["train", "val", "test", "val", "test"]))
+    cache, model = open_cache(index, COLOUR), opened(card())
+    wanted = model.calibrated(model.predict_cached(cache, ["val"]))
+    told = wanted.predict_cached(cache, ["val", "test"])
+    seen: list[int] = []
+
+    def counted(network: Network, images: Tensor, *rest: Any) -> Tensor:
+        seen.append(len(images))
+        return infer(network, images, *rest)
+
+    monkeypatch.setattr("mirada.inference.model.infer", counted)
+    better, found = model.calibrated_on(cache, ["val", "test"])
+    assert sum(seen) == 4
+    assert better.card.temperature == pytest.approx(wanted.card.temperature)
+    assert found.paths == told.paths
+    np.testing.assert_allclose(found.outputs, told.outputs)
 
 
 def upright(file: Path) -> NDArray[np.uint8]:

@@ -101,27 +101,24 @@ class Model:
         )
 
     def predict_cached(self, cache: Cache, splits: Sequence[str]) -> Predictions:
-        """Class probabilities, or values in their unit, for images that are decoded already.
+        """Probabilities, or values, for some splits of a cache, whose images are decoded already."""
+        return self._read(*self._outputs(cache, splits))
+
+    def calibrated_on(self, cache: Cache, splits: Sequence[str]) -> tuple["Model", Predictions]:
+        """This model as ``calibrated`` by the validation images of a cache, and what it then says.
+
+        Every image goes through the network once.
 
         Args:
-            cache: Decoded with the preprocessing of this model.
-            splits: Which of its images, such as ``["val", "test"]``, in this order.
+            cache: The images.
+            splits: Those to predict; ``val`` is among them.
 
         Returns:
-            A row per image of these splits.
-
-        Raises:
-            DataError: As for ``predict``.
+            The calibrated model, and its predictions for the images of ``splits``.
         """
-        index = as_known_to(self.card, cache.index)
-        rows = np.concatenate([index.rows(split) for split in splits])
-        covariates = self.card.scale_covariates(covariates_of(self.card, index))
-        outputs = [
-            self._infer(read(cache, part), None if covariates is None else covariates[part])
-            for part in chunks(rows, AT_ONCE)
-        ]
-        values = self.card.read_outputs(torch.cat(outputs)).numpy()
-        return Predictions.of(index.take(rows), values, half_widths=self._half_widths)
+        index, raw = self._outputs(cache, splits)
+        better = self.calibrated(self._read(index, raw).of_split("val"))
+        return better, better._read(index, raw)
 
     def calibrated(self, predictions: Predictions) -> "Model":
         """This model with a temperature, or with 90 % intervals, that are fitted on images it was not trained on.
@@ -185,6 +182,21 @@ class Model:
             batch = [(index.paths[row], pictures[row]) for row in rows]
             seen = look_at(batch, self.card.preprocessing, max_side)
             yield from explained(Explainable(self.network, beside), self.card, self.compute, seen, asked)
+
+    def _outputs(self, cache: Cache, splits: Sequence[str]) -> tuple[Index, Tensor]:
+        """The samples of some splits of a cache, as the model knows them, and raw outputs for them."""
+        index = as_known_to(self.card, cache.index)
+        rows = np.concatenate([index.rows(split) for split in splits])
+        covariates = self.card.scale_covariates(covariates_of(self.card, index))
+        outputs = [
+            self._infer(read(cache, part), None if covariates is None else covariates[part])
+            for part in chunks(rows, AT_ONCE)
+        ]
+        return index.take(rows), torch.cat(outputs)
+
+    def _read(self, index: Index, raw: Tensor) -> Predictions:
+        """What raw outputs for the samples of an index say."""
+        return Predictions.of(index, self.card.read_outputs(raw).numpy(), half_widths=self._half_widths)
 
     def _infer(self, images: Tensor, covariates: Tensor | None) -> Tensor:
         """Raw outputs for a batch of pixels and the covariates of its images."""

@@ -327,9 +327,8 @@ def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[st
     cache = feed.cache
     model = load_model(folder.path / MODEL, device=str(feed.compute.device))
     splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
-    model = model.calibrated(model.predict_cached(cache, ["val"]))
+    model, predictions = model.calibrated_on(cache, splits)
     save_model(folder.path / MODEL, model.network, model.card)
-    predictions = model.predict_cached(cache, splits)
     predictions.to_csv(folder.path / "predictions.csv")
     evaluations = {
         split: evaluate(
