@@ -23,8 +23,8 @@ POLL = 0.1  # seconds between two tries for a lock
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A draft beside the target, to be written: it takes the target's place once it is safely on disk.
+def replacing(target: Path, *, synced: bool = True) -> Iterator[Path]:
+    """A draft beside the target, to be written: it takes the target's place once it is whole, and safely on disk.
 
     If anything fails before, the target stays as it was, and nothing is left beside it. Of a symbolic link the file
     that it points to is replaced, which keeps its permissions. What is no file, such as ``/dev/stdout`` or a pipe, is
@@ -32,6 +32,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
     Args:
         target: The file to make or to replace; its folder exists.
+        synced: Whether to wait for the disk. What can be drawn again need not: a power cut may then leave it empty.
 
     Yields:
         The path to write to, with the target's suffix, which some writers go by.
@@ -51,8 +52,9 @@ def replacing(target: Path) -> Iterator[Path]:
         yield draft
         if before:
             draft.chmod(stat.S_IMODE(before.st_mode))
-        with draft.open("rb") as stream:
-            os.fsync(stream.fileno())
+        if synced:
+            with draft.open("rb") as stream:
+                os.fsync(stream.fileno())
         draft.replace(place)
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(draft)):

@@ -37,7 +37,7 @@ def find_copies(index: Index) -> MappingProxyType[str, str]:
 @lru_cache(maxsize=1)
 def _copies(root: Path, paths: tuple[str, ...], stamps: tuple[Stamp, ...]) -> MappingProxyType[str, str]:
     sizes = {path: _size(path, stamp) for path, stamp in zip(paths, stamps, strict=True) if stamp != UNKNOWN}
-    rows = [path for path in sizes if _is_row(before_mark(path))]  # as large as each other, and short
+    rows = [path for path in sizes if "#" in path and _is_row(before_mark(path))]  # equally large, and short
     files = sorted(sizes.keys() - set(rows))
     alike = _divided([files], [sizes[path] for path in files])
     alike = _divided(alike, _seen(partial(_glance, root), alike))
@@ -73,7 +73,7 @@ def _is_row(whole: str) -> bool:
 
 def _size(path: str, stamp: Stamp) -> Key:
     """The size of a file; of a frame its number as well."""
-    return stamp.size, path.removeprefix(before_mark(path))
+    return stamp.size, path.removeprefix(before_mark(path)) if "#" in path else ""
 
 
 def _glance(root: Path, path: str) -> Key:

@@ -151,5 +151,5 @@ def _labels(index: Index) -> Iterator[str]:
 
 
 def _save(picture: Image.Image, file: Path, *, quality: int) -> None:
-    with replacing(file) as draft:
+    with replacing(file, synced=False) as draft:  # of dozens, each wait takes 6 ms
         picture.save(draft, quality=quality)

@@ -49,6 +49,8 @@ def require_few_pieces(content: bytes) -> None:
 
 def require_few_scans(content: bytes, pixels: int) -> None:
     """Scans of a JPEG times its pixels; a file of a few bytes may have many scans, and each is a pass over all."""
+    if pixels * MAX_SCANS <= MAX_PASSES:  # most photos; their scans are bounded by `require_few_pieces`
+        return
     scans = content.count(START_OF_SCAN) if content.startswith(JPEG) else 0
     if scans > USUAL_SCANS and scans * pixels > MAX_PASSES:
         raise DecodeError(
