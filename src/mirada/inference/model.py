@@ -101,7 +101,15 @@ class Model:
         )
 
     def predict_cached(self, cache: Cache, splits: Sequence[str]) -> Predictions:
-        """Probabilities, or values, for some splits of a cache, whose images are decoded already."""
+        """Probabilities, or values, for images that are decoded already.
+
+        Args:
+            cache: The images.
+            splits: Those to predict, in this order.
+
+        Returns:
+            A row per image.
+        """
         return self._read(*self._outputs(cache, splits))
 
     def calibrated_on(self, cache: Cache, splits: Sequence[str]) -> tuple["Model", Predictions]:
