@@ -31,10 +31,6 @@ class TrainingError(MiradaError, RuntimeError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
-class StoreError(MiradaError, RuntimeError):
-    """Public weights are not in the store, cannot be brought into it, or are not what they were."""
-
-
 class ContaminationWarning(UserWarning):
     """A network is judged on images that it was trained on."""
 

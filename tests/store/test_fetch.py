@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from store_helpers import Server, Small
 
-from mirada.errors import MiradaError, StoreError
+from mirada.errors import MiradaError
 from mirada.events import Progress
+from mirada.store import StoreError
 from mirada.store import fetch as module
 from mirada.store.catalogue import named_weights
 from mirada.store.fetch import announced, fetch, source_of

@@ -17,9 +17,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from store_helpers import Small
 
-from mirada.errors import CheckpointError, InvalidArgument, MiradaError, StoreError
+from mirada.errors import CheckpointError, InvalidArgument, MiradaError
 from mirada.models import create_model, load_weights
 from mirada.models.weight_files import read_public
+from mirada.store import StoreError
 from mirada.store import store as module
 from mirada.store.adding import add_file, add_folder
 from mirada.store.catalogue import named_weights

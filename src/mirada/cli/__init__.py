@@ -15,7 +15,7 @@ import click
 
 from mirada.cli.streams import heard_or_not, open_streams, silence
 from mirada.cli.threads import spin_briefly
-from mirada.errors import InvalidArgument, MiradaError, RecipeError, StoreError, nearest
+from mirada.errors import InvalidArgument, MiradaError, RecipeError, nearest
 
 VERBS = {
     "check": "Look at every image before anything is trained.",
@@ -141,7 +141,7 @@ def run(arguments: Sequence[str]) -> int:
             from mirada.cli.console import say
 
             say(*traceback.format_exc().splitlines(), err=True)
-        wrong_use = isinstance(error, click.ClickException | InvalidArgument | RecipeError | StoreError)
+        wrong_use = isinstance(error, click.ClickException | InvalidArgument | RecipeError)
         return _ended(2 if wrong_use else 1, _sentence(error), kind="Error: ")
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirada.cli.console import ProgressBar, say, say_json
-from mirada.errors import InvalidArgument, StoreError, counted
+from mirada.errors import InvalidArgument, counted
+from mirada.store import StoreError
 from mirada.text import mebibytes, table
 
 if TYPE_CHECKING:

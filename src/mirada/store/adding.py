@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirada.errors import CheckpointError, InvalidArgument, StoreError
+from mirada.errors import CheckpointError, InvalidArgument
+from mirada.store import StoreError
 from mirada.store.catalogue import PublicWeights, files_named, named_weights, public_weights, recognised
 from mirada.store.store import DIGITS, RECORD, StoredWeights, WeightStore, digest_of, read_record
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from mirada.errors import CheckpointError, StoreError, reason_of
+from mirada.errors import CheckpointError, reason_of
 from mirada.events import OnProgress, Progress
+from mirada.store import StoreError
 from mirada.store.adding import UnknownWeights, as_stated, identified, require_network, take_in
 from mirada.store.catalogue import PublicFile, PublicWeights, recognised
 from mirada.store.store import DIGITS, StoredWeights, WeightStore, digest_of, explained

@@ -17,8 +17,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from mirada.codec import BadRecord, from_json, to_json
-from mirada.errors import StoreError, reason_of
+from mirada.errors import reason_of
 from mirada.files import locked, replacing, write_json
+from mirada.store import StoreError
 from mirada.store.catalogue import PublicWeights
 from mirada.text import mebibytes
 
