@@ -13,9 +13,11 @@ import torch
 from PIL import Image
 
 import mirada
+from mirada.data.pixels.arrays import read_image
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import ContaminationWarning, InvalidArgument
 from mirada.inference.model import Model, load_model
+from mirada.inference.trained_on import remembered, with_training_splits
 from mirada.modelfile import Architecture, Card, save_model
 from mirada.samples import Classes
 
@@ -131,6 +133,38 @@ def noise(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return make
+
+
+def test_the_images_of_training_are_known_without_reading_them_again(
+    noise: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that whoever judges a model reads each file once, to decode it."""
+    data = noise("photos", 16)
+    model = mirada.load_model(mirada.train(data, output=tmp_path / "run", **QUICK).model_path, device="cpu")
+    (data / "bar" / "new.png").write_bytes(png(photo()))
+    read: list[str] = []
+
+    def noted(file: Path) -> object:
+        read.append(file.name)
+        return read_image(file)
+
+    monkeypatch.setattr("mirada.inference.trained_on.read_image", noted)
+    index, note = with_training_splits(model.card, mirada.load_data(data), tmp_path / "none.csv")
+    assert read == ["new.png"]
+    assert {split: len(index.rows(split)) for split in ("train", "val", "test")} == {
+        "train": 22,
+        "val": 6,
+        "test": 5,
+    }
+    assert "1 new image joins the test" in note
+
+
+def test_nobody_asks_for_digests_that_are_compared_with_nothing(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not remembered(model.card)
+    monkeypatch.setattr("mirada.inference.model.digest", lambda image: pytest.fail("was hashed"))
+    assert model.predict([photo()]).trained_on.tolist() == [False]
 
 
 def test_in_python_nobody_judges_on_training_images_unknowingly(

@@ -18,7 +18,7 @@ from cache_helpers import index_of, wait_for
 from PIL import Image
 
 from mirada.data import cache as module
-from mirada.data.cache import Cache, default_directory, open_cache
+from mirada.data.cache import Cache, cached_digests, default_directory, open_cache
 from mirada.data.index import Index
 from mirada.data.pixels.decode import decode
 from mirada.data.pixels.preprocessing import Preprocessing
@@ -91,6 +91,21 @@ def test_a_second_run_opens_no_image(root: Path, home: Path, monkeypatch: pytest
     monkeypatch.setattr(module, "read_image", None)
     monkeypatch.setattr(module, "decode_image", None)
     assert open_cache(index_of(root), SMALL, directory=home).decoded == 0
+
+
+def test_digests_of_what_has_not_changed_are_known_without_reading(root: Path, home: Path) -> None:
+    index = index_of(root)
+    assert cached_digests(index, SMALL, directory=home) == {}
+    cache = opened(root, home)
+    told = dict(zip(index.paths, cache.digests, strict=True))
+    assert cached_digests(index, SMALL, directory=home) == told
+    assert cached_digests(index, Preprocessing(size=(8, 8)), directory=home) == {}
+    (root / "1.bmp").write_bytes(picture(9))
+    (root / "2.bmp").unlink()
+    del told["1.bmp"], told["2.bmp"]
+    assert cached_digests(index, SMALL, directory=home) == told
+    next(home.rglob("files.json")).write_text("{}")
+    assert cached_digests(index, SMALL, directory=home) == {}
 
 
 def test_a_touched_file_is_read_but_not_decoded_again(root: Path, home: Path) -> None:

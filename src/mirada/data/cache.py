@@ -149,6 +149,32 @@ def open_cache(
     return Cache(index, store.pixels, rows, preprocessing, decoded, digests)
 
 
+def cached_digests(
+    index: Index, preprocessing: Preprocessing, *, directory: Path | None = None
+) -> dict[str, str]:
+    """The digests of those images that a cache has read and that have not changed since; no image is read.
+
+    Args:
+        index: The images.
+        preprocessing: How they were decoded.
+        directory: Where caches live, by default ``default_directory()``.
+
+    Returns:
+        By path; without the images that the cache does not know, and empty where there is none.
+    """
+    try:
+        listing = read_listing(_Store(index.root, preprocessing, directory or default_directory()).folder)
+    except (BadList, OSError):
+        return {}
+    stamps = Stamps(index.root)
+    known = {path: listing.files[path] for path in index.paths if path in listing.files} if listing else {}
+    return {
+        path: entry.digest
+        for path, entry in known.items()
+        if entry.digest and entry.stamp != UNKNOWN and entry.stamp == stamps.of(path)
+    }
+
+
 class _Store:
     """The folder of one cache: one data set's root and one way of decoding. ``pixels`` is (rows, H, W, C)."""
 

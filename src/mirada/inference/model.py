@@ -28,7 +28,7 @@ from mirada.explain.explainable import Explainable
 from mirada.inference.explained import Asked, Explained, Pixels, explained, look_at, number_of, stacked
 from mirada.inference.matching import Known, as_known_to, covariates_of, unlabeled, with_covariates
 from mirada.inference.pictures import Picture, named, read_picture
-from mirada.inference.trained_on import remembered, short, splits_by_content
+from mirada.inference.trained_on import UNREAD, remembered, short, splits_by_content
 from mirada.layers.network import Network
 from mirada.modelfile import Card, load_network
 from mirada.samples import Classes, Excluded
@@ -87,7 +87,8 @@ class Model:
         failed: list[Excluded] = []
         kept: list[int] = []
         outputs: list[Tensor] = []
-        digests = np.zeros(len(index), dtype=np.uint64)
+        taught = remembered(self.card)
+        digests = np.zeros(len(index) if taught else 0, dtype=np.uint64)
         for rows, batch in self._decoded(index, pictures, failed, digests, on_event):
             kept += rows
             outputs.append(self._infer(batch, None if covariates is None else covariates[rows]))
@@ -96,7 +97,7 @@ class Model:
             index.take(kept),
             self.card.read_outputs(raw).numpy(),
             half_widths=self._half_widths,
-            trained_on=splits_by_content(remembered(self.card), digests[kept]) == "train",
+            trained_on=splits_by_content(taught, digests[kept]) == "train" if taught else None,
             failed=failed,
         )
 
@@ -218,18 +219,21 @@ class Model:
         digests: NDArray[np.uint64],
         on_event: OnProgress | None,
     ) -> Iterator[tuple[list[int], Tensor]]:
-        """Batches of the files that can be decoded, and their rows; fills ``failed`` with the rest, and
-        ``digests``."""
+        """Batches of the files that can be decoded, and their rows; fills ``failed`` with the rest.
+
+        Fills ``digests`` as well, unless it is empty: then nobody compares them.
+        """
         rows: list[int] = []
         batch: list[Pixels] = []
-        attempt = partial(_attempt, preprocessing=self.card.preprocessing)
+        attempt = partial(_attempt, preprocessing=self.card.preprocessing, hashed=len(digests) > 0)
         for row, result in enumerate(parallel_map(attempt, pictures, what="predicting", on_event=on_event)):
             if isinstance(result, str):
                 failed.append(Excluded(index.paths[row], result))
                 continue
             rows.append(row)
-            pixels, digests[row] = result
-            batch.append(pixels)
+            batch.append(result[0])
+            if len(digests):
+                digests[row] = result[1]
             if len(batch) == AT_ONCE:
                 yield rows, stacked(batch)
                 rows, batch = [], []
@@ -264,10 +268,10 @@ def _with_pictures(images: Sequence[Picture] | Index, card: Card) -> tuple[Index
     return unlabeled(named(images), card), images
 
 
-def _attempt(picture: Picture, *, preprocessing: Preprocessing) -> tuple[Pixels, int] | str:
-    """The network's input and the digest of the image, or why it cannot be read."""
+def _attempt(picture: Picture, *, preprocessing: Preprocessing, hashed: bool) -> tuple[Pixels, int] | str:
+    """The network's input and the digest of the image, 0 unless it is asked for; or why it cannot be read."""
     try:
         image = read_picture(picture)
-        return decode_image(image, preprocessing), short(digest(image))
+        return decode_image(image, preprocessing), short(digest(image)) if hashed else UNREAD
     except DecodeError as error:
         return str(error)

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mirada.data.cache import Cache
+from mirada.data.cache import Cache, cached_digests
 from mirada.data.index import Index
 from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import digest, read_image
+from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import read_splits
 from mirada.data.splits import complete_splits, splits_digest
 from mirada.errors import DataError, MiradaError, counted
@@ -56,12 +57,19 @@ def splits_by_content(known: Mapping[str, Digests], digests: Digests) -> NDArray
     return found
 
 
-def contents(index: Index) -> Digests:
-    """The digest of every image, read by all cores; ``UNREAD`` where there is none. (N,)"""
-    files = [index.path(row) for row in range(len(index))]
-    return np.fromiter(
+def contents(index: Index, preprocessing: Preprocessing) -> Digests:
+    """The digest of every image (N,); ``UNREAD`` where there is none.
+
+    Those that the cache of images decoded so knows are not read for it; the others are, by all cores.
+    """
+    known = cached_digests(index, preprocessing)
+    digests = np.array([short(known.get(path, "0")) for path in index.paths], dtype=np.uint64)
+    unknown = [row for row, path in enumerate(index.paths) if path not in known]
+    files = [index.path(row) for row in unknown]
+    digests[unknown] = np.fromiter(
         parallel_map(_content, files, what="looking for images of the training"), np.uint64, len(files)
     )
+    return digests
 
 
 def with_training_splits(card: Card, index: Index, saved: Path) -> tuple[Index, str]:
@@ -78,7 +86,7 @@ def with_training_splits(card: Card, index: Index, saved: Path) -> tuple[Index, 
     known = remembered(card)
     if not known:
         return _with_saved_splits(card, index, saved)
-    digests = contents(index)
+    digests = contents(index, card.preprocessing)
     splits = splits_by_content(known, digests)
     old, new = int((splits != "").sum()), int(((splits == "") & (digests != UNREAD)).sum())
     if not old:
