@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from refusals import refusal, table_refusal
 
@@ -241,3 +242,37 @@ def test_images_called_by_their_class_are_not_left_out_as_well(tmp_path: Path) -
         (tmp_path / f"{('cat', 'dog')[number % 2]}.{number}.jpg").touch()
     index = load_data(tmp_path)
     assert len(index) == N and not index.excluded
+
+
+@pytest.mark.parametrize(
+    ("words", "agree"), [(("a", "b"), True), (("0", "1"), True), (("x", "y", "z"), False)]
+)
+def test_a_table_beside_the_folders_is_said_and_refused_if_it_says_other_classes(
+    tmp_path: Path, words: Sequence[str], agree: bool
+) -> None:
+    root = folders(tmp_path, ("a", "b"))
+    rows = [
+        f"{name}/{n}.png,{words[(place + (0 if agree else n)) % len(words)]}"
+        for place, name in enumerate("ab")
+        for n in range(3)
+    ]
+    (root / "labels.csv").write_text("\n".join(("file,label", *rows)))
+    if agree:
+        assert "not used: labels.csv, which lists these images" in " ".join(load_data(root).notes)
+    else:
+        assert "the column label of labels.csv says others of the same images" in refusal(root)
+        assert load_data(root, classes=("a", "b")).classes == ("a", "b")
+    (root / "labels.csv").write_text("id,label\nother1,x\nother2,y\n")  # of other images
+    assert not load_data(root).notes
+
+
+def test_labels_of_an_npz_that_may_be_classes_or_numbers_are_asked_about(tmp_path: Path) -> None:
+    images, file = np.zeros((24, 4, 4), np.uint8), tmp_path / "d.npz"
+    shares = np.array([[0.9, 0.1], [0.25, 0.75]])[np.arange(24) % 2]
+    for labels, reason in ((np.arange(24), "24 different whole numbers"), (shares, "shares of 2 classes")):
+        np.savez(file, x=images, y=labels)
+        assert reason in refusal(file)
+        assert load_data(file, task="regression").task == "regression"
+    words = np.array(["Ka\u0308se", "K\u00e4se ", "Öl"])[np.arange(24) % 3]
+    np.savez(file, x=images, y=words)
+    assert load_data(file).classes == ("Käse", "Öl")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mirada.data.index import Index
+from mirada.data.sources.beside import with_tables_beside
 from mirada.data.sources.columns import Kind, Wanted, wanted_kind
 from mirada.data.sources.folders import load_folder
 from mirada.data.sources.glance import header_notes
@@ -163,8 +164,9 @@ def _load_folder(folder: Path, kind: Kind | None, known: Sequence[str] | None) -
     if xml := voc_files(folder):
         return load_voc(folder, xml, known)
     try:
-        return load_folder(folder, known)
+        index = load_folder(folder, known)
     except DataError as error:
         if not (hint := tables_hint(folder)):
             raise
         raise DataError(f"{error}{hint}") from error
+    return index if known is not None else with_tables_beside(folder, index)

@@ -28,9 +28,13 @@ def _only_table(folder: Path) -> Path | None:
 
 def instead_of_a_table(path: Path) -> str:
     """What there is where a column was named and there is no table."""
-    tables = _tables(path) if path.is_dir() else []
-    meant = [file for file in tables if file.name != BOX_TABLE]  # that one belongs to the folder's images
+    meant = tables_of_images(path) if path.is_dir() else []
     return f"a folder was given. {_tables_in(meant)}" if meant else "there is no table here."
+
+
+def tables_of_images(folder: Path) -> list[Path]:
+    """The tables directly in a folder, without that of boxes, which belongs to the folder's images."""
+    return [file for file in _tables(folder) if file.name != BOX_TABLE]
 
 
 def tables_hint(folder: Path) -> str:

@@ -18,11 +18,13 @@ from mirada.data.pixels.arrays import (
     require_whole,
 )
 from mirada.data.sources.columns import Kind
+from mirada.data.sources.names import made_equal
 from mirada.errors import DataError, counted, nearest
 from mirada.samples import SPLIT_NAMES, SPLITS, Classes, Excluded, Numbers
 
 IMAGES = frozenset(("data", "image", "images", "imgs", "x"))
 LABELS = frozenset(("label", "labels", "target", "targets", "y"))
+MANY = 20  # different whole numbers, above which mostly different ones need not be classes
 SEPARATORS = re.compile(r"[-_.]+")
 WORDS = re.compile(r"[^a-z0-9]+|(?<=[a-z])(?=\d)")
 
@@ -186,9 +188,34 @@ def _index(source: Path, parts: Sequence[_Packed], kind: Kind | None, known: Seq
     )
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "backslashreplace")
+    if labels.dtype.kind == "U":
+        labels = np.array(made_equal(labels.ravel().tolist())).reshape(labels.shape)
+    if known is None and kind is None:
+        _require_clear(labels, source)
     if known is None and labels.dtype.kind == "f" and _are_numbers(labels, kind):
         return _with_numbers(index, labels)
     return _with_classes(index, labels, known, source)
+
+
+def _require_clear(labels: Array, source: Path) -> None:
+    """Raises ``DataError`` for labels of which neither classes nor numbers are the likelier reading."""
+    count = len(np.unique(labels)) if labels.ndim == 1 and labels.dtype.kind in "iu" else 0
+    if count > max(MANY, len(labels) / 2):
+        raise DataError(
+            f"{source}: the labels are {count:,} different whole numbers for {len(labels):,} images. Say "
+            f"task=regression if they are amounts, task=classification if each is a class."
+        )
+    shares = (
+        labels.dtype.kind == "f"
+        and labels.ndim == 2
+        and labels.shape[1] > 1
+        and not np.isin(labels, (0, 1)).all()
+    )
+    if shares and (labels >= 0).all() and np.allclose(labels.sum(axis=1), 1, atol=1e-3):
+        raise DataError(
+            f"{source}: the labels of an image are shares of {labels.shape[1]} classes, and an image can have one "
+            f"class only. Save the number of its class, or say task=regression to learn the shares."
+        )
 
 
 def _are_numbers(labels: Array, kind: Kind | None) -> bool:
