@@ -12,6 +12,7 @@ import pytest
 
 import mirada
 from mirada.cli import VERBS
+from mirada.evaluation.metric_table import METRICS
 from mirada.models import CATALOGUE, facts
 from mirada.training.recipe import Recipe
 
@@ -98,6 +99,15 @@ def test_the_table_of_rooms_is_the_rule() -> None:
         assert all(order.index(other) < order.index(room) for other in imported), room
     leaves = re.search(r"the leaves (.*?) are everybody's", section, flags=re.DOTALL)
     assert leaves and set(spans(leaves[1].replace("\n", " "))) == rules.LEAVES
+
+
+def test_the_page_of_evaluation_has_every_metric() -> None:
+    rows = re.findall(
+        r"^\| (`.*?`) \| .*? \| (\S+) \| .*? \|$", PAGES["docs/evaluation.md"], flags=re.MULTILINE
+    )
+    words = {"high": "high", "low": "low", "–": "neither"}
+    listed = {key: words[better] for keys, better in rows for key in spans(keys)}
+    assert listed == {key: metric.better for key, metric in METRICS.items()}
 
 
 @pytest.mark.parametrize("page", PAGES)

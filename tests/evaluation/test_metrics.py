@@ -219,4 +219,4 @@ def test_a_metric_that_is_not_known_is_refused_by_the_nearest():
 
 @pytest.mark.parametrize(("classes", "keys"), [(2, 7), (5, 7), (6, 8), (50, 8), (51, 6)])
 def test_metrics_that_say_nothing_of_so_many_classes_are_left_out(classes, keys):
-    assert sum(metric.tells(classes) for metric in CLASS_METRICS) == keys
+    assert sum(metric.applies(classes) for metric in CLASS_METRICS) == keys

@@ -117,16 +117,16 @@ def command(
     with ProgressBar() as progress:
         lines = _Lines(progress)
 
-        def hear(event: Event) -> None:
+        def on_event(event: Event) -> None:
             if isinstance(event, Started):  # what decoding has freed goes back
                 keep_freed_memory()
-            lines.hear(event)
+            lines.show(event)
 
         if folds:
-            done = cross_validate(index, recipe=chosen, folds=folds, output=output, on_event=hear)
+            done = cross_validate(index, recipe=chosen, folds=folds, output=output, on_event=on_event)
             run, report, complete = done.runs[-1], done.report_path, done.evaluation is not None
         else:
-            run = train(index, recipe=chosen, output=output, on_event=hear)
+            run = train(index, recipe=chosen, output=output, on_event=on_event)
             report, complete = run.report_path, run.outcome.reason != "interrupted"
     if not complete:
         with heard_or_not(sys.stderr):
@@ -167,7 +167,7 @@ class _Lines:
         self.speed = ""
         self.excluded = 0
 
-    def hear(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         match event:
             case Progress():
                 note = f"epoch {event.epoch}{self.speed}" if event.epoch else ""

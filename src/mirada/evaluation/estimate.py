@@ -50,7 +50,7 @@ class Sampling:
         """Independent draws among n rows."""
         return n if self.groups is None else len(np.unique(self.groups))
 
-    def told(self, n: int) -> str:
+    def described(self, n: int) -> str:
         """What is added to the name of a method: `` of 12 groups``, or nothing where rows are independent."""
         return "" if self.groups is None else f" of {self.count(n):,} groups"
 
@@ -76,7 +76,7 @@ def resampled(
     interval = bootstrap(statistic, n, seed=sampling.seed, groups=sampling.groups)
     constant = interval is not None and _alike(*interval)
     if interval and not constant:
-        method = f"{BOOTSTRAP}{sampling.told(n)}"
+        method = f"{BOOTSTRAP}{sampling.described(n)}"
     else:
         few = f"fewer than two {'images' if sampling.groups is None else 'groups'}"
         reason = (
@@ -116,7 +116,7 @@ def quick_share(hits: NDArray[np.bool_], sampling: Sampling) -> Estimate:
     if sampling.groups is not None:
         size = _effective_size(hits, sampling.groups)
     interval = wilson(value * size, size)
-    return Estimate.of(value, interval, f"{WILSON}{sampling.told(n)}")
+    return Estimate.of(value, interval, f"{WILSON}{sampling.described(n)}")
 
 
 def linearised(
@@ -162,7 +162,7 @@ def linearised(
     half = Z * sqrt(variance) / (value * (1 - value))
     centre = log(value / (1 - value))
     low, high = (1 / (1 + exp(-end)) for end in (centre - half, centre + half))
-    return Estimate.of(value, (low, high), f"{method} {PERCENT}{sampling.told(len(influence))}")
+    return Estimate.of(value, (low, high), f"{method} {PERCENT}{sampling.described(len(influence))}")
 
 
 def defined(value: float) -> float | None:

@@ -207,7 +207,7 @@ def _classification(table: Predictions, temperature: float | m.Floats, sampling:
     predicted = outputs.argmax(axis=1)
     answers, classes = np.unique(predicted), len(table.classes)
     alike = len(answers) == 1 and len(np.unique(targets)) > 1
-    chosen = [metric for metric in CLASS_METRICS if metric.tells(classes)]
+    chosen = [metric for metric in CLASS_METRICS if metric.applies(classes)]
     counts = m.confusion(targets, predicted, classes)
     return Evaluation(
         n=len(targets),

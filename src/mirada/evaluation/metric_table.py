@@ -51,7 +51,7 @@ class Metric:
     quick: Callable[[Any, Any], Any] | None = None
     classes: tuple[int, float] = (2, inf)
 
-    def tells(self, classes: int) -> bool:
+    def applies(self, classes: int) -> bool:
         """Whether it says something about so many classes: the top five of five are always right."""
         return self.classes[0] <= classes <= self.classes[1]
 
@@ -154,7 +154,7 @@ def quick_metrics(target: Target, outputs: m.Floats, targets: NDArray[Any]) -> d
         The values by key. Of several targets each is the mean over them, each over the rows where it is known.
     """
     if isinstance(target, Classes):
-        chosen = [metric for metric in CLASS_METRICS if metric.quick and metric.tells(outputs.shape[1])]
+        chosen = [metric for metric in CLASS_METRICS if metric.quick and metric.applies(outputs.shape[1])]
         columns = [(targets.reshape(len(outputs)), outputs)]
     else:
         chosen = [metric for metric in NUMBER_METRICS if metric.quick]

@@ -1,4 +1,4 @@
-"""The mean absolute error in parts of the data: by range of the target, and by what is known beside the image."""
+"""The mean absolute error in parts of the data: by range of the target, and by covariate."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -92,11 +92,11 @@ def cross_validate(
     runs: list[Run] = []
     try:
         for number, part in enumerate(parts, start=1):
-            whole.hear(FoldStarted(number, folds))
+            whole.record(FoldStarted(number, folds))
             own = folder.path / f"fold-{number}"
             source = part.source or Source(path=part.root)
             saved = replace(part, source=replace(source, split=str(own / "splits.csv")))
-            runs.append(train(saved, recipe=chosen, output=own, on_event=whole.hear))
+            runs.append(train(saved, recipe=chosen, output=own, on_event=whole.record))
             if runs[-1].outcome.reason == "interrupted":
                 return Folds(folder.path, tuple(runs), None)
     except BaseException:
@@ -139,7 +139,7 @@ class _Whole:
         self.folds = folds
         self.on_event = on_event
 
-    def hear(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         """Passes an event on; the folder keeps those that are not one fold's alone."""
         if isinstance(event, FoldStarted):
             self.folder.event(event)
@@ -180,9 +180,9 @@ class _Whole:
         for name in ("samples.jpg", "samples.json"):  # the first one's
             shutil.copyfile(runs[0].folder / name, folder.path / name)
         folder.write("maps.json", of_all_folds([run.folder for run in runs]))
-        told = Evaluated("test", result.n, {metric.key: metric.value for metric in result.metrics})
-        folder.event(told)
-        self.on_event(told)
+        done = Evaluated("test", result.n, {metric.key: metric.value for metric in result.metrics})
+        folder.event(done)
+        self.on_event(done)
         folder.write("evaluation.json", {"test": result.to_dict()})
         data: DataRecord = read_record(folder.path / "data.json", DataRecord)
         folder.write("data.json", replace(data, folds=tuple(map(_fold, runs))))

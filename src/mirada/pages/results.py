@@ -107,7 +107,7 @@ def accuracy_curves(run: RunContents) -> list[Figure]:
     if "val_accuracy" not in run.epochs[0]:
         return []
     lines, caption = [line(run, "val_accuracy", METRICS["accuracy"].title, "val")], CAPTIONS["accuracy"]
-    if "val_top5" in run.epochs[0] and METRICS["top5"].tells(len(run.data.classes)):
+    if "val_top5" in run.epochs[0] and METRICS["top5"].applies(len(run.data.classes)):
         lines.append(line(run, "val_top5", METRICS["top5"].title, "other"))
         caption += CAPTIONS["top5"]
     drawing = charts.learning_curve(epochs_of(run), lines, best=run.best, share=True)

@@ -83,10 +83,10 @@ class Feed:
         return Batch(
             images.contiguous(memory_format=torch.channels_last),
             self.targets[torch.from_numpy(rows)],
-            self.beside(rows),
+            self.covariates_of(rows),
             int(generator(self.seed, epoch, step, 1).integers(2**63)),
         )
 
-    def beside(self, rows: Rows) -> Tensor | None:
+    def covariates_of(self, rows: Rows) -> Tensor | None:
         """The covariates (n, K) of some rows; None for a network that reads images alone."""
         return None if self.covariates is None else self.covariates[torch.from_numpy(rows)]

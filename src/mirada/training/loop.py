@@ -100,7 +100,7 @@ def _train(training: Training, epoch: int, interrupted: Callable[[], bool]) -> f
     """One pass over the training images: the mean loss, or None if it was interrupted."""
     state, feed, recipe = training.state, training.feed, training.recipe
     state.frozen.train(state.network)
-    total, seen, told = torch.zeros((), device=feed.compute.device), 0, 0.0
+    total, seen, reported = torch.zeros((), device=feed.compute.device), 0, 0.0
     for batch in feed.epoch(epoch):
         if interrupted():
             return None
@@ -109,8 +109,8 @@ def _train(training: Training, epoch: int, interrupted: Callable[[], bool]) -> f
             state, batch, rate, loss=training.loss, compute=feed.compute, micro_batch=recipe.micro_batch
         )
         total, seen = total + value * len(batch.images), seen + len(batch.images)
-        if time.monotonic() - told >= TICK or seen == feed.visits:
-            told = time.monotonic()
+        if time.monotonic() - reported >= TICK or seen == feed.visits:
+            reported = time.monotonic()
             _require_finite(float(total), epoch, rate)
             training.on_event(Progress("training", state.step, feed.steps * recipe.epochs, epoch))
     return float(total) / seen

@@ -15,7 +15,7 @@ def validate(network: Network, feed: Feed, loss: Loss) -> dict[str, float]:
     """Loss and metrics on the validation split, at the precision of training; the network stays in its mode."""
     card = feed.card
     outputs = [
-        infer(network, read(feed.cache, part), card.preprocessing, feed.compute, feed.beside(part))
+        infer(network, read(feed.cache, part), card.preprocessing, feed.compute, feed.covariates_of(part))
         for part in chunks(feed.val_rows, AT_ONCE)
     ]
     raw = torch.cat(outputs)

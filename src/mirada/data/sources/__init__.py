@@ -62,7 +62,7 @@ def load_data(
         group: The column of what must not be divided between splits, such as the patient; ``none`` for no groups,
             not even those that DICOM files say.
         split: The column of splits, or the path of a table of splits that training has saved, ``splits.csv``.
-        covariates: The columns of what is known beside the image.
+        covariates: The columns that the network reads as well as the image.
         task: Classes or numbers; by default numbers make a regression, texts classes.
 
     Returns:
