@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
-from mirada import cross_validate, load_data, train
+from mirada import cross_validate, load_data, suspect_labels, train
 from mirada.data.examples.hands import write_ages
 from mirada.data.examples.shapes import write_shapes
 from mirada.errors import DataError, InvalidArgument
@@ -20,6 +20,7 @@ from mirada.evaluation.predictions import Predictions
 from mirada.events import EpochDone, Evaluated, Event, FoldStarted
 from mirada.jobs.folds import Folds, _parts
 from mirada.jobs.gallery import _sections
+from mirada.jobs.suspects import suspects_of
 from mirada.pages import write_report
 from mirada.runs.listing import list_runs
 from mirada.runs.reader import RunContents, read_run
@@ -98,6 +99,20 @@ def test_the_report_has_every_fold(of_ages: Folds) -> None:
         assert f'href="{run.folder.name}/report.html"' in page and run.report_path.exists()
     command = json.loads((of_ages.folder / "environment.json").read_text())["command"]
     assert command.endswith("--folds 3") and "--group patient" in command
+
+
+def test_suspect_labels_are_ranked_from_what_had_not_seen_them(of_ages: Folds) -> None:
+    rows = table(of_ages.folder / "suspects.csv")
+    assert {row["path"] for row in rows} == {row["path"] for row in table(of_ages.folder / "predictions.csv")}
+    pooled = Predictions.from_csv(of_ages.folder / "predictions.csv", unit="months")
+    assert of_ages.suspects and of_ages.suspects.ranked == suspect_labels(pooled).ranked
+    assert 'href="suspects.html"' in of_ages.report_path.read_text(encoding="utf-8")
+    page = of_ages.folder / "suspects.html"
+    before = page.read_bytes()
+    assert b"cross-validation with 3 folds" in before
+    page.unlink()
+    assert suspects_of(of_ages.folder) and page.read_bytes() == before
+    assert suspects_of(of_ages.runs[0].folder) is None  # of one run, whose network has learnt its labels
 
 
 def test_the_folds_show_images_of_each_and_what_the_first_was_shown(of_ages: Folds) -> None:

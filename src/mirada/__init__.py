@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mirada.errors import TrainingError as TrainingError
     from mirada.evaluation.evaluate import evaluate as evaluate
     from mirada.evaluation.predictions import Predictions as Predictions
+    from mirada.evaluation.suspects import suspect_labels as suspect_labels
     from mirada.explain.class_maps import ClassMaps as ClassMaps
     from mirada.explain.class_maps import class_maps as class_maps
     from mirada.inference.model import Model as Model
@@ -58,6 +59,7 @@ _HOMES = {
     "load_data": "mirada.data.sources",
     "load_model": "mirada.inference.model",
     "summarize": "mirada.summary",
+    "suspect_labels": "mirada.evaluation.suspects",
     "train": "mirada.jobs.train",
 }
 

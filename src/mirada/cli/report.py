@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mirada.cli.console import say
+from mirada.cli.console import ProgressBar, say
 
 
 @click.command()
@@ -13,9 +13,15 @@ def command(run: str) -> int:
     """Write the report of a run anew, also of one that was killed.
 
     RUN is the folder that `mirada train` made. The page says how far the run came, and replaces the one that is
-    there.
+    there. Of folds, the pages of all of them and of the labels that are probably wrong are written.
     """
+    from mirada.jobs.suspects import suspects_of
     from mirada.pages import write_report
+    from mirada.runs.folder import SUSPECTS
 
+    with ProgressBar() as progress:
+        suspects = suspects_of(Path(run), on_event=progress.on_event)
+    if suspects:
+        say(Path(run) / SUSPECTS)
     say(write_report(Path(run)))
     return 0

@@ -15,9 +15,11 @@ from mirada.data.splits import complete_splits, k_fold, said_of_copies
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
+from mirada.evaluation.suspects import SuspectLabels
 from mirada.events import Evaluated, Event, FoldStarted, OnEvent, Started
 from mirada.jobs.describe import command_line
 from mirada.jobs.gallery import of_all_folds
+from mirada.jobs.suspects import write_suspects
 from mirada.jobs.train import Run, chosen_recipe, new_folder, train
 from mirada.pages import write_report
 from mirada.runs.folder import RunFolder
@@ -36,11 +38,13 @@ class Folds:
         folder: The folder of all runs.
         runs: Those that have ended, in order.
         evaluation: Of all images together; None if it was interrupted.
+        suspects: Their labels, those first that are probably wrong; None if it was interrupted.
     """
 
     folder: Path
     runs: tuple[Run, ...]
     evaluation: Evaluation | None
+    suspects: SuspectLabels | None = None
 
     @property
     def report_path(self) -> Path:
@@ -63,8 +67,8 @@ def cross_validate(
     The parts are stratified, no group divided, and drawn by the recipe's seed. Each run trains as ``train`` does, with
     a validation part of its own, also where the data set has one, and leaves its folder, ``fold-1`` and so on, in
     ``output``; beside them are the predictions of every image by the one network that had not seen it, their metrics,
-    and a report. The intervals hold images to be independent, which the networks of the folds are not quite: they
-    share training images.
+    the labels ranked by how probably they are wrong, and a report. The intervals hold images to be independent, which
+    the networks of the folds are not quite: they share training images.
 
     Args:
         data: As for ``train``; without test images of its own.
@@ -103,7 +107,7 @@ def cross_validate(
         if not whole.begun:
             folder.discard()
         raise
-    return Folds(folder.path, tuple(runs), whole.conclude(runs))
+    return Folds(folder.path, tuple(runs), *whole.conclude(runs))
 
 
 def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
@@ -170,7 +174,7 @@ class _Whole:
         )
         self.folder.write("data.json", replace(data, counts={"test": dict(tested)}, split_note=note))
 
-    def conclude(self, runs: Sequence[Run]) -> Evaluation:
+    def conclude(self, runs: Sequence[Run]) -> tuple[Evaluation, SuspectLabels]:
         """Judges all images together, and writes what the report reads."""
         folder = self.folder
         tested = [run.predictions.of_split("test") for run in runs if run.predictions]
@@ -188,8 +192,9 @@ class _Whole:
         folder.write("data.json", replace(data, folds=tuple(map(_fold, runs))))
         environment: EnvironmentRecord = read_record(folder.path / "environment.json", EnvironmentRecord)
         folder.write("environment.json", replace(environment, seconds=round(folder.seconds, 2)))
+        suspects = write_suspects(folder.path, table)
         write_report(folder.path)
-        return result
+        return result, suspects
 
 
 def _temperatures(runs: Sequence[Run], tested: Sequence[Predictions]) -> list[float]:

@@ -13,6 +13,7 @@ from mirada.errors import DataError, reason_of
 from mirada.files import replacing
 from mirada.pages import overview, results
 from mirada.pages.words import SPLITS
+from mirada.runs.folder import SUSPECTS
 from mirada.runs.reader import RunContents, damaged, read_run
 from mirada.text import integer, number, percent, shorten, with_unit
 
@@ -84,6 +85,7 @@ def render(run: RunContents) -> str:
         counts=counts,
         folds=folds,
         spread=spread,
+        suspects=SUSPECTS if (run.folder / SUSPECTS).exists() else "",
         curves=results.curves(run),
         results=results.results(run),
         map_groups=results.map_groups(run),

@@ -16,6 +16,8 @@ from mirada.files import json_text, write_json
 RESULTS = "results.csv"
 EVENTS = "events.jsonl"
 MODEL = "model.safetensors"
+SUSPECTS = "suspects.html"  # of a cross-validation, as is the table of all labels
+SUSPECTS_TABLE = "suspects.csv"
 LAST = "checkpoints/last.safetensors"
 KINDS: dict[str, type[Event]] = {
     "best": events.BestEpoch, "epoch": events.EpochDone, "evaluation": events.Evaluated,
