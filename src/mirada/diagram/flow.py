@@ -1,22 +1,20 @@
 """What became of the tensors of one run: which layer or function made each of them, and of which others."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules import module as global_hooks
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
-from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from mirada.diagram import words
 from mirada.diagram.words import Joint, Role
 from mirada.summary import kinds
 from mirada.summary.geometry import CONSTANT, tensors
-from mirada.summary.ledger import summarize
+from mirada.summary.ledger import followed
 from mirada.summary.rules import Shape
 from mirada.summary.table import Summary
+from mirada.summary.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,86 +62,62 @@ def record(network: nn.Module, input_shape: Sequence[int] | None) -> tuple[Flow,
 
     Raises ``InvalidArgument`` as ``summarize`` does.
     """
-    network = kinds.unwrapped(network)
-    recorder = _Recorder(network)
-    hooks = (
-        register_module_forward_pre_hook(recorder.enter),
-        register_module_forward_hook(recorder.leave, with_kwargs=True),
-    )
-    try:
-        with recorder:
-            summary = summarize(network, input_shape)
-    finally:
-        for hook in hooks:
-            hook.remove()
-            global_hooks._global_forward_hooks_with_kwargs.pop(hook.id, None)  # torch 2.13 leaves it there
-    return recorder.flow(), summary
+    follower = _TensorFlow()
+    summary = followed(network, input_shape, follower)
+    return follower.flow(), summary
 
 
-class _Recorder(TorchFunctionMode):
-    """Follows tensors by identity: through layers by hooks, between layers by the functions that are called."""
+class _TensorFlow:
+    """Follows tensors by identity through a run: through layers, and between layers through the functions called."""
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.names = {module: name for name, module in network.named_modules()}
-        self.layers = {module for module in self.names if kinds.is_layer(module)}
+    def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.stages: dict[int, Stage] = {}
         self.stage = 0
-        self.running: list[nn.Module] = []
         self.made_by: MutableMapping[Tensor, Node] = WeakIdKeyDictionary()
 
-    def enter(self, module: nn.Module, args: Any) -> None:
-        """A module is about to run; the record is that of the first run in which the network predicts."""
-        if module is self.network and not self.nodes and not module.training:
-            images = list(tensors(args))
+    def entered(self, run: Trace, given: tuple[Any, Any]) -> None:
+        """The network begins with the image, a module right below it a stage."""
+        module = run.running[-1].module
+        if not self.nodes:
+            images = list(tensors(given))
             shape = tuple(images[0].shape) if images else ()
             self._add(Node("", Role.TERMINAL, "image" if len(shape) == 4 else "input", None, shape), images)
-            self.running.append(module)
-        elif self.running and module in self.names:
-            if len(self.running) == 1 and module not in self.layers:
-                self.stage = len(self.stages) + 1
-                self.stages[self.stage] = Stage(self.names[module], ())
-            self.running.append(module)
+        elif len(run.running) == 2 and not kinds.is_layer(module):
+            self.stage = len(self.stages) + 1
+            self.stages[self.stage] = Stage(run.names[module], ())
 
-    def leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
-        """A module has run; what it returned, or in the case of dropout a tensor of its own."""
-        if module not in self.running:
-            return output
-        while self.running.pop() is not module:
-            pass  # it raised, and the network caught that
-        output = _alias(output, args) if isinstance(module, kinds.DROPOUTS) else output
+    def left(self, run: Trace, module: nn.Module, given: tuple[Any, Any], output: Any) -> Any:
+        """What a module returned; in the case of dropout a tensor of its own."""
+        output = _alias(output, given[0]) if isinstance(module, kinds.DROPOUTS) else output
         outputs = list(tensors(output))
-        if module in self.layers and not self._in_layer():
-            self._note_layer(module, self._sources((args, kwargs)), outputs)
-        if len(self.running) == 1 and self.stage:
+        if kinds.is_layer(module) and not _in_layer(run):
+            self._note_layer(run.names[module], module, self._sources(given), outputs)
+        if len(run.running) == 1 and self.stage:
             if outputs:
-                self.stages[self.stage] = Stage(self.names[module], tuple(outputs[0].shape))
+                self.stages[self.stage] = Stage(run.names[module], tuple(outputs[0].shape))
             self.stage = 0
-        if module is self.network and not self.running:
+        if not run.running:
             shape = tuple(outputs[0].shape) if outputs else ()
             sources = self._sources(outputs)
             said = "outputs" if len(sources) > 1 else "output"
             self._add(Node("", Role.TERMINAL, said, None, shape, sources), [])
         return output
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if not self.running or self._in_layer():
-            return func(*args, **kwargs)
-        sources = self._sources((args, kwargs))  # before the call, which may change a tensor in place
-        result = func(*args, **kwargs)
-        name = func.__name__.strip("_")
+    def called(self, run: Trace, function: str, given: tuple[Any, Any], result: Any) -> Any:
+        """What a function returned; in the case of dropout a tensor of its own."""
+        if not run.running or _in_layer(run):
+            return result
+        args, _ = given
+        sources = self._sources(given)
+        name = function.strip("_")
         if "dropout" in name:
             result = _alias(result, args)
         outputs = list(tensors(args[:1] if result is None else result))
-        if func.__name__.endswith("_"):  # in place: what it is a view of has changed too
+        if function.endswith("_"):  # in place: what it is a view of has changed too
             outputs += [tensor._base for tensor in outputs if tensor._base is not None]
         if sources and outputs and name not in CONSTANT:
-            self._note_function(name, args, kwargs, sources, outputs)
+            self._note_function(run, name, given, sources, outputs)
         return result
 
     def flow(self) -> Flow:
@@ -161,10 +135,9 @@ class _Recorder(TorchFunctionMode):
                 before.update(node.inputs)
         return Flow(tuple(node for node in self.nodes if node in after and node in before), self.stages)
 
-    def _in_layer(self) -> bool:
-        return not self.layers.isdisjoint(self.running)
-
-    def _note_layer(self, module: nn.Module, sources: tuple[Node, ...], outputs: Sequence[Tensor]) -> None:
+    def _note_layer(
+        self, path: str, module: nn.Module, sources: tuple[Node, ...], outputs: Sequence[Tensor]
+    ) -> None:
         if isinstance(module, words.UNSEEN_LAYERS) and sources:
             self._mark(outputs, sources[0])
         elif outputs:
@@ -174,7 +147,7 @@ class _Recorder(TorchFunctionMode):
                 not parameters or kinds.family(module) in ("activations", "normalisation")
             )
             node = Node(
-                self.names[module],
+                path,
                 *said,
                 tuple(outputs[0].shape),
                 sources,
@@ -187,31 +160,32 @@ class _Recorder(TorchFunctionMode):
 
     def _note_function(
         self,
+        run: Trace,
         name: str,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
+        given: tuple[Any, Any],
         sources: tuple[Node, ...],
         outputs: Sequence[Tensor],
     ) -> None:
+        args, kwargs = given
         alone = len(sources) == 1 and (name in words.CONCATENATIONS or name == "stack")
         whole = name in words.SLICES and outputs[0].numel() >= next(tensors(args)).numel()
         if name in words.UNSEEN or alone or whole:
             self._mark(outputs, sources[0])
             return
-        path, shape = self.names[self.running[-1]], tuple(outputs[0].shape)
-        operand = self._operand(args) if len(sources) == 1 else ""
+        module, shape = run.running[-1].module, tuple(outputs[0].shape)
+        operand = self._operand(module, args) if len(sources) == 1 else ""
         said = words.of_function(name, sources[0].shape, shape, operand=operand, window=_window(args, kwargs))
         light = said.role is Role.OTHER and name not in words.WEIGHTY
-        self._add(Node(path, *said, shape, sources, light, stage=self.stage), outputs)
+        self._add(Node(run.names[module], *said, shape, sources, light, stage=self.stage), outputs)
 
-    def _operand(self, args: Sequence[Any]) -> str:
+    def _operand(self, module: nn.Module, args: Sequence[Any]) -> str:
         """What a function of two arguments takes besides the tensor that is followed: a number or a parameter."""
         others = [value for value in args if not (isinstance(value, Tensor) and value in self.made_by)]
         if len(args) != 2 or len(others) != 1:
             return ""
         other = others[0]
         if isinstance(other, Tensor):
-            own = self.running[-1].named_parameters(recurse=False)
+            own = module.named_parameters(recurse=False)
             return next((name for name, parameter in own if parameter is other), "constant")
         return f"{other:g}".replace("-", "−") if type(other) in (int, float) else ""
 
@@ -227,6 +201,10 @@ class _Recorder(TorchFunctionMode):
     def _mark(self, outputs: Iterable[Tensor], node: Node) -> None:
         for tensor in outputs:
             self.made_by[tensor] = node
+
+
+def _in_layer(run: Trace) -> bool:
+    return any(kinds.is_layer(call.module) for call in run.running)
 
 
 def _chain(nodes: Sequence[Node]) -> Iterator[Node]:

@@ -14,7 +14,7 @@ from mirada.summary import kinds
 from mirada.summary.memory import Memory, file_bytes
 from mirada.summary.rules import Shape, without_batch
 from mirada.summary.table import Row, Summary
-from mirada.summary.trace import Call, Trace, trace
+from mirada.summary.trace import Call, Follower, Trace, trace
 from mirada.summary.undrawn import named
 from mirada.text import listed
 
@@ -70,18 +70,29 @@ def summarize(
     """
     if isinstance(network, str):
         network = named(network)
+    if depth is not None and (type(depth) is not int or depth < 1):
+        raise InvalidArgument(
+            f"`depth` of summarize must be an integer ≥ 1, or None for every layer. Got {depth!r}."
+        )
+    return followed(network, input_shape, depth=depth)
+
+
+def followed(
+    network: nn.Module,
+    input_shape: Sequence[int] | None,
+    follower: Follower | None = None,
+    *,
+    depth: int | None = None,
+) -> Summary:
+    """As ``summarize`` has it; ``follower`` is told of each step of the run in which the network predicts."""
     if not isinstance(network, nn.Module):
         raise InvalidArgument(
             f"`network` of summarize must be a torch.nn.Module or a name of list_models(). Got {network!r}."
         )
     network = kinds.unwrapped(network)
     shape = _image_shape(network, input_shape)
-    if depth is not None and (type(depth) is not int or depth < 1):
-        raise InvalidArgument(
-            f"`depth` of summarize must be an integer ≥ 1, or None for every layer. Got {depth!r}."
-        )
     _require_readable(network)
-    record = trace(network, shape)
+    record = trace(network, shape, follower)
     rows = tuple(_rows(record))
     return Summary(
         network=_title(network),

@@ -1,4 +1,7 @@
-"""Two runs of a module on tensors that stand in for its weights and its images: predicting, watched by hooks; training.
+"""Two runs of a module on tensors that stand in for its weights and its images: predicting, recorded; training.
+
+The one place where a run is recorded: what asks more of it than its calls, such as where each tensor came from, follows
+along (``Follower``) while the tensors are alive.
 
 Weights are neither copied nor read nor written, whatever device they are on: the runs see zeros in their place, or,
 if there are many, meta tensors, which have a shape but no values (``torch.func.functional_call``). Afterwards every
@@ -11,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +52,8 @@ class Call:
 class Trace:
     """All calls of all modules of a network in order, and the functions that were called outside layers.
 
-    ``names`` holds every module with its first dotted path, ``sights`` what each tensor sees of the image.
+    ``names`` holds every module with its first dotted path, ``sights`` what each tensor sees of the image, ``running``
+    the calls that have begun and not ended, the innermost last; ``follower`` is told of each step.
     ``predicting_bytes`` is the most that an image and its maps took at one time, ``training_bytes`` in training mode,
     where autograd keeps maps for the backward pass; None if the network does not run in that.
     """
@@ -61,29 +65,39 @@ class Trace:
     running: list[Call] = field(default_factory=list)
     predicting_bytes: int = 0
     training_bytes: int | None = None
+    follower: "Follower | None" = None
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         """A module is about to run."""
         call = Call(module, _first_shape((args, kwargs)))
         self.calls.append(call)
         self.running.append(call)
+        if self.follower is not None:
+            self.follower.entered(self, (args, kwargs))
 
-    def leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        """A module has run."""
+    def leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+        """A module has run. What is returned goes on in place of its output."""
         while (call := self.running.pop()).module is not module:
             pass  # it raised, and the network caught that
+        if self.follower is not None:
+            output = self.follower.left(self, module, (args, kwargs), output)
         if (first := next(tensors(output), None)) is not None:
             call.output_shape = tuple(first.shape)
             call.output_bytes = first.numel() * first.element_size()
             call.spans = self.sights.of(first)
+        return output
 
-    def note(self, function: str, args: Any, kwargs: Any, result: Any) -> None:
-        """A function was called; it counts if it returns a tensor outside of a layer."""
-        self.sights.follow(function, args, kwargs, result)
+    def note(self, function: str, args: Any, kwargs: Any, result: Any) -> Any:
+        """A function was called; it counts if it returns a tensor outside of a layer. What is returned goes on."""
+        if self.follower is not None:
+            result = self.follower.called(self, function, (args, kwargs), result)
+        name = re.sub(r"^__[ri]?(\w+)__$", r"\1", function).strip("_")
+        self.sights.follow(name, args, kwargs, result)
         if _first_shape(result) is None:
-            return
+            return result
         if self.running and not kinds.is_layer(self.running[-1].module):
-            self.functions[function] += 1
+            self.functions[name] += 1
+        return result
 
     def unused(self) -> list[nn.Module]:
         """The modules with parameters or buffers of their own that were never called."""
@@ -95,12 +109,37 @@ class Trace:
         ]
 
 
-def trace(network: nn.Module, shape: Shape) -> Trace:
+class Follower(Protocol):
+    """Who is told of each step of a predicting run; ``given`` are the arguments, those by place and those by name.
+
+    What ``left`` and ``called`` return goes on in place of the output or result.
+    """
+
+    def entered(self, run: Trace, given: tuple[Any, Any]) -> None:
+        """The last module of ``run.running`` is about to run."""
+
+    def left(self, run: Trace, module: nn.Module, given: tuple[Any, Any], output: Any) -> Any:
+        """A module has run, and is no longer among ``run.running``."""
+
+    def called(self, run: Trace, function: str, given: tuple[Any, Any], result: Any) -> Any:
+        """A function of PyTorch has been called, under the name that it bears in Python, such as ``__radd__``."""
+
+
+def trace(network: nn.Module, shape: Shape, follower: Follower | None = None) -> Trace:
     """What happens when ``network`` predicts one image of ``shape``, which is without the batch.
 
-    Raises ``InvalidArgument`` if the forward pass fails; the message names the layer and what reached it.
+    Args:
+        network: Any module; afterwards it is what it was, also where a run fails.
+        shape: Of the image, (C, H, W) in pixels.
+        follower: Told of each step of the predicting run.
+
+    Returns:
+        The calls, and what the image and its maps took.
+
+    Raises:
+        InvalidArgument: The forward pass fails; the message names the layer and what reached it.
     """
-    record = Trace(_names(network), Sights(shape))
+    record = Trace(_names(network), Sights(shape), follower=follower)
     own = dict([*network.named_parameters(), *network.named_buffers()])
     device = _stand_in(own.values(), shape)
     zeros = {
@@ -127,7 +166,7 @@ def _predict(network: nn.Module, zeros: Mapping[str, Tensor], image: Tensor, rec
         for module in record.names
         for handle in (
             module.register_forward_pre_hook(record.enter, with_kwargs=True, prepend=True),
-            module.register_forward_hook(record.leave),
+            module.register_forward_hook(record.leave, with_kwargs=True),
         )
     ]
     record.sights.start(image)
@@ -209,9 +248,7 @@ class _OnMeta(TorchFunctionMode):
     ) -> Any:
         given = args, kwargs or {}
         result = _call(func, *given)
-        if self.record is not None:
-            self.record.note(re.sub(r"^__[ri]?(\w+)__$", r"\1", func.__name__).strip("_"), *given, result)
-        return result
+        return result if self.record is None else self.record.note(func.__name__, *given, result)
 
 
 def _call(func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
