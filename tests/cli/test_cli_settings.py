@@ -46,7 +46,7 @@ def test_a_listed_value_is_one_that_can_be_set(model: str) -> None:
 def test_one_setting(cli: Cli) -> None:
     assert cli("settings", "momentum").out.splitlines() == [
         "momentum, in full optimizer.momentum",
-        "  The share of the last step that goes on in the next one.",
+        "  The share of the last step that is added to the next one.",
         "  values: a number of at least 0",
         "  default: 0.9 with sgd, 0 with rmsprop",
         "  0.9 for bonet_simple, bonet",

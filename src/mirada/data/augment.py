@@ -65,8 +65,8 @@ class Augmentation:
         Szegedy et al. 2014, arXiv:1409.4842, §6, for ``crop``.
     """
 
-    rotation: float = setting(0.0, "Turned by up to so many degrees, either way.", least=0, most=180)
-    shear: float = setting(0.0, "Sheared by up to so many degrees, either way.", least=0, most=80)
+    rotation: float = setting(0.0, "Rotated by up to this many degrees, either way.", least=0, most=180)
+    shear: float = setting(0.0, "Sheared by up to this many degrees, either way.", least=0, most=80)
     zoom: float = setting(0.0, "Each axis scaled by 1 ± up to this fraction.", least=0, most=0.95)
     shift: float = setting(0.0, "Shifted by up to this fraction of width and height.", least=0, most=1)
     horizontal_flip: Flip = setting(

@@ -17,7 +17,7 @@ Settings = Mapping[str, object]
 
 LR = "Learning rate, per step of `batch_size` images; the highest one where a schedule changes it."
 WEIGHT_DECAY = "How strongly weights, not biases, are drawn towards 0."
-MOMENTUM = "The share of the last step that goes on in the next one."
+MOMENTUM = "The share of the last step that is added to the next one."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ class Recipe:
         "auto", "What is minimized; auto: cross-entropy for classes, mse for numbers."
     )
     label_smoothing: float = setting(
-        0.0, "Share that cross-entropy takes from the right class for all.", least=0, below=1
+        0.0, "Share of the probability that cross-entropy spreads over all classes.", least=0, below=1
     )
     class_weights: Literal["none", "balanced"] = setting(
         "none", "Let every class weigh the same in the loss."

@@ -8,7 +8,7 @@ from mirada.settings import described
 from mirada.training.recipe import AUGMENT_PRESETS, KINDS, PARTS, SHORT, Recipe, place_of, recipe_for
 
 KIND_MEANING = {
-    "optimizer": "How a step is made of the gradient.",
+    "optimizer": "How the gradient becomes a step.",
     "schedule": "How the rate goes after the warm-up.",
 }
 AUGMENT_MEANING = "A preset of all that may happen to a training image; augment.… changes one of it."
