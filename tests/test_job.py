@@ -28,7 +28,7 @@ from mirada.data.sources import load_data
 from mirada.errors import CheckpointError, DataError, InvalidArgument, RecipeError, TrainingError
 from mirada.evaluation.calibration import fit_temperature, scaled
 from mirada.evaluation.evaluate import evaluate
-from mirada.events import EpochDone, Evaluated, Event, FileExcluded, Started, WeightsLoaded
+from mirada.events import EpochDone, Evaluated, Event, FileExcluded, LoadReport, Started
 from mirada.inference.model import load_model
 from mirada.jobs import train as job
 from mirada.jobs.train import Run, train
@@ -617,7 +617,7 @@ def test_starting_from_a_model(runs: Callable[[str], Run], shapes: Path, tmp_pat
             assert after[name].shape[0] == 2
         else:
             torch.testing.assert_close(after[name], value, rtol=0, atol=1e-9)
-    (told,) = [event for event in heard if isinstance(event, WeightsLoaded)]
+    (told,) = [event for event in heard if isinstance(event, LoadReport)]
     (kept,) = [event for event in events(run.folder) if event["event"] == "weights"]
     assert kept["replaced"] == list(told.replaced) == ["head.linear.weight", "head.linear.bias"]
     assert told.text.endswith(

@@ -1,10 +1,13 @@
 """What is told while work goes on: one small record for each kind of event. Words are made where they are shown."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from mirada.text import listed, shortened
+
 Reason = Literal["finished", "early", "interrupted", "failed"]
+SHOWN = 4  # names in a sentence
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,18 @@ class FileExcluded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightsLoaded:
-    """Weights of a file are in the network: what became of every tensor; ``text`` says it in sentences."""
+class LoadReport:
+    """Weights of a file are in the network: every tensor of the file is counted or named here.
+
+    ``file`` is the file's name and ``sha256`` its digest; ``convention`` is whose names it uses and ``loaded`` how
+    many tensors were copied. ``renamed`` are pairs (name in the file, name in the network). ``adapted`` were copied
+    after their kernels were summed over red, green and blue, for grey images. ``dropped`` were left out: auxiliary
+    heads that the network lacks, and batch norm's counters. ``initialised`` were not in the file and ``replaced``
+    had another size there; both keep the values that the network was built with. ``head_of`` are the classes that a
+    head which was loaded was trained for, where they are known to be others. ``prefix`` stood before every name, and
+    ``entry`` is the part of the file that was taken, where ``others`` are weights as well. ``text`` says it all in
+    sentences, a line for what was loaded and one for each kind of exception.
+    """
 
     file: str
     sha256: str
@@ -58,11 +71,43 @@ class WeightsLoaded:
     dropped: tuple[str, ...]
     initialised: tuple[str, ...]
     replaced: tuple[str, ...]
-    head_of: tuple[str, ...]
+    head_of: tuple[str, ...] = ()
     prefix: str = ""
     entry: str = ""
     others: tuple[str, ...] = ()
-    text: str
+    text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", _told(self))
+
+    @property
+    def whole(self) -> bool:
+        """Whether every tensor of the file is in the network as it was, and every one of the network's from it."""
+        return not (self.adapted or self.dropped or self.initialised or self.replaced or self.others)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _told(report: LoadReport) -> str:
+    """A line for what was loaded, and one for each kind of exception."""
+    exceptions = {
+        "summed over red, green and blue, for grey images": report.adapted,
+        "left out": report.dropped,
+        "not in the file, newly drawn": report.initialised,
+        "of another size in the file, newly drawn": report.replaced,
+        "the head was loaded, though it was trained for": report.head_of,
+        "taken off the beginning of every name": (report.prefix,) if report.prefix else (),
+        f"{report.entry} was taken; the file also holds": report.others,
+    }
+    named = {what: [shortened(name) for name in names] for what, names in exceptions.items()}
+    first = (
+        f"{report.file}: {report.loaded} tensors loaded by {report.convention} names, "
+        f"{len(report.renamed)} renamed."
+    )
+    return "\n".join(
+        [first, *(f"  {what}: {listed(shown, SHOWN)}" for what, shown in named.items() if shown)]
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,9 +177,7 @@ class FoldStarted:
     folds: int
 
 
-Beginning = (
-    WeightsLoaded | FirstLayerLoaded | LayersFrozen
-)  # what a network starts with besides random weights
+Beginning = LoadReport | FirstLayerLoaded | LayersFrozen  # what a network starts with besides random weights
 Event = (
     Progress | Started | FileExcluded | Beginning | EpochDone | Stopped | BestEpoch | Evaluated | FoldStarted
 )

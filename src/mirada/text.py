@@ -10,6 +10,7 @@ from math import floor, isfinite, log10
 
 NBSP = "\u00a0"  # keeps a number and its unit on one line
 NOTHING = "–"  # where there is no number
+NAME_SHOWN = 60  # letters of a name in a message
 
 # What a terminal obeys or leaves out instead of showing: control characters and escape sequences, line breaks of all
 # kinds, marks of direction and other invisible ones (but for the joiners of emoji and of scripts that need them),
@@ -126,6 +127,11 @@ def shorten(name: str, most: int = 18, *, head: int = 10) -> str:
     ('layer4.1.d….weight', 'fe…res')
     """
     return name if len(name) <= most else f"{name[:head]}…{name[len(name) - (most - 1 - head) :]}"
+
+
+def shortened(name: str) -> str:
+    """A name from a file, as long as a message can bear."""
+    return name if len(name) <= NAME_SHOWN else f"{name[:NAME_SHOWN]}…"
 
 
 def integer(value: float) -> str:

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument
+from mirada.events import LoadReport
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, save_model
 from mirada.models import create_model, load_weights
-from mirada.models.weights import LoadReport, conventions, convert, load_public
+from mirada.models.weights import conventions, convert, load_public
 from mirada.samples import Classes
 
 SMALL_KEYS = ((r"^features\.0\.", "stem."), (r"^features\.1\.", "norm."), (r"^fc\.", "head.linear."))

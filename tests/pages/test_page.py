@@ -14,7 +14,7 @@ import pytest
 
 from mirada.codec import to_json
 from mirada.errors import DataError
-from mirada.events import LayersFrozen, WeightsLoaded
+from mirada.events import LayersFrozen, LoadReport
 from mirada.pages import write_report
 from mirada.pages.page import ABSENT, cell, flat, without_home
 from mirada.runs.folder import NAMES
@@ -306,10 +306,10 @@ def test_what_was_inferred_and_what_it_began_with(classification: Path) -> None:
     (classification / "data.json").write_text(json.dumps(data))
     with (classification / "events.jsonl").open("a") as stream:
         file, digest = "a.pth", "0" * 64
-        told: list[WeightsLoaded | LayersFrozen] = [
-            WeightsLoaded(
+        told: list[LoadReport | LayersFrozen] = [
+            LoadReport(
                 file=file, sha256=digest, convention="timm", loaded=5, renamed=(("a", "b"),), adapted=(), dropped=(),
-                initialised=("head",), replaced=(), head_of=(), text="a.pth: 5 tensors loaded.\n  newly drawn: head",
+                initialised=("head",), replaced=(), head_of=(),
             ),
             LayersFrozen(names=("stem",), parameters=9, text="stem stays"),
         ]  # fmt: skip
@@ -318,7 +318,7 @@ def test_what_was_inferred_and_what_it_began_with(classification: Path) -> None:
     text = page_of(classification).text
     for line in (
         "target: age <years>, 40 numbers",
-        "a.pth: 5 tensors loaded.",
+        "a.pth: 5 tensors loaded by timm names, 1 renamed.",
         "newly drawn: head",
         "stem stays",
     ):

@@ -9,9 +9,10 @@ import torch
 
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
+from mirada.events import LoadReport
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, save_model
-from mirada.models.weights import OWN, LoadReport
+from mirada.models.weights import OWN
 from mirada.samples import Classes
 from mirada.training.recipe import Pixels, Recipe, recipe_for
 from mirada.training.start import starting_network, starting_scale

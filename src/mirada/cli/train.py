@@ -21,10 +21,10 @@ from mirada.events import (
     FirstLayerLoaded,
     FoldStarted,
     LayersFrozen,
+    LoadReport,
     Progress,
     Started,
     Stopped,
-    WeightsLoaded,
 )
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class _Lines:
                 self.progress.on_event(event, note)
             case Started():
                 self._start(event)
-            case WeightsLoaded() | FirstLayerLoaded() | LayersFrozen():
+            case LoadReport() | FirstLayerLoaded() | LayersFrozen():
                 self.progress.line(*event.text.split("\n"))
             case FileExcluded():
                 self._excluded(event)

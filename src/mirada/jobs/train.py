@@ -27,10 +27,10 @@ from mirada.events import (
     FileExcluded,
     FirstLayerLoaded,
     LayersFrozen,
+    LoadReport,
     OnEvent,
     Started,
     Stopped,
-    WeightsLoaded,
 )
 from mirada.files import write_text
 from mirada.inference.model import load_model
@@ -41,7 +41,6 @@ from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.jobs.memory import Room
 from mirada.modelfile import Card, save_model
 from mirada.models import find
-from mirada.models.weights import LoadReport
 from mirada.pages import write_report
 from mirada.runs.folder import MODEL, RunFolder
 from mirada.runs.records import EnvironmentRecord
@@ -108,7 +107,7 @@ def train(
         on_event: Called with a record of ``mirada.events`` for each thing that happens.
         **settings: Fields of ``Recipe`` on top of it (``epochs=25``, ``image_size=64``, …). With ``weights=`` a file of
             public weights, or a model file, training starts from those: layers of the heads that the file has in
-            another size are drawn anew, pixels are normalized as the weights expect, and ``WeightsLoaded`` tells
+            another size are drawn anew, pixels are normalized as the weights expect, and ``events.LoadReport`` tells
             what became of every tensor.
 
     Returns:
@@ -226,7 +225,7 @@ class _Job:
             )
         )
         if self.weights:
-            tell(WeightsLoaded(**asdict(self.weights), text=str(self.weights)))
+            tell(self.weights)
         if self.first_layer:
             tell(FirstLayerLoaded(**asdict(self.first_layer), text=str(self.first_layer)))
         if self.frozen.names:

@@ -15,8 +15,9 @@ from mirada.models.options import Option, Value
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mirada.events import LoadReport
     from mirada.layers.network import Network
-    from mirada.models.weights import Keys, LoadReport
+    from mirada.models.weights import Keys
 
 __all__ = [
     "CATALOGUE",

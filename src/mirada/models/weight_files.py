@@ -22,6 +22,7 @@ from torch import Tensor
 
 from mirada.errors import CheckpointError, reason_of
 from mirada.models.digest import DIGEST_KEY, KEY, is_intact
+from mirada.text import shortened
 
 # Where training scripts put the weights among other things, the likeliest first; an average of weights (``model_ema``)
 # stands beside them.
@@ -35,7 +36,6 @@ LEGACY_PICKLES = (
 )
 INFLATION = 8  # times its packed size that a zip file may unpack to; torch.save packs nothing
 PICKLE_LIMIT = 100 * 2**20  # bytes of the description in a zip file; a million tensors take as much
-NAME_SHOWN = 60  # letters of a name in a message
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,6 @@ def read_weights(path: str | Path) -> WeightFile:
             tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
             taken += prefix
     return WeightFile(tensors, entry, others, taken)
-
-
-def shortened(name: str) -> str:
-    """A name from a file, as long as a message can bear."""
-    return name if len(name) <= NAME_SHOWN else f"{name[:NAME_SHOWN]}…"
 
 
 def _weights_in(file: Path, found: object) -> tuple[object, str, tuple[str, ...]]:

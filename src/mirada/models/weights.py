@@ -7,7 +7,6 @@ applied in order to every key of a checkpoint. Reading a checkpoint runs none of
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import file_digest
 from math import log
@@ -18,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from mirada.errors import CheckpointError
-from mirada.models.weight_files import read_weights, shortened
-from mirada.text import listed
+from mirada.events import LoadReport
+from mirada.models.weight_files import read_weights
+from mirada.text import listed, shortened
 
 Keys = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 
@@ -40,56 +40,6 @@ DEPTH = 4  # parts of a prefix
 
 class OtherNetworkError(CheckpointError):
     """The tensors of a file are not those of the network: some are unknown, missing, or of another size."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadReport:
-    """What ``load_public`` did: every tensor of the file is counted or named here.
-
-    ``file`` is the file's name and ``sha256`` its digest; ``convention`` is whose names it uses and ``loaded`` how
-    many tensors were copied. ``renamed`` are pairs (name in the file, name in the network). ``adapted`` were copied
-    after their kernels were summed over red, green and blue, for grey images. ``dropped`` were left out: auxiliary
-    heads that the network lacks, and batch norm's counters. ``initialised`` were not in the file and ``replaced``
-    had another size there; both keep the values that the network was built with. ``head_of`` are the classes that a
-    head which was loaded was trained for, where they are known to be others. ``prefix`` stood before every name, and
-    ``entry`` is the part of the file that was taken, where ``others`` are weights as well.
-    """
-
-    file: str
-    sha256: str
-    convention: str
-    loaded: int
-    renamed: tuple[tuple[str, str], ...]
-    adapted: tuple[str, ...]
-    dropped: tuple[str, ...]
-    initialised: tuple[str, ...]
-    replaced: tuple[str, ...]
-    head_of: tuple[str, ...] = ()
-    prefix: str = ""
-    entry: str = ""
-    others: tuple[str, ...] = ()
-
-    @property
-    def whole(self) -> bool:
-        """Whether every tensor of the file is in the network as it was, and every one of the network's from it."""
-        return not (self.adapted or self.dropped or self.initialised or self.replaced or self.others)
-
-    def __str__(self) -> str:
-        """A line for what was loaded, and one for each kind of exception."""
-        exceptions = {
-            "summed over red, green and blue, for grey images": self.adapted,
-            "left out": self.dropped,
-            "not in the file, newly drawn": self.initialised,
-            "of another size in the file, newly drawn": self.replaced,
-            "the head was loaded, though it was trained for": self.head_of,
-            "taken off the beginning of every name": (self.prefix,) if self.prefix else (),
-            f"{self.entry} was taken; the file also holds": self.others,
-        }
-        named = {what: [shortened(name) for name in names] for what, names in exceptions.items()}
-        first = f"{self.file}: {self.loaded} tensors loaded by {self.convention} names, {len(self.renamed)} renamed."
-        return "\n".join(
-            [first, *(f"  {what}: {listed(shown, SHOWN)}" for what, shown in named.items() if shown)]
-        )
 
 
 def conventions(family: ModuleType, name: str) -> dict[str, Keys]:

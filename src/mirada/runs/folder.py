@@ -23,7 +23,7 @@ KINDS: dict[str, type[Event]] = {
     "best": events.BestEpoch, "epoch": events.EpochDone, "evaluation": events.Evaluated,
     "excluded": events.FileExcluded, "first_layer": events.FirstLayerLoaded, "fold": events.FoldStarted,
     "frozen": events.LayersFrozen, "start": events.Started, "stopped": events.Stopped,
-    "weights": events.WeightsLoaded,
+    "weights": events.LoadReport,
 }  # fmt: skip  # what the lines of events.jsonl call them
 NAMES = {kind: name for name, kind in KINDS.items()}
 

@@ -18,8 +18,8 @@ from mirada.events import (
     FirstLayerLoaded,
     FoldStarted,
     LayersFrozen,
+    LoadReport,
     Stopped,
-    WeightsLoaded,
 )
 from mirada.runs.folder import EVENTS, KINDS, MODEL, RESULTS
 from mirada.runs.records import DataRecord, EnvironmentRecord, MapRecord, NetworkRecord, SheetRecord
@@ -94,7 +94,7 @@ class RunContents:
         told = (
             event.text
             for event in self.events
-            if isinstance(event, WeightsLoaded | FirstLayerLoaded | LayersFrozen)
+            if isinstance(event, LoadReport | FirstLayerLoaded | LayersFrozen)
         )
         return [line.strip() for text in told for line in text.splitlines()]
 

@@ -7,11 +7,12 @@ import torch
 
 from mirada.data.index import Index
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
+from mirada.events import LoadReport
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, load_card
 from mirada.models import facts, find, load_weights
-from mirada.models.weights import OWN, LoadReport
+from mirada.models.weights import OWN
 from mirada.samples import Classes, Covariate, Target
 from mirada.training.loss import outputs_for
 from mirada.training.recipe import Recipe
