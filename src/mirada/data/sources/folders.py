@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mirada.data.index import Index
-from mirada.data.sources.listing import FolderListing, listed, printable, relative, split_named, unusable
+from mirada.data.sources.listing import FolderListing, printable, quoted, relative, split_named, unusable
 from mirada.data.sources.lists import Labels, labels_by_name, labels_of, pixels_folder
 from mirada.data.sources.names import made_equal
 from mirada.data.sources.voc import boxes_beside
@@ -134,7 +134,7 @@ class _Rows:
     def index(self) -> Index:
         """All rows, with the boxes that lie beside the images. Raises ``DataError`` if there is none."""
         if not self.paths:
-            raise DataError(f"{self.root}: no images found in its class folders ({listed(self.names)}).")
+            raise DataError(f"{self.root}: no images found in its class folders ({quoted(self.names)}).")
         boxes, bad = boxes_beside(self.root, self.paths, self.xml)
         return Index(
             root=self.root,
@@ -173,7 +173,7 @@ def _parts(folder: Path, listing: FolderListing, *, need_train: bool) -> dict[st
         }
     if others:
         raise DataError(
-            f"{folder}: holds split folders ({listed(sorted(known))}) beside others ({listed(others)}). "
+            f"{folder}: holds split folders ({quoted(sorted(known))}) beside others ({quoted(others)}). "
             f"Keep either <split>/<class>/ folders or <class>/ folders, not both."
         )
     parts: dict[str, _SplitFolder] = {}
@@ -187,7 +187,7 @@ def _parts(folder: Path, listing: FolderListing, *, need_train: bool) -> dict[st
         parts[split] = _SplitFolder(inner, _by_class(listing.folders(inner).items()))
     if "train" not in parts and need_train:
         raise DataError(
-            f"{folder}: has {listed(sorted(known))} but no training split. "
+            f"{folder}: has {quoted(sorted(known))} but no training split. "
             f"Expected a folder called train, training or training_set."
         )
     return parts
@@ -241,10 +241,10 @@ def _require_one_reading(part: _SplitFolder, known: Sequence[str], listing: Fold
         "list the images in a table with the columns image, label and, for patients, group, and name that: "
         "mirada train table.csv"
     )
-    names = listed(list(part.classes))
+    names = quoted(list(part.classes))
     if same := _same_below(part, listing):
         raise DataError(
-            f"{part.folder}: its folders ({names}) hold the same folders ({listed(same)}), and either may be the "
+            f"{part.folder}: its folders ({names}) hold the same folders ({quoted(same)}), and either may be the "
             f"classes. Call parts of the data train, val and test; for patients, folds or anything else, {table}"
         )
     if _are_parts(list(part.classes)):
@@ -298,7 +298,7 @@ def _class_names(
         )
     if len(classes) < 2:
         only = train.class_folders[0] if train.classes else train.folder
-        below = listed(list(listing.folders(only)))
+        below = quoted(list(listing.folders(only)))
         advice = f" If those in it ({below}) are the classes, name it: mirada train {only}"
         raise DataError(
             f'{root}: only one class ("{classes[0]}"). Classification needs at least two.{advice if below else ""}'
@@ -322,6 +322,6 @@ def _require_known(parts: Mapping[str, _SplitFolder], classes: tuple[str, ...], 
         unknown = sorted(set(part.classes) - set(made_equal(classes)))
         if unknown:
             raise DataError(
-                f"{part.folder}: has the class {listed(unknown)}, which {owner} does not have. "
+                f"{part.folder}: has the class {quoted(unknown)}, which {owner} does not have. "
                 f"{nearest(unknown[0], classes)}"
             )

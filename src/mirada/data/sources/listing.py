@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mirada import text
 from mirada.data.pixels.arrays import is_idx
 from mirada.data.pixels.kinds import EXTENSIONS, why_unread
 from mirada.errors import DataError, counted, reason_of
@@ -180,10 +181,9 @@ def printable(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def listed(names: Sequence[str]) -> str:
+def quoted(names: Sequence[str]) -> str:
     """Names in quotes, the first eight of them."""
-    shown = ", ".join(f'"{name}"' for name in names[:8])
-    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
+    return text.listed([f'"{name}"' for name in names], 8)
 
 
 def by_extension(files: Sequence[Excluded]) -> str:
@@ -221,5 +221,4 @@ def _count_images(entry: "os.DirEntry[str]") -> int:
 
 def _some(found: dict[str, int]) -> str:
     """The names of what was passed over, each once, the first three."""
-    names = list(dict.fromkeys(Path(path).name for path, count in found.items() if count))
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return text.listed(list(dict.fromkeys(Path(path).name for path, count in found.items() if count)), 3)

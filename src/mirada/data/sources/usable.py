@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from mirada.data.index import Index
-from mirada.data.sources.listing import listed
+from mirada.data.sources.listing import quoted
 from mirada.data.sources.values import NUMBER
 from mirada.errors import DataError
 from mirada.samples import Classes, Numbers
@@ -29,7 +29,7 @@ def require_images(index: Index) -> None:
         first = [f"The first that was left out: {item.path}: {item.reason}." for item in index.excluded[:1]]
         advice = first or ["Add images, or remove the class."]
         raise DataError(
-            f"{index.origin}: no readable image to train on in the class {listed(empty)}. {advice[0]}"
+            f"{index.origin}: no readable image to train on in the class {quoted(empty)}. {advice[0]}"
         )
 
 

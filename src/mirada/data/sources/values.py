@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from mirada.data.sources.columns import Columns, Kind, Place, Wanted
 from mirada.data.sources.labels import require_names, require_single_labels, require_words
+from mirada.data.sources.listing import quoted
 from mirada.data.sources.names import MARKS, MISSING, SURELY_MISSING, UNSAID
 from mirada.data.sources.roles import split_words
 from mirada.data.sources.tables import Table
 from mirada.errors import DataError, counted, nearest
 from mirada.samples import SPLIT_NAMES, TRUTH, WORD_BAR, Classes, Covariate, Numbers, Target, Values
+from mirada.text import listed
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:(,\d{3})+|([ '’]\d{3})+)(\.\d*)?", re.ASCII)  # 1,001 and 1 001.5
@@ -238,7 +240,7 @@ def _marked(
             return None
         several, none = np.count_nonzero(counts > 1), np.count_nonzero(counts == 0)
         raise DataError(
-            f"{table.name}: the columns {_shown([place.name for place in places])} are 0 or 1; of "
+            f"{table.name}: the columns {listed([place.name for place in places], SHOWN)} are 0 or 1; of "
             f"{counted(len(counts), 'row')} {several:,} say 1 in several columns and {none:,} in none, and an image "
             f"can have one class only. Name one column as the `target`."
         )
@@ -246,7 +248,9 @@ def _marked(
     own = tuple(place.name for place, column in zip(places, yes, strict=True) if column.any())
     idle = [f"not used: {place.name}, of which no row says 1" for place in places if place.name not in own]
     names, values = classes_of(f"{table.name}: the columns", labels, own if known is None else known)
-    note = f"target: a column of 0 and 1 for each of {len(own)} classes ({_shown(own)}) → classification"
+    note = (
+        f"target: a column of 0 and 1 for each of {len(own)} classes ({listed(own, SHOWN)}) → classification"
+    )
     return Learnt(Classes(names), values, {}, (note, *idle))
 
 
@@ -273,7 +277,7 @@ def _classes(
     if table.guessed:
         require_words(table.name, place.name, names, table.guessed)
     count = f"{len(names):,} class{'' if len(names) == 1 else 'es'}"
-    note = f"target: {place.name}, {count} ({_shown(names)}) → classification"
+    note = f"target: {place.name}, {count} ({listed(names, SHOWN)}) → classification"
     numeric = sum(NUMBER.fullmatch(name) is not None for name in names)
     if inferred and numeric == len(names):
         note += " (task=regression takes them as numbers)"
@@ -281,10 +285,6 @@ def _classes(
         note += f" ({numeric} of them are numbers; task=regression leaves out the rest)"
     reasons = dict.fromkeys(np.flatnonzero(values < 0).tolist(), f"no {place.name}")
     return Learnt(Classes(names), values, reasons, (note,))
-
-
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
 
 
 def classes_of(
@@ -541,7 +541,7 @@ def covariate_of(
         else f'Write them without "{WORD_BAR}".'
     )
     raise DataError(
-        f"{name}: a covariate is a column of numbers or of {words}; found {len(found)} ({_listed(found)}). {advice}"
+        f"{name}: a covariate is a column of numbers or of {words}; found {len(found)} ({quoted(found)}). {advice}"
     )
 
 
@@ -560,7 +560,7 @@ def indicator(covariate: Covariate, cells: Sequence[str]) -> tuple[NumberColumn,
             raise DataError(
                 f'the column {name} has no "{one}". Did you mean "{meant[0]}"? Known: {", ".join(found)}.'
             )
-        meaning += f'; no row has "{one}", only {_listed(found)}'
+        meaning += f'; no row has "{one}", only {quoted(found)}'
     column = _binary(name, cells, [covariate.indicated(cell) for cell in cells])
     odd = {
         row: f'{name} is "{cells[row]}", neither {one} nor {other}'
@@ -568,11 +568,6 @@ def indicator(covariate: Covariate, cells: Sequence[str]) -> tuple[NumberColumn,
         if row not in column.bad
     }
     return NumberColumn(column.values, {**column.bad, **odd}), covariate, meaning
-
-
-def _listed(words: Sequence[str]) -> str:
-    shown = ", ".join(f'"{word}"' for word in words[:SHOWN])
-    return shown + (" …" if len(words) > SHOWN else "")
 
 
 def _binary(name: str, cells: Sequence[str], values: Sequence[float]) -> NumberColumn:
