@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mirada.inference.model import load_model as load_model
     from mirada.jobs.check import check as check
     from mirada.jobs.folds import cross_validate as cross_validate
+    from mirada.jobs.plan import plan as plan
     from mirada.jobs.train import Run as Run
     from mirada.jobs.train import train as train
     from mirada.layers.network import Network as Network
@@ -58,6 +59,7 @@ _HOMES = {
     "list_models": "mirada.models",
     "load_data": "mirada.data.sources",
     "load_model": "mirada.inference.model",
+    "plan": "mirada.jobs.plan",
     "summarize": "mirada.summary",
     "suspect_labels": "mirada.evaluation.suspects",
     "train": "mirada.jobs.train",

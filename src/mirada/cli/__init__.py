@@ -19,6 +19,7 @@ from mirada.errors import InvalidArgument, MiradaError, RecipeError, nearest
 
 VERBS = {
     "check": "Look at every image before anything is trained.",
+    "plan": "Choose image size and epochs for the time there is, without training.",
     "train": "Train a network on a folder of images; leaves a model and a report.",
     "evaluate": "Measure a model on labelled images, with intervals.",
     "report": "Write the report of a run anew, also of one that was killed.",

@@ -42,7 +42,7 @@ def _options(name: str) -> list[str]:
         [f"{option}={_value(of.default)}", of.meaning, of.kind] for option, of in facts(name).options.items()
     ]
     lines = table(["option=default", "meaning", "may be"], rows, left=3)
-    return [*lines, "", f"mirada train DATA --model {name} --set options.activation=leaky_relu"]
+    return [*lines, "", f"mirada train DATA --model {name} --set activation=leaky_relu"]
 
 
 def _value(default: object) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
 from mirada.cli.console import ProgressBar, counts_table, figure, say
 from mirada.cli.data_options import DataOptions, data_options
-from mirada.cli.pairs import setting
+from mirada.cli.plan import PLAN, planned_for
+from mirada.cli.recipe_options import recipe_options, stated_recipe
 from mirada.cli.streams import heard_or_not
 from mirada.errors import counted
 from mirada.events import (
@@ -26,9 +28,7 @@ from mirada.events import (
     Started,
     Stopped,
 )
-
-if TYPE_CHECKING:
-    from mirada.training.recipe import Recipe
+from mirada.files import write_text
 
 LISTED = 10  # files that are left out, by name
 SPLITS = {"val": "validation", "test": "test"}
@@ -62,27 +62,16 @@ def _hint(error: click.NoSuchOption) -> str:
 )
 @data_options()
 @click.argument("data", type=click.Path(exists=True))
-@click.option("--model", help="A network of `mirada models`. [default: resnet18]")
-@click.option(
-    "--weights",
-    type=click.Path(exists=True, dir_okay=False),
-    help="Public weights, or a model file, to start from. [default: random]",
-)
-@click.option("--epochs", type=int, help="Passes over the training images. [default: the network's own]")
-@click.option("--batch-size", type=int, help="Images per step. [default: the network's own]")
-@click.option("--lr", type=float, help="Learning rate. [default: the network's own]")
-@click.option("--image-size", type=int, help="Side of the network's input in pixels. [default: its own]")
-@click.option("--device", help="cpu, cuda, cuda:1, mps. [default: the best there is]")
-@click.option("--precision", help="auto, bfloat16 or float32. [default: auto]")
-@click.option("--seed", type=int, help="Same seed, same machine: same weights. [default: 0]")
-@click.option("--recipe", type=click.Path(exists=True, dir_okay=False), help="A TOML file of settings.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any setting; `mirada settings` lists them."
-)
+@recipe_options
 @click.option(
     "--folds",
     type=click.IntRange(min=2),
     help="Train this many networks, each tested on another part of the images.",
+)
+@click.option(
+    "--minutes",
+    type=float,
+    help="Choose image size and epochs for this much time, as `mirada plan` does.",
 )
 @click.option("--output", type=click.Path(), help="The run folder. [default: runs/<data>-<model>]")
 def command(
@@ -91,6 +80,7 @@ def command(
     recipe: str | None,
     settings: tuple[str, ...],
     folds: int | None,
+    minutes: float | None,
     output: str | None,
     **flags: Any,
 ) -> int:
@@ -104,22 +94,31 @@ def command(
     --weights takes what torchvision and timm publish for the network, or a model that was trained before. A head
     of another size is replaced by a random one, with a message, and pixels are normalized as the weights expect.
 
+    --minutes measures a few steps first and chooses image size and epochs so that the whole run takes that long; the
+    plan is kept as plan.toml in the run folder.
+
     --folds is cross-validation, for few images: every image is tested once, by a network that was not trained on it,
     and the report judges them all together.
     """
-    chosen = _recipe(recipe, {key: value for key, value in flags.items() if value is not None}, settings)
+    chosen, stated = stated_recipe(recipe, settings, flags)
     index = columns.load(data)  # said before torch is loaded
     from mirada.compute import flush_denormals, keep_freed_memory
     from mirada.jobs.folds import cross_validate
     from mirada.jobs.train import train
 
     flush_denormals()
+    planned = None
+    if minutes is not None:
+        planned = planned_for(index, minutes / (folds or 1), chosen, stated)
+        chosen = planned.recipe
     with ProgressBar() as progress:
         lines = _Lines(progress)
 
         def on_event(event: Event) -> None:
             if isinstance(event, Started):  # what decoding has freed goes back
                 keep_freed_memory()
+                if planned:
+                    write_text(Path(event.folder) / PLAN, planned.to_toml())
             lines.show(event)
 
         if folds:
@@ -134,24 +133,6 @@ def command(
         report = run.report_path
     progress.line(report)
     return 0 if complete else 130
-
-
-def _recipe(file: str | None, flags: dict[str, Any], settings: tuple[str, ...]) -> Recipe:
-    """The model's recipe, then the file's settings, then --set, then the flags."""
-    from mirada.models import find
-    from mirada.training.recipe import Recipe, recipe_for
-    from mirada.training.recipe_text import modern, read_settings
-
-    stated, notes = modern(read_settings(file), file) if file else ({}, ())
-    for note in notes:
-        say(note)
-    pairs = dict(map(setting, settings))
-    model = str(flags.get("model") or pairs.get("model") or stated.get("model") or Recipe.model)
-    find(model)
-    recipe = recipe_for(model)
-    if file:
-        recipe = recipe.with_settings(stated, origin=file)
-    return recipe.with_settings(pairs, origin="--set").with_settings(flags, origin="options")
 
 
 def _loss(value: float) -> str:

@@ -1,0 +1,70 @@
+"""The options by which ``train`` and ``plan`` are told the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from mirada.cli.console import say
+from mirada.cli.pairs import setting
+
+if TYPE_CHECKING:
+    from mirada.training.recipe import Recipe
+
+OPTIONS = (
+    click.option("--model", help="A network of `mirada models`. [default: resnet18]"),
+    click.option(
+        "--weights", type=click.Path(exists=True, dir_okay=False),
+        help="Public weights, or a model file, to start from. [default: random]",
+    ),
+    click.option("--epochs", type=int, help="Passes over the training images. [default: the network's own]"),
+    click.option("--batch-size", type=int, help="Images per step. [default: the network's own]"),
+    click.option("--lr", type=float, help="Learning rate. [default: the network's own]"),
+    click.option("--image-size", type=int, help="Side of the network's input in pixels. [default: its own]"),
+    click.option("--device", help="cpu, cuda, cuda:1, mps. [default: the best there is]"),
+    click.option("--precision", help="auto, bfloat16 or float32. [default: auto]"),
+    click.option("--seed", type=int, help="Same seed, same machine: same weights. [default: 0]"),
+    click.option("--recipe", type=click.Path(exists=True, dir_okay=False), help="A TOML file of settings."),
+    click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE",
+        help="Any setting; `mirada settings` lists them.",
+    ),
+)  # fmt: skip
+
+
+class Stated(NamedTuple):
+    """A recipe, and the full names of the settings that were stated; the others are the network's own."""
+
+    recipe: Recipe
+    keys: frozenset[str]
+
+
+def recipe_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Gives a verb the options above; ``stated_recipe`` takes their values."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def stated_recipe(file: str | None, settings: tuple[str, ...], flags: Mapping[str, object]) -> Stated:
+    """The network's recipe, then the file's settings, then --set, then the flags that were given."""
+    from mirada.models import find
+    from mirada.training.recipe import Recipe, place_of, recipe_for
+    from mirada.training.recipe_text import modern, read_settings
+
+    given = {key: value for key, value in flags.items() if value is not None}
+    read, notes = modern(read_settings(file), file) if file else ({}, ())
+    for note in notes:
+        say(note)
+    pairs = dict(map(setting, settings))
+    model = str(given.get("model") or pairs.get("model") or read.get("model") or Recipe.model)
+    find(model)
+    recipe = recipe_for(model)
+    if file:
+        recipe = recipe.with_settings(read, origin=file)
+    recipe = recipe.with_settings(pairs, origin="--set").with_settings(given, origin="options")
+    inner = {f"{table}.{name}" for table, part in read.items() if isinstance(part, dict) for name in part}
+    places = (place_of(key) for key in (*read, *pairs, *given))
+    return Stated(recipe, frozenset(inner | {".".join(filter(None, place)) for place in places}))
