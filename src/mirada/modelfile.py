@@ -30,6 +30,7 @@ from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.models import create_model
 from mirada.models.digest import BLANK_DIGEST, DIGEST_KEY, KEY, is_intact, with_digest
+from mirada.models.options import options_now
 from mirada.samples import Classes, Covariate, Numbers, Scaling, Target
 
 FORMAT = 3  # 2 was flat; 1 knew of one target, and of nothing beside the image
@@ -244,7 +245,7 @@ def _from_flat(values: dict[str, Any]) -> dict[str, Any]:
         "task": values["task"],
         "architecture": {
             "model": values["model"],
-            "options": _options_now(values["model"], values.get("options", {})),
+            "options": options_now(values["model"], values.get("options", {})),
             "outputs": values["num_classes"],
             "in_channels": values["in_channels"],
             "image_size": values["image_size"],
@@ -263,12 +264,6 @@ def _from_flat(values: dict[str, Any]) -> dict[str, Any]:
         "recipe": values.get("recipe", {}),
         "provenance": values.get("provenance", {}),
     }
-
-
-def _options_now(model: str, options: dict[str, Any]) -> dict[str, Any]:
-    """BoNet's head of averages before a hidden layer was called ``average``, as that without one is now."""
-    renamed = model.startswith("bonet") and options.get("head") == "average"
-    return {**options, "head": "average_dense"} if renamed else options
 
 
 def _listed(value: Any) -> list[Any]:

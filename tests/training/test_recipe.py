@@ -622,3 +622,32 @@ def test_no_option_is_called_like_another_setting() -> None:
         each.name for kinds in PARTS.values() for kind in kinds for each in described(kind)
     }
     assert not settings & set(OPTION_NAMES)
+
+
+def test_the_head_of_a_flat_recipe_of_bonet_is_the_one_it_was() -> None:
+    """Averages before a hidden layer were called ``average``, as those before none are now."""
+    flat = {"model": "bonet", "optimizer": "adam", "schedule": "constant", "momentum": 0.9, "decay": 0.0}
+    known, notes = modern({**flat, "options": {"head": "average", "stride": 2}}, "old.toml")
+    assert known["options"] == {"head": "average_dense", "stride": 2}
+    assert any("is now called average_dense" in note for note in notes)
+    known, notes = modern({**flat, "model": "vgg16", "options": {"head": "average"}}, "old.toml")
+    assert known["options"] == {"head": "average"}
+    assert not any("average_dense" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lr": 0.1, "optimizer": {"lr": 0.2}}, {"optimizer": {"lr": 0.2}, "lr": 0.1},
+        {"lr": 0.1, "optimizer.lr": 0.2}, {"val_fraction": 0.1, "splits": {"val_fraction": 0.2}},
+        {"options": {"head": "average"}, "head": "flatten"},
+    ],
+)  # fmt: skip
+def test_a_setting_is_given_once(settings: dict[str, object]) -> None:
+    with pytest.raises(RecipeError, match=r"is given twice, .* Give it once\."):
+        Recipe().with_settings(settings)
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text("epochs = 3\n", encoding="utf-8-sig")
+    assert read_settings(tmp_path / "r.toml") == {"epochs": 3}

@@ -1,5 +1,6 @@
 """One option of a network: what it may be, what it is unless said otherwise, and what it means. Without torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, isfinite
 
@@ -75,3 +76,18 @@ class Option:
             case tuple() if isinstance(value, list | tuple) and all(type(item) is int for item in value):
                 return tuple(value)
         return None
+
+
+def options_now(model: str, options: Mapping[str, object]) -> dict[str, object]:
+    """The options of a network as they are now called.
+
+    Args:
+        model: Its name.
+        options: As a model file of format 1 or 2, or a flat recipe, has them: BoNet's head of averages before a hidden
+            layer was then ``average``, which is now the one without such a layer.
+
+    Returns:
+        Options that build the same network.
+    """
+    renamed = model.startswith("bonet") and options.get("head") == "average"
+    return {**options, "head": "average_dense"} if renamed else dict(options)

@@ -208,11 +208,19 @@ class Recipe:
         try:
             for key, value in settings.items():
                 table, name = place_of(key)
+                stated = whole.get(table)
+                if name in inner.get(table, {}) or (isinstance(stated, Mapping) and name in stated):
+                    raise RecipeError(f"`{name}` is given twice, here as {shown_text(key)}. Give it once.")
                 if not table:
                     plain[name] = value
                 elif name:
                     inner[table][name] = value
                 else:
+                    twice = inner[table].keys() & (value.keys() if isinstance(value, Mapping) else ())
+                    if twice:
+                        raise RecipeError(
+                            f"`{min(twice)}` is given twice, by itself and in the table {table}. Give it once."
+                        )
                     whole[table] = value
             parts = {
                 name: _part(name, getattr(self, name), whole.get(name), inner[name])

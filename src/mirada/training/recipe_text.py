@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from mirada.errors import RecipeError, reason_of
+from mirada.models.options import options_now
 from mirada.settings import LARGEST, shown
 
 LIMIT = 2**20  # bytes; the longest recipe there is has two thousand
@@ -50,7 +51,7 @@ def read_settings(file: str | Path) -> dict[str, object]:
     if len(data) > LIMIT:
         raise RecipeError(f"{file}: is no recipe (it has more than {LIMIT:,} bytes).")
     try:
-        return {name: _with_bytes(value) for name, value in parse(data.decode("utf-8")).items()}
+        return {name: _with_bytes(value) for name, value in parse(data.decode("utf-8-sig")).items()}
     except ValueError as error:
         raise RecipeError(f"{file}: no valid TOML ({error}).") from error
 
@@ -83,6 +84,13 @@ def modern(settings: Mapping[str, object], origin: str) -> tuple[dict[str, objec
         f"and warmup in [schedule], image_size, mode, policy, depth, window, clahe and normalize in [pixels], "
         f"val_fraction and test_fraction in [splits]."
     ]
+    model, options = known.get("model"), known.get("options")
+    if isinstance(model, str) and isinstance(options, dict):
+        known["options"] = options_now(model, options)
+        if known["options"] != options:
+            notes.append(
+                f"{origin}: options.head = {shown(options['head'])} of {model} is now called average_dense."
+            )
     left_out = {"momentum": (optimizer, optimizer == "adam"), "decay": (schedule, schedule != "time")}
     for name, (kind, unused) in left_out.items():
         if unused:
