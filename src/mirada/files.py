@@ -42,7 +42,11 @@ def replacing(target: Path, *, synced: bool = True) -> Iterator[Path]:
     """
     before = _status(target)
     if before and _is_a_stream(before):
-        yield target
+        try:
+            yield target
+        except OSError as error:
+            error.filename = error.filename or str(target)
+            raise
         return
     if before and not os.access(target, os.W_OK):
         raise PermissionError(13, "Permission denied", str(target))
@@ -62,6 +66,29 @@ def replacing(target: Path, *, synced: bool = True) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, str(target)) from error  # nobody knows the draft's name
     finally:
         draft.unlink(missing_ok=True)
+
+
+def free_name(target: Path) -> Path:
+    """Takes a name that no file has, by making an empty file that is then to be replaced.
+
+    Args:
+        target: The name that is wanted.
+
+    Returns:
+        It, or the first of ``name-2.ext``, ``name-3.ext`` … that is free; no other process is given the same.
+
+    Raises:
+        OSError: The folder takes no files.
+    """
+    taken, number = target, 1
+    while True:
+        try:
+            taken.touch(exist_ok=False)
+        except FileExistsError:
+            number += 1
+            taken = target.with_stem(f"{target.stem}-{number}")
+        else:
+            return taken
 
 
 def write_bytes(target: Path, data: bytes) -> None:

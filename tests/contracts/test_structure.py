@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "modelfile": {"models", "data", "evaluation", "layers"},
     "evaluation": {"data", "compute", "layers"},
     "training": {"models", "data", "evaluation", "modelfile", "layers", "compute", "runs", "store"},
-    "inference": {"compute", "data", "evaluation", "explain", "layers", "modelfile"},
+    "inference": {"compute", "data", "evaluation", "explain", "layers", "modelfile", "runs"},
     "jobs": {
         "compute", "data", "evaluation", "inference", "modelfile", "models", "pages", "runs", "store", "summary",
         "training",

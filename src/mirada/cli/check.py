@@ -9,7 +9,7 @@ import click
 
 from mirada.cli.console import ProgressBar, counts_table, say, say_json
 from mirada.cli.data_options import DataOptions, data_options
-from mirada.cli.files import in_a_folder, unused
+from mirada.cli.files import data_path, new_file, new_name
 from mirada.errors import counted
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ WORDS = {"error": "error", "warning": "warning", "info": "note"}
 
 @click.command()
 @data_options()
-@click.argument("data", type=click.Path(exists=True))
+@click.argument("data", callback=data_path)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False),
-    callback=in_a_folder,
+    callback=new_name,
     help="The page to write. [default: DATA-check.html here, if anything was found]",
 )
 @click.option("--no-html", is_flag=True, help="Write no page.")
@@ -52,12 +52,13 @@ def command(columns: DataOptions, data: str, as_json: bool, html: str | None, no
         else:
             _tell(report)
         wanted = html or (report.findings and not as_json and not no_html)
-        page = Path(html) if html else unused(Path(f"{report.name}-check.html"))
+        page = Path(html or f"{report.name}-check.html")
         said = ""
         if wanted and lies_among_images(index, page):
             said = "No page is written into the data folder; --html FILE writes it elsewhere."
         elif wanted:
-            said = f"with pictures: {report.write(page, on_event=progress.on_event)}"
+            with new_file(page) as file:
+                said = f"with pictures: {report.write(file, on_event=progress.on_event)}"
     if not as_json:
         say(*filter(None, (said, _verdict(report))))
     return 0 if report.ok else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import click
 
 from mirada.cli.console import ProgressBar, figure, interval, metric_lines, quantity, say, share
 from mirada.cli.data_options import DataOptions, data_options
-from mirada.cli.files import in_a_folder, unused
+from mirada.cli.files import data_path, holds_predictions, model_path, new_file, new_name
 from mirada.errors import ContaminationWarning, DataError, counted
 from mirada.text import table
 
@@ -25,8 +26,8 @@ MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
 
 
 @click.command()
-@click.argument("model", type=click.Path(exists=True, dir_okay=False))
-@click.argument("data", type=click.Path(exists=True))
+@click.argument("model", callback=model_path)
+@click.argument("data", callback=data_path)
 @data_options(split="--split-column")
 @click.option(
     "--split",
@@ -38,8 +39,8 @@ MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
     "--csv",
     "csv_file",
     type=click.Path(dir_okay=False),
-    callback=in_a_folder,
-    help="Where to write the predictions. [default: predictions.csv, numbered if it exists]",
+    callback=new_name,
+    help="Where to write the predictions. A name that is taken is numbered. [default: predictions.csv]",
 )
 @click.option(
     "--all-classes",
@@ -95,9 +96,10 @@ def command(
         result = evaluate(predictions, temperature=card.temperature, conformal=learnt)
     for warning in told:
         say(f"Warning: {warning.message}", err=True)
-    target = Path(csv_file) if csv_file else unused(Path("predictions.csv"))
     # First: whoever reads what is printed may not want all of it.
-    predictions.to_csv(target, all_classes=all_classes)
+    is_own = partial(holds_predictions, labelled=True) if csv_file else None
+    with new_file(Path(csv_file or "predictions.csv"), is_own=is_own) as target:
+        predictions.to_csv(target, all_classes=all_classes)
     _left_out(predictions.failed, target)
     _result(result, chosen, "" if isinstance(card.target, Classes) else card.target.unit)
     say("", f"every prediction: {target}")

@@ -10,7 +10,7 @@ import click
 
 from mirada.cli.console import ProgressBar
 from mirada.cli.data_options import IMAGE_HELP
-from mirada.cli.files import image_files, samples, there, unused
+from mirada.cli.files import image_files, model_path, new_file, new_folder, samples, there
 from mirada.cli.known import known_option
 from mirada.events import Progress
 from mirada.files import replacing
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", type=click.Path(exists=True, dir_okay=False))
+@click.argument("model", callback=model_path)
 @click.argument("images", nargs=-1, required=True, callback=there)
 @click.option(
     "--output",
     default="maps",
     show_default=True,
     type=click.Path(file_okay=False),
+    callback=new_folder,
     help="Folder for the pictures.",
 )
 @click.option(
@@ -103,8 +104,7 @@ def _save(seen: Explained, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     file = container(seen.path)
     within = seen.path.name.removeprefix(file.name).replace("#", "-")  # of an address the frame, or the row
-    picture = unused(folder / f"{file.stem}{within}-map.png")
-    with replacing(picture) as draft:
+    with new_file(folder / f"{file.stem}{within}-map.png") as picture, replacing(picture) as draft:
         Image.fromarray(seen.picture()).save(draft)
     error = seen.completeness_error
     sum_ = "" if error is None else f", adds up to the output within {max(error, 1e-9):.0e}"

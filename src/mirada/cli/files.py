@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ import click
 
 from mirada.cli.console import say
 from mirada.errors import MiradaError, counted
+from mirada.files import free_name
+from mirada.runs.folder import EVENTS, model_file
 
 if TYPE_CHECKING:
     from mirada.data.index import Index
@@ -22,9 +25,54 @@ def there(context: click.Context, parameter: click.Parameter, names: tuple[str, 
     from mirada.data.pixels.arrays import container
 
     for name in names:
-        if not Path(name).exists() and not container(Path(name)).is_file():
-            raise click.BadParameter(f"Path '{name}' does not exist.")
+        if not name or (not Path(name).exists() and not container(Path(name)).is_file()):
+            raise click.BadParameter(_absent(name))
+        _require_no_run(name)
     return names
+
+
+def model_path(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    """A callback: the name is that of a model file, or of the folder of a run, whose model is taken."""
+    if name is None:
+        return None
+    if not name or not Path(name).exists():
+        raise click.BadParameter(_absent(name))
+    try:
+        file = model_file(name)
+    except MiradaError as error:
+        raise click.BadParameter(str(error)) from error
+    if file.is_dir():
+        raise click.BadParameter(
+            f"'{name}' is a folder without a model file. Give a .safetensors file, or the folder of a run."
+        )
+    return str(file)
+
+
+def data_path(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    """An argument's callback: the name is that of a folder or a file of data, and no run's."""
+    if not name or not Path(name).exists():
+        raise click.BadParameter(_absent(name))
+    _require_no_run(name)
+    return name
+
+
+def _absent(name: str) -> str:
+    """What is said of a path at which nothing is."""
+    if "://" in name:
+        return f"'{name}' is an address, and nothing is fetched. Download it, and name the file."
+    if name.startswith("~"):
+        return (
+            f"Path '{name}' does not exist; within quotes the shell leaves ~ as it is. Write the folder out."
+        )
+    return f"Path '{name}' does not exist." if name else "a path is needed. Got ''."
+
+
+def _require_no_run(name: str) -> None:
+    """Raises ``BadParameter`` for the folder of a run, or a model file, where data are meant."""
+    if Path(name).suffix.lower() == ".safetensors":
+        raise click.BadParameter(f"'{name}' is a model file, and images are meant. The model is named first.")
+    if (Path(name) / EVENTS).is_file() and (Path(name) / "recipe.toml").is_file():
+        raise click.BadParameter(f"'{name}' is the folder of a run, and data are meant.")
 
 
 def image_files(names: Sequence[str]) -> list[str]:
@@ -105,17 +153,69 @@ def samples(
     return images_of_table(card, Path(files[0]), known, image)
 
 
-def in_a_folder(context: click.Context, parameter: click.Parameter, file: str | None) -> str | None:
-    """An option's callback: a file to write needs a folder that is there, which is said before the work is done."""
-    if file and not Path(file).parent.is_dir():
-        raise click.BadParameter(f"there is no folder {Path(file).parent} to write {Path(file).name} into.")
+def new_name(context: click.Context, parameter: click.Parameter, file: str | None) -> str | None:
+    """An option's callback: a file to write needs a name, and a folder that takes it, before the work is done."""
+    if file is None or (file == "-" and getattr(parameter.type, "allow_dash", False)):
+        return file
+    path = Path(file)
+    if not file or file == "-":
+        raise click.BadParameter(f"a file needs a name. Got {file!r}.")
+    if not path.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent} to write {path.name} into.")
+    if not os.access(path.parent, os.W_OK) and not path.exists():
+        raise click.BadParameter(f"the folder {path.parent} takes no files.")
     return file
 
 
-def unused(path: Path) -> Path:
-    """The path, or the first of ``name-2.ext``, ``name-3.ext`` … that does not exist."""
-    candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_stem(f"{path.stem}-{number}")
-    return candidate
+def new_folder(context: click.Context, parameter: click.Parameter, folder: str | None) -> str | None:
+    """An option's callback: a folder to write into has a name, which is no file's and no ``-``."""
+    if folder in ("", "-"):
+        raise click.BadParameter(f"a folder needs a name. Got {folder!r}.")
+    return folder
+
+
+@contextmanager
+def new_file(path: Path, *, is_own: Callable[[Path], bool] | None = None) -> Iterator[Path]:
+    """A file of one's own to write into: what somebody else has written is not overwritten.
+
+    Args:
+        path: Where to write. Where a file is already, the first of ``name-2.ext``, ``name-3.ext`` … is taken that is
+            free, also if another process looks for one at the same time. What is no file, such as ``/dev/stdout``,
+            is written straight away.
+        is_own: Whether a file was written by this very verb, which then replaces it; None: not even then.
+
+    Yields:
+        The file; a new one is empty, and is removed again if what is done with it fails.
+    """
+    if path.exists() and (not path.is_file() or (is_own and is_own(path))):
+        yield path
+        return
+    taken = free_name(path)
+    try:
+        yield taken
+    except BaseException:
+        taken.unlink(missing_ok=True)
+        raise
+
+
+def told_of(asked: str | Path, written: Path) -> None:
+    """Says on stderr that a file has another name than the one that was asked for, if so."""
+    if written != Path(asked):
+        say(f"{asked} exists already, and is not overwritten: written to {written}", err=True)
+
+
+def holds_predictions(file: Path, *, labelled: bool) -> bool:
+    """Whether a file is a table of predictions, as ``evaluate`` writes it with labels, and ``predict`` without."""
+    from mirada.evaluation.predictions import Predictions
+
+    try:
+        table = Predictions.from_csv(file)
+    except (MiradaError, OSError, ValueError):
+        return False
+    return bool(table.known.any()) == labelled
+
+
+def holds_records(file: Path) -> bool:
+    """Whether a file holds predictions as JSON, which ``predict`` alone writes."""
+    with file.open("rb") as stream:
+        return stream.read(64).startswith((b'[\n {\n  "path": ', b"[]\n"))

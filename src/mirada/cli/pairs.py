@@ -1,5 +1,7 @@
 """What ``--set KEY=VALUE`` says, of a recipe in ``train`` and of a network in ``summary``."""
 
+from collections.abc import Sequence
+
 import click
 
 
@@ -22,3 +24,13 @@ def setting(text: str) -> tuple[str, object]:
         return key.strip(), value.strip()
     except ValueError as error:
         raise click.UsageError(f"--set {shown_text(key)}: {error}.") from error
+
+
+def settings_once(texts: Sequence[str]) -> dict[str, object]:
+    """What several --set say. Raises ``UsageError`` for a key with two values."""
+    pairs: dict[str, object] = {}
+    for key, value in map(setting, texts):
+        if key in pairs and pairs[key] != value:
+            raise click.UsageError(f"--set gives {key} twice, as {pairs[key]} and as {value}. Give it once.")
+        pairs[key] = value
+    return pairs

@@ -10,9 +10,9 @@ import click
 
 from mirada.cli.console import say
 from mirada.cli.data_options import DataOptions, data_options
-from mirada.cli.files import in_a_folder, unused
+from mirada.cli.files import new_name
 from mirada.cli.recipe_options import recipe_options, stated_recipe
-from mirada.files import write_text
+from mirada.files import free_name, write_text
 
 if TYPE_CHECKING:
     from mirada.data.index import Index
@@ -31,7 +31,7 @@ DECIDED = {"pixels.image_size": "image_size", "epochs": "epochs"}
 @click.option(
     "--output",
     type=click.Path(dir_okay=False),
-    callback=in_a_folder,
+    callback=new_name,
     help="Where to write the plan, a recipe in TOML; numbered if it exists.",
 )
 def command(
@@ -51,7 +51,7 @@ def command(
     chosen, stated = stated_recipe(recipe, settings, flags)
     planned = planned_for(columns.load(data), minutes, chosen, stated)
     if output:
-        file = unused(Path(output))
+        file = free_name(Path(output))
         write_text(file, planned.to_toml())
         say(file)
     return 0

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mirada.cli.console import ProgressBar, say, say_json
 from mirada.cli.data_options import IMAGE_HELP
-from mirada.cli.files import image_files, in_a_folder, samples, there
+from mirada.cli.files import (
+    holds_predictions,
+    holds_records,
+    image_files,
+    model_path,
+    new_file,
+    new_name,
+    samples,
+    there,
+    told_of,
+)
 from mirada.cli.known import known_option
 from mirada.text import table
 
@@ -19,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", type=click.Path(exists=True, dir_okay=False))
+@click.argument("model", callback=model_path)
 @click.argument("images", nargs=-1, required=True, callback=there)
 @click.option(
     "--top",
@@ -32,14 +44,14 @@ if TYPE_CHECKING:
     "--csv",
     "csv_file",
     type=click.Path(dir_okay=False),
-    callback=in_a_folder,
+    callback=new_name,
     help="Write a table of the predictions.",
 )
 @click.option(
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, allow_dash=True),
-    callback=in_a_folder,
+    callback=new_name,
     help="Write the predictions as JSON; - prints them.",
 )
 @click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
@@ -61,7 +73,8 @@ def command(
 
     A model with covariates reads them from the table, or from --known for all images alike. scan.dcm#2 is a frame,
     and mnist.npz#x_test-7 an image, of a file that holds many. A file that cannot be read gets a row that says so,
-    and the exit code is then 1.
+    and the exit code is then 1. Where somebody else's file is already, the next
+    free name is taken, such as name-2.csv.
     """
     files = image_files(images)
     from mirada.data.index import Index
@@ -76,9 +89,13 @@ def command(
         predictions = replace(predictions, failed=failed)
     all_classes = top >= len(predictions.classes)
     if csv_file:
-        predictions.to_csv(csv_file, all_classes=all_classes)
+        with new_file(Path(csv_file), is_own=partial(holds_predictions, labelled=False)) as file:
+            predictions.to_csv(file, all_classes=all_classes)
+        told_of(csv_file, file)
     if json_file and json_file != "-":
-        predictions.write_json(json_file, all_classes=all_classes)
+        with new_file(Path(json_file), is_own=holds_records) as file:
+            predictions.write_json(file, all_classes=all_classes)
+        told_of(json_file, file)
     if json_file == "-":
         say_json(predictions.to_json(all_classes=all_classes))
     else:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from mirada.cli.console import say
-from mirada.cli.pairs import setting
+from mirada.cli.files import model_path
+from mirada.cli.pairs import settings_once
 
 if TYPE_CHECKING:
     from mirada.training.recipe import Recipe
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     click.option("--model", help="A network of `mirada models`. [default: resnet18]"),
     click.option(
-        "--weights", type=click.Path(exists=True, dir_okay=False),
+        "--weights", callback=model_path,
         help="Public weights, or a model file, to start from. [default: random]",
     ),
     click.option("--epochs", type=int, help="Passes over the training images. [default: the network's own]"),
@@ -58,7 +59,7 @@ def stated_recipe(file: str | None, settings: tuple[str, ...], flags: Mapping[st
     read, notes = modern(read_settings(file), file) if file else ({}, ())
     for note in notes:
         say(note)
-    pairs = dict(map(setting, settings))
+    pairs = settings_once(settings)
     model = str(given.get("model") or pairs.get("model") or read.get("model") or Recipe.model)
     find(model)
     recipe = recipe_for(model)

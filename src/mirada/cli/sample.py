@@ -3,6 +3,7 @@
 import click
 
 from mirada.cli.console import ProgressBar, say
+from mirada.cli.files import new_folder
 from mirada.errors import nearest
 
 KINDS = {
@@ -14,7 +15,7 @@ KINDS = {
 
 @click.command(epilog="  ".join(f"{kind}: {text}." for kind, text in KINDS.items()))
 @click.argument("kind", metavar="ages|digits|shapes")
-@click.argument("folder", type=click.Path(file_okay=False))
+@click.argument("folder", type=click.Path(file_okay=False), callback=new_folder)
 def command(kind: str, folder: str) -> int:
     """Write a small data set into FOLDER, which must be new or empty."""
     if kind not in KINDS:

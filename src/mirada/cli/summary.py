@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import say, say_json
-from mirada.cli.files import in_a_folder, unused
+from mirada.cli.files import new_file, new_name
 from mirada.cli.pairs import setting
 from mirada.files import write_text
 from mirada.models import CATALOGUE
@@ -28,9 +28,9 @@ NARROWEST, WIDEST = 80, 160  # columns of a table on a terminal
 
 def svg_file(context: click.Context, parameter: click.Parameter, file: str | None) -> str | None:
     """An option's callback: a picture goes into a file called so, in a folder that is there."""
-    if file and Path(file).suffix.lower() != ".svg":
+    if file is not None and Path(file).suffix.lower() != ".svg":
         raise click.BadParameter(f"the picture is an SVG; {Path(file).name} must end in .svg.")
-    return in_a_folder(context, parameter, file)
+    return new_name(context, parameter, file)
 
 
 @click.command()
@@ -133,14 +133,15 @@ def _built(
     name: str, image_size: int | None, classes: int | None, options: dict[str, object]
 ) -> tuple[str, Network]:
     """A network, without weights if that is quicker, and its name in the catalogue."""
-    if name not in CATALOGUE and Path(name).exists():
+    if name and name not in CATALOGUE and Path(name).exists():
         if image_size or classes or options:
             raise click.UsageError(
                 "--image-size, --classes and --set are for names; a model file says all of them itself."
             )
         from mirada.modelfile import load_network
+        from mirada.runs.folder import model_file
 
-        network, card = load_network(name)
+        network, card = load_network(model_file(name))
         return card.architecture.model, network
     from mirada.models import checked_options
 
@@ -157,8 +158,8 @@ def _draw(
     """Draws into the file, or where there is one already into another beside it, and says which."""
     from mirada.diagram.draw import draw
 
-    new = unused(file)
-    write_text(new, draw(network, shape, title=name))
+    with new_file(file) as new:
+        write_text(new, draw(network, shape, title=name))
     say(new, err=err)
 
 
@@ -189,8 +190,8 @@ def _print_comparison(
     else:
         say(*comparison_table(rows).split("\n"))
     if drawn:
-        drawing = unused(Path(file or "comparison.svg"))
-        write_text(drawing, drawn)
+        with new_file(Path(file or "comparison.svg")) as drawing:
+            write_text(drawing, drawn)
         say(drawing, err=form == "json")
     return 0
 

@@ -10,6 +10,7 @@ import click
 
 from mirada.cli.console import ProgressBar, counts_table, figure, say
 from mirada.cli.data_options import DataOptions, data_options
+from mirada.cli.files import data_path, new_folder
 from mirada.cli.plan import PLAN, planned_for
 from mirada.cli.recipe_options import recipe_options, stated_recipe
 from mirada.cli.streams import heard_or_not
@@ -61,7 +62,7 @@ def _hint(error: click.NoSuchOption) -> str:
     cls=_Train, epilog="mirada settings [KEY|MODEL] lists what --set takes: type, range, default, meaning."
 )
 @data_options()
-@click.argument("data", type=click.Path(exists=True))
+@click.argument("data", callback=data_path)
 @recipe_options
 @click.option(
     "--folds",
@@ -73,7 +74,9 @@ def _hint(error: click.NoSuchOption) -> str:
     type=float,
     help="Choose image size and epochs for this much time, as `mirada plan` does.",
 )
-@click.option("--output", type=click.Path(), help="The run folder. [default: runs/<data>-<model>]")
+@click.option(
+    "--output", type=click.Path(), callback=new_folder, help="The run folder. [default: runs/<data>-<model>]"
+)
 def command(
     columns: DataOptions,
     data: str,

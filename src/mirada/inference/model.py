@@ -31,6 +31,7 @@ from mirada.inference.pictures import Picture, named, read_picture
 from mirada.inference.trained_on import UNREAD, remembered, short, splits_by_content
 from mirada.layers.network import Network
 from mirada.modelfile import Card, load_network
+from mirada.runs.folder import model_file
 from mirada.samples import Classes, Excluded
 
 EXPLAINED_AT_ONCE = 8  # photos are kept at their own size meanwhile
@@ -255,7 +256,7 @@ def load_model(file: str | Path, *, device: str = "auto") -> Model:
         CheckpointError: The file is missing, no model file, truncated, altered, or of a newer Mirada.
         InvalidArgument: The device is not there.
     """
-    network, card = load_network(file)
+    network, card = load_network(model_file(file))
     compute = choose(device, "float32")
     compute.place(network)
     return Model(network, card, compute)

@@ -9,7 +9,7 @@ from typing import Self
 
 from mirada import events
 from mirada.codec import to_json
-from mirada.errors import DataError, reason_of
+from mirada.errors import CheckpointError, DataError, counted, reason_of
 from mirada.events import EpochDone, Event, Progress
 from mirada.files import json_text, write_json
 
@@ -26,6 +26,33 @@ KINDS: dict[str, type[Event]] = {
     "weights": events.LoadReport,
 }  # fmt: skip  # what the lines of events.jsonl call them
 NAMES = {kind: name for name, kind in KINDS.items()}
+
+
+def model_file(path: str | Path) -> Path:
+    """The model file that is meant by a path.
+
+    Args:
+        path: The folder of a run, whose model is meant; anything else stays as it is.
+
+    Returns:
+        The file, or the path.
+
+    Raises:
+        CheckpointError: For the folder of several runs, or of one that has no model yet.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return folder
+    if (folder / MODEL).is_file():
+        return folder / MODEL
+    below = sorted(folder.glob(f"*/{MODEL}"))
+    if below:
+        raise CheckpointError(
+            f"{folder}: holds the models of {counted(len(below), 'run')}. Name one of them, such as {below[0]}."
+        )
+    if (folder / "recipe.toml").is_file():
+        raise CheckpointError(f"{folder}: is a run that ended before there was a model. Train again.")
+    return folder
 
 
 class RunFolder:
