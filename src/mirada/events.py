@@ -123,10 +123,29 @@ class FirstLayerLoaded:
 
 @dataclass(frozen=True, kw_only=True)
 class LayersFrozen:
-    """Parts of the network that do not learn, and how many parameters they have together."""
+    """Parts of the network that do not learn, and how many parameters they have together.
+
+    ``place`` is the last one of those that the images enter first; empty if the first one learns.
+    """
 
     names: tuple[str, ...]
     parameters: int
+    place: str = ""
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesPlanned:
+    """What frozen parts make of the images: computed once and kept in ``folder``, or, where that is empty, each time.
+
+    ``missing`` of ``rows`` rows, of ``row_bytes`` bytes each, are still to be computed.
+    """
+
+    place: str
+    rows: int
+    missing: int
+    row_bytes: int
+    folder: str
     text: str
 
 
@@ -177,7 +196,8 @@ class FoldStarted:
     folds: int
 
 
-Beginning = LoadReport | FirstLayerLoaded | LayersFrozen  # what a network starts with besides random weights
+# What a network starts with besides random weights, and what of it is kept.
+Beginning = LoadReport | FirstLayerLoaded | LayersFrozen | FeaturesPlanned
 Event = (
     Progress | Started | FileExcluded | Beginning | EpochDone | Stopped | BestEpoch | Evaluated | FoldStarted
 )

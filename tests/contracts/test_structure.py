@@ -59,7 +59,7 @@ TORCHLESS = (
 NO_TORCH = [
     name
     for name in TREES
-    if (name.startswith(TORCHLESS) and name != "evaluation/infer.py")
+    if (name.startswith(TORCHLESS) and name not in {"evaluation/infer.py", "evaluation/features.py"})
     or name in {f"data/{file}.py" for file in ("index", "parallel", "splits")}
     or name in {
         "training/__init__.py", "training/recipe.py", "models/catalogue.py",

@@ -40,6 +40,13 @@ def test_it_says_what_is_frozen() -> None:
     assert not any(value.requires_grad for value in network.stem.parameters())
 
 
+def test_it_says_what_comes_of_it() -> None:
+    assert str(freeze(create_model("resnet20"), ["stem", "stage2"])).split("\n")[1:] == [
+        "  The batch normalization of frozen parts keeps the statistics that it has.",
+        "  stage2 cannot be computed once, since a part before learns: run in every step.",
+    ]
+
+
 def test_nothing_frozen() -> None:
     network = create_model("lenet5").eval()
     assert freeze(network, ()) == NOTHING
@@ -59,8 +66,23 @@ def test_what_cannot_be_frozen() -> None:
         RecipeError, match=r'^freeze: the network has no part "stage9"\. Did you mean "stage1"\?'
     ):
         freeze(network, ["stage9"])
-    parts = [name for name, _ in network.named_children()]
     with pytest.raises(
-        RecipeError, match=r"^freeze: with stem, .* frozen nothing is left to train\. Leave one out"
+        RecipeError, match=r"^freeze: the head has to learn, so leave it out\. Got stem, head"
     ):
-        freeze(network, parts)
+        freeze(network, ["stem", "head"])
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_all_is_all_but_the_head() -> None:
+    """Auxiliary heads included, which would teach nobody."""
+    network = create_model("googlenet", num_classes=2, image_size=(79, 79), auxiliary=True)
+    frozen = freeze(network, ["all"])
+    assert frozen.names == (*network.parts()[:-1], "auxiliary") and frozen.place == network.parts()[-2]
+    learning = {name for name, value in network.named_parameters() if value.requires_grad}
+    assert learning == {f"head.{name}" for name, _ in network.head.named_parameters()}
+
+
+def test_the_place_is_the_last_of_the_first_parts() -> None:
+    places = {("stem",): "stem", ("stage1", "stem"): "stage1", ("stem", "stage2"): "stem", ("stage1",): ""}
+    for names, place in places.items():
+        assert freeze(create_model("resnet20"), names).place == place

@@ -20,6 +20,7 @@ from mirada.events import (
     EpochDone,
     Evaluated,
     Event,
+    FeaturesPlanned,
     FileExcluded,
     FirstLayerLoaded,
     FoldStarted,
@@ -158,7 +159,7 @@ class _Lines:
                 self.progress.on_event(event, note)
             case Started():
                 self._start(event)
-            case LoadReport() | FirstLayerLoaded() | LayersFrozen():
+            case LoadReport() | FirstLayerLoaded() | LayersFrozen() | FeaturesPlanned():
                 self.progress.line(*event.text.split("\n"))
             case FileExcluded():
                 self._excluded(event)

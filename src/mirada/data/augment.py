@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Fill = Literal["edge", "reflect", "black"]
 Flip = bool | Literal["auto"]
 Floats = NDArray[np.float64]
+DRAWN = 14  # random numbers of one sample
 
 
 class Draw(NamedTuple):
@@ -97,6 +98,11 @@ class Augmentation:
         return ", ".join(words) or "none"
 
     @property
+    def changes(self) -> bool:
+        """Whether anything can happen to an image."""
+        return self.warps or self.recolours
+
+    @property
     def warps(self) -> bool:
         """Whether any pixel can move."""
         moves = (self.rotation, self.shear, self.zoom, self.shift, self.horizontal_flip, self.vertical_flip)
@@ -117,7 +123,18 @@ class Augmentation:
         Returns:
             Matrices (n, 2, 3), crops (n, 4), and factors of brightness and contrast (n,).
         """
-        u = generator.random((14, n))
+        return self.drawn(generator.random((DRAWN, n)))
+
+    def drawn(self, u: Floats) -> Draw:
+        """The draw that is made of numbers between 0 and 1.
+
+        Args:
+            u: (``DRAWN``, n), a column for each image.
+
+        Returns:
+            As ``draw`` does.
+        """
+        n = u.shape[1]
         signed = 2 * u - 1  # U(−1, 1)
         angle = signed[0] * math.radians(self.rotation)
         slope = np.tan(signed[1] * math.radians(self.shear))

@@ -70,7 +70,7 @@ class Cache:
 
     ``pixels`` is a read-only memory map, (images, H, W, C), of ``preprocessing.dtype``. ``index`` lacks the images that
     cannot be decoded; they are in its ``excluded``. ``decoded`` counts the images decoded by this call, ``digests`` are
-    those of the images' contents, one per sample.
+    those of the images' contents, one per sample. ``directory`` is where this cache and others live.
     """
 
     index: Index
@@ -79,6 +79,7 @@ class Cache:
     preprocessing: Preprocessing
     decoded: int
     digests: tuple[str, ...] = ()
+    directory: Path | None = None
 
     def read(self, samples: NDArray[np.int64]) -> Pixels:
         """Copies images out of the map.
@@ -146,7 +147,7 @@ def open_cache(
     rows = np.array([entries[path].row for path in index.paths], dtype=np.int64)
     index = replace(index, notes=(*index.notes, *notes, *store.notes))
     digests = tuple(entries[path].digest for path in index.paths)
-    return Cache(index, store.pixels, rows, preprocessing, decoded, digests)
+    return Cache(index, store.pixels, rows, preprocessing, decoded, digests, place)
 
 
 def cached_digests(
@@ -218,7 +219,7 @@ class _Store:
             self.notes += ["Another process decoded the images; this one waited for it."] * self.waited
             return known, 0
         if held:
-            remove_rest(self.folder, but=self.listing.pixels)
+            remove_rest(self.folder, self.listing.pixels)
         return self._build(wanted, known, stale, on_event)
 
     def _nothing_new(

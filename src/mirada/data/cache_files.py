@@ -3,7 +3,8 @@
 A cache's folder holds ``pixels-*.u8`` (``.u16`` for a depth of 16 bits), rows of (H, W, C), and ``files.json``, which
 says for each image its file's identity and times, its content hash and row (or the reason why it cannot be decoded),
 for each row a checksum, and at its end a digest of itself. Both are other people's as soon as they are written: a list
-that is not as it was written is not used, nor is a row that differs from its checksum.
+that is not as it was written is not used, nor is a row that differs from its checksum. A folder of what frozen layers
+make of the images (``features``) is of the same kind; its list is ``features.json``.
 """
 
 import json
@@ -11,24 +12,30 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from mirada.data.stamps import Stamp
 from mirada.files import locked
 
 FILES = "files.json"
+FEATURES = "features.json"
 LOCK = "lock"
 PIXELS = re.compile(
     r"pixels-[0-9a-f]{12}\.u(8|16)"
 )  # a plain name: nothing of a list leads out of its folder
 FOLDER = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}")  # the data's root and the way of decoding
-REST = re.compile(r"building-.*|pixels-.*|\.[0-9a-f]{16}\.json")  # what a build makes on its way
+REST = re.compile(  # what a build makes on its way
+    r"building-.*|(pixels|features)-.*|\.[0-9a-f]{16}\.(json|bin)"
+)
 DIGEST_KEY = ', "digest": "'
 FORMAT = 2  # 1 had no checksums
+FEATURES_FORMAT = 1
+
+T = TypeVar("T")
 
 
 class BadList(ValueError):
@@ -70,8 +77,7 @@ class CacheList:
             "format": FORMAT, "root": self.root, "pixels": self.pixels, "count": len(self.sums), "sums": self.sums,
             "files": self.files,
         }  # fmt: skip
-        text = json.dumps(values)
-        return f'{text[:-1]}{DIGEST_KEY}{_digest(text)}"}}'
+        return sealed(values)
 
 
 def read_listing(folder: Path) -> CacheList | None:
@@ -81,7 +87,22 @@ def read_listing(folder: Path) -> CacheList | None:
         BadList: It is not as ``CacheList.to_text`` wrote it, or another version did.
         OSError: It cannot be read.
     """
-    file = folder / FILES
+    return read_sealed(folder / FILES, _checked, FORMAT)
+
+
+def sealed(values: Mapping[str, object]) -> str:
+    """A list as JSON that ends with a digest of all before it; ``read_sealed`` reads it."""
+    text = json.dumps(values)
+    return f'{text[:-1]}{DIGEST_KEY}{_digest(text)}"}}'
+
+
+def read_sealed(file: Path, checked: Callable[[Any], T], version: int) -> T | None:
+    """A list that ``sealed`` made, as ``checked`` makes it of its values; None if there is no file.
+
+    Raises:
+        BadList: It is not as it was written, its format is not ``version``, or ``checked`` refuses it.
+        OSError: It cannot be read.
+    """
     if not file.exists():
         return None
     if not file.is_file():  # a pipe would keep its reader waiting
@@ -90,9 +111,9 @@ def read_listing(folder: Path) -> CacheList | None:
         text = file.read_text(encoding="utf-8")
         before, _, after = text.rpartition(DIGEST_KEY)
         if _digest(before + "}") != after[:-2]:
-            old = isinstance(saved := json.loads(text), dict) and saved.get("format") != FORMAT
+            old = isinstance(saved := json.loads(text), dict) and saved.get("format") != version
             raise BadList("it is another version's" if old else "its list is damaged")
-        return _checked(json.loads(text))
+        return checked(json.loads(text))
     except BadList:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -155,7 +176,7 @@ def make_private(directory: Path) -> None:
 
 @dataclass(frozen=True)
 class KeptCache:
-    """The cache of one data set, decoded in one way: how many images, of which folder, and the size on disk.
+    """The cache of one data set, decoded, or seen by frozen layers, in one way: images, their folder, size on disk.
 
     ``root`` is empty and ``images`` 0 where its list cannot be read.
     """
@@ -179,16 +200,23 @@ def kept_caches(directory: Path) -> list[KeptCache]:
 def _kept(folder: Path) -> KeptCache:
     size = sum(file.lstat().st_size for file in _own(folder))
     try:
-        listing = read_listing(folder)
+        if listing := read_listing(folder):
+            return KeptCache(folder, listing.root, len(listing.sums), size)
+        root, images = read_sealed(folder / FEATURES, _features_of, FEATURES_FORMAT) or ("", 0)
     except (OSError, BadList):
-        listing = None
-    return KeptCache(folder, listing.root if listing else "", len(listing.sums) if listing else 0, size)
+        root, images = "", 0
+    return KeptCache(folder, root, images, size)
+
+
+def _features_of(saved: dict[str, Any]) -> tuple[str, int]:
+    """The data's root, and of how many images there is something."""
+    return saved["root"], len({digest for part in saved["parts"] for digest in part["digests"]})
 
 
 def _own(folder: Path) -> Iterator[Path]:
     """The files in a cache's folder that a build has made."""
     for file in folder.iterdir():
-        if file.name == FILES or file.name == LOCK or REST.fullmatch(file.name):
+        if file.name in (FILES, FEATURES, LOCK) or REST.fullmatch(file.name):
             yield file
 
 
@@ -216,13 +244,13 @@ def clear_cache(folder: Path) -> bool:
     return True
 
 
-def remove_rest(folder: Path, *, but: str) -> None:
-    """Removes what builds that were killed have left, and pixel files that no list names any more.
+def remove_rest(folder: Path, *but: str) -> None:
+    """Removes what builds that were killed have left, and files of rows that no list names any more: all ``but`` these.
 
     Only for who holds the lock. A system that cannot remove a file in use keeps it until the next time.
     """
     for file in _own(folder):
-        if file.name not in (FILES, LOCK, but):
+        if file.name not in (FILES, FEATURES, LOCK, *but):
             try:
                 file.unlink(missing_ok=True)
             except OSError:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mirada.compute import Compute, choose
-from mirada.data.batches import chunks, read
+from mirada.data.batches import chunks
 from mirada.data.cache import Cache
 from mirada.data.index import Index
 from mirada.data.parallel import parallel_map
@@ -21,6 +21,7 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.evaluation.calibration import fit_temperature
 from mirada.evaluation.conformal import fit_conformal
 from mirada.evaluation.estimate import group_numbers
+from mirada.evaluation.features import Features, infer_cached
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.evaluation.predictions import Predictions
 from mirada.events import OnProgress
@@ -102,19 +103,24 @@ class Model:
             failed=failed,
         )
 
-    def predict_cached(self, cache: Cache, splits: Sequence[str]) -> Predictions:
+    def predict_cached(
+        self, cache: Cache, splits: Sequence[str], features: Features | None = None
+    ) -> Predictions:
         """Probabilities, or values, for images that are decoded already.
 
         Args:
             cache: The images.
             splits: Those to predict, in this order.
+            features: What the network's first parts make of these images; it serves if it is of this precision.
 
         Returns:
             A row per image.
         """
-        return self._read(*self._outputs(cache, splits))
+        return self._read(*self._outputs(cache, splits, features))
 
-    def calibrated_on(self, cache: Cache, splits: Sequence[str]) -> tuple["Model", Predictions]:
+    def calibrated_on(
+        self, cache: Cache, splits: Sequence[str], features: Features | None = None
+    ) -> tuple["Model", Predictions]:
         """This model as ``calibrated`` by the validation images of a cache, and what it then says.
 
         Every image goes through the network once.
@@ -122,11 +128,12 @@ class Model:
         Args:
             cache: The images.
             splits: Those to predict; ``val`` is among them.
+            features: As for ``predict_cached``.
 
         Returns:
             The calibrated model, and its predictions for the images of ``splits``.
         """
-        index, raw = self._outputs(cache, splits)
+        index, raw = self._outputs(cache, splits, features)
         better = self.calibrated(self._read(index, raw).of_split("val"))
         return better, better._read(index, raw)
 
@@ -193,16 +200,18 @@ class Model:
             seen = look_at(batch, self.card.preprocessing, max_side)
             yield from explained(Explainable(self.network, beside), self.card, self.compute, seen, asked)
 
-    def _outputs(self, cache: Cache, splits: Sequence[str]) -> tuple[Index, Tensor]:
+    def _outputs(
+        self, cache: Cache, splits: Sequence[str], features: Features | None
+    ) -> tuple[Index, Tensor]:
         """The samples of some splits of a cache, as the model knows them, and raw outputs for them."""
         index = as_known_to(self.card, cache.index)
         rows = np.concatenate([index.rows(split) for split in splits])
         covariates = self.card.scale_covariates(covariates_of(self.card, index))
-        outputs = [
-            self._infer(read(cache, part), None if covariates is None else covariates[part])
-            for part in chunks(rows, AT_ONCE)
-        ]
-        return index.take(rows), torch.cat(outputs)
+        usable = features if features and features.compute == self.compute else None
+        raw = infer_cached(
+            self.network, cache, rows, self.card.preprocessing, self.compute, covariates, usable
+        )
+        return index.take(rows), raw
 
     def _read(self, index: Index, raw: Tensor) -> Predictions:
         """What raw outputs for the samples of an index say."""

@@ -120,7 +120,7 @@ def save_samples(feed: Feed, file: Path) -> SheetRecord:
     rows, columns = SAMPLES
     seen = feed.order(1)[: rows * columns]
     pre = feed.card.preprocessing
-    tiles = to_pictures(feed.batch(seen, 1, 0).images, pre)
+    tiles = to_pictures(feed.images(seen, 1, 0), pre)
     height, width = pre.size
     gap = max(2, width // 32)
     sheet = np.full(

@@ -51,6 +51,7 @@ from mirada.training.feed import Feed
 from mirada.training.first_layer import FirstLayer, load_first_layer
 from mirada.training.flips import settle_flips
 from mirada.training.freezing import freeze
+from mirada.training.kept import keep_for_evaluation
 from mirada.training.loop import Outcome, Training, fit
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.scaling import covariate_scale, target_scale
@@ -229,7 +230,12 @@ class _Job:
         if self.first_layer:
             tell(FirstLayerLoaded(**asdict(self.first_layer), text=str(self.first_layer)))
         if self.frozen.names:
-            tell(LayersFrozen(**asdict(self.frozen), text=str(self.frozen)))
+            frozen = self.frozen
+            tell(
+                LayersFrozen(
+                    names=frozen.names, parameters=frozen.parameters, place=frozen.place, text=str(frozen)
+                )
+            )
         for item in index.excluded:
             tell(FileExcluded(item.path, item.reason))
 
@@ -326,7 +332,8 @@ def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[st
     cache = feed.cache
     model = load_model(folder.path / MODEL, device=str(feed.compute.device))
     splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
-    model, predictions = model.calibrated_on(cache, splits)
+    features = keep_for_evaluation(feed, model.compute, on_event)
+    model, predictions = model.calibrated_on(cache, splits, features)
     save_model(folder.path / MODEL, model.network, model.card)
     predictions.to_csv(folder.path / "predictions.csv")
     evaluations = {

@@ -68,6 +68,15 @@ class Network(nn.Module):
         """
         return ("stem", *(f"stage{number}" for number in range(1, self.depth + 1)), "head")
 
+    def auxiliary_heads(self) -> dict[str, nn.Module]:
+        """The heads that are there in training only.
+
+        Returns:
+            By the stage that each reads; none for most networks.
+        """
+        heads = dict(self.named_children()).get("auxiliary")
+        return dict(heads.named_children()) if heads else {}
+
     def forward_from(self, name: str, maps: Tensor, covariates: Tensor | None = None) -> Tensor:
         """The outputs for maps of a part before the head, which go through all later parts.
 
@@ -82,12 +91,37 @@ class Network(nn.Module):
         Raises:
             InvalidArgument: There is no such part before the head.
         """
-        parts = self.parts()
-        if name not in parts[:-1]:
-            raise InvalidArgument(f'There is no part "{name}" before the head. {nearest(name, parts[:-1])}')
-        for part in parts[parts.index(name) + 1 : -1]:
-            maps = self.get_submodule(part)(maps)
+        for _, put_out in self._walk(maps, after=name):
+            maps = put_out
         return self._answer(maps, covariates)
+
+    def forward_to(self, name: str, images: Tensor) -> Tensor:
+        """What a part before the head puts out, as small as the later parts take it; ``forward_from`` goes on from it.
+
+        Where the head begins by averaging the maps, those of the last stage are averaged here already, if that makes
+        them smaller: averaged once more, they stay the same to the last bit.
+
+        Args:
+            name: ``stem`` or a stage.
+            images: (N, in_channels, H, W).
+
+        Returns:
+            (N, C, h, w).
+
+        Raises:
+            InvalidArgument: There is no such part before the head, or the images are smaller than the network allows.
+        """
+        self._require_before_the_head(name)
+        maps = images
+        for part, put_out in self._walk(images):
+            maps = put_out
+            if part == name:
+                break
+        layers = list(self.head) if isinstance(self.head, nn.Sequential) else []
+        if name == self.parts()[-2] and layers and isinstance(layers[0], nn.AdaptiveAvgPool2d):
+            averaged: Tensor = layers[0](maps)
+            return averaged if averaged.numel() < maps.numel() else maps
+        return maps
 
     def features(self, images: Tensor) -> Tensor:
         """The maps that enter the head.
@@ -122,12 +156,15 @@ class Network(nn.Module):
         """
         return self._answer(self.features(images), covariates)
 
-    def training_outputs(self, images: Tensor, covariates: Tensor | None = None) -> list[Tensor]:
+    def training_outputs(
+        self, images: Tensor, covariates: Tensor | None = None, *, after: str = ""
+    ) -> list[Tensor]:
         """The outputs of the head and of every auxiliary head.
 
         Args:
-            images: As for ``forward``.
+            images: As for ``forward``; with ``after``, what ``forward_to`` that part has given of them.
             covariates: As for ``forward``; auxiliary heads read the images alone.
+            after: The part behind which to begin; auxiliary heads that read it, or parts before it, are left out.
 
         Returns:
             The head's outputs first; each is (N, num_classes).
@@ -135,9 +172,11 @@ class Network(nn.Module):
         Raises:
             InvalidArgument: As for ``forward``.
         """
-        heads = dict(self.auxiliary.items()) if hasattr(self, "auxiliary") else {}
+        heads = self.auxiliary_heads()
         extra = []
-        for name, maps in self._walk(images):
+        maps = images
+        for name, put_out in self._walk(images, after=after):
+            maps = put_out
             if name in heads:
                 extra.append(heads[name](maps))
         return [self._answer(maps, covariates), *extra]
@@ -152,14 +191,23 @@ class Network(nn.Module):
         outputs: Tensor = self.head(maps) if covariates is None else self.head(maps, covariates)
         return outputs
 
-    def _walk(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """The maps after the stem and after every stage, with its name."""
-        height, width = images.shape[-2:]
-        require_size((height, width), self.min_size)
-        maps = images
-        for part in self.parts()[:-1]:
+    def _walk(self, maps: Tensor, *, after: str = "") -> Iterator[tuple[str, Tensor]]:
+        """What the stem and every stage put out, with its name: of images, or of what the part ``after`` put out."""
+        parts = self.parts()[:-1]
+        if after:
+            self._require_before_the_head(after)
+            parts = parts[parts.index(after) + 1 :]
+        else:
+            height, width = maps.shape[-2:]
+            require_size((height, width), self.min_size)
+        for part in parts:
             maps = self.get_submodule(part)(maps)
             yield part, maps
+
+    def _require_before_the_head(self, name: str) -> None:
+        parts = self.parts()[:-1]
+        if name not in parts:
+            raise InvalidArgument(f'There is no part "{name}" before the head. {nearest(name, parts)}')
 
 
 def require_size(image_size: Size, min_size: int) -> None:

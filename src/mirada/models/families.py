@@ -211,7 +211,7 @@ FAMILIES: dict[str, Family] = {
         # Of batch size, augmentation, warm-up and weight decay they say nothing: 32 as in their §5.1, and none.
         recipe={
             "epochs": 150, "optimizer": "sgd", "lr": 0.002, "momentum": 0.9, "schedule": "time", "decay": 2e-4,
-            "loss": "mae", "freeze": ["stem"],
+            "loss": "mae", "freeze": ["stem"], "views": 0,
         },
     ),
 }  # fmt: skip

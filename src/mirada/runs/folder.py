@@ -21,7 +21,8 @@ SUSPECTS_TABLE = "suspects.csv"
 LAST = "checkpoints/last.safetensors"
 KINDS: dict[str, type[Event]] = {
     "best": events.BestEpoch, "epoch": events.EpochDone, "evaluation": events.Evaluated,
-    "excluded": events.FileExcluded, "first_layer": events.FirstLayerLoaded, "fold": events.FoldStarted,
+    "excluded": events.FileExcluded, "features": events.FeaturesPlanned,
+    "first_layer": events.FirstLayerLoaded, "fold": events.FoldStarted,
     "frozen": events.LayersFrozen, "start": events.Started, "stopped": events.Stopped,
     "weights": events.LoadReport,
 }  # fmt: skip  # what the lines of events.jsonl call them

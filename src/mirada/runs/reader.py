@@ -12,15 +12,7 @@ from typing import Any, TypeVar
 from mirada.codec import BadRecord, from_json
 from mirada.errors import DataError, reason_of
 from mirada.evaluation.evaluate import Evaluation
-from mirada.events import (
-    BestEpoch,
-    Event,
-    FirstLayerLoaded,
-    FoldStarted,
-    LayersFrozen,
-    LoadReport,
-    Stopped,
-)
+from mirada.events import Beginning, BestEpoch, Event, FoldStarted, Stopped
 from mirada.runs.folder import EVENTS, KINDS, MODEL, RESULTS
 from mirada.runs.records import DataRecord, EnvironmentRecord, MapRecord, NetworkRecord, SheetRecord
 from mirada.text import csv_value
@@ -91,11 +83,7 @@ class RunContents:
     @property
     def beginnings(self) -> list[str]:
         """What the network started with besides random weights, and what of it was kept, a line each."""
-        told = (
-            event.text
-            for event in self.events
-            if isinstance(event, LoadReport | FirstLayerLoaded | LayersFrozen)
-        )
+        told = (event.text for event in self.events if isinstance(event, Beginning))
         return [line.strip() for text in told for line in text.splitlines()]
 
     @property

@@ -1,5 +1,7 @@
 """A run before its first step, put together from a recipe."""
 
+from mirada.data.views import Views
+from mirada.evaluation.features import Features
 from mirada.events import OnEvent
 from mirada.layers.network import Network
 from mirada.runs.folder import RunFolder
@@ -27,5 +29,10 @@ def begin(
         label_smoothing=recipe.label_smoothing,
         class_weights=balanced_weights(feed.labels, len(target.names)) if weighted else None,
     )
+    if frozen.place and recipe.views:
+        views = Views(feed.augmentation, min(recipe.views, recipe.epochs), recipe.seed)
+        feed.features = Features(
+            network, frozen.place, feed.cache, feed.card.preprocessing, feed.compute, views
+        )
     state = TrainState(network=network, optimizer=Optimizer(network, recipe.optimizer), frozen=frozen)
     return Training(state=state, feed=feed, loss=loss, recipe=recipe, folder=folder, on_event=on_event)

@@ -13,6 +13,7 @@ from mirada.data.augment import Augmentation
 from mirada.data.batches import batch_rows, generator, normalize, read, shuffled, steps_per_epoch, to_float
 from mirada.data.cache import Cache
 from mirada.data.sampling import balanced, visits
+from mirada.evaluation.features import Features
 from mirada.modelfile import Card
 from mirada.training.step import Batch
 
@@ -40,6 +41,7 @@ class Feed:
     batch_size: int
     balanced: bool = False
     seed: int = 0
+    features: Features | None = field(init=False, default=None)  # what parts that do not learn make of them
     targets: Tensor = field(init=False)  # of all samples, on the device
     covariates: Tensor | None = field(init=False)
 
@@ -76,16 +78,24 @@ class Feed:
             yield self.batch(batch_rows(order, batch_size=self.batch_size, step=step), epoch, step)
 
     def batch(self, rows: Rows, epoch: int, step: int) -> Batch:
-        """What the network sees of some rows at a step of an epoch; steps count from 0."""
-        images = to_float(self.compute.to_device(read(self.cache, rows)))
-        draw = self.augmentation.draw(len(rows), generator(self.seed, epoch, step))
-        images = normalize(self.augmentation.apply(images, draw), self.card.preprocessing)
+        """What the parts that learn see of some rows at a step of an epoch; steps count from 0."""
+        features = self.features
         return Batch(
-            images.contiguous(memory_format=torch.channels_last),
+            features.maps(rows, features.views.at(epoch)) if features else self.images(rows, epoch, step),
             self.targets[torch.from_numpy(rows)],
             self.covariates_of(rows),
             int(generator(self.seed, epoch, step, 1).integers(2**63)),
+            features.place if features else "",
         )
+
+    def images(self, rows: Rows, epoch: int, step: int) -> Tensor:
+        """The pixels (n, C, H, W) that are seen of some rows, augmented and normalized, on the device."""
+        if self.features:
+            return self.features.pixels(rows, self.features.views.at(epoch))
+        images = to_float(self.compute.to_device(read(self.cache, rows)))
+        draw = self.augmentation.draw(len(rows), generator(self.seed, epoch, step))
+        images = normalize(self.augmentation.apply(images, draw), self.card.preprocessing)
+        return images.contiguous(memory_format=torch.channels_last)
 
     def covariates_of(self, rows: Rows) -> Tensor | None:
         """The covariates (n, K) of some rows; None for a network that reads images alone."""

@@ -14,6 +14,7 @@ from mirada.modelfile import save_model
 from mirada.runs.folder import LAST, MODEL, RunFolder
 from mirada.training.feed import Feed
 from mirada.training.interrupt import interruptible
+from mirada.training.kept import keep_for_training
 from mirada.training.loss import Loss
 from mirada.training.recipe import Recipe
 from mirada.training.schedules import learning_rate
@@ -63,8 +64,11 @@ def fit(training: Training) -> Outcome:
     """
     state, recipe, card = training.state, training.recipe, training.feed.card
     reason: Reason = "finished"
+    epochs = range(state.epoch + 1, recipe.epochs + 1)
     with interruptible() as interrupted:
-        for epoch in range(state.epoch + 1, recipe.epochs + 1):
+        if epochs and not keep_for_training(training.feed, epochs, training.on_event, interrupted):
+            reason, epochs = "interrupted", epochs[:0]
+        for epoch in epochs:
             started = time.monotonic()
             train_loss = _train(training, epoch, interrupted)
             if train_loss is None:

@@ -126,7 +126,10 @@ class Recipe:
         weights: A file of public weights, or a model file, to start from instead of random weights; what does not fit
             of its heads is drawn anew.
         first_layer: A file whose first convolution, alone, takes the place of the network's.
-        freeze: The parts, such as ``stem`` and ``stage1``, that keep the weights they start with.
+        freeze: The parts, such as ``stem`` and ``stage1``, that keep the weights they start with; ``all`` but the head.
+        views: Where the first parts are frozen: how many augmented views of each training image there are, which the
+            epochs show in turn; what the frozen parts make of them is computed once. 0 computes it in every epoch, of
+            images that are augmented anew.
         epochs: Passes over the training images.
         batch_size: Images per optimizer step.
         micro_batch: A batch goes through the network in slices of so many images (0: whole), which needs less memory
@@ -154,7 +157,14 @@ class Recipe:
     model: str = setting("resnet18", "A network of `mirada models`.")
     weights: str = setting("", "File of public weights, or a model file, to start from.", file=True)
     first_layer: str = setting("", "File whose first convolution, alone, is taken.", file=True)
-    freeze: tuple[str, ...] = setting((), "Parts that do not learn, such as stem,stage1.")
+    freeze: tuple[str, ...] = setting(
+        (), "Parts that do not learn, such as stem,stage1; all: all but the head."
+    )
+    views: int = setting(
+        4,
+        "Augmented views of each image that frozen parts see, computed once; 0: new ones every epoch.",
+        least=0,
+    )
     epochs: int = setting(30, "Passes over the training images.", above=0)
     batch_size: int = setting(32, "Images per step.", above=0)
     micro_batch: int = setting(0, "Images that go through the network at once; 0: the batch.", least=0)

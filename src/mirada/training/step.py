@@ -14,14 +14,16 @@ from mirada.training.state import TrainState
 class Batch(NamedTuple):
     """What the network sees at a step.
 
-    ``images`` (n, C, H, W) are augmented and normalized, ``targets`` class numbers (n,) or scaled numbers (n, T) with
-    NaN where unknown, ``covariates`` (n, K) or None; ``seed`` is that of dropout.
+    ``images`` (n, C, H, W) are augmented and normalized, or what the part ``after`` has made of such images;
+    ``targets`` are class numbers (n,) or scaled numbers (n, T) with NaN where unknown, ``covariates`` (n, K) or None;
+    ``seed`` is that of dropout.
     """
 
     images: Tensor
     targets: Tensor
     covariates: Tensor | None
     seed: int
+    after: str = ""
 
 
 def slices(count: int, size: int) -> Iterator[slice]:
@@ -65,7 +67,7 @@ def train_step(
     for part in slices(count, micro_batch):
         with compute.autocast():
             known = None if batch.covariates is None else batch.covariates[part]
-            outputs, *auxiliary = state.network.training_outputs(batch.images[part], known)
+            outputs, *auxiliary = state.network.training_outputs(batch.images[part], known, after=batch.after)
         wanted = batch.targets[part]
         value = loss(outputs.float(), wanted)
         for extra in auxiliary:

@@ -2,8 +2,7 @@
 
 import torch
 
-from mirada.data.batches import chunks, read
-from mirada.evaluation.infer import AT_ONCE, infer
+from mirada.evaluation.features import infer_cached
 from mirada.evaluation.metric_table import quick_metrics
 from mirada.layers.network import Network
 from mirada.samples import Numbers, Target
@@ -14,11 +13,9 @@ from mirada.training.loss import Loss
 def validate(network: Network, feed: Feed, loss: Loss) -> dict[str, float]:
     """Loss and metrics on the validation split, at the precision of training; the network stays in its mode."""
     card = feed.card
-    outputs = [
-        infer(network, read(feed.cache, part), card.preprocessing, feed.compute, feed.covariates_of(part))
-        for part in chunks(feed.val_rows, AT_ONCE)
-    ]
-    raw = torch.cat(outputs)
+    raw = infer_cached(
+        network, feed.cache, feed.val_rows, card.preprocessing, feed.compute, feed.covariates, feed.features
+    )
     value = float(loss(raw, feed.targets.cpu()[torch.from_numpy(feed.val_rows)]))
     targets = feed.cache.index.targets[feed.val_rows]
     return {"loss": value, **quick_metrics(card.target, card.read_outputs(raw).numpy(), targets)}

@@ -1,0 +1,46 @@
+"""A fixed number of augmented views of each image, whose random numbers depend on the image and on nothing else.
+
+So what frozen layers make of a view can be computed once and kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mirada.data.augment import DRAWN, Augmentation, Draw
+from mirada.data.batches import generator
+
+PLAIN = -1  # the view of an image to which nothing has happened
+
+
+@dataclass(frozen=True)
+class Views:
+    """What a training image looks like from epoch to epoch.
+
+    Args:
+        augmentation: What may happen to it.
+        count: Views, at least 1, which the epochs show in turn.
+        seed: Of the random numbers.
+    """
+
+    augmentation: Augmentation
+    count: int
+    seed: int
+
+    def at(self, epoch: int) -> int:
+        """The number of the view that an epoch, counted from 1, shows; ``PLAIN`` where augmentation does nothing."""
+        return (epoch - 1) % self.count if self.augmentation.changes else PLAIN
+
+    def between(self, first: int, last: int) -> list[int]:
+        """The views that epochs show, the last one included, in their order."""
+        return list(dict.fromkeys(map(self.at, range(first, last + 1)[: self.count])))
+
+    def draw(self, digests: Sequence[str], view: int) -> Draw:
+        """The random numbers of a view of some images: a pure function of the seed, the view and an image's content."""
+        own = [generator(self.seed, view, int(digest, 16)).random(DRAWN) for digest in digests]
+        return self.augmentation.drawn(np.stack(own, axis=1))
+
+    def name(self, view: int) -> str:
+        """What a view goes by: two of one name show the same of every image."""
+        return "plain" if view == PLAIN else f"view {view}, seed {self.seed}, {self.augmentation!r}"
