@@ -32,7 +32,7 @@ from mirada.events import EpochDone, Evaluated, Event, FileExcluded, LoadReport,
 from mirada.inference.model import load_model
 from mirada.jobs import train as job
 from mirada.jobs.train import Run, train
-from mirada.modelfile import load_network
+from mirada.modelfile import WeightsOrigin, load_network
 from mirada.models import create_model
 from mirada.models.weight_files import read_public
 from mirada.pages import write_report
@@ -625,7 +625,7 @@ def test_starting_from_a_model(runs: Callable[[str], Run], shapes: Path, tmp_pat
     )
     card, first = load_network(run.model_path)[1], load_network(file)[1]
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    assert card.provenance["weights"] == {"file": file.name, "sha256": digest, "names": "Mirada's own"}
+    assert card.began_with == WeightsOrigin(file=file.name, sha256=digest, names="Mirada's own")
     assert card.recipe["weights"] == str(file)
     assert card.preprocessing.mean == first.preprocessing.mean
     assert card.preprocessing.std == first.preprocessing.std

@@ -58,8 +58,10 @@ class LoadReport:
     heads that the network lacks, and batch norm's counters. ``initialised`` were not in the file and ``replaced``
     had another size there; both keep the values that the network was built with. ``head_of`` are the classes that a
     head which was loaded was trained for, where they are known to be others. ``prefix`` stood before every name, and
-    ``entry`` is the part of the file that was taken, where ``others`` are weights as well. ``text`` says it all in
-    sentences, a line for what was loaded and one for each kind of exception.
+    ``entry`` is the part of the file that was taken, where ``others`` are weights as well. ``name``, ``data`` and
+    ``licence`` are what a catalogue knows of public weights, and ``turned`` says that their first kernels, which expect
+    blue before green before red, were turned round. ``text`` says it all in sentences, a line for what was loaded and
+    one for each kind of exception.
     """
 
     file: str
@@ -75,6 +77,10 @@ class LoadReport:
     prefix: str = ""
     entry: str = ""
     others: tuple[str, ...] = ()
+    name: str = ""
+    data: str = ""
+    licence: str = ""
+    turned: bool = False
     text: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,8 +111,11 @@ def _told(report: LoadReport) -> str:
         f"{report.file}: {report.loaded} tensors loaded by {report.convention} names, "
         f"{len(report.renamed)} renamed."
     )
+    known = f"  {report.name}, trained on {report.data}; licence {report.licence}; SHA-256 {report.sha256}"
+    turned = "  the first kernels were turned round, from blue, green, red to red, green, blue"
+    lines = [first, *([known] if report.name else ()), *([turned] if report.turned else ())]
     return "\n".join(
-        [first, *(f"  {what}: {listed(shown, SHOWN)}" for what, shown in named.items() if shown)]
+        [*lines, *(f"  {what}: {listed(shown, SHOWN)}" for what, shown in named.items() if shown)]
     )
 
 

@@ -88,6 +88,36 @@ class Architecture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightsOrigin:
+    """The weights that a training began with, as a model file's provenance remembers them.
+
+    Args:
+        file: The file's name.
+        sha256: Its digest.
+        names: Whose names its tensors had.
+        name: The set of public weights that it was; empty for others, as are ``data`` and ``licence``.
+        data: What that set was trained on.
+        licence: As its publisher states it, or implies.
+    """
+
+    file: str
+    sha256: str
+    names: str
+    name: str = ""
+    data: str = ""
+    licence: str = ""
+
+    def __str__(self) -> str:
+        """In one line, for people."""
+        known = (
+            f"{self.name}, trained on {self.data}; licence {self.licence}; "
+            if self.name
+            else f"{self.file}; "
+        )
+        return f"training began with {known}SHA-256 {self.sha256}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """What a model file says about its weights.
 
@@ -145,6 +175,14 @@ class Card:
     def classes(self) -> tuple[str, ...]:
         """The classes' names, in order; none for a model of numbers."""
         return self.target.names if isinstance(self.target, Classes) else ()
+
+    @property
+    def began_with(self) -> WeightsOrigin | None:
+        """The weights that its training began with; None if they were random, or nobody wrote it down."""
+        try:
+            return from_json(WeightsOrigin, self.provenance.get("weights"))
+        except BadRecord:
+            return None
 
     @property
     def covariate_names(self) -> tuple[str, ...]:

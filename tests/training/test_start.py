@@ -14,6 +14,7 @@ from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, save_model
 from mirada.models.weights import OWN
 from mirada.samples import Classes
+from mirada.training.known_weights import find_weights
 from mirada.training.recipe import Pixels, Recipe, recipe_for
 from mirada.training.start import starting_network, starting_scale
 
@@ -44,7 +45,7 @@ def report(convention: str) -> LoadReport:
 
 def begun(recipe: Recipe, card: Card) -> tuple[Network, LoadReport | None]:
     """What training starts with, of a model file that says this."""
-    return starting_network(recipe, card.architecture, card.target, card.covariates)
+    return starting_network(recipe, card.architecture, card.target, card.covariates, find_weights(recipe))
 
 
 @pytest.mark.parametrize(
@@ -93,15 +94,21 @@ def test_public_weights_get_the_scale_they_were_trained_on(model: str, conventio
 
 
 def test_a_model_file_keeps_its_own_scale(tmp_path: Path) -> None:
-    """Weights alone, under Mirada's names, get that of the images."""
+    """Of weights alone, under Mirada's names, nobody knows it, and a person has to state it."""
     recipe = recipe_for("resnet20")
     own = Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     network, _ = begun(recipe, card_of(recipe))
     save_model(tmp_path / "model.safetensors", network, card_of(recipe, preprocessing=own))
     torch.save(network.state_dict(), tmp_path / "weights.pth")
     again = replace(recipe, weights=str(tmp_path / "model.safetensors"))
-    assert starting_scale(again, report(OWN), 3) == (own.mean, own.std)
-    assert starting_scale(replace(recipe, weights=str(tmp_path / "weights.pth")), report(OWN), 3) is None
+    assert starting_scale(again, report(OWN), 3, find_weights(again)) == (own.mean, own.std)
+    bare = replace(recipe, weights=str(tmp_path / "weights.pth"))
+    with pytest.raises(
+        RecipeError, match=r"nobody knows which pixel values .* --set normalize=imagenet, half, "
+    ):
+        starting_scale(bare, report(OWN), 3, find_weights(bare))
+    stated = bare.with_settings({"normalize": "data"})
+    assert starting_scale(stated, report(OWN), 3, find_weights(stated)) is None
     copied, found = begun(again, card_of(recipe))
     assert found is not None and found.whole and found.convention == OWN
     assert torch.equal(copied.state_dict()["stem.conv.weight"], network.state_dict()["stem.conv.weight"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -14,11 +15,21 @@ from mirada.cli.pairs import settings_once
 if TYPE_CHECKING:
     from mirada.training.recipe import Recipe
 
+
+def weights_there(context: click.Context, parameter: click.Parameter, weights: str | None) -> str | None:
+    """An option's callback: what reads like a path leads to a file, or to the folder of a run, whose model is taken."""
+    from mirada.store.catalogue import is_path
+
+    if weights and (Path(weights).exists() or is_path(weights)):
+        return model_path(context, parameter, weights)
+    return weights
+
+
 OPTIONS = (
     click.option("--model", help="A network of `mirada models`. [default: resnet18]"),
     click.option(
-        "--weights", callback=model_path,
-        help="Public weights, or a model file, to start from. [default: random]",
+        "--weights", metavar="NAME|FILE", callback=weights_there,
+        help="Public weights by name or file, or a model file, to start from. [default: random]",
     ),
     click.option("--epochs", type=int, help="Passes over the training images. [default: the network's own]"),
     click.option("--batch-size", type=int, help="Images per step. [default: the network's own]"),

@@ -95,8 +95,9 @@ def command(
     aside, no group divided, and the test images are used once, at the end. Leaves a run folder with the model,
     predictions and report.html.
 
-    --weights takes what torchvision and timm publish for the network, or a model that was trained before. A head
-    of another size is replaced by a random one, with a message, and pixels are normalized as the weights expect.
+    --weights takes public weights by name (mirada weights list), what torchvision and timm publish for the network,
+    or a model that was trained before. A head of another size is replaced by a random one, with a message, and pixels
+    are normalized as the weights expect. From public weights the head is average, unless --set head=… names another.
 
     --minutes measures a few steps first and chooses image size and epochs so that the whole run takes that long; the
     plan is kept as plan.toml in the run folder.

@@ -39,7 +39,7 @@ from mirada.inference.trained_on import contamination, remember
 from mirada.jobs.describe import command_line, data_name, data_record, environment_record, network_record
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.jobs.memory import Room
-from mirada.modelfile import Card, save_model
+from mirada.modelfile import Card, WeightsOrigin, save_model
 from mirada.models import find
 from mirada.pages import write_report
 from mirada.runs.folder import MODEL, RunFolder
@@ -52,10 +52,11 @@ from mirada.training.first_layer import FirstLayer, load_first_layer
 from mirada.training.flips import settle_flips
 from mirada.training.freezing import freeze
 from mirada.training.kept import keep_for_evaluation
+from mirada.training.known_weights import find_weights, with_average_head
 from mirada.training.loop import Outcome, Training, fit
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.scaling import covariate_scale, target_scale
-from mirada.training.start import architecture_for, card_in, starting_network, starting_scale
+from mirada.training.start import architecture_for, starting_network, starting_scale
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,8 @@ class _Job:
 
     def __init__(self, recipe: Recipe, index: Index, on_event: OnEvent) -> None:
         augmentation, note = settle_flips(recipe.augment, index)
+        self.start = find_weights(recipe)
+        recipe, head_note = with_average_head(recipe, self.start)
         self.recipe = recipe = replace(recipe, augment=augmentation)
         self.on_event = on_event
         self.compute = choose(recipe.device, recipe.precision)
@@ -155,16 +158,17 @@ class _Job:
         require_fitting(recipe, index.target)
         self.architecture = architecture_for(recipe, index)
         self.index, self.split_note = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
-        if note:
-            self.index = replace(self.index, notes=(*self.index.notes, note))
+        notes = [each for each in (note, head_note) if each]
+        self.index = replace(self.index, notes=(*self.index.notes, *notes))
         self.weights: LoadReport | None = None
         self.first_layer: FirstLayer | None = None
         room = Room(self.architecture, recipe, self.compute, len(self.index.rows("train")))
         room.require_for_weights()
         torch.manual_seed(recipe.seed)
         self.network, self.weights = starting_network(  # fails early on images too small
-            recipe, self.architecture, index.target, index.covariate_specs
+            recipe, self.architecture, index.target, index.covariate_specs, self.start
         )
+        self.scale = starting_scale(recipe, self.weights, self.architecture.in_channels, self.start)
         if recipe.first_layer:
             self.first_layer = load_first_layer(self.network, recipe.first_layer)
         self.frozen = freeze(self.network, recipe.freeze)
@@ -241,7 +245,7 @@ class _Job:
 
     def _with_contamination(self, cache: Cache) -> Cache:
         """The cache, whose notes say if the weights to start from have seen the test images."""
-        before = card_in(self.recipe.weights) if self.recipe.weights else None
+        before = self.start.card if self.start else None
         said = contamination(before, cache, self.recipe.weights) if before else ""
         notes = (*cache.index.notes, *([f"weights: {said}"] if said else []))
         return replace(cache, index=replace(cache.index, notes=notes))
@@ -249,8 +253,7 @@ class _Job:
     def _preprocessing(self, cache: Cache) -> Preprocessing:
         """With the mean and standard deviation that the recipe asks for, or that its weights expect."""
         plain = self.recipe.pixels.decoding()
-        scale = starting_scale(self.recipe, self.weights, plain.channels)
-        mean, std = scale or channel_statistics(cache, cache.index.rows("train"))
+        mean, std = self.scale or channel_statistics(cache, cache.index.rows("train"))
         return replace(plain, mean=mean, std=std)
 
     def _card(self, cache: Cache) -> Card:
@@ -353,7 +356,18 @@ def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[st
 
 def _identity(weights: LoadReport | None) -> dict[str, str]:
     """What a model file says about the weights that its training began with."""
-    return {"file": weights.file, "sha256": weights.sha256, "names": weights.convention} if weights else {}
+    if not weights:
+        return {}
+    return asdict(
+        WeightsOrigin(
+            file=weights.file,
+            sha256=weights.sha256,
+            names=weights.convention,
+            name=weights.name,
+            data=weights.data,
+            licence=weights.licence,
+        )
+    )
 
 
 def _both(folder: RunFolder, on_event: OnEvent) -> OnEvent:

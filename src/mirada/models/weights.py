@@ -36,6 +36,7 @@ HEADS = ("head.", "auxiliary.")
 SHOWN = 4  # names in a message
 TRIED = 8  # networks, of about as many parameters as a file, that it is tried on
 DEPTH = 4  # parts of a prefix
+COLOURS = 3
 
 
 class OtherNetworkError(CheckpointError):
@@ -87,9 +88,9 @@ def load_public(
     """Copies a checkpoint into a network by the convention that fits most of its keys, or by the network's own names.
 
     With ``replace_head`` those layers of the heads that the file lacks, or has in another size, keep the values
-    that the network was built with. Batch norm's counters may be missing. If the network takes grey images and the
-    file is for colour, the first kernels are summed over their three channels, which makes of a grey image what they
-    made of it in three equal channels.
+    that the network was built with, and those that the network lacks are left out. Batch norm's counters may be
+    missing. If the network takes grey images and the file is for colour, the first kernels are summed over their three
+    channels, which makes of a grey image what they made of it in three equal channels.
 
     Raises ``CheckpointError`` if the file cannot be read, or if any other tensor is unknown, missing or of
     another shape; the network is then unchanged.
@@ -100,7 +101,11 @@ def load_public(
     public, prefix, convention = _reading(found.tensors, own, keys_by_convention)
     keys = keys_by_convention.get(convention, ())
     names = {theirs: _rename(theirs, keys) for theirs in public}
-    dropped = [theirs for theirs, ours in names.items() if ours not in own and _surplus(theirs, ours)]
+    dropped = [
+        theirs
+        for theirs, ours in names.items()
+        if ours not in own and (_surplus(theirs, ours) or (replace_head and ours.startswith("head.")))
+    ]
     try:
         _refuse_unknown({t: o for t, o in names.items() if o not in own and t not in dropped}, own)
         kept = {theirs: value for theirs, value in public.items() if theirs not in dropped}
@@ -234,6 +239,23 @@ def _like(own: Tensor, value: Tensor) -> Tensor:
     if dense_and_convolution and own.flatten(1).shape == value.flatten(1).shape:
         return value.reshape(own.shape)
     return value
+
+
+def turn_round(network: nn.Module) -> bool:
+    """Turns the first kernels of a network for colours, (out, 3, h, w), from blue, green, red to red, green, blue.
+
+    Exact: an image in one order gives what the same image in the other gave. Sums over colours, for grey images, have
+    no order.
+
+    Returns:
+        Whether the network takes colours.
+    """
+    first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
+    if first is None or first.in_channels != COLOURS or first.groups != 1:
+        return False
+    with torch.no_grad():
+        first.weight.copy_(first.weight.flip(1))
+    return True
 
 
 def _for_grey(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

@@ -6,10 +6,16 @@ from pathlib import Path
 
 from mirada.errors import CheckpointError, InvalidArgument
 from mirada.store import StoreError
-from mirada.store.catalogue import PublicWeights, files_named, named_weights, public_weights, recognised
+from mirada.store.catalogue import (
+    SUFFIXES,
+    PublicWeights,
+    files_named,
+    named_weights,
+    public_weights,
+    recognised,
+)
 from mirada.store.store import DIGITS, RECORD, StoredWeights, WeightStore, digest_of, read_record
 
-SUFFIXES = {".pth", ".pt", ".th", ".safetensors"}
 HUB = "models--timm--"  # how the hub's cache calls the folder of a set of timm's
 
 
@@ -76,11 +82,25 @@ class UnknownWeights(StoreError):
 def identified(file: Path, digest: str) -> PublicWeights:
     """Whose weights a file holds, by its digest.
 
+    Raises:
+        UnknownWeights: It is no known file, or its name promises another one.
+    """
+    if public := known_file(file, digest):
+        return public
+    raise UnknownWeights(
+        f"{file}: no public weights that Mirada knows have its digest ({digest[:DIGITS]}…). It can be used where it "
+        f"is: mirada train DATA --weights {file.name}."
+    )
+
+
+def known_file(file: Path, digest: str) -> PublicWeights | None:
+    """Whose weights a file holds, by its digest; None if nobody knows it.
+
     The digest is that of a catalogue, of the record beside the file in another store, or the name that the hub's cache
     gives to a file of timm's, for which no digest is published.
 
     Raises:
-        UnknownWeights: It is none of them; the message says what its name would have let expect.
+        UnknownWeights: The file has the name of a known one, and is not that.
     """
     if found := recognised(digest):
         return found[0]
@@ -106,10 +126,7 @@ def identified(file: Path, digest: str) -> PublicWeights:
             f"{file}: {short}; its digest is {digest[:DIGITS]}…, and that of {known.name} begins with "
             f"{known.sha256[:DIGITS]}. Use another copy."
         )
-    raise UnknownWeights(
-        f"{file}: no public weights that Mirada knows have its digest ({digest[:DIGITS]}…). It can be used where "
-        f"it is: mirada train DATA --weights {file.name}."
-    )
+    return None
 
 
 def _in_the_hubs_cache(file: Path, digest: str) -> str:

@@ -18,6 +18,7 @@ FILE = Path(__file__).with_suffix(".toml")
 SHORT = 8  # digits of a digest that stand in a file's name
 FULL = 64
 LISTED = 4  # names in a message
+SUFFIXES = {".pth", ".pt", ".th", ".safetensors"}  # of files of weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +130,24 @@ def named_weights(name: str, *, network: str = "") -> PublicWeights:
             return own[0]
         raise InvalidArgument(f"{_without(lower)} mirada weights list shows them all.")
     for each in public_weights():
-        files = {file.name.lower() for file in each.files}
-        if lower in {each.name, *files, *(file.rpartition(".")[0] for file in files)}:
+        if lower == each.name or any(_is_called(file, lower) for file in each.files):
             return each
     raise InvalidArgument(f'There are no public weights "{name}". {_hint(lower, network)}')
+
+
+def _is_called(file: PublicFile, lower: str) -> bool:
+    return lower in (file.name.lower(), file.name.lower().rpartition(".")[0])
+
+
+def is_path(text: str) -> bool:
+    """Whether a text is meant as the path of a file, and not as a name of the catalogue.
+
+    >>> is_path("resnet18.tv_in1k"), is_path("resnet18-f37072fd.pth"), is_path("own.pth"), is_path("weights/own")
+    (False, False, True, True)
+    """
+    if len(Path(text).parts) > 1:
+        return True
+    return Path(text).suffix.lower() in SUFFIXES and not files_named(text)
 
 
 def _without(network: str) -> str:

@@ -123,8 +123,9 @@ class Recipe:
 
     Args:
         model: A name of ``list_models``.
-        weights: A file of public weights, or a model file, to start from instead of random weights; what does not fit
-            of its heads is drawn anew.
+        weights: Public weights by name, a file of weights, or a model file, to start from instead of random weights;
+            what does not fit of its heads is drawn anew. From all but a model file the head is ``average``, where the
+            network has one and ``options`` do not name another.
         first_layer: A file whose first convolution, alone, takes the place of the network's.
         freeze: The parts, such as ``stem`` and ``stage1``, that keep the weights they start with; ``all`` but the head.
         views: Where the first parts are frozen: how many augmented views of each training image there are, which the
@@ -155,7 +156,11 @@ class Recipe:
     """
 
     model: str = setting("resnet18", "A network of `mirada models`.")
-    weights: str = setting("", "File of public weights, or a model file, to start from.", file=True)
+    weights: str = setting(
+        "",
+        "Public weights by name (`mirada weights list`), or a file of weights or a model, to start from.",
+        file=True,
+    )
     first_layer: str = setting("", "File whose first convolution, alone, is taken.", file=True)
     freeze: tuple[str, ...] = setting(
         (), "Parts that do not learn, such as stem,stage1; all: all but the head."

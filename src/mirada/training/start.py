@@ -10,10 +10,11 @@ from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.events import LoadReport
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
-from mirada.modelfile import Architecture, Card, load_card
+from mirada.modelfile import Architecture
 from mirada.models import facts, find, load_weights
-from mirada.models.weights import OWN
+from mirada.models.weights import OWN, turn_round
 from mirada.samples import Classes, Covariate, Target
+from mirada.training.known_weights import StartingWeights, card_in
 from mirada.training.loss import outputs_for
 from mirada.training.recipe import Recipe
 
@@ -41,15 +42,20 @@ def architecture_for(recipe: Recipe, index: Index) -> Architecture:
 
 
 def starting_network(
-    recipe: Recipe, architecture: Architecture, target: Target, covariates: Sequence[Covariate] = ()
+    recipe: Recipe,
+    architecture: Architecture,
+    target: Target,
+    covariates: Sequence[Covariate] = (),
+    found: StartingWeights | None = None,
 ) -> tuple[Network, LoadReport | None]:
-    """The network that training starts with, and what became of the tensors in the recipe's ``weights``.
+    """The network that training starts with, and what became of the tensors of the weights that were found.
 
     Args:
-        recipe: Whose ``weights``, if it names a file, the network starts from.
+        recipe: Which network is trained.
         architecture: What to build.
         target: What the head is to tell; a head that was trained for another one is said to be.
         covariates: What joins the features; where the file knows others, or none, they join behind what it has.
+        found: The weights to start from; None for random ones.
 
     Returns:
         The network, and the report on its weights, None if they are random.
@@ -59,37 +65,77 @@ def starting_network(
         RecipeError: If only the auxiliary heads cannot be built.
         CheckpointError: For weights that cannot be read or are another network's.
     """
-    if not recipe.weights:
+    if not found:
         return built(architecture), None
-    before = card_in(recipe.weights)
+    before = found.card
     own = tuple(covariate.label for covariate in covariates)
     join = bool(own) and own != (before.covariate_names if before else ())
     network = built(replace(architecture, covariates=0) if join else architecture)
-    report = load_weights(network, recipe.model, recipe.weights, replace_head=True)
-    if before and before.target != target and isinstance(before.target, Classes) and not report.replaced:
-        report = replace(report, head_of=before.target.names)
+    report = load_weights(network, recipe.model, found.file, replace_head=True)
+    if report.sha256 != found.sha256:
+        raise CheckpointError(f"{found.file}: was altered while it was read. Start again.")
+    blue_first = found.scale is not None and found.scale.channels == "BGR"
+    report = replace(
+        report, turned=blue_first and turn_round(network), head_of=_trained_for(report, target, found)
+    )
+    if found.public:
+        public = found.public
+        licence = f"{public.licence} ({public.licence_source})"
+        report = replace(report, name=public.name, data=public.data, licence=licence)
     return join_covariates(network, len(own)) if join else network, report
 
 
-def starting_scale(recipe: Recipe, weights: LoadReport | None, channels: int) -> PixelScale | None:
+def _trained_for(report: LoadReport, target: Target, found: StartingWeights) -> tuple[str, ...]:
+    """The classes that a head which was loaded was trained for, if they are others, or nobody can tell."""
+    if "head.linear.weight" in (*report.replaced, *report.initialised):
+        return ()
+    if found.card:
+        before = found.card.target
+        return (
+            before.names if before != target and isinstance(before, Classes) and not report.replaced else ()
+        )
+    return (f"the {found.public.classes:,} classes of {found.public.data}",) if found.public else ()
+
+
+def starting_scale(
+    recipe: Recipe, weights: LoadReport | None, channels: int, found: StartingWeights | None = None
+) -> PixelScale | None:
     """The mean and deviation that the recipe names, or that its weights expect; None: those of the images.
 
-    A model file says what it expects, public weights expect what their network's ``facts`` say, and about other
-    weights under Mirada's names nobody knows. A first layer from a model file counts like weights where there are no
-    others. For grey images a colour's three values are averaged.
+    A model file says what it expects, and so do the catalogue of public weights and the metadata of a file; other
+    weights under the names of torchvision, timm or the CIFAR networks expect what their network's ``facts`` say. A
+    first layer from a model file counts like weights where there are no others. For grey images a colour's three values
+    are averaged.
+
+    Raises:
+        RecipeError: Nobody knows what the weights expect.
     """
     scale = SCALES.get(recipe.pixels.normalize)
-    if recipe.pixels.normalize == "auto" and weights and weights.convention != OWN:
-        scale = SCALES[facts(recipe.model).scale]
-    elif recipe.pixels.normalize == "auto" and (weights or recipe.first_layer):
-        before = card_in(recipe.weights or recipe.first_layer)
-        scale = (before.preprocessing.mean, before.preprocessing.std) if before else None
+    if recipe.pixels.normalize == "auto":
+        scale = _expected(recipe, weights, found)
     if scale is None:
         return None
     mean, std = (
         values if len(values) == channels else (sum(values) / len(values),) * channels for values in scale
     )
     return mean, std
+
+
+def _expected(recipe: Recipe, weights: LoadReport | None, found: StartingWeights | None) -> PixelScale | None:
+    """What weights, or else a first layer, expect; None without either, or if the first layer's file says nothing."""
+    if found and found.scale:
+        return found.scale.normalization
+    if weights and weights.convention != OWN:
+        return SCALES[facts(recipe.model).scale]
+    before = found.card if found else card_in(recipe.first_layer) if recipe.first_layer else None
+    if before:
+        return before.preprocessing.mean, before.preprocessing.std
+    if weights:
+        raise RecipeError(
+            f"{weights.file}: nobody knows which pixel values these weights expect: they are no model file, no known "
+            f"public weights, and do not say it. State it: --set normalize=imagenet, half, unit or data."
+        )
+    return None
 
 
 def built(architecture: Architecture) -> Network:
@@ -105,11 +151,3 @@ def built(architecture: Architecture) -> Network:
         raise RecipeError(
             f"{error} Without auxiliary heads it can be trained: --set auxiliary=false."
         ) from error
-
-
-def card_in(file: str) -> Card | None:
-    """What a model file says; nothing if it has weights alone, with nothing said about their use."""
-    try:
-        return load_card(file)
-    except CheckpointError:
-        return None
