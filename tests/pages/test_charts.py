@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mirada import svg as kit
 from mirada.pages import charts
-from mirada.pages import svg as kit
 from mirada.pages.charts import Series
-from mirada.pages.svg import PixelScale
+from mirada.svg import PixelScale
 
 NAN, INF = float("nan"), float("inf")
 

@@ -11,12 +11,12 @@ from math import dist
 
 from torch import nn
 
+from mirada import svg
 from mirada.diagram import words
 from mirada.diagram.flow import record
 from mirada.diagram.layout import COUNT, LINE, REMARK, REMARK_LINE, TEXT, layout
 from mirada.diagram.marks import SKIP, Mark, Path, Picture, Rect, Text, text_width, widest
 from mirada.diagram.units import parts
-from mirada.pages import svg
 from mirada.summary.table import Summary
 
 MARGIN = 24

@@ -10,7 +10,7 @@ from mirada.errors import counted
 from mirada.evaluation.calibration import Bin, merged_bins
 from mirada.evaluation.subgroups import Subgroup
 from mirada.pages.charts import POINTS
-from mirada.pages.svg import (
+from mirada.svg import (
     BOTTOM,
     DOT,
     HOVER,

@@ -9,7 +9,7 @@ from math import ceil
 from markupsafe import Markup
 
 from mirada.errors import counted
-from mirada.pages.svg import (
+from mirada.svg import (
     BOTTOM,
     DOT,
     HEIGHT,

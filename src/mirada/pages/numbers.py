@@ -11,7 +11,7 @@ from mirada.evaluation.subgroups import Subgroup
 from mirada.pages import agreement, charts
 from mirada.pages.agreement import Level
 from mirada.pages.charts import Figure
-from mirada.pages.svg import WIDTH
+from mirada.svg import WIDTH
 from mirada.text import NBSP, integer, interval, number, percent, places, with_unit
 
 Point = tuple[float, float, str]  # true, predicted, file name

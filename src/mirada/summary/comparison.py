@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from math import ceil, hypot, log10, sqrt
 from textwrap import wrap
 
+from mirada import svg
 from mirada.errors import InvalidArgument
-from mirada.pages import svg
-from mirada.pages.svg import PixelScale, ticks
 from mirada.summary.rules import Shape, times
 from mirada.summary.table import Summary
+from mirada.svg import PixelScale, ticks
 from mirada.text import table, width
 
 COLUMNS = 100  # of a terminal
