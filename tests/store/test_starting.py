@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 from store_helpers import Small
 
 import mirada
+from mirada.cli.summary import command as summary
 from mirada.data.examples.shapes import write_shapes
 from mirada.errors import CheckpointError, MiradaError, RecipeError
 from mirada.events import Event, LoadReport, Started
@@ -259,6 +262,13 @@ def test_a_run_from_weights_by_name(store: WeightStore, published: Small, tmp_pa
     assert card.began_with is not None and line in str(card.began_with)
     assert card.preprocessing.mean == (0.5,) and card.preprocessing.std == (0.25,)
     assert card.architecture.options["head"] == "average" and card.recipe["weights"] == "lenet5"
+    for arguments, said in (
+        ((), f"weights: training began with {line}"),
+        (("--markdown",), "Weights: training began"),
+    ):
+        assert said in CliRunner().invoke(summary, [str(run.model_path), *arguments]).output
+    told_json = CliRunner().invoke(summary, [str(run.model_path), "--json"]).output
+    assert json.loads(told_json)["weights"]["name"] == "lenet5.test_digits"
     page = run.report_path.read_text(encoding="utf-8")
     assert "lenet5.test_digits, trained on drawn digits; licence CC0-1.0" in re.sub(r"\s+", " ", page)
     again = mirada.train(

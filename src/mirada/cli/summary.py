@@ -14,6 +14,7 @@ import click
 from mirada.cli.console import say, say_json
 from mirada.cli.files import new_file, new_name
 from mirada.cli.pairs import setting
+from mirada.codec import to_json
 from mirada.files import write_text
 from mirada.models import CATALOGUE
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mirada.layers.network import Network
+    from mirada.modelfile import WeightsOrigin
 
 BATCH_SIZE = 32
 NARROWEST, WIDEST = 80, 160  # columns of a table on a terminal
@@ -95,15 +97,27 @@ def command(
     from mirada.summary import summarize
 
     summary = replace(summarize(network, depth=depth), network=name)
+    origin = _origin(networks[0])
     if form == "json":
-        say_json(summary.to_dict(images))
+        say_json(summary.to_dict(images) | ({"weights": to_json(origin)} if origin else {}))
     elif form == "markdown":
-        say(*summary.to_markdown(images).split("\n"))
+        say(*summary.to_markdown(images).split("\n"), *(["", f"Weights: {origin}."] if origin else ()))
     else:
-        say(*summary.to_text(width=_columns(), batch_size=images).split("\n"))
+        lines = summary.to_text(width=_columns(), batch_size=images).split("\n")
+        say(*lines, *([f"weights: {origin}"] if origin else ()))
     if diagram:
         _draw(name, network, None, Path(diagram), err=form is not None)
     return 0
+
+
+def _origin(name: str) -> WeightsOrigin | None:
+    """The weights that the training of a model file began with; nothing for a name of the catalogue."""
+    if name.lower() in CATALOGUE:
+        return None
+    from mirada.modelfile import load_card
+    from mirada.runs.folder import model_file
+
+    return load_card(model_file(name)).began_with
 
 
 def _require_unused(chosen: str, options: Mapping[str, object]) -> None:

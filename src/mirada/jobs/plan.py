@@ -25,6 +25,7 @@ from mirada.models import create_model, facts, find
 from mirada.training.demands import require_targets, usual_loss
 from mirada.training.flips import settle_flips
 from mirada.training.freezing import freeze
+from mirada.training.known_weights import find_weights, with_average_head
 from mirada.training.loss import chosen_loss, make_loss
 from mirada.training.optimizer import Optimizer
 from mirada.training.recipe import Recipe, recipe_for
@@ -131,6 +132,7 @@ def plan(
         raise InvalidArgument(f'`keep` takes "image_size" and "epochs". Got "{odd[0]}".')
     wanted = recipe or recipe_for(Recipe.model)
     find(wanted.model)
+    wanted, _ = with_average_head(wanted, find_weights(wanted))  # the network that training will begin with
     index = data if isinstance(data, Index) else load_data(data)
     require_targets(index)
     require_images(index)

@@ -9,6 +9,7 @@ from mirada.errors import CheckpointError, RecipeError, reason_of
 from mirada.modelfile import Card, load_card
 from mirada.models import facts
 from mirada.models.families import AVERAGE
+from mirada.runs.folder import model_file
 from mirada.store.adding import known_file
 from mirada.store.catalogue import PublicWeights, is_path, named_weights, weights_of
 from mirada.store.scale import ValueScale, scale_in
@@ -39,7 +40,7 @@ class StartingWeights:
 
 
 def find_weights(recipe: Recipe) -> StartingWeights | None:
-    """The weights that a recipe names: a file's path, or a name of the catalogue, whose file is in the store.
+    """The weights that a recipe names: a path, or a name of the catalogue, whose file is in the store.
 
     Raises:
         CheckpointError: There is no such file, or it does not say clearly which pixel values it expects.
@@ -48,7 +49,7 @@ def find_weights(recipe: Recipe) -> StartingWeights | None:
     """
     if not recipe.weights:
         return None
-    file = Path(recipe.weights)
+    file = model_file(recipe.weights)
     if file.exists() or is_path(recipe.weights):
         return _of_file(file, recipe.model)
     public = named_weights(recipe.weights, network=recipe.model)
