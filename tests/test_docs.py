@@ -14,6 +14,7 @@ import mirada
 from mirada.cli import VERBS
 from mirada.evaluation.metric_table import METRICS
 from mirada.models import CATALOGUE, facts
+from mirada.store.catalogue import public_weights
 from mirada.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -118,8 +119,11 @@ def test_dotted_names_exist(page: str) -> None:
         if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+(\(.*)?", span)
         and span.rpartition(".")[2] not in ENDINGS
     ]
-    settings = Recipe.__dataclass_fields__  # as in options.head
-    assert not [name for name in dotted if name.partition(".")[0] not in settings and not exists(name)]
+    first = {*Recipe.__dataclass_fields__, *CATALOGUE}  # as in options.head, and in resnet50.tv_in1k
+    weights = {each.name for each in public_weights()}
+    unknown = [name for name in dotted if name.partition(".")[0] not in first and not exists(name)]
+    assert not unknown
+    assert not [name for name in dotted if name.partition(".")[0] in CATALOGUE and name not in weights]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -158,7 +162,10 @@ def test_commands_are_those_of_the_command_line(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_options_are_some_verbs(page: str) -> None:
     """``--method grad_cam`` in a code span."""
-    params = [each for verb in VERBS for each in import_module(f"mirada.cli.{verb}").command.params]
+    verbs = [import_module(f"mirada.cli.{verb}").command for verb in VERBS]
+    groups = [verb for verb in verbs if isinstance(verb, click.Group)]
+    inner = [command for group in groups for command in group.commands.values()]
+    params = [each for command in (*verbs, *inner) for each in command.params]
     options = {option for each in params for option in each.opts} | {"--help", "--debug", "--version"}
     said = {
         word.partition("=")[0]
