@@ -36,7 +36,7 @@ def model_path(context: click.Context, parameter: click.Parameter, name: str | N
     if name is None:
         return None
     if not name or not Path(name).exists():
-        raise click.BadParameter(_absent(name))
+        raise click.BadParameter(_absent(name, "File"))
     try:
         file = model_file(name)
     except MiradaError as error:
@@ -56,15 +56,13 @@ def data_path(context: click.Context, parameter: click.Parameter, name: str) -> 
     return name
 
 
-def _absent(name: str) -> str:
+def _absent(name: str, kind: str = "Path") -> str:
     """What is said of a path at which nothing is."""
     if "://" in name:
         return f"'{name}' is an address, and nothing is fetched. Download it, and name the file."
     if name.startswith("~"):
-        return (
-            f"Path '{name}' does not exist; within quotes the shell leaves ~ as it is. Write the folder out."
-        )
-    return f"Path '{name}' does not exist." if name else "a path is needed. Got ''."
+        return f"{kind} '{name}' does not exist; within quotes the shell leaves ~ as it is. Write the folder out."
+    return f"{kind} '{name}' does not exist." if name else "a path is needed. Got ''."
 
 
 def _require_no_run(name: str) -> None:

@@ -26,11 +26,9 @@ def setting(text: str) -> tuple[str, object]:
         raise click.UsageError(f"--set {shown_text(key)}: {error}.") from error
 
 
-def settings_once(texts: Sequence[str]) -> dict[str, object]:
-    """What several --set say. Raises ``UsageError`` for a key with two values."""
+def require_once(said: Sequence[tuple[str, object]]) -> None:
+    """Raises ``UsageError`` for a key to which --set gives two values."""
     pairs: dict[str, object] = {}
-    for key, value in map(setting, texts):
-        if key in pairs and pairs[key] != value:
+    for key, value in said:
+        if pairs.setdefault(key, value) != value:
             raise click.UsageError(f"--set gives {key} twice, as {pairs[key]} and as {value}. Give it once.")
-        pairs[key] = value
-    return pairs

@@ -10,7 +10,7 @@ import click
 
 from mirada.cli.console import say
 from mirada.cli.files import model_path
-from mirada.cli.pairs import settings_once
+from mirada.cli.pairs import require_once, setting
 
 if TYPE_CHECKING:
     from mirada.training.recipe import Recipe
@@ -70,13 +70,15 @@ def stated_recipe(file: str | None, settings: tuple[str, ...], flags: Mapping[st
     read, notes = modern(read_settings(file), file) if file else ({}, ())
     for note in notes:
         say(note)
-    pairs = settings_once(settings)
+    said = list(map(setting, settings))
+    pairs = dict(said)
     model = str(given.get("model") or pairs.get("model") or read.get("model") or Recipe.model)
     find(model)
     recipe = recipe_for(model)
     if file:
         recipe = recipe.with_settings(read, origin=file)
     recipe = recipe.with_settings(pairs, origin="--set").with_settings(given, origin="options")
+    require_once(said)
     inner = {f"{table}.{name}" for table, part in read.items() if isinstance(part, dict) for name in part}
     places = (place_of(key) for key in (*read, *pairs, *given))
     return Stated(recipe, frozenset(inner | {".".join(filter(None, place)) for place in places}))
