@@ -144,6 +144,16 @@ class LayersFrozen:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayersThawed:
+    """Frozen parts of the network that learn from an epoch on, and how many parameters they have together."""
+
+    epoch: int
+    names: tuple[str, ...]
+    parameters: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeaturesPlanned:
     """What frozen parts make of the images: computed once and kept in ``folder``, or, where that is empty, each time.
 
@@ -206,7 +216,7 @@ class FoldStarted:
 
 
 # What a network starts with besides random weights, and what of it is kept.
-Beginning = LoadReport | FirstLayerLoaded | LayersFrozen | FeaturesPlanned
+Beginning = LoadReport | FirstLayerLoaded | LayersFrozen | LayersThawed | FeaturesPlanned
 Event = (
     Progress | Started | FileExcluded | Beginning | EpochDone | Stopped | BestEpoch | Evaluated | FoldStarted
 )

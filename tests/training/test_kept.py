@@ -25,9 +25,9 @@ from mirada.runs.folder import RunFolder
 from mirada.samples import Classes
 from mirada.training.begin import begin
 from mirada.training.feed import Feed
-from mirada.training.freezing import freeze
 from mirada.training.kept import keep_for_evaluation, keep_for_training
 from mirada.training.loop import Training, fit
+from mirada.training.phases import phases_of
 from mirada.training.recipe import Recipe
 
 CPU = Compute(torch.device("cpu"), "float32")
@@ -89,9 +89,7 @@ def make(images: Path, tmp_path: Path) -> Callable[..., Ran]:
         )  # fmt: skip
         events: list[Event] = []
         folder = RunFolder.create(tmp_path / f"run{len(list(tmp_path.iterdir()))}")
-        return Ran(
-            begin(network, freeze(network, recipe.freeze), feed, recipe, folder, events.append), events
-        )
+        return Ran(begin(network, phases_of(network, recipe), feed, recipe, folder, events.append), events)
 
     return made
 

@@ -32,8 +32,8 @@ from mirada.samples import Classes, Covariate, Numbers, Scaling
 from mirada.training import loop
 from mirada.training.begin import begin
 from mirada.training.feed import Feed
-from mirada.training.freezing import freeze
 from mirada.training.loop import Outcome, Training, fit
+from mirada.training.phases import phases_of
 from mirada.training.recipe import Recipe
 from mirada.training.scaling import target_scale
 from mirada.training.validation import validate
@@ -111,7 +111,7 @@ def started(
         cache=cache, card=card, compute=CPU, augmentation=recipe.augment, batch_size=recipe.batch_size,
         balanced=recipe.sampling == "balanced", seed=recipe.seed,
     )  # fmt: skip
-    return begin(network, freeze(network, recipe.freeze), feed, recipe, folder, on_event)
+    return begin(network, phases_of(network, recipe), feed, recipe, folder, on_event)
 
 
 def validation(training: Training) -> dict[str, float]:

@@ -25,6 +25,7 @@ from mirada.events import (
     FirstLayerLoaded,
     FoldStarted,
     LayersFrozen,
+    LayersThawed,
     LoadReport,
     Progress,
     Started,
@@ -160,7 +161,7 @@ class _Lines:
                 self.progress.on_event(event, note)
             case Started():
                 self._start(event)
-            case LoadReport() | FirstLayerLoaded() | LayersFrozen() | FeaturesPlanned():
+            case LoadReport() | FirstLayerLoaded() | LayersFrozen() | LayersThawed() | FeaturesPlanned():
                 self.progress.line(*event.text.split("\n"))
             case FileExcluded():
                 self._excluded(event)

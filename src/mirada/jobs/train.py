@@ -50,10 +50,10 @@ from mirada.training.demands import require_batches, require_fitting, require_sp
 from mirada.training.feed import Feed
 from mirada.training.first_layer import FirstLayer, load_first_layer
 from mirada.training.flips import settle_flips
-from mirada.training.freezing import freeze
 from mirada.training.kept import keep_for_evaluation
 from mirada.training.known_weights import find_weights, with_average_head
 from mirada.training.loop import Outcome, Training, fit
+from mirada.training.phases import phases_of
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.scaling import covariate_scale, target_scale
 from mirada.training.start import architecture_for, starting_network, starting_scale
@@ -171,9 +171,10 @@ class _Job:
         self.scale = starting_scale(recipe, self.weights, self.architecture.in_channels, self.start)
         if recipe.first_layer:
             self.first_layer = load_first_layer(self.network, recipe.first_layer)
-        self.frozen = freeze(self.network, recipe.freeze)
+        self.phases = phases_of(self.network, recipe)
         self.summary = room.require_for_maps(self.network)
-        require_batches(self.network, self.frozen, recipe)
+        for phase in self.phases:
+            require_batches(self.network, phase.frozen, recipe)
 
     def run(self, output: str | Path | None) -> Run:
         cache = open_cache(self.index, self.recipe.pixels.decoding(), on_event=self.on_event)
@@ -208,7 +209,7 @@ class _Job:
             balanced=self.recipe.sampling == "balanced",
             seed=self.recipe.seed,
         )
-        training = begin(self.network, self.frozen, feed, self.recipe, folder, _both(folder, self.on_event))
+        training = begin(self.network, self.phases, feed, self.recipe, folder, _both(folder, self.on_event))
         self._tell_start(training, network.parameters)
         folder.write("samples.json", save_samples(feed, folder.file("samples.jpg")))
         return training
@@ -233,11 +234,14 @@ class _Job:
             tell(self.weights)
         if self.first_layer:
             tell(FirstLayerLoaded(**asdict(self.first_layer), text=str(self.first_layer)))
-        if self.frozen.names:
-            frozen = self.frozen
+        frozen, *later = self.phases[0].frozen, *self.phases[1:]
+        if frozen.names:
             tell(
                 LayersFrozen(
-                    names=frozen.names, parameters=frozen.parameters, place=frozen.place, text=str(frozen)
+                    names=frozen.names,
+                    parameters=frozen.parameters,
+                    place=frozen.place,
+                    text="\n".join(map(str, (frozen, *later))),
                 )
             )
         for item in index.excluded:

@@ -24,6 +24,7 @@ KINDS: dict[str, type[Event]] = {
     "excluded": events.FileExcluded, "features": events.FeaturesPlanned,
     "first_layer": events.FirstLayerLoaded, "fold": events.FoldStarted,
     "frozen": events.LayersFrozen, "start": events.Started, "stopped": events.Stopped,
+    "thawed": events.LayersThawed,
     "weights": events.LoadReport,
 }  # fmt: skip  # what the lines of events.jsonl call them
 NAMES = {kind: name for name, kind in KINDS.items()}

@@ -47,31 +47,39 @@ def freeze(network: Network, names: Sequence[str]) -> Frozen:
 
     Raises ``RecipeError`` for a part that is not there, and for the head.
     """
-    parts = dict(network.named_children())
-    body = [name for name in parts if name != HEAD]
+    body = [name for name, _ in network.named_children() if name != HEAD]
     if HEAD in names:
         raise RecipeError(f"freeze: the head has to learn, so leave it out. Got {', '.join(names)}.")
     for name in names:
         if name not in (*body, ALL):
             raise RecipeError(f'freeze: the network has no part "{name}". {nearest(name, [*body, ALL])}')
-    chosen = [name for name in body if name in names or ALL in names]
-    count = 0
+    everything = network.parts()[:-1] if ALL in names else ()
+    chosen = [name for name in body if name in (*names, *everything)]
     for name in chosen:
-        for parameter in parts[name].parameters():
-            parameter.requires_grad_(False)
-            count += parameter.numel()
+        network.get_submodule(name).requires_grad_(False)
+    return frozen_parts(network, chosen)
+
+
+def frozen_parts(network: Network, chosen: Sequence[str]) -> Frozen:
+    """What it means that some parts of a network, in its order, are frozen; nothing is changed."""
+    count = sum(value.numel() for name in chosen for value in network.get_submodule(name).parameters())
     first = list(takewhile(chosen.__contains__, network.parts()))
-    return Frozen(tuple(chosen), count, first[-1] if first else "", _notes(network, chosen, first))
+    place = first[-1] if first else ""
+    return Frozen(tuple(chosen), count, place, _notes(network, chosen, first))
 
 
 def _notes(network: Network, chosen: Sequence[str], first: Sequence[str]) -> tuple[str, ...]:
     """What is not to be seen from the names of the frozen parts: their statistics, and those that run all the same."""
     notes = []
-    layers = [layer for name in chosen for layer in network.get_submodule(name).modules()]
-    if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in layers):
+    if any(has_statistics(network.get_submodule(name)) for name in chosen):
         notes.append("  The batch normalization of frozen parts keeps the statistics that it has.")
     if later := [name for name in chosen if name in network.parts() and name not in first]:
         notes.append(
             f"  {', '.join(later)} cannot be computed once, since a part before learns: run in every step."
         )
     return tuple(notes)
+
+
+def has_statistics(part: nn.Module) -> bool:
+    """Whether a part normalizes by what it has seen of earlier batches."""
+    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in part.modules())

@@ -14,8 +14,8 @@ from mirada.modelfile import save_model
 from mirada.runs.folder import LAST, MODEL, RunFolder
 from mirada.training.feed import Feed
 from mirada.training.interrupt import interruptible
-from mirada.training.kept import keep_for_training
 from mirada.training.loss import Loss
+from mirada.training.phases import Phase, enter
 from mirada.training.recipe import Recipe
 from mirada.training.schedules import learning_rate
 from mirada.training.state import Best, TrainState
@@ -38,12 +38,17 @@ class Outcome:
 class Training:
     """What a run works with: how far it is, what it is shown, what it minimizes, and where the results go."""
 
+    phases: tuple[Phase, ...]
     state: TrainState
     feed: Feed
     loss: Loss
     recipe: Recipe
     folder: RunFolder
     on_event: OnEvent
+
+    def phase(self, epoch: int) -> Phase:
+        """The one that an epoch, counted from 1, is in."""
+        return next(phase for phase in reversed(self.phases) if phase.first <= epoch)
 
     def rate(self, step: int) -> float:
         """The learning rate at a step of the run, counted from 0."""
@@ -64,11 +69,13 @@ def fit(training: Training) -> Outcome:
     """
     state, recipe, card = training.state, training.recipe, training.feed.card
     reason: Reason = "finished"
-    epochs = range(state.epoch + 1, recipe.epochs + 1)
+    phase: Phase | None = None
     with interruptible() as interrupted:
-        if epochs and not keep_for_training(training.feed, epochs, training.on_event, interrupted):
-            reason, epochs = "interrupted", epochs[:0]
-        for epoch in epochs:
+        for epoch in range(state.epoch + 1, recipe.epochs + 1):
+            before, phase = phase, training.phase(epoch)
+            if phase is not before and not _enter(training, phase, interrupted):
+                reason = "interrupted"
+                break
             started = time.monotonic()
             train_loss = _train(training, epoch, interrupted)
             if train_loss is None:
@@ -93,11 +100,16 @@ def fit(training: Training) -> Outcome:
                 state.best = Best(epoch, reached)
                 save_model(training.folder.file(MODEL), state.judged, card)
             training.on_event(replace(done, best=state.best.epoch == epoch))
-            if 0 < recipe.patience <= epoch - state.best.epoch and epoch < recipe.epochs:
+            since = max(state.best.epoch, training.phases[-1].first - 1)  # no phase goes without its chance
+            if 0 < recipe.patience <= epoch - since and epoch < recipe.epochs:
                 reason = "early"
                 break
     save_model(training.folder.file(LAST), state.judged, card)
     return Outcome(reason, state.epoch, state.best.epoch)
+
+
+def _enter(training: Training, phase: Phase, interrupted: Callable[[], bool]) -> bool:
+    return enter(phase, training.state, training.feed, training.recipe, training.on_event, interrupted)
 
 
 def _train(training: Training, epoch: int, interrupted: Callable[[], bool]) -> float | None:

@@ -4,7 +4,7 @@
 the same code, do not. The state is plain tensors by name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,14 +41,27 @@ class Optimizer:
     def __init__(self, network: nn.Module, stepping: Stepping) -> None:
         self.stepping = stepping
         self.moments = moments_of(stepping)
-        self.parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
-        self.state: dict[str, dict[str, Tensor]] = {
-            name: {
-                **{moment: torch.zeros_like(p) for moment in self.moments},
-                COUNT: torch.zeros((), device=p.device),
+        self.parameters: dict[str, nn.Parameter] = {}
+        self.state: dict[str, dict[str, Tensor]] = {}
+        self.factors: dict[str, float] = {}
+        self.include(network, {})
+
+    def include(self, network: nn.Module, factors: Mapping[str, float]) -> None:
+        """Takes up what has become trainable; what it moves already, it goes on moving as before.
+
+        Args:
+            network: That of the beginning.
+            factors: By the name of a part, what the learning rate of its new parameters is multiplied by; else 1.
+        """
+        for name, parameter in network.named_parameters():
+            if not parameter.requires_grad or name in self.parameters:
+                continue
+            self.parameters[name] = parameter
+            self.factors[name] = factors.get(name.partition(".")[0], 1.0)
+            self.state[name] = {
+                **{moment: torch.zeros_like(parameter) for moment in self.moments},
+                COUNT: torch.zeros((), device=parameter.device),
             }
-            for name, p in self.parameters.items()
-        }
 
     def weight_decay(self, name: str) -> float:
         """How strongly a parameter is drawn towards zero."""
@@ -62,12 +75,12 @@ class Optimizer:
     @torch.no_grad()
     def step(self, lr: float) -> None:
         """Moves every parameter that has a gradient."""
-        groups: dict[float, list[str]] = {}
+        groups: dict[tuple[float, float], list[str]] = {}
         for name, parameter in self.parameters.items():
             if parameter.grad is not None:
-                groups.setdefault(self.weight_decay(name), []).append(name)
-        for decay, names in groups.items():
-            self._step(names, lr, decay)
+                groups.setdefault((self.weight_decay(name), self.factors[name]), []).append(name)
+        for (decay, factor), names in groups.items():
+            self._step(names, lr * factor, decay)
 
     def _step(self, names: Sequence[str], lr: float, decay: float) -> None:
         """Parameters of one weight decay. ``fused``: one pass over memory for all that a step computes."""

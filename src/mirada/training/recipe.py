@@ -128,6 +128,11 @@ class Recipe:
             network has one and ``options`` do not name another.
         first_layer: A file whose first convolution, alone, takes the place of the network's.
         freeze: The parts, such as ``stem`` and ``stage1``, that keep the weights they start with; ``all`` but the head.
+        thaw: Frozen parts that learn later, after the head: a second phase. With no ``freeze``, all but the head is
+            frozen in the first one.
+        thaw_after: The share of the epochs before that.
+        thaw_rate: What the learning rate of the thawed part nearest to the head is multiplied by; that of the one
+            before it by the square, and so on.
         views: Where the first parts are frozen: how many augmented views of each training image there are, which the
             epochs show in turn; what the frozen parts make of them is computed once. 0 computes it in every epoch, of
             images that are augmented anew.
@@ -164,6 +169,13 @@ class Recipe:
     first_layer: str = setting("", "File whose first convolution, alone, is taken.", file=True)
     freeze: tuple[str, ...] = setting(
         (), "Parts that do not learn, such as stem,stage1; all: all but the head."
+    )
+    thaw: tuple[str, ...] = setting(
+        (), "Frozen parts that learn in a second phase; without `freeze`, after the head."
+    )
+    thaw_after: float = setting(0.3, "Share of the epochs before the second phase.", above=0, below=1)
+    thaw_rate: float = setting(
+        0.1, "Learning rate of a thawed part over that of the part behind it.", above=0, most=1
     )
     views: int = setting(
         4,

@@ -1,0 +1,130 @@
+"""Which parts of a network learn when: all that are not frozen, or first the head, and later parts before it, too."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from mirada.data.views import Views
+from mirada.errors import RecipeError, nearest
+from mirada.evaluation.features import Features
+from mirada.events import LayersThawed, OnEvent
+from mirada.layers.network import Network
+from mirada.training.feed import Feed
+from mirada.training.freezing import ALL, HEAD, Frozen, freeze, frozen_parts, has_statistics
+from mirada.training.kept import keep_for_training
+from mirada.training.recipe import Recipe
+from mirada.training.state import TrainState
+
+STATISTICS = "; the statistics of its batch normalization follow the images again"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Epochs in which the same parts learn.
+
+    Args:
+        first: The first of them, counted from 1.
+        last: The last of them.
+        frozen: What does not learn.
+        factors: What begins to learn with this phase, and by what its learning rate is multiplied.
+    """
+
+    first: int
+    last: int
+    frozen: Frozen
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        rates = [f"{name} learns at {factor:g} × the learning rate" for name, factor in self.factors.items()]
+        return f"from epoch {self.first} on: {', '.join(rates)}"
+
+
+def phases_of(network: Network, recipe: Recipe) -> tuple[Phase, ...]:
+    """The phases of a run; what is frozen in the first one is taken out of the network's training.
+
+    With ``thaw`` there are two, and where ``freeze`` names nothing, all but the head is frozen in the first. The rate
+    of the thawed part that is nearest to the head is multiplied by ``thaw_rate``, that of the one before it by its
+    square, and so on.
+
+    Raises:
+        RecipeError: For a part that is not there or not frozen, for the head, and for a single epoch.
+    """
+    frozen = freeze(network, recipe.freeze or ((ALL,) if recipe.thaw else ()))
+    if not recipe.thaw:
+        return (Phase(1, recipe.epochs, frozen),)
+    thawed = _thawed(network, frozen, recipe)
+    if recipe.epochs < 2:
+        raise RecipeError("thaw: takes at least 2 epochs, one before and one after it. Got `epochs` = 1.")
+    before = min(max(round(recipe.thaw_after * recipe.epochs), 1), recipe.epochs - 1)
+    factors = {name: recipe.thaw_rate**steps for steps, name in enumerate(reversed(thawed), start=1)}
+    rest = frozen_parts(network, [name for name in frozen.names if name not in thawed])
+    return Phase(1, before, frozen), Phase(before + 1, recipe.epochs, rest, factors)
+
+
+def _thawed(network: Network, frozen: Frozen, recipe: Recipe) -> list[str]:
+    """The parts that are to be thawed, from the first to the last."""
+    if HEAD in recipe.thaw:
+        raise RecipeError(
+            f"thaw: the head learns from the start, so leave it out. Got {', '.join(recipe.thaw)}."
+        )
+    parts = [name for name, _ in network.named_children() if name != HEAD]
+    for name in recipe.thaw:
+        if name not in (*parts, ALL):
+            raise RecipeError(f'thaw: the network has no part "{name}". {nearest(name, [*parts, ALL])}')
+        if name not in (*frozen.names, ALL):
+            raise RecipeError(
+                f"thaw: {name} is not frozen, so it learns from the start. Name it in `freeze`, too, or leave it out."
+            )
+    return [name for name in frozen.names if name in recipe.thaw or ALL in recipe.thaw]
+
+
+def features_of(network: Network, frozen: Frozen, feed: Feed, recipe: Recipe) -> Features | None:
+    """What the first parts make of the feed's images, computed each time; None if the first part learns."""
+    if not frozen.place or not recipe.views:
+        return None
+    views = Views(feed.augmentation, min(recipe.views, recipe.epochs), recipe.seed)
+    return Features(network, frozen.place, feed.cache, feed.card.preprocessing, feed.compute, views)
+
+
+def enter(
+    phase: Phase,
+    state: TrainState,
+    feed: Feed,
+    recipe: Recipe,
+    on_event: OnEvent,
+    interrupted: Callable[[], bool],
+) -> bool:
+    """Begins a phase: thaws its parts, and computes once what those before them make of the images.
+
+    What learns already goes on as it is, with all that the optimizer remembers of it.
+
+    Args:
+        phase: The one to begin.
+        state: Of the training; it is changed.
+        feed: Of the training; it is changed.
+        recipe: With the views.
+        on_event: Hears what is thawed, and what is computed.
+        interrupted: Asked after every batch.
+
+    Returns:
+        Whether it was not interrupted.
+    """
+    if phase.factors:
+        thawed = [state.network.get_submodule(name) for name in phase.factors]
+        count = 0
+        for parameter in (parameter for part in thawed for parameter in part.parameters()):
+            parameter.requires_grad_(True)
+            count += parameter.numel()
+        state.frozen = phase.frozen
+        state.optimizer.include(state.network, phase.factors)
+        feed.features = features_of(state.network, phase.frozen, feed, recipe)
+        on_event(
+            LayersThawed(
+                epoch=phase.first,
+                names=tuple(phase.factors),
+                parameters=count,
+                text=f"{phase}{STATISTICS if any(map(has_statistics, thawed)) else ''}.",
+            )
+        )
+    return keep_for_training(
+        feed, range(max(phase.first, state.epoch + 1), phase.last + 1), on_event, interrupted
+    )
