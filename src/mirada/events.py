@@ -60,8 +60,8 @@ class LoadReport:
     head which was loaded was trained for, where they are known to be others. ``prefix`` stood before every name, and
     ``entry`` is the part of the file that was taken, where ``others`` are weights as well. ``name``, ``data`` and
     ``licence`` are what a catalogue knows of public weights, and ``turned`` says that their first kernels, which expect
-    blue before green before red, were turned round. ``text`` says it all in sentences, a line for what was loaded and
-    one for each kind of exception.
+    blue before green before red, were turned round. ``folded`` are biases that became a part of the means behind
+    them. ``text`` says it all in sentences, a line for what was loaded and one for each kind of exception.
     """
 
     file: str
@@ -81,6 +81,7 @@ class LoadReport:
     data: str = ""
     licence: str = ""
     turned: bool = False
+    folded: tuple[str, ...] = ()
     text: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +101,7 @@ def _told(report: LoadReport) -> str:
     exceptions = {
         "summed over red, green and blue, for grey images": report.adapted,
         "left out": report.dropped,
+        "biases, taken from the means of the batch normalization behind them": report.folded,
         "not in the file, newly drawn": report.initialised,
         "of another size in the file, newly drawn": report.replaced,
         "the head was loaded, though it was trained for": report.head_of,

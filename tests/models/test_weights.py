@@ -1,6 +1,7 @@
 """Public weights in our networks: where every tensor goes, and what is said about it."""
 
 import json
+import re
 from collections import OrderedDict
 from dataclasses import FrozenInstanceError
 from hashlib import sha256
@@ -586,3 +587,100 @@ def test_cifar_resnets_classify(shared_data: Path, depth: int, file: str, expect
         with torch.inference_mode():
             right += int((network.eval()((images - mean) / deviation).argmax(dim=1) == label).sum())
     assert abs(right - expected) <= 2
+
+
+# Caffe's BN-Inception, and lists of parts ------------------------------------------------------------------
+
+
+def cadene(network: Network) -> tuple[dict[str, Tensor], list[str]]:
+    """A network's tensors as pretrained-models.pytorch calls them, with biases that the means make up for."""
+    parts = {"1x1": "1x1", "3x3.0": "3x3_reduce", "3x3.1": "3x3", "double3x3.0": "double_3x3_reduce"}
+    parts |= {"double3x3.1": "double_3x3_1", "double3x3.2": "double_3x3_2", "pool.project": "pool_proj"}
+    stem = {"conv1": "conv1_7x7_s2", "reduce2": "conv2_3x3_reduce", "conv2": "conv2_3x3"}
+    draws, found, biases = torch.Generator().manual_seed(1), {}, []
+    for name, value in network.state_dict().items():
+        part, _, rest = name.partition(".")
+        if part == "head":
+            found[f"last_linear.{name.rpartition('.')[2]}"] = value
+            continue
+        layer, kind, tensor = rest.rsplit(".", 2)
+        if part == "stem":
+            theirs = stem[layer]
+        else:
+            module, _, branch = layer.partition(".")
+            theirs = f"inception_{module.removeprefix('inception')}_{parts[branch]}"
+        found[f"{theirs}{'_bn' if kind == 'norm' else ''}.{tensor}"] = value.clone()
+        if tensor == "running_mean":
+            bias = torch.randn(value.shape, generator=draws)
+            found[f"{theirs}.bias"], found[f"{theirs}_bn.running_mean"] = bias, value + bias
+            biases.append(f"{theirs}.bias")
+    return found, biases
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_biases_before_batch_normalization_become_part_of_its_mean(old: bool, tmp_path: Path) -> None:
+    """Files of PyTorch's first years have vectors as tables of one row."""
+    torch.manual_seed(0)
+    theirs = create_model("bn_inception", num_classes=5)
+    tensors, biases = cadene(theirs)
+    if old:
+        tensors = {name: value[None] if value.dim() == 1 else value for name, value in tensors.items()}
+        tensors |= {name: value[0] for name, value in tensors.items() if name.startswith("last_linear")}
+        tensors["last_linear.weight"] = theirs.state_dict()["head.linear.weight"]
+    network = create_model("bn_inception", num_classes=5)
+    report = load_weights(network, "bn_inception", saved(tmp_path, tensors))
+    assert report.convention == "pretrained-models.pytorch's" and set(report.folded) == set(biases)
+    assert not (report.dropped or report.initialised or report.replaced)
+    assert "biases, taken from the means of the batch normalization behind them: " in str(report)
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], value, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "pattern", "replacement"),
+    [
+        ("resnet50", r"^layer(\d)\.", lambda found: f"{int(found[1]) + 3}."),
+        ("densenet121", r"^features\.", "0."),
+    ],
+)
+def test_a_list_of_parts_without_the_last(model: str, pattern: str, replacement: Any, tmp_path: Path) -> None:
+    """As RadImageNet's backbones were saved: nn.Sequential(*children), called backbone."""
+    torch.manual_seed(0)
+    theirs = create_model(model, num_classes=5)
+    names = {
+        "resnet50": ((r"^stem\.0\.conv\.", "conv1."), (r"^stem\.0\.norm\.", "bn1.")),
+        "densenet121": (
+            (r"^stem\.0\.(conv|norm)\.", r"features.\g<1>0."),
+            (r"^stage4\.norm\.", "features.norm5."),
+        ),
+    }[model]
+    renames: list[tuple[str, Any]] = [
+        *names,
+        (r"^stage(\d)\.(\d+)\.block\.(\d)\.conv\.", lambda m: f"layer{m[1]}.{m[2]}.conv{int(m[3]) + 1}."),
+        (r"^stage(\d)\.(\d+)\.block\.(\d)\.norm\.", lambda m: f"layer{m[1]}.{m[2]}.bn{int(m[3]) + 1}."),
+        (r"^stage(\d)\.(\d+)\.shortcut\.conv\.", r"layer\1.\2.downsample.0."),
+        (r"^stage(\d)\.(\d+)\.shortcut\.norm\.", r"layer\1.\2.downsample.1."),
+        (
+            r"^stage(\d)\.layer(\d+)\.function\.(\d)\.(conv|norm)\.",
+            lambda m: f"features.denseblock{m[1]}.denselayer{m[2]}.{m[4]}{int(m[3]) + 1}.",
+        ),
+        (r"^stage(\d)\.transition\.0\.", lambda m: f"features.transition{int(m[1]) - 1}."),
+        (pattern, replacement),
+        (r"^conv1\.", "0."),
+        (r"^bn1\.", "1."),
+    ]
+    tensors = {}
+    for name, value in theirs.state_dict().items():
+        if name.startswith("head."):
+            continue
+        for before, after in renames:
+            name = re.sub(before, after, name)
+        tensors[f"backbone.{name}"] = value
+    network = create_model(model, num_classes=5)
+    report = load_weights(network, model, saved(tmp_path, tensors), replace_head=True)
+    assert report.convention == "nn.Sequential's"
+    assert report.prefix == ("backbone." if model == "resnet50" else "backbone.0.")
+    assert report.initialised == ("head.linear.weight", "head.linear.bias") and not report.dropped
+    for name, value in theirs.state_dict().items():
+        if not name.startswith("head."):
+            assert torch.equal(network.state_dict()[name], value), name

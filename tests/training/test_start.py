@@ -12,9 +12,9 @@ from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.events import LoadReport
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, save_model
-from mirada.models.weights import OWN
+from mirada.models.weights import CADENE, OWN, SEQUENTIAL
 from mirada.samples import Classes
-from mirada.training.known_weights import find_weights
+from mirada.training.known_weights import StartingWeights, find_weights
 from mirada.training.recipe import Pixels, Recipe, recipe_for
 from mirada.training.start import starting_network, starting_scale
 
@@ -175,3 +175,22 @@ def test_another_networks_weights(tmp_path: Path) -> None:
         match=r"weights\.pth: these weights are those of resnet20, and the network is lenet5\. ",
     ):
         begun(other, card_of(other))
+
+
+def test_names_alone_do_not_say_what_a_list_of_parts_expects(tmp_path: Path) -> None:
+    """RadImageNet's backbones expect −1 … 1 where torchvision's, saved so, expect ImageNet's scale."""
+    recipe = recipe_for("resnet50")
+    with pytest.raises(
+        RecipeError, match=r"nobody knows which pixel values .* --set normalize=imagenet, half, "
+    ):
+        starting_scale(recipe, report(SEQUENTIAL), 3)
+    assert starting_scale(recipe.with_settings({"normalize": "half"}), report(SEQUENTIAL), 3) == (
+        (0.5,) * 3,
+        (0.5,) * 3,
+    )
+
+
+def test_caffes_names_say_blue_first_and_0_to_255() -> None:
+    found = StartingWeights(file=Path("own.pth"), sha256="0")
+    mean, std = starting_scale(recipe_for("bn_inception"), report(CADENE), 3, found) or ((), ())
+    assert mean == pytest.approx((128 / 255, 117 / 255, 104 / 255)) and std == pytest.approx((1 / 255,) * 3)

@@ -33,6 +33,10 @@ PUBLIC_KEYS = (  # norm1 of a layer is norm.1 in the older files
     (r"^features\.norm5\.",                                             "stage4.norm."),
     (r"^classifier\.",                                                  "head.linear."),
 )
+SEQUENTIAL_KEYS = (  # torchvision's features alone, as the part of a list: RadImageNet's
+    (r"^(?=(conv|norm|denseblock|transition)\d)", "features."),
+    *PUBLIC_KEYS,
+)
 # fmt: on
 BOTTLENECK = 4
 MIN_SIZE = 29

@@ -122,6 +122,26 @@ PUBLIC_KEYS = (
     (r"^fc\.", "head.linear."),
 )
 
+# pretrained-models.pytorch's port of a Caffe network: BN-Inception alone. Its convolutions have biases.
+CADENE_KEYS = {
+    "bn_inception": (
+        (r"^(last_linear|fc)\.", "head.linear."),
+        (r"^((?:conv|inception)[^.]*)_bn\.", r"\1.norm."),
+        (r"^((?:conv|inception)[^.]*)\.(weight|bias)$", r"\1.conv.\2"),
+        (r"^conv1_7x7_s2\.", "stem.conv1."),
+        (r"^conv2_3x3_reduce\.", "stem.reduce2."),
+        (r"^conv2_3x3\.", "stem.conv2."),
+        (r"^inception_(3[ab])_", r"stage1.inception\1."),
+        (r"^inception_(3c|4[a-d])_", r"stage2.inception\1."),
+        (r"^inception_(4e|5[ab])_", r"stage3.inception\1."),
+        (r"\.double_3x3_reduce\.", ".double3x3.0."),
+        (r"\.double_3x3_([12])\.", r".double3x3.\1."),
+        (r"\.3x3_reduce\.", ".3x3.0."),
+        (r"\.3x3\.(conv|norm)\.", r".3x3.1.\1."),
+        (r"\.pool_proj\.", ".pool.project."),
+    )
+}
+
 
 def inception(
     name: str,

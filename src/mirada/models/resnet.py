@@ -62,6 +62,13 @@ PUBLIC_KEYS = (
     (r"^fc\.",    "head.linear."),
     *BLOCK_KEYS,
 )
+# torchvision's network as a list of its parts, without the last: RadImageNet's, fastai's
+SEQUENTIAL_KEYS = (
+    (r"^0\.", "stem.0.conv."),
+    (r"^1\.", "stem.0.norm."),
+    *((rf"^{number + 3}\.", f"stage{number}.") for number in range(1, 5)),
+    *BLOCK_KEYS,
+)
 CIFAR_KEYS = (
     (r"^module\.", ""),
     (r"^conv1\.",  "stem.conv."),

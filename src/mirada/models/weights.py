@@ -25,7 +25,14 @@ Keys = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 
 Build = Callable[[str], tuple[nn.Module, Mapping[str, Keys]]]
 
-CONVENTIONS = {"torchvision": "PUBLIC_KEYS", "timm": "TIMM_KEYS", "CIFAR": "CIFAR_KEYS"}
+CADENE, SEQUENTIAL = "pretrained-models.pytorch's", "nn.Sequential's"
+CONVENTIONS = {
+    "torchvision": "PUBLIC_KEYS",
+    "timm": "TIMM_KEYS",
+    "CIFAR": "CIFAR_KEYS",
+    CADENE: "CADENE_KEYS",
+    SEQUENTIAL: "SEQUENTIAL_KEYS",
+}
 OWN = "Mirada's own"
 COUNTERS = (
     "num_batches_tracked",
@@ -101,6 +108,8 @@ def load_public(
     public, prefix, convention = _reading(found.tensors, own, keys_by_convention)
     keys = keys_by_convention.get(convention, ())
     names = {theirs: _rename(theirs, keys) for theirs in public}
+    public, folded = _without_biases(public, names, own)
+    names = {theirs: ours for theirs, ours in names.items() if theirs not in folded}
     dropped = [
         theirs
         for theirs, ours in names.items()
@@ -131,6 +140,7 @@ def load_public(
         dropped=tuple(dropped),
         initialised=tuple(initialised),
         replaced=tuple(replaced),
+        folded=tuple(folded),
         prefix=found.prefix + prefix,
         entry=found.entry,
         others=found.others,
@@ -233,8 +243,30 @@ def _rename(key: str, keys: Keys) -> str:
     return key
 
 
+def _without_biases(
+    public: Mapping[str, Tensor], names: Mapping[str, str], own: Mapping[str, Tensor]
+) -> tuple[Mapping[str, Tensor], list[str]]:
+    """The tensors without the biases of convolutions that the network normalizes and has none of, and these names.
+
+    A bias before batch normalization is the mean by so much less: (w · x + b) − μ = w · x − (μ − b).
+    """
+    theirs_of = {ours: theirs for theirs, ours in names.items()}
+    folded = {}
+    for ours, theirs in theirs_of.items():
+        mean = theirs_of.get(f"{ours.removesuffix('conv.bias')}norm.running_mean", "")
+        if ours.endswith(".conv.bias") and ours not in own and mean:
+            folded[theirs] = (mean, public[mean] - public[theirs].reshape(public[mean].shape))
+    means = dict(folded.values())
+    return {name: means.get(name, value) for name, value in public.items() if name not in folded}, [*folded]
+
+
 def _like(own: Tensor, value: Tensor) -> Tensor:
-    """The value, as a dense layer's weight or as a convolution's, whichever the network's own is."""
+    """The value, as a dense layer's weight or as a convolution's, whichever the network's own is.
+
+    Files of PyTorch's first years have a list of numbers as a table of one row.
+    """
+    if value.shape == (1, *own.shape) and own.dim() == 1:
+        return value[0]
     dense_and_convolution = sorted((own.dim(), value.dim())) == [2, 4]
     if dense_and_convolution and own.flatten(1).shape == value.flatten(1).shape:
         return value.reshape(own.shape)

@@ -12,8 +12,10 @@ from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture
 from mirada.models import facts, find, load_weights
-from mirada.models.weights import OWN, turn_round
+from mirada.models.weights import CADENE, OWN, SEQUENTIAL, turn_round
 from mirada.samples import Classes, Covariate, Target
+from mirada.store.catalogue import weights_of
+from mirada.store.scale import ValueScale
 from mirada.training.known_weights import StartingWeights, card_in
 from mirada.training.loss import outputs_for
 from mirada.training.recipe import Recipe
@@ -74,7 +76,8 @@ def starting_network(
     report = load_weights(network, recipe.model, found.file, replace_head=True)
     if report.sha256 != found.sha256:
         raise CheckpointError(f"{found.file}: was altered while it was read. Start again.")
-    blue_first = found.scale is not None and found.scale.channels == "BGR"
+    scale = _stated(recipe.model, report, found)
+    blue_first = scale is not None and scale.channels == "BGR"
     report = replace(
         report, turned=blue_first and turn_round(network), head_of=_trained_for(report, target, found)
     )
@@ -123,9 +126,9 @@ def starting_scale(
 
 def _expected(recipe: Recipe, weights: LoadReport | None, found: StartingWeights | None) -> PixelScale | None:
     """What weights, or else a first layer, expect; None without either, or if the first layer's file says nothing."""
-    if found and found.scale:
-        return found.scale.normalization
-    if weights and weights.convention != OWN:
+    if weights and found and (stated := _stated(recipe.model, weights, found)):
+        return stated.normalization
+    if weights and weights.convention not in (OWN, SEQUENTIAL):
         return SCALES[facts(recipe.model).scale]
     before = found.card if found else card_in(recipe.first_layer) if recipe.first_layer else None
     if before:
@@ -136,6 +139,13 @@ def _expected(recipe: Recipe, weights: LoadReport | None, found: StartingWeights
             f"public weights, and do not say it. State it: --set normalize=imagenet, half, unit or data."
         )
     return None
+
+
+def _stated(model: str, weights: LoadReport, found: StartingWeights) -> ValueScale | None:
+    """The pixel values that the catalogue or the file says; Caffe's names are those of one set, whoever renamed it."""
+    if found.scale or weights.convention != CADENE:
+        return found.scale
+    return weights_of(model)[0].scale
 
 
 def built(architecture: Architecture) -> Network:
