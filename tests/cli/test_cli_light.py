@@ -39,7 +39,7 @@ def test_models_of_one_name_lists_its_options(name: str, cli: Cli) -> None:
     assert [line.partition("=")[0] for line in lines[4 : 4 + len(options)]] == list(options)
     for line, option in zip(lines[4:], options.values(), strict=False):
         assert option.meaning in line and line.endswith(option.kind)
-    assert lines[-1].startswith(f"mirada train DATA --model {name.lower()} --set options.")
+    assert lines[-1] == f"mirada train DATA --model {name.lower()} --set activation=leaky_relu"
 
 
 def test_summary_of_a_name(cli: Cli) -> None:
