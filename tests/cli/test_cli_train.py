@@ -165,7 +165,7 @@ def test_weights_that_cannot_be_used(
 ) -> None:
     (tmp_path / "page.pth").write_text("<html>not found</html>")
     wrong = {
-        "none.pth": (2, "Invalid value for '--weights': Path 'none.pth' does not exist."),
+        "none.pth": (2, "Invalid value for '--weights': File 'none.pth' does not exist."),
         "page.pth": (
             1,
             "page.pth: no checkpoint (its 22 bytes begin like neither PyTorch's nor safetensors'",
