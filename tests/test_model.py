@@ -266,7 +266,7 @@ def test_a_cache_calibrates_and_is_predicted_in_one_pass(
         seen.append(len(images))
         return infer(network, images, *rest)
 
-    monkeypatch.setattr("mirada.inference.model.infer", counted)
+    monkeypatch.setattr("mirada.evaluation.features.infer", counted)
     better, found = model.calibrated_on(cache, ["val", "test"])
     assert sum(seen) == 4
     assert better.card.temperature == pytest.approx(wanted.card.temperature)

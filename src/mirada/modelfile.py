@@ -7,11 +7,11 @@ Files are written beside their target and renamed, so a model file is the old on
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf, isclose
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from mirada.models.options import options_now
 from mirada.samples import Classes, Covariate, Numbers, Scaling, Target
 
 FORMAT = 3  # 2 was flat; 1 knew of one target, and of nothing beside the image
+ENSEMBLE_FORMAT = 4  # several networks in one file, each with a card of format 3
 TARGETS: dict[str, type[Classes] | type[Numbers]] = {Classes().task: Classes, Numbers().task: Numbers}
 NUMERIC = Numbers().task
 DESCRIPTION_LIMIT = 32 * 2**20  # characters: the digests of two million images
@@ -43,6 +44,7 @@ LIVE_VALUES = 64  # of a pixel at least, that a network keeps at once: the maps 
 NOTHING_BESIDE = Scaling((), ())  # of a network that reads images alone
 Record = TypeVar("Record")
 HEADER_LIMIT = 100 * 2**20  # safetensors' own limit
+UNFIT = "{}: the weights do not fit the network {} that the file names. Use another copy."
 PICKLES = (b"\x80", b"PK")  # the first bytes of a pickle, and of the zip file that torch.save puts it in
 
 
@@ -228,6 +230,13 @@ class Card:
         )
 
 
+class Member(NamedTuple):
+    """A network of a model file, in eval mode, and what the file says of it."""
+
+    network: Network
+    card: Card
+
+
 def _card(values: dict[str, Any]) -> Card:
     """The card of JSON values, nested as ``Card`` is. Raises ``BadRecord`` or ``InvalidArgument`` for others."""
     rest = dict(values)
@@ -311,8 +320,57 @@ def _listed(value: Any) -> list[Any]:
 
 def save_model(file: Path, network: Network, card: Card) -> None:
     """Writes a model file, atomically. Raises ``CheckpointError`` if the disk does not take it."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    data = with_digest(save_tensors(weights, {KEY: card.to_json(), DIGEST_KEY: BLANK_DIGEST}))
+    _save(file, _weights_of(network), card.to_json())
+
+
+def save_ensemble(file: Path, members: Sequence[Member]) -> None:
+    """Writes several networks of one architecture as one model file, atomically.
+
+    Args:
+        file: Of the tensors of the first network it has ``member1.stem…``, of the second ``member2.stem…``.
+        members: Two or more. Each keeps its own mean and deviation of pixels, scalings, temperature and provenance.
+
+    Raises:
+        InvalidArgument: There are fewer, or they do not read and answer alike.
+        CheckpointError: The disk does not take it.
+    """
+    cards = [member.card for member in members]
+    if problem := _unlike(cards):
+        raise InvalidArgument(f"An ensemble cannot be made: {problem}.")
+    weights = {
+        f"{_prefix(number)}{name}": value
+        for number, member in enumerate(members)
+        for name, value in _weights_of(member.network).items()
+    }
+    texts = ", ".join(card.to_json() for card in cards)
+    _save(file, weights, f'{{"format": {ENSEMBLE_FORMAT}, "members": [{texts}]}}')
+
+
+def _prefix(number: int) -> str:
+    """Before the names of the tensors of a member, counted from 0."""
+    return f"member{number + 1}."
+
+
+def _unlike(cards: Sequence[Card]) -> str:
+    """Why networks are no ensemble; "" if they are: all but their weights and scales must be the same."""
+    if len(cards) < 2:
+        return f"it takes two networks or more. Got {len(cards)}"
+    alike = ("architecture", "target", "covariates")
+    first = cards[0].preprocessing
+    plain = [replace(card.preprocessing, mean=first.mean, std=first.std) for card in cards]
+    different = [
+        name for name in alike if any(getattr(card, name) != getattr(cards[0], name) for card in cards)
+    ]
+    different += [] if all(each == first for each in plain) else ["preprocessing"]
+    return f"its networks differ in their {' and '.join(different)}" if different else ""
+
+
+def _weights_of(network: Network) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+
+
+def _save(file: Path, weights: Mapping[str, Tensor], description: str) -> None:
+    data = with_digest(save_tensors(dict(weights), {KEY: description, DIGEST_KEY: BLANK_DIGEST}))
     if data is None:
         raise CheckpointError(f"{file}: safetensors wrote a header in which the digest has no place.")
     try:
@@ -322,31 +380,72 @@ def save_model(file: Path, network: Network, card: Card) -> None:
 
 
 def load_card(file: str | Path) -> Card:
-    """Reads a model file's description, after verifying the whole file."""
-    return _verified(Path(file))[0]
+    """Reads a model file's description, after verifying the whole file. Raises as ``load_network``."""
+    cards, _ = _verified(Path(file))
+    _require_one(cards, file)
+    return cards[0]
 
 
-def load_network(file: str | Path) -> tuple[Network, Card]:
-    """Reads a model file: the network in eval mode, and its card.
+def load_network(file: str | Path) -> Member:
+    """Reads a model file of one network.
+
+    Raises ``CheckpointError`` if the file is missing, truncated, altered, a pickle, or from a newer Mirada, and
+    ``InvalidArgument`` if it holds several.
+    """
+    members = load_members(file)
+    _require_one(members, file)
+    return members[0]
+
+
+def load_members(file: str | Path) -> tuple[Member, ...]:
+    """Reads a model file: its network, or those of an ensemble.
 
     Raises ``CheckpointError`` if the file is missing, truncated, altered, a pickle, or from a newer Mirada.
     """
     path = Path(file)
-    card, data = _verified(path)
-    require_memory(card.preprocessing, path)
+    cards, data = _verified(path)
+    require_memory(cards[0].preprocessing, path)
+    try:
+        tensors = load_tensors(data)
+    except SafetensorError as error:
+        raise CheckpointError(UNFIT.format(path, cards[0].architecture.model)) from error
+    if len(cards) == 1:
+        return (_member(path, cards[0], tensors),)
+    prefixes = tuple(map(_prefix, range(len(cards))))
+    if strangers := [name for name in tensors if not name.startswith(prefixes)]:
+        raise CheckpointError(
+            f"{path}: the tensor {min(strangers)} belongs to none of its {len(cards)} networks. Use another copy."
+        )
+    return tuple(
+        _member(
+            path,
+            card,
+            {name.removeprefix(own): value for name, value in tensors.items() if name.startswith(own)},
+        )
+        for card, own in zip(cards, prefixes, strict=True)
+    )
+
+
+def _require_one(found: Sequence[object], file: str | Path) -> None:
+    if len(found) > 1:
+        raise InvalidArgument(
+            f"{file}: holds an ensemble of {len(found)} networks, and here one is needed. Name the file of one of "
+            f"them, such as fold-1/model.safetensors beside it."
+        )
+
+
+def _member(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> Member:
+    """The network of a card with these weights."""
     try:
         with torch.device("meta"):  # no weights are drawn: those of the file take their place
             network = card.architecture.build()
     except (MiradaError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path}: its network cannot be built here. {str(error)[:MESSAGE]}") from error
     try:
-        network.load_state_dict(load_tensors(data), assign=True)
-    except (RuntimeError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path}: the weights do not fit the network {card.architecture.model} that the file names. Use another "
-            f"copy."
-        ) from error
-    return network.eval(), card
+        network.load_state_dict(dict(tensors), assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(UNFIT.format(path, card.architecture.model)) from error
+    return Member(network.eval(), card)
 
 
 def require_memory(preprocessing: Preprocessing, path: Path) -> None:
@@ -361,8 +460,8 @@ def require_memory(preprocessing: Preprocessing, path: Path) -> None:
         )
 
 
-def _verified(path: Path) -> tuple[Card, bytes]:
-    """The card and the bytes of a model file whose digest is right."""
+def _verified(path: Path) -> tuple[tuple[Card, ...], bytes]:
+    """The card, or those of an ensemble, and the bytes of a model file whose digest is right."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -377,9 +476,24 @@ def _verified(path: Path) -> tuple[Card, bytes]:
             f"{path}: altered or damaged since it was written (its digest does not match). Use another copy."
         )
     try:
-        return Card.from_json(metadata[KEY]), data
+        return _cards(metadata[KEY]), data
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def _cards(text: str) -> tuple[Card, ...]:
+    """The card of a description, or those of an ensemble's. Raises ``CheckpointError`` for text that is neither."""
+    try:
+        values = json.loads(text) if len(text) <= DESCRIPTION_LIMIT else None
+        members = values["members"] if values and values["format"] == ENSEMBLE_FORMAT else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        members = None
+    if not isinstance(members, list):
+        return (Card.from_json(text),)
+    cards = tuple(Card.from_json(json.dumps(each)) for each in members)
+    if problem := _unlike(cards):
+        raise CheckpointError(f"its description cannot be understood ({problem}).")
+    return cards
 
 
 def _metadata(path: Path, data: bytes) -> dict[str, str]:

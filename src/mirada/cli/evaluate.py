@@ -96,6 +96,12 @@ def command(
         result = evaluate(predictions, temperature=card.temperature, conformal=learnt)
     for warning in told:
         say(f"Warning: {warning.message}", err=True)
+    if told and loaded.ensemble:
+        say(
+            "Each image of a cross-validation taught all networks of its ensemble but one. The honest figure is that "
+            "of predictions.csv and report.html beside it, where each image is judged by that one.",
+            err=True,
+        )
     # First: whoever reads what is printed may not want all of it.
     is_own = partial(holds_predictions, labelled=True) if csv_file else None
     with new_file(Path(csv_file or "predictions.csv"), is_own=is_own) as target:

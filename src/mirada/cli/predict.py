@@ -107,19 +107,45 @@ def _table(predictions: Predictions, top: int, conformal: Conformal | None) -> l
     problems = [[file.path, f"cannot be read: {file.reason}"] for file in predictions.failed]
     if not predictions.classes:
         header, values = _values(predictions, conformal)
-        rows = [[path, *cells] for path, cells in zip(predictions.paths, values, strict=True)]
+        rows = [
+            [path, *cells, *spread]
+            for path, cells, spread in zip(predictions.paths, values, _spreads(predictions), strict=True)
+        ]
+        header = [*header, *predictions.spread_columns]
         return table(
             ["file", *header],
             rows + [[*p, *[""] * (len(header) - 1)] for p in problems],
             left=1 + len(header),
         )
     rows = [
-        [path, "  ".join(f"{predictions.classes[number]} {outputs[number]:.1%}" for number in numbers)]
-        for path, outputs, numbers in zip(
-            predictions.paths, predictions.outputs, predictions.top(top), strict=True
+        [
+            path,
+            "  ".join(f"{predictions.classes[number]} {outputs[number]:.1%}" for number in numbers),
+            *spread,
+        ]
+        for path, outputs, numbers, spread in zip(
+            predictions.paths,
+            predictions.outputs,
+            predictions.top(top),
+            _spreads(predictions),
+            strict=True,
         )
     ]
-    return table(["file", "classes, most probable first"], rows + problems, left=2)
+    beside = predictions.spread_columns
+    problems = [[*problem, *[""] * len(beside)] for problem in problems]
+    return table(["file", "classes, most probable first", *beside], rows + problems, left=2)
+
+
+def _spreads(predictions: Predictions) -> list[list[str]]:
+    """The standard deviation among the networks of an ensemble, for each file; nothing for one network."""
+    if not predictions.spread_columns:
+        return [[] for _ in predictions.paths]
+    if predictions.classes:
+        return [[f"{spread:.1%}"] for (spread,) in predictions.spreads.tolist()]
+    return [
+        [f"{spread:.3g} {predictions.unit}".rstrip() for spread in row]
+        for row in predictions.spreads.tolist()
+    ]
 
 
 def _values(predictions: Predictions, conformal: Conformal | None) -> tuple[list[str], list[list[str]]]:

@@ -22,7 +22,7 @@ from mirada.text import csv_cell, csv_value
 CLASSIFICATION = ("path", "split", "target", "predicted", "probability", "correct")  # then p:<class> …
 REGRESSION = ("path", "split", "target", "predicted", "error", "half_width")
 PREDICTED = CLASSIFICATION.index("predicted")  # empty for a file that could not be read
-CLASS, TARGET, COVARIATE, GROUP = "p:", "target:", "c:", "group"
+CLASS, TARGET, COVARIATE, GROUP, SPREAD = "p:", "target:", "c:", "group", "spread"
 RANKED = CLASSIFICATION[3:5]  # also of the second, third, … class: predicted:2, probability:2
 HALF_WIDTH = REGRESSION[-1]  # the newest column: tables without it are read, too
 MANY = 50  # classes; of more, a table has the most probable ones only
@@ -37,6 +37,8 @@ class Predictions(Samples):
         outputs: Class probabilities (N, K), K ≥ 2 also for networks with one sigmoid unit; for numbers the predicted
             values (N, T) in their unit. Kept as float64.
         half_widths: Those of the intervals value ± half width (N, T), NaN where there is none.
+        spreads: Of an ensemble the standard deviation among its networks: of the probability of the predicted class
+            (N, 1), or of each number (N, T); NaN for one network.
         trained_on: Whether the network was trained on the image (N,), as far as its model file knows.
         failed: The files that could not be read; they have no row.
 
@@ -47,10 +49,11 @@ class Predictions(Samples):
             finite or no probabilities, and targets that are no class number or infinite.
     """
 
-    PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths", "trained_on")
+    PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths", "spreads", "trained_on")
 
     outputs: NDArray[np.float64]
     half_widths: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    spreads: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     trained_on: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
     failed: tuple[Excluded, ...] = ()
 
@@ -59,6 +62,10 @@ class Predictions(Samples):
         if not self.half_widths.size:
             object.__setattr__(
                 self, "half_widths", np.full((len(self.paths), _count_of_numbers(self)), np.nan)
+            )
+        if not self.spreads.size:
+            object.__setattr__(
+                self, "spreads", np.full((len(self.paths), max(1, _count_of_numbers(self))), np.nan)
             )
         if not self.trained_on.size:
             object.__setattr__(self, "trained_on", np.zeros(len(self.paths), dtype=np.bool_))
@@ -74,6 +81,7 @@ class Predictions(Samples):
         outputs: NDArray[np.float64],
         *,
         half_widths: Sequence[float] = (),
+        spreads: NDArray[np.float64] | None = None,
         trained_on: NDArray[np.bool_] | None = None,
         failed: Sequence[Excluded] = (),
     ) -> Self:
@@ -99,9 +107,17 @@ class Predictions(Samples):
             covariates=index.covariates,
             outputs=outputs,
             half_widths=np.tile(half_widths, (len(index), 1)),
+            spreads=np.empty((0, 0)) if spreads is None else spreads,
             trained_on=np.zeros(len(index), dtype=np.bool_) if trained_on is None else trained_on,
             failed=tuple(failed),
         )
+
+    @property
+    def spread_columns(self) -> tuple[str, ...]:
+        """``spread``, or one for each of several numbers; none where a single network answered."""
+        if np.isnan(self.spreads).all():
+            return ()
+        return tuple(f"{SPREAD}:{name}" for name in self.target_names) or (SPREAD,)
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -247,9 +263,10 @@ class Predictions(Samples):
         """Write the table of ``to_json`` as CSV (UTF-8, RFC 4180), whole or not at all.
 
         Numbers are written so that they read back to the same bits; ``correct`` is 1 or 0; what is unknown is
-        empty. ``half_width`` is that of the interval around a number. Several targets have columns of their own,
-        ``target:<name>`` and so on; covariates are in ``c:<name>``, groups in ``group``. Texts that a spreadsheet
-        would take for a formula have an apostrophe before them.
+        empty. ``half_width`` is that of the interval around a number; ``spread``, among the networks of an ensemble,
+        stands there for one only. Several targets have columns of their own, ``target:<name>`` and so on; covariates
+        are in ``c:<name>``, groups in ``group``. Texts that a spreadsheet would take for a formula have an apostrophe
+        before them.
 
         Args:
             path: The file.
@@ -344,6 +361,8 @@ def _check_columns(table: Predictions) -> None:
             f"Predictions for {n} paths need outputs {expected} and half widths {widths}. "
             f"Got outputs {table.outputs.shape} and half widths {table.half_widths.shape}."
         )
+    if table.spreads.shape != (n, max(1, _count_of_numbers(table))):
+        raise DataError(f"Predictions for {n} paths cannot have spreads {table.spreads.shape}.")
 
 
 def _check_names(what: str, names: Sequence[str]) -> None:
@@ -381,7 +400,7 @@ def _check_targets(table: Predictions) -> None:
 
 def _columns_of(table: Predictions, all_classes: bool) -> tuple[str, ...]:
     """The header of the table: what is known of each file, then ``problem``."""
-    beside = _beside(bool(table.groups), table.covariate_names)
+    beside = _beside(table.spread_columns, bool(table.groups), table.covariate_names)
     match table.target:
         case Classes(names) if len(names) <= MANY or all_classes:
             return (*CLASSIFICATION, *(f"{CLASS}{name}" for name in names), *beside)
@@ -400,10 +419,12 @@ def _cells_of(table: Predictions, all_classes: bool) -> Iterator[list[Any]]:
             cells: Iterable[list[Any]] = (_class_cells(table, row, whole) for row in range(len(table)))
         case Numbers():
             cells = map(_value_cells, *(x.tolist() for x in (table.values, table.outputs, table.half_widths)))
+    several = bool(table.spread_columns)  # networks
     for row, (path, own) in enumerate(zip(table.paths, cells, strict=True)):
+        spread = map(_number, table.spreads[row].tolist() if several else [])
         group = [table.groups[row]] if table.groups else []
         covariates = map(_number, table.covariates[row].tolist())
-        yield [path, str(table.splits[row]) or None, *own, *group, *covariates, None]
+        yield [path, str(table.splits[row]) or None, *own, *spread, *group, *covariates, None]
     empty = [None] * (len(_columns_of(table, all_classes)) - 2)
     for item in table.failed:
         yield [item.path, *empty, item.reason]
@@ -426,8 +447,13 @@ def _read_csv(path: str) -> dict[str, Any]:
     return _parsed(path, header, records)
 
 
-def _beside(grouped: bool, covariates: Sequence[str]) -> tuple[str, ...]:
-    return (*([GROUP] if grouped else []), *(f"{COVARIATE}{name}" for name in covariates), "problem")
+def _beside(spreads: Sequence[str], grouped: bool, covariates: Sequence[str]) -> tuple[str, ...]:
+    return (
+        *spreads,
+        *([GROUP] if grouped else []),
+        *(f"{COVARIATE}{name}" for name in covariates),
+        "problem",
+    )
 
 
 def _number_columns(names: Sequence[str]) -> tuple[str, ...]:
@@ -476,9 +502,11 @@ def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[st
     classes, names = _named(header, CLASS), _named(header, TARGET)
     grouped, covariates = GROUP in header, _named(header, COVARIATE)
     start = (*CLASSIFICATION, *(f"{CLASS}{name}" for name in classes)) if classes else _number_columns(names)
-    _check_header(path, header, (*start, *_beside(grouped, covariates)))
+    spread = _places(header, SPREAD)
+    beside = _beside([header[place] for place in spread], grouped, covariates)
+    _check_header(path, header, (*start, *beside))
     good: list[list[str]] = []
-    failed, targets, outputs, half_widths = [], [], [], []
+    failed, targets, outputs, half_widths, spreads = [], [], [], [], []
     numbers = {name: number for number, name in enumerate(classes)}
     own, given, widths = (
         _places(header, name) for name in ("target", "p" if classes else "predicted", HALF_WIDTH)
@@ -493,6 +521,7 @@ def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[st
             targets.append([_target(record[place], numbers) for place in own])
             outputs.append([float(record[place]) for place in given])
             half_widths.append([float(record[place] or "nan") for place in widths])
+            spreads.append([float(record[place] or "nan") for place in spread])
         except ValueError as error:
             raise DataError(f"{path}, line {line}: {error}.") from error
         good.append(record)
@@ -504,6 +533,7 @@ def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[st
         "splits": np.array([record[1] for record in good], dtype="<U5"),
         "outputs": np.asarray(outputs, dtype=np.float64).reshape(len(good), len(classes) or width),
         "half_widths": np.asarray(half_widths, dtype=np.float64).reshape(len(good), len(widths)),
+        "spreads": np.asarray(spreads, dtype=np.float64).reshape(len(good), len(spread)),
         "target": target,
         "targets": known[:, 0] if classes else known,
         "groups": tuple(record[header.index(GROUP)] for record in good) if grouped else (),

@@ -1,6 +1,7 @@
 """The one call that explains any network by any method, and what it says beside the maps."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from mirada.errors import InvalidArgument
 from mirada.explain.class_maps import ClassNumbers, pick
-from mirada.explain.explainable import IMAGE, Choose, Explainable, Found, Method
+from mirada.explain.explainable import IMAGE, Choose, Explainable, Method
 from mirada.explain.methods import chosen_method
 from mirada.samples import Classes, Numbers, Target
 
@@ -84,6 +85,7 @@ def explain(
         )
     maps = found.maps.cpu().numpy()
     numbers = found.classes.long().cpu().numpy()
+    answers = _answers(found.outputs.float(), found.classes)
     return Explanation(
         method=how,
         layer=at,
@@ -93,8 +95,40 @@ def explain(
         classes=numbers - 1 if isinstance(target, Numbers) and found.outputs.shape[1] == 1 else numbers,
         outputs=found.outputs.float().cpu().numpy(),
         completeness_error=found.completeness_error,
-        notes=tuple(_note(grid, answer, target) for grid, answer in zip(maps, _answers(found), strict=True)),
+        notes=tuple(_note(grid, answer, target) for grid, answer in zip(maps, answers, strict=True)),
     )
+
+
+def mean_of(explanations: Sequence[Explanation], target: Target) -> Explanation:
+    """What several networks say of the same images, of the same classes: the mean of their maps and outputs.
+
+    Where each map adds up to its network's output, their mean adds up to the mean output; the error that is stated is
+    the largest of theirs.
+
+    Args:
+        explanations: One for each network, their maps in the same unit; one alone is returned as it is.
+        target: What the networks predict.
+    """
+    first = explanations[0]
+    if len(explanations) == 1:
+        return first
+    maps, outputs = (_mean([getattr(each, name) for each in explanations]) for name in ("maps", "outputs"))
+    errors = [each.completeness_error for each in explanations if each.completeness_error is not None]
+    alone = outputs.shape[1] == 1
+    classes = first.classes + int(alone and isinstance(target, Numbers))  # as ``pick`` takes them
+    answers = _answers(torch.from_numpy(outputs), torch.from_numpy(classes))
+    return replace(
+        first,
+        title=f"{first.title}, mean of {len(explanations)} networks",
+        maps=maps,
+        outputs=outputs,
+        completeness_error=max(errors, default=None),
+        notes=tuple(_note(grid, answer, target) for grid, answer in zip(maps, answers, strict=True)),
+    )
+
+
+def _mean(values: Sequence[Grid]) -> Grid:
+    return np.asarray(np.stack(values).mean(axis=0, dtype=np.float64), dtype=np.float32)
 
 
 # ---- where -----------------------------------------------------------------------------------
@@ -158,10 +192,10 @@ class _Answer(NamedTuple):
     alone: bool
 
 
-def _answers(found: Found) -> list[_Answer]:
-    values = pick(found.outputs.float(), found.classes)
-    alone = found.outputs.shape[1] == 1
-    explained = values > 0 if alone else found.outputs.argmax(dim=1) == found.classes
+def _answers(outputs: Tensor, classes: Tensor) -> list[_Answer]:
+    values = pick(outputs, classes)
+    alone = outputs.shape[1] == 1
+    explained = values > 0 if alone else outputs.argmax(dim=1) == classes
     pairs = zip(explained.tolist(), values.tolist(), strict=True)
     return [_Answer(wins, value, alone) for wins, value in pairs]
 

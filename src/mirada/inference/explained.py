@@ -1,7 +1,7 @@
 """Where a trained model looks: maps in the unit of its answers, on the photo's own pixels."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,10 +21,11 @@ from mirada.data.pixels.fit import resize_to_photo
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import InvalidArgument, nearest
 from mirada.explain.explainable import Explainable, Method
-from mirada.explain.explanation import explain
+from mirada.explain.explanation import explain, mean_of
 from mirada.explain.overlay import enlarged, limit_of, overlay, with_colour_bar
+from mirada.inference.ensemble import infer_each, read_each
 from mirada.inference.pictures import Picture, read_picture
-from mirada.modelfile import Card
+from mirada.modelfile import Member
 from mirada.samples import Classes, Numbers, Target
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -100,25 +101,43 @@ class Seen(NamedTuple):
 
 
 def explained(
-    opened: Explainable, card: Card, compute: Compute, seen: Sequence[Seen], asked: Asked
+    members: Sequence[Member],
+    compute: Compute,
+    seen: Sequence[Seen],
+    covariates: NDArray[np.float64],
+    asked: Asked,
 ) -> Iterator[Explained]:
     """The map of each image of one batch, with what the network answers.
 
+    Of several networks it is the mean of their maps for the class that they answer together. Each map of an exact
+    method adds up to its network's output, in logits or in the unit of the data, so their mean adds up to the mean.
+
     Args:
-        opened: The card's network, with the covariates of these images if it reads any.
-        card: What the model file says.
-        compute: Where the network is.
+        members: One network, or those of an ensemble.
+        compute: Where they are.
         seen: The images.
+        covariates: What the networks read beside them, (N, K), in the units of the data; K may be 0.
         asked: Of what, and how.
     """
-    pre, scaling, target = card.preprocessing, card.target_scaling, card.target
-    tensor = normalize(to_float(compute.to_device(stacked([image.pixels for image in seen]))), pre)
+    pre, target = members[0].card.preprocessing, members[0].card.target
+    pixels = compute.to_device(stacked([image.pixels for image in seen]))
     classes = None if asked.number is None else torch.full((len(seen),), asked.number)
-    explanation = explain(opened, tensor, classes, target=target, method=asked.method, layer=asked.layer)
-    values = card.read_outputs(torch.from_numpy(explanation.outputs)).numpy()
-    scale = np.float32(scaling.std[asked.number or 0] if scaling else 1.0)
+    if classes is None and len(members) > 1 and isinstance(target, Classes):
+        together, _ = read_each(members, infer_each(members, pixels, compute, covariates))
+        classes = torch.from_numpy(together.argmax(axis=1))
+    found, raw = [], []
+    for network, card in members:
+        beside = card.scale_covariates(covariates)
+        opened = Explainable(network, None if beside is None else beside.to(compute.device))
+        tensor = normalize(to_float(pixels), card.preprocessing)
+        each = explain(opened, tensor, classes, target=target, method=asked.method, layer=asked.layer)
+        scale = card.target_scaling.std[asked.number or 0] if card.target_scaling else 1.0
+        found.append(replace(each, maps=each.maps * np.float32(scale)))
+        raw.append(torch.from_numpy(each.outputs))
+    values, _ = read_each(members, torch.stack(raw, dim=1))
+    explanation = mean_of(found, target)
     for row, (path, _, photo) in enumerate(seen):
-        grid = explanation.maps[row] * scale
+        grid = explanation.maps[row]
         yield Explained(
             path=Path(path),
             answer=_answer(target, values[row]),

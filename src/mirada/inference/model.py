@@ -22,16 +22,16 @@ from mirada.evaluation.calibration import fit_temperature
 from mirada.evaluation.conformal import fit_conformal
 from mirada.evaluation.estimate import group_numbers
 from mirada.evaluation.features import Features, infer_cached
-from mirada.evaluation.infer import AT_ONCE, infer
+from mirada.evaluation.infer import AT_ONCE
 from mirada.evaluation.predictions import Predictions
 from mirada.events import OnProgress
-from mirada.explain.explainable import Explainable
+from mirada.inference.ensemble import infer_each, joint_card, read_each
 from mirada.inference.explained import Asked, Explained, Pixels, explained, look_at, number_of, stacked
 from mirada.inference.matching import Known, as_known_to, covariates_of, unlabeled, with_covariates
 from mirada.inference.pictures import Picture, named, read_picture
 from mirada.inference.trained_on import UNREAD, remembered, short, splits_by_content
 from mirada.layers.network import Network
-from mirada.modelfile import Card, load_network
+from mirada.modelfile import Card, Member, load_members
 from mirada.runs.folder import model_file
 from mirada.samples import Classes, Excluded
 
@@ -40,17 +40,24 @@ EXPLAINED_AT_ONCE = 8  # photos are kept at their own size meanwhile
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network with all that is needed to use it; ``load_model`` opens one.
+    """A network with all that is needed to use it, or several that answer together; ``load_model`` opens one.
 
     Args:
-        network: In eval mode, on the device of ``compute``.
-        card: What its file says: classes or numbers, preprocessing, scalings, covariates, calibration, recipe.
+        network: In eval mode, on the device of ``compute``; of an ensemble the first one.
+        card: What its file says: classes or numbers, preprocessing, scalings, covariates, calibration, recipe; of an
+            ensemble what is true of all its networks.
         compute: The device, and the precision (float32, whatever it was trained in).
+        ensemble: The networks of an ensemble, each with its own scalings and temperature; none for one network.
     """
 
     network: Network
     card: Card
     compute: Compute
+    ensemble: tuple[Member, ...] = ()
+
+    @property
+    def _members(self) -> tuple[Member, ...]:
+        return self.ensemble or (Member(self.network, self.card),)
 
     @property
     def _half_widths(self) -> tuple[float, ...]:
@@ -85,7 +92,7 @@ class Model:
         if isinstance(images, Index):
             index = as_known_to(self.card, index)
         beside = covariates_of(self.card, index, known)
-        index, covariates = with_covariates(index, self.card, beside), self.card.scale_covariates(beside)
+        index = with_covariates(index, self.card, beside)
         failed: list[Excluded] = []
         kept: list[int] = []
         outputs: list[Tensor] = []
@@ -93,12 +100,14 @@ class Model:
         digests = np.zeros(len(index) if taught else 0, dtype=np.uint64)
         for rows, batch in self._decoded(index, pictures, failed, digests, on_event):
             kept += rows
-            outputs.append(self._infer(batch, None if covariates is None else covariates[rows]))
-        raw = torch.cat(outputs) if outputs else torch.empty(0, self.card.architecture.outputs)
+            outputs.append(infer_each(self._members, batch, self.compute, beside[rows]))
+        empty = torch.empty(0, len(self._members), self.card.architecture.outputs)
+        values, spreads = read_each(self._members, torch.cat(outputs) if outputs else empty)
         return Predictions.of(
             index.take(kept),
-            self.card.read_outputs(raw).numpy(),
+            values,
             half_widths=self._half_widths,
+            spreads=spreads,
             trained_on=splits_by_content(taught, digests[kept]) == "train" if taught else None,
             failed=failed,
         )
@@ -193,12 +202,11 @@ class Model:
         """
         asked = Asked(number_of(self.card.target, target), method, layer)
         index, pictures = _with_pictures(images, self.card)
-        covariates = self.card.scale_covariates(covariates_of(self.card, index, known))
+        covariates = covariates_of(self.card, index, known)
         for rows in chunks(np.arange(len(index)), EXPLAINED_AT_ONCE):
-            beside = None if covariates is None else covariates[rows].to(self.compute.device)
             batch = [(index.paths[row], pictures[row]) for row in rows]
             seen = look_at(batch, self.card.preprocessing, max_side)
-            yield from explained(Explainable(self.network, beside), self.card, self.compute, seen, asked)
+            yield from explained(self._members, self.compute, seen, covariates[rows], asked)
 
     def _outputs(
         self, cache: Cache, splits: Sequence[str], features: Features | None
@@ -206,20 +214,26 @@ class Model:
         """The samples of some splits of a cache, as the model knows them, and raw outputs for them."""
         index = as_known_to(self.card, cache.index)
         rows = np.concatenate([index.rows(split) for split in splits])
-        covariates = self.card.scale_covariates(covariates_of(self.card, index))
-        usable = features if features and features.compute == self.compute else None
-        raw = infer_cached(
-            self.network, cache, rows, self.card.preprocessing, self.compute, covariates, usable
-        )
-        return index.take(rows), raw
+        beside = covariates_of(self.card, index)
+        usable = features if features and features.compute == self.compute and not self.ensemble else None
+        raw = [
+            infer_cached(
+                network,
+                cache,
+                rows,
+                card.preprocessing,
+                self.compute,
+                card.scale_covariates(beside),
+                usable,
+            )
+            for network, card in self._members
+        ]
+        return index.take(rows), torch.stack(raw, dim=1)
 
     def _read(self, index: Index, raw: Tensor) -> Predictions:
         """What raw outputs for the samples of an index say."""
-        return Predictions.of(index, self.card.read_outputs(raw).numpy(), half_widths=self._half_widths)
-
-    def _infer(self, images: Tensor, covariates: Tensor | None) -> Tensor:
-        """Raw outputs for a batch of pixels and the covariates of its images."""
-        return infer(self.network, images, self.card.preprocessing, self.compute, covariates)
+        values, spreads = read_each(self._members, raw)
+        return Predictions.of(index, values, half_widths=self._half_widths, spreads=spreads)
 
     def _decoded(
         self,
@@ -255,7 +269,7 @@ def load_model(file: str | Path, *, device: str = "auto") -> Model:
     """Opens a model file, which runs no code of it.
 
     Args:
-        file: The ``.safetensors`` that ``train`` wrote.
+        file: The ``.safetensors`` that ``train`` wrote, or ``cross_validate``: the ensemble of its folds.
         device: As ``torch.device`` names it; ``auto`` is CUDA, else Apple's MPS, else the CPU.
 
     Returns:
@@ -265,10 +279,12 @@ def load_model(file: str | Path, *, device: str = "auto") -> Model:
         CheckpointError: The file is missing, no model file, truncated, altered, or of a newer Mirada.
         InvalidArgument: The device is not there.
     """
-    network, card = load_network(model_file(file))
+    members = load_members(model_file(file))
     compute = choose(device, "float32")
-    compute.place(network)
-    return Model(network, card, compute)
+    for member in members:
+        compute.place(member.network)
+    ensemble = members if len(members) > 1 else ()
+    return Model(members[0].network, joint_card(members), compute, ensemble)
 
 
 def _with_pictures(images: Sequence[Picture] | Index, card: Card) -> tuple[Index, Sequence[Picture]]:

@@ -5,7 +5,7 @@ each image's digest are kept, sorted, for every split: enough to know an image a
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ Digests = NDArray[np.uint64]
 
 KEY = "images"  # in a card's provenance
 KEPT = 16  # hexadecimal digits of a digest, eight bytes
+EMPTY = np.empty(0, dtype=np.uint64)
 UNREAD = 0  # of a file that cannot be read, which is nobody's digest
 
 
@@ -34,6 +35,22 @@ def remember(cache: Cache) -> dict[str, str]:
     """The digests of the images of every split, as ``Card.provenance`` holds them."""
     digests = np.array([short(text) for text in cache.digests], dtype=np.uint64)
     return {split: _text(np.sort(digests[cache.index.rows(split)])) for split in SPLITS}
+
+
+def joined(cards: Sequence[Card]) -> dict[str, str]:
+    """What ``remember`` would say of several networks: an image that taught any of them is one of the training.
+
+    Validation images count as such: those of one network of folds taught another one. Images that tested all of them
+    are left to the test. Nothing if one does not remember its images.
+    """
+    known = [remembered(card) for card in cards]
+    if not all(known):
+        return {}
+    taught, tested = (
+        np.unique(np.concatenate([each.get(split, EMPTY) for each in known for split in splits]))
+        for splits in (("train", "val"), ("test",))
+    )
+    return {"train": _text(taught), "val": "", "test": _text(np.setdiff1d(tested, taught))}
 
 
 def short(text: str) -> int:

@@ -21,8 +21,9 @@ from mirada.jobs.describe import command_line
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
 from mirada.jobs.train import Run, chosen_recipe, new_folder, train
+from mirada.modelfile import load_network, save_ensemble
 from mirada.pages import write_report
-from mirada.runs.folder import RunFolder
+from mirada.runs.folder import ENSEMBLE, RunFolder
 from mirada.runs.reader import read_record
 from mirada.runs.records import DataRecord, EnvironmentRecord, FoldRecord
 from mirada.samples import Source
@@ -47,6 +48,11 @@ class Folds:
     suspects: SuspectLabels | None = None
 
     @property
+    def ensemble_path(self) -> Path:
+        """The networks of all folds as one model file, which ``load_model`` takes like any other."""
+        return self.folder / ENSEMBLE
+
+    @property
     def report_path(self) -> Path:
         """The report of all folds, one HTML file; each fold has its own in its folder."""
         return self.folder / "report.html"
@@ -67,8 +73,9 @@ def cross_validate(
     The parts are stratified, no group divided, and drawn by the recipe's seed. Each run trains as ``train`` does, with
     a validation part of its own, also where the data set has one, and leaves its folder, ``fold-1`` and so on, in
     ``output``; beside them are the predictions of every image by the one network that had not seen it, their metrics,
-    the labels ranked by how probably they are wrong, and a report. The intervals hold images to be independent, which
-    the networks of the folds are not quite: they share training images.
+    the labels ranked by how probably they are wrong, all networks as one model file, ``ensemble.safetensors``, and a
+    report. The intervals hold images to be independent, which the networks of the folds are not quite: they share
+    training images.
 
     Args:
         data: As for ``train``; without test images of its own.
@@ -193,6 +200,7 @@ class _Whole:
         environment: EnvironmentRecord = read_record(folder.path / "environment.json", EnvironmentRecord)
         folder.write("environment.json", replace(environment, seconds=round(folder.seconds, 2)))
         suspects = write_suspects(folder.path, table)
+        save_ensemble(folder.file(ENSEMBLE), [load_network(run.model_path) for run in runs])
         write_report(folder.path)
         return result, suspects
 

@@ -13,7 +13,7 @@ from mirada.errors import DataError, reason_of
 from mirada.files import replacing
 from mirada.pages import overview, results
 from mirada.pages.words import SPLITS
-from mirada.runs.folder import SUSPECTS
+from mirada.runs.folder import ENSEMBLE, SUSPECTS
 from mirada.runs.reader import RunContents, damaged, read_run
 from mirada.text import integer, number, percent, shorten, with_unit
 
@@ -85,6 +85,7 @@ def render(run: RunContents) -> str:
         counts=counts,
         folds=folds,
         spread=spread,
+        ensemble=ENSEMBLE if (run.folder / ENSEMBLE).exists() else "",
         suspects=SUSPECTS if (run.folder / SUSPECTS).exists() else "",
         curves=results.curves(run),
         results=results.results(run),

@@ -16,6 +16,7 @@ from mirada.files import json_text, write_json
 RESULTS = "results.csv"
 EVENTS = "events.jsonl"
 MODEL = "model.safetensors"
+ENSEMBLE = "ensemble.safetensors"  # of a cross-validation: the networks of all folds
 SUSPECTS = "suspects.html"  # of a cross-validation, as is the table of all labels
 SUSPECTS_TABLE = "suspects.csv"
 LAST = "checkpoints/last.safetensors"
@@ -34,7 +35,7 @@ def model_file(path: str | Path) -> Path:
     """The model file that is meant by a path.
 
     Args:
-        path: The folder of a run, whose model is meant; anything else stays as it is.
+        path: The folder of a run, whose model is meant, or of folds, whose ensemble; anything else stays as it is.
 
     Returns:
         The file, or the path.
@@ -45,8 +46,9 @@ def model_file(path: str | Path) -> Path:
     folder = Path(path)
     if not folder.is_dir():
         return folder
-    if (folder / MODEL).is_file():
-        return folder / MODEL
+    for name in (MODEL, ENSEMBLE):
+        if (folder / name).is_file():
+            return folder / name
     below = sorted(folder.glob(f"*/{MODEL}"))
     if below:
         raise CheckpointError(

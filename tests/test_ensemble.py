@@ -1,0 +1,311 @@
+"""Several networks in one model file: their mean, how far they are apart, where they look, and what they have seen."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from mirada import cross_validate, evaluate, train
+from mirada.compute import choose
+from mirada.data.examples.shapes import write_shapes
+from mirada.data.pixels.preprocessing import Preprocessing
+from mirada.errors import CheckpointError, ContaminationWarning, InvalidArgument
+from mirada.evaluation.predictions import Predictions
+from mirada.inference.ensemble import joint_card
+from mirada.inference.model import Model, load_model
+from mirada.inference.trained_on import remembered
+from mirada.jobs.folds import Folds
+from mirada.modelfile import (
+    Architecture,
+    Card,
+    Member,
+    load_card,
+    load_members,
+    load_network,
+    save_ensemble,
+    save_model,
+)
+from mirada.models.digest import with_digest
+from mirada.samples import Classes, Covariate, Numbers, Scaling
+
+pytestmark = pytest.mark.usefixtures("module_cache")
+QUICK: dict[str, Any] = {
+    "model": "lenet5", "epochs": 1, "image_size": 32, "batch_size": 16, "device": "cpu", "precision": "float32",
+}  # fmt: skip
+NET = Architecture(
+    model="resnet20", options={"head": "average"}, outputs=3, in_channels=3, image_size=(32, 32)
+)
+PIXELS = Preprocessing(size=(32, 32), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
+CARD = Card(architecture=NET, target=Classes(("ash", "birch", "cedar")), preprocessing=PIXELS)
+
+
+def member(seed: int, card: Card = CARD) -> Member:
+    """Random weights."""
+    torch.manual_seed(seed)
+    return Member(card.architecture.build().eval(), card)
+
+
+def classes() -> list[Member]:
+    """Each with a scale of its own, and a temperature."""
+    other = replace(PIXELS, mean=(0.1, 0.2, 0.3), std=(0.5, 0.4, 0.6))
+    return [
+        member(0),
+        member(1, replace(CARD, preprocessing=other, temperature=2.5)),
+        member(2, replace(CARD, temperature=0.5)),
+    ]
+
+
+def numbers(names: tuple[str, ...] = ("",)) -> list[Member]:
+    """They read the sex beside the image, each by a scaling of its own."""
+    made = []
+    for seed in range(3):
+        card = Card(
+            architecture=replace(NET, outputs=len(names), covariates=1),
+            target=Numbers(names, "cm"),
+            preprocessing=PIXELS,
+            target_scaling=Scaling((100.0 + seed,) * len(names), (20.0 * (1 + seed),) * len(names)),
+            covariates=(Covariate("sex", "M", "F"),),
+            covariate_scaling=Scaling((0.5 + seed / 10,), (0.4,)),
+        )
+        made.append(member(seed, card))
+    return made
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[np.ndarray]:
+    draw = np.random.default_rng(0)
+    return [draw.integers(0, 256, (40, 50, 3)).astype(np.uint8) for _ in range(5)]
+
+
+def opened(members: Sequence[Member], folder: Path) -> tuple[Model, list[Model]]:
+    """The ensemble, and each of its networks alone, all from files."""
+    save_ensemble(folder / "ensemble.safetensors", members)
+    alone = []
+    for place, (network, card) in enumerate(members):
+        save_model(folder / f"{place}.safetensors", network, card)
+        alone.append(load_model(folder / f"{place}.safetensors", device="cpu"))
+    return load_model(folder / "ensemble.safetensors", device="cpu"), alone
+
+
+def test_classes_are_the_mean_of_calibrated_probabilities(photos: list[np.ndarray], tmp_path: Path) -> None:
+    ensemble, alone = opened(classes(), tmp_path)
+    each = np.stack([model.predict(photos).outputs for model in alone])
+    found = ensemble.predict(photos)
+    np.testing.assert_allclose(found.outputs, each.mean(axis=0), rtol=1e-12)
+    best = found.outputs.argmax(axis=1)
+    spread = each[:, np.arange(len(photos)), best].std(axis=0, ddof=1)
+    np.testing.assert_allclose(found.spreads[:, 0], spread, rtol=1e-9)
+    assert found.spreads.min() > 0 and ensemble.card.temperature == 1
+    assert "spread" not in alone[0].predict(photos).columns
+
+
+@pytest.mark.parametrize("names", [("",), ("height", "width")])
+def test_numbers_are_the_mean_in_their_unit(
+    photos: list[np.ndarray], tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    ensemble, alone = opened(numbers(names), tmp_path)
+    each = np.stack([model.predict(photos, known={"sex": "M"}).outputs for model in alone])
+    found = ensemble.predict(photos, known={"sex": "M"})
+    np.testing.assert_allclose(found.outputs, each.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.spreads, each.std(axis=0, ddof=1), rtol=1e-9)
+    columns = ("spread",) if len(names) == 1 else ("spread:height", "spread:width")
+    assert found.spread_columns == columns and set(columns) <= set(found.columns)
+    found.to_csv(tmp_path / "p.csv")
+    back = Predictions.from_csv(tmp_path / "p.csv", unit="cm")
+    np.testing.assert_array_equal(back.spreads, found.spreads)
+    np.testing.assert_array_equal(back.outputs, found.outputs)
+    assert found.to_json()[0][columns[0]] == found.spreads[0, 0]
+
+
+def test_spreads_of_classes_are_written_and_read(photos: list[np.ndarray], tmp_path: Path) -> None:
+    ensemble, _ = opened(classes(), tmp_path)
+    found = ensemble.predict([*photos, b"no image"])
+    found.to_csv(tmp_path / "p.csv")
+    back = Predictions.from_csv(tmp_path / "p.csv")
+    np.testing.assert_array_equal(back.spreads, found.spreads)
+    assert back.failed == found.failed and back.spread_columns == ("spread",)
+    assert found.take([]).spread_columns == () and len(found.take([1, 0]).spreads) == 2
+
+
+def test_an_ensemble_without_images(tmp_path: Path) -> None:
+    ensemble, _ = opened(classes(), tmp_path)
+    found = ensemble.predict([b"no image"])
+    assert len(found) == 0 and len(found.failed) == 1 and found.spread_columns == ()
+
+
+def test_exact_maps_add_up_to_the_mean_of_the_logits(photos: list[np.ndarray], tmp_path: Path) -> None:
+    """The mean of a map is the mean output less the mean of what has no place."""
+    ensemble, alone = opened(classes(), tmp_path)
+    answers = ensemble.predict(photos)
+    shown = list(ensemble.explain(photos))
+    for row, seen in enumerate(shown):
+        name = answers.classes[answers.predicted[row]]
+        assert seen.subject == f"evidence for {name}" and seen.title.endswith("(exact), mean of 3 networks")
+        maps = [next(model.explain([photos[row]], target=name)).map for model in alone]
+        np.testing.assert_allclose(seen.map, np.mean(maps, axis=0), rtol=1e-4, atol=1e-5)
+        assert seen.completeness_error is not None and seen.completeness_error < 1e-4
+        assert seen.unit == "logits"
+
+
+def test_maps_of_numbers_add_up_in_their_unit(photos: list[np.ndarray], tmp_path: Path) -> None:
+    ensemble, alone = opened(numbers(), tmp_path)
+    known = {"sex": "F"}
+    seen = next(ensemble.explain(photos, known=known))
+    maps = [next(model.explain(photos, known=known)).map for model in alone]
+    np.testing.assert_allclose(seen.map, np.mean(maps, axis=0), rtol=1e-4, atol=1e-5)
+    value = ensemble.predict(photos, known=known).outputs[0, 0]
+    parts = []
+    for (network, card), own in zip(load_members(tmp_path / "ensemble.safetensors"), maps, strict=True):
+        alone_value = value_of(network, card, photos[0])
+        parts.append(alone_value - float(own.mean()))  # what has no place
+    assert seen.map.mean() + np.mean(parts) == pytest.approx(value, rel=1e-5)
+    assert seen.answer == f"{value:.4g} cm" and seen.unit == "cm"
+
+
+def value_of(network: Any, card: Card, photo: np.ndarray) -> float:
+    model = Model(network, card, choose("cpu", "float32"))
+    return float(model.predict([photo], known={"sex": "F"}).outputs[0, 0])
+
+
+def test_the_file_holds_each_with_its_card(tmp_path: Path) -> None:
+    made = classes()
+    save_ensemble(tmp_path / "e", made)
+    back = load_members(tmp_path / "e")
+    assert [card for _, card in back] == [card for _, card in made]
+    for (network, _), (own, _) in zip(back, made, strict=True):
+        for name, value in own.state_dict().items():
+            assert torch.equal(network.state_dict()[name], value), name
+    save_model(tmp_path / "m", *made[0])
+    assert len(load_members(tmp_path / "m")) == 1
+    with safe_open(str(tmp_path / "m"), "pt") as file:
+        assert (
+            json.loads(file.metadata()["mirada"])["format"] == 3
+        )  # a single network stays readable by older ones
+    with safe_open(str(tmp_path / "e"), "pt") as file:
+        assert json.loads(file.metadata()["mirada"])["format"] == 4
+
+
+def test_what_is_no_ensemble_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=r"takes two networks or more. Got 1"):
+        save_ensemble(tmp_path / "e", [member(0)])
+    with pytest.raises(InvalidArgument, match=r"takes two networks or more. Got 0"):
+        save_ensemble(tmp_path / "e", [])
+    other = member(1, replace(CARD, target=Classes(("ash", "birch", "oak"))))
+    with pytest.raises(InvalidArgument, match="differ in their target"):
+        save_ensemble(tmp_path / "e", [member(0), other])
+    padded = member(1, replace(CARD, preprocessing=replace(PIXELS, policy="pad")))
+    with pytest.raises(InvalidArgument, match="differ in their preprocessing"):
+        save_ensemble(tmp_path / "e", [member(0), padded])
+    assert not (tmp_path / "e").exists()
+
+
+def test_where_one_network_is_needed_an_ensemble_says_so(tmp_path: Path) -> None:
+    save_ensemble(tmp_path / "e.safetensors", classes())
+    for read in (load_network, load_card):
+        with pytest.raises(InvalidArgument, match="holds an ensemble of 3 networks, and here one is needed"):
+            read(tmp_path / "e.safetensors")
+    write_shapes(tmp_path / "data", count=40, size=32)
+    with pytest.raises(InvalidArgument, match="holds an ensemble of 3 networks"):
+        train(
+            tmp_path / "data",
+            output=tmp_path / "run",
+            **QUICK | {"model": "resnet20", "weights": str(tmp_path / "e.safetensors")},
+        )
+
+
+def rewritten(file: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The file with another description, and a digest that is right."""
+    data = file.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    description = json.loads(header["__metadata__"]["mirada"])
+    change(description)
+    header["__metadata__"] = {"mirada": json.dumps(description), "digest": "0" * 64}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    changed = with_digest(len(text).to_bytes(8, "little") + text + data[8 + length :])
+    assert changed
+    file.write_bytes(changed)
+    return file
+
+
+def test_damage(tmp_path: Path) -> None:
+    file = tmp_path / "e"
+    save_ensemble(file, classes())
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(CheckpointError, match="altered or damaged"):
+        load_members(file)
+    file.write_bytes(data[:-100])
+    with pytest.raises(CheckpointError, match="truncated after"):
+        load_members(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text["members"].pop(), "belongs to none of its 2 networks"),
+        (lambda text: text["members"].append(text["members"][0]), "the weights do not fit the network resnet20"),
+        (lambda text: text["members"].clear(), "takes two networks or more. Got 0"),
+        (lambda text: text["members"].__delitem__(slice(1, None)), "takes two networks or more. Got 1"),
+        (lambda text: text["members"][1].pop("target"), "description cannot be understood"),
+        (lambda text: text["members"].__setitem__(1, 7), "description cannot be understood"),
+        (lambda text: text.update(members=None), "written by a newer Mirada"),
+        (lambda text: text.update(format=5), "written by a newer Mirada"),
+        (lambda text: text["members"][1]["architecture"].update(model="resnet32"), "differ in their architecture"),
+    ],
+)  # fmt: skip
+def test_descriptions_that_do_not_fit(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    file = tmp_path / "e"
+    save_ensemble(file, classes())
+    with pytest.raises(CheckpointError, match=said):
+        load_members(rewritten(file, change))
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory: pytest.TempPathFactory) -> Folds:
+    root = tmp_path_factory.mktemp("folds")
+    write_shapes(root / "shapes", count=40, size=32)
+    return cross_validate(root / "shapes" / "train", folds=2, output=root / "run", **QUICK)
+
+
+def test_folds_leave_their_ensemble(folds: Folds) -> None:
+    ensemble = load_model(folds.folder, device="cpu")  # which stands for it
+    assert ensemble.ensemble and load_members(folds.ensemble_path)[1].card == ensemble.ensemble[1].card
+    images = sorted((folds.folder.parent / "shapes" / "test").rglob("*.png"))
+    found = ensemble.predict(images)
+    each = [load_model(run.model_path, device="cpu").predict(images).outputs for run in folds.runs]
+    np.testing.assert_allclose(found.outputs, np.mean(each, axis=0), rtol=1e-12)
+    assert not found.trained_on.any()
+    assert "ensemble.safetensors" in folds.report_path.read_text(encoding="utf-8")
+
+
+def test_an_ensemble_of_folds_has_seen_every_image(folds: Folds) -> None:
+    """Each was tested once, and taught the other networks: none is left to judge all of them together."""
+    ensemble = load_model(folds.ensemble_path, device="cpu")
+    images = sorted((folds.folder.parent / "shapes" / "train").rglob("*.png"))
+    known = remembered(ensemble.card)
+    assert len(known["train"]) == len(images) and not len(known["val"]) and not len(known["test"])
+    found = ensemble.predict(images)
+    assert found.trained_on.all()
+    labelled = replace(found, targets=np.zeros(len(found), dtype=np.int64))
+    with pytest.warns(ContaminationWarning, match="no honest test"):
+        evaluate(labelled)
+
+
+def test_images_that_tested_all_networks_are_left_to_the_test(folds: Folds) -> None:
+    card = load_network(folds.runs[0].model_path).card
+    same = joint_card([Member(load_network(folds.runs[0].model_path).network, card)] * 2)
+    before, after = remembered(card), remembered(same)
+    assert set(after["train"]) == {*before["train"], *before["val"]}
+    np.testing.assert_array_equal(after["test"], before["test"])
+    silent = replace(card, provenance={})
+    assert "images" not in joint_card([Member(folds, silent)] * 2).provenance  # type: ignore[arg-type]
