@@ -12,11 +12,12 @@ import torch
 from safetensors import safe_open
 
 from mirada import cross_validate, evaluate, train
+from mirada.cli import run
 from mirada.compute import choose
 from mirada.data.examples.shapes import write_shapes
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, ContaminationWarning, InvalidArgument
-from mirada.evaluation.predictions import Predictions
+from mirada.evaluation.predictions import Predictions, spread_columns
 from mirada.inference.ensemble import joint_card
 from mirada.inference.model import Model, load_model
 from mirada.inference.trained_on import remembered
@@ -115,7 +116,7 @@ def test_numbers_are_the_mean_in_their_unit(
     np.testing.assert_allclose(found.outputs, each.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(found.spreads, each.std(axis=0, ddof=1), rtol=1e-9)
     columns = ("spread",) if len(names) == 1 else ("spread:height", "spread:width")
-    assert found.spread_columns == columns and set(columns) <= set(found.columns)
+    assert spread_columns(found) == columns and set(columns) <= set(found.columns)
     found.to_csv(tmp_path / "p.csv")
     back = Predictions.from_csv(tmp_path / "p.csv", unit="cm")
     np.testing.assert_array_equal(back.spreads, found.spreads)
@@ -129,14 +130,14 @@ def test_spreads_of_classes_are_written_and_read(photos: list[np.ndarray], tmp_p
     found.to_csv(tmp_path / "p.csv")
     back = Predictions.from_csv(tmp_path / "p.csv")
     np.testing.assert_array_equal(back.spreads, found.spreads)
-    assert back.failed == found.failed and back.spread_columns == ("spread",)
-    assert found.take([]).spread_columns == () and len(found.take([1, 0]).spreads) == 2
+    assert back.failed == found.failed and spread_columns(back) == ("spread",)
+    assert spread_columns(found.take([])) == () and len(found.take([1, 0]).spreads) == 2
 
 
 def test_an_ensemble_without_images(tmp_path: Path) -> None:
     ensemble, _ = opened(classes(), tmp_path)
     found = ensemble.predict([b"no image"])
-    assert len(found) == 0 and len(found.failed) == 1 and found.spread_columns == ()
+    assert len(found) == 0 and len(found.failed) == 1 and spread_columns(found) == ()
 
 
 def test_exact_maps_add_up_to_the_mean_of_the_logits(photos: list[np.ndarray], tmp_path: Path) -> None:
@@ -282,7 +283,7 @@ def test_folds_leave_their_ensemble(folds: Folds) -> None:
     assert ensemble.ensemble and load_members(folds.ensemble_path)[1].card == ensemble.ensemble[1].card
     images = sorted((folds.folder.parent / "shapes" / "test").rglob("*.png"))
     found = ensemble.predict(images)
-    each = [load_model(run.model_path, device="cpu").predict(images).outputs for run in folds.runs]
+    each = [load_model(one.model_path, device="cpu").predict(images).outputs for one in folds.runs]
     np.testing.assert_allclose(found.outputs, np.mean(each, axis=0), rtol=1e-12)
     assert not found.trained_on.any()
     assert "ensemble.safetensors" in folds.report_path.read_text(encoding="utf-8")
@@ -299,6 +300,26 @@ def test_an_ensemble_of_folds_has_seen_every_image(folds: Folds) -> None:
     labelled = replace(found, targets=np.zeros(len(found), dtype=np.int64))
     with pytest.warns(ContaminationWarning, match="no honest test"):
         evaluate(labelled)
+
+
+def test_on_the_command_line(
+    folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It answers with its spread, is judged with a warning, and explains."""
+    data = folds.folder.parent / "shapes"
+    photo, ensemble = str(next((data / "test").rglob("*.png"))), str(folds.ensemble_path)
+    monkeypatch.chdir(tmp_path)
+    assert run(["predict", str(folds.folder), photo, "--csv", "p.csv", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split()[-1] == "spread"
+    assert Predictions.from_csv("p.csv").spreads[0, 0] >= 0
+    assert run(["evaluate", ensemble, str(data / "train"), "--device", "cpu"]) == 0
+    said = capsys.readouterr().err
+    assert "no honest test" in said
+    assert "The honest figure is that of predictions.csv and report.html" in said
+    assert run(["evaluate", ensemble, str(data / "test"), "--device", "cpu"]) == 0
+    assert "honest" not in capsys.readouterr().err
+    assert run(["explain", ensemble, photo, "--device", "cpu"]) == 0
+    assert "mean of 2 networks" in "".join(capsys.readouterr())
 
 
 def test_images_that_tested_all_networks_are_left_to_the_test(folds: Folds) -> None:

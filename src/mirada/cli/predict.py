@@ -104,14 +104,18 @@ def command(
 
 
 def _table(predictions: Predictions, top: int, conformal: Conformal | None) -> list[str]:
+    from mirada.evaluation.predictions import spread_columns
+
+    beside = spread_columns(predictions)
+    spreads = _spreads(predictions) if beside else [[]] * len(predictions)
     problems = [[file.path, f"cannot be read: {file.reason}"] for file in predictions.failed]
     if not predictions.classes:
         header, values = _values(predictions, conformal)
         rows = [
             [path, *cells, *spread]
-            for path, cells, spread in zip(predictions.paths, values, _spreads(predictions), strict=True)
+            for path, cells, spread in zip(predictions.paths, values, spreads, strict=True)
         ]
-        header = [*header, *predictions.spread_columns]
+        header = [*header, *beside]
         return table(
             ["file", *header],
             rows + [[*p, *[""] * (len(header) - 1)] for p in problems],
@@ -127,19 +131,16 @@ def _table(predictions: Predictions, top: int, conformal: Conformal | None) -> l
             predictions.paths,
             predictions.outputs,
             predictions.top(top),
-            _spreads(predictions),
+            spreads,
             strict=True,
         )
     ]
-    beside = predictions.spread_columns
     problems = [[*problem, *[""] * len(beside)] for problem in problems]
     return table(["file", "classes, most probable first", *beside], rows + problems, left=2)
 
 
 def _spreads(predictions: Predictions) -> list[list[str]]:
-    """The standard deviation among the networks of an ensemble, for each file; nothing for one network."""
-    if not predictions.spread_columns:
-        return [[] for _ in predictions.paths]
+    """The standard deviations among the networks of an ensemble, for each file."""
     if predictions.classes:
         return [[f"{spread:.1%}"] for (spread,) in predictions.spreads.tolist()]
     return [

@@ -59,16 +59,7 @@ class Predictions(Samples):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.half_widths.size:
-            object.__setattr__(
-                self, "half_widths", np.full((len(self.paths), _count_of_numbers(self)), np.nan)
-            )
-        if not self.spreads.size:
-            object.__setattr__(
-                self, "spreads", np.full((len(self.paths), max(1, _count_of_numbers(self))), np.nan)
-            )
-        if not self.trained_on.size:
-            object.__setattr__(self, "trained_on", np.zeros(len(self.paths), dtype=np.bool_))
+        _fill(self)
         _check_columns(self)
         object.__setattr__(self, "outputs", self.outputs.astype(np.float64))
         _check_outputs(self)
@@ -111,13 +102,6 @@ class Predictions(Samples):
             trained_on=np.zeros(len(index), dtype=np.bool_) if trained_on is None else trained_on,
             failed=tuple(failed),
         )
-
-    @property
-    def spread_columns(self) -> tuple[str, ...]:
-        """``spread``, or one for each of several numbers; none where a single network answered."""
-        if np.isnan(self.spreads).all():
-            return ()
-        return tuple(f"{SPREAD}:{name}" for name in self.target_names) or (SPREAD,)
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -263,10 +247,9 @@ class Predictions(Samples):
         """Write the table of ``to_json`` as CSV (UTF-8, RFC 4180), whole or not at all.
 
         Numbers are written so that they read back to the same bits; ``correct`` is 1 or 0; what is unknown is
-        empty. ``half_width`` is that of the interval around a number; ``spread``, among the networks of an ensemble,
-        stands there for one only. Several targets have columns of their own, ``target:<name>`` and so on; covariates
-        are in ``c:<name>``, groups in ``group``. Texts that a spreadsheet would take for a formula have an apostrophe
-        before them.
+        empty. ``half_width`` is that of the interval around a number; ``spread`` there is of an ensemble. Several
+        targets have columns of their own, ``target:<name>`` and so on; covariates are in ``c:<name>``, groups in
+        ``group``. Texts that a spreadsheet would take for a formula have an apostrophe before them.
 
         Args:
             path: The file.
@@ -297,6 +280,26 @@ class Predictions(Samples):
         table = cls(**_read_csv(str(path)))
         target = table.target
         return replace(table, target=replace(target, unit=unit)) if isinstance(target, Numbers) else table
+
+
+def spread_columns(table: Predictions) -> tuple[str, ...]:
+    """``spread``, or one for each of several numbers; none where a single network answered."""
+    if np.isnan(table.spreads).all():
+        return ()
+    return tuple(f"{SPREAD}:{name}" for name in table.target_names) or (SPREAD,)
+
+
+def _fill(table: Predictions) -> None:
+    """Columns of which nothing is known."""
+    n, numbers = len(table.paths), _count_of_numbers(table)
+    unknown: dict[str, NDArray[Any]] = {
+        "half_widths": np.full((n, numbers), np.nan),
+        "spreads": np.full((n, max(1, numbers)), np.nan),
+        "trained_on": np.zeros(n, dtype=np.bool_),
+    }
+    for name, values in unknown.items():
+        if not getattr(table, name).size:
+            object.__setattr__(table, name, values)
 
 
 def _records(table: Predictions, all_classes: bool) -> Iterator[dict[str, Any]]:
@@ -400,7 +403,7 @@ def _check_targets(table: Predictions) -> None:
 
 def _columns_of(table: Predictions, all_classes: bool) -> tuple[str, ...]:
     """The header of the table: what is known of each file, then ``problem``."""
-    beside = _beside(table.spread_columns, bool(table.groups), table.covariate_names)
+    beside = _beside(spread_columns(table), bool(table.groups), table.covariate_names)
     match table.target:
         case Classes(names) if len(names) <= MANY or all_classes:
             return (*CLASSIFICATION, *(f"{CLASS}{name}" for name in names), *beside)
@@ -419,7 +422,7 @@ def _cells_of(table: Predictions, all_classes: bool) -> Iterator[list[Any]]:
             cells: Iterable[list[Any]] = (_class_cells(table, row, whole) for row in range(len(table)))
         case Numbers():
             cells = map(_value_cells, *(x.tolist() for x in (table.values, table.outputs, table.half_widths)))
-    several = bool(table.spread_columns)  # networks
+    several = bool(spread_columns(table))  # networks
     for row, (path, own) in enumerate(zip(table.paths, cells, strict=True)):
         spread = map(_number, table.spreads[row].tolist() if several else [])
         group = [table.groups[row]] if table.groups else []
