@@ -61,7 +61,6 @@ class Predictions(Samples):
         super().__post_init__()
         _fill(self)
         _check_columns(self)
-        object.__setattr__(self, "outputs", self.outputs.astype(np.float64))
         _check_outputs(self)
         _check_targets(self)
 
@@ -82,6 +81,7 @@ class Predictions(Samples):
             index: The samples. Groups, whose names may tell who a patient is, become the codes of ``splits.csv``.
             outputs: Class probabilities (N, K), or values (N, T) in their unit.
             half_widths: Those of the intervals, one per target, the same for all samples; none without intervals.
+            spreads: Those among the networks of an ensemble, (N, 1) or (N, T); none for one network.
             trained_on: Whether the network was trained on each image (N,); by default on none.
             failed: The files that could not be read; they have no row.
 
@@ -290,7 +290,8 @@ def spread_columns(table: Predictions) -> tuple[str, ...]:
 
 
 def _fill(table: Predictions) -> None:
-    """Columns of which nothing is known."""
+    """Columns of which nothing is known; outputs become float64."""
+    object.__setattr__(table, "outputs", table.outputs.astype(np.float64))
     n, numbers = len(table.paths), _count_of_numbers(table)
     unknown: dict[str, NDArray[Any]] = {
         "half_widths": np.full((n, numbers), np.nan),
