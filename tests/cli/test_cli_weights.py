@@ -26,8 +26,12 @@ def test_listing(cli: Cli) -> None:
     row = json.loads(out)[0]
     assert row["files"][0]["sha256"].startswith("0676ba61") and row["here"] is False
     assert row["scale"]["mean"] == [0.485, 0.456, 0.406]
-    code, out, err = cli("weights", "list", "alexnet")
+    code, out, err = cli("weights", "list", "alexnet_bn")
     assert code == 2 and "nearest network that has is alexnet_owt" in err
+    code, out, err = cli("weights", "list", "vgg*")
+    assert code == 0 and {line.split(".")[0] for line in out.splitlines()[1:]} == {
+        f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")
+    }
 
 
 @pytest.mark.parametrize(

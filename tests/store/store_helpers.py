@@ -50,6 +50,7 @@ class Server:
     base: str = ""
     asked: list[tuple[str, str]] = field(default_factory=list)
     delay: float = 0.0
+    stated: str = ""  # the digest that a redirect says
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path in state.redirect:
             self.send_response(302)
             self.send_header("Location", state.redirect[self.path])
+            if state.stated:
+                self.send_header("X-Linked-Etag", f'"{state.stated}"')
             self.send_header("Content-Length", "0")
             self.end_headers()
             return

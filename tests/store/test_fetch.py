@@ -78,6 +78,27 @@ def test_redirects_are_followed(store: WeightStore, published: Small, server: Se
     assert "Redirection to url 'file:///etc/passwd' is not allowed" in refusal(store, "simplecnn")
 
 
+def test_the_hub_states_a_digest_where_its_publisher_does_not(
+    store: WeightStore, published: Small, server: Server
+) -> None:
+    """With it a file that came in pieces can be judged, and one that is not the stated one is refused."""
+    server.redirect["/mlp.pt"], server.content["/blob"] = "/blob", published.mlp.read_bytes()
+    server.stated = "0" * 64
+    assert "and mlp.test_digits begins with 000000000000. Nothing was kept" in refusal(store, "mlp")
+    server.stated, server.cut = sha256(published.mlp), [3000]
+    assert got(store, "mlp")[0].original_sha256 == server.stated
+    assert [asked for path, asked in server.asked if path == "/blob"] == ["", "", "bytes=3000-"]
+
+
+def test_a_file_of_which_nobody_states_a_digest_is_not_put_together(
+    store: WeightStore, published: Small, server: Server
+) -> None:
+    server.cut = [3000]
+    assert "ended after 3,000 bytes (cut off before " in refusal(store, "mlp")
+    assert got(store, "mlp")[1]
+    assert [asked for _, asked in server.asked] == ["", ""]
+
+
 @pytest.mark.parametrize("target", ["http://a.invalid/x", "ftp://a.invalid/x"])
 def test_no_redirect_leads_from_a_protected_address_to_an_open_one(target: str) -> None:
     request = urllib.request.Request("https://a.invalid/x")

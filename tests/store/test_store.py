@@ -204,7 +204,8 @@ def test_a_shared_folder_of_files_as_published(store: WeightStore, published: Sm
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(StoreError, match="its digest is "):
         store.verified(named_weights("lenet5"))
-    assert store.strangers() == [file.name]
+    assert store.strangers() == [file.name] and store.has(named_weights("lenet5"))
+    assert not store.has(named_weights("simplecnn"))
 
 
 def test_files_that_would_run_code_come_in_without_running_any(
@@ -242,6 +243,17 @@ def test_a_full_disk_leaves_nothing(
 def test_a_folder_that_takes_no_files(store: WeightStore, published: Small) -> None:
     store.folder.mkdir(mode=0o500)
     assert "permission denied. Name another folder in MIRADA_WEIGHTS." in refusal(store, published.lenet)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self").exists(), reason="a folder that nobody may write is there on Linux"
+)
+def test_a_folder_that_not_even_root_may_write(published: Small) -> None:
+    """Reading says what is missing, and writing that the folder takes nothing."""
+    store = WeightStore(Path("/proc/self/weights"))
+    assert "/proc/self/weights: " in refusal(store, published.lenet)
+    with pytest.raises(StoreError, match=r"lenet5\.test_digits is not in /proc/self/weights: "):
+        store.verified(named_weights("lenet5"))
 
 
 def test_a_folder_that_is_a_file(store: WeightStore, published: Small) -> None:

@@ -29,22 +29,25 @@ def command() -> None:
 @click.argument("network", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(network: str | None, as_json: bool) -> int:
-    """List the weights there are, of all networks or of one, and which of them are here.
+    """List the weights there are, and which of them are here.
 
-    The first of a network is the one that its bare name means.
+    NETWORK is one of `mirada models`, a part of a name or a shell pattern such as 'vgg*'. The first set of a network
+    is the one that its bare name means.
     """
     from mirada.codec import to_json
-    from mirada.store.catalogue import named_weights, public_weights, weights_of
+    from mirada.models import list_models
+    from mirada.store.catalogue import named_weights, public_weights
     from mirada.store.store import WeightStore
 
-    chosen = weights_of(network.lower()) if network else public_weights()
-    if network and not chosen:
-        chosen = (named_weights(network),)
-    here = set(WeightStore().names())
+    models = list_models(network) if network else []
+    chosen = [each for each in public_weights() if not network or each.network in models]
+    if not chosen:
+        chosen = [named_weights(network or "")]  # a name of a set; of another, the sentence that says so
+    store = WeightStore()
     if as_json:
-        say_json([{**to_json(each), "here": each.name in here} for each in chosen])
+        say_json([{**to_json(each), "here": store.has(each)} for each in chosen])
         return 0
-    rows = [_row(each, here=each.name in here) for each in chosen]
+    rows = [_row(each, here=store.has(each)) for each in chosen]
     say(*table(["name", "trained on", "licence", "here", "top-1", "pixels", "size"], rows, left=4))
     return 0
 

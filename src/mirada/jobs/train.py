@@ -107,9 +107,10 @@ def train(
         recipe: All settings; by default the model's own.
         output: The run folder, which must be new; by default ``runs/<data>-<model>``, numbered if it exists.
         on_event: Called with a record of ``mirada.events`` for each thing that happens.
-        **settings: Fields of ``Recipe`` on top of it (``epochs=25``, ``image_size=64``, …). With ``weights=`` a file of
-            public weights, or a model file, training starts from those: layers of the heads that the file has in
-            another size are drawn anew, pixels are normalized as the weights expect, and ``events.LoadReport`` tells
+        **settings: Fields of ``Recipe`` on top of it (``epochs=25``, ``image_size=64``, …). With ``weights=`` the
+            name of public weights, a file of them or a model file, training starts from those: layers of the heads that
+            the file has in another size are drawn anew, pixels are normalized as the weights expect, from public
+            weights the head is ``average`` unless ``head=`` names another, and ``events.LoadReport`` tells
             what became of every tensor.
 
     Returns:

@@ -30,7 +30,8 @@ AVERAGE_HEAD = Option(
 DENSE_HEAD = Option(
     default="dense",
     choices=("dense", AVERAGE),
-    meaning="dense: as published; average: average each map, then one linear layer, with exact class maps",
+    meaning="dense: as published; average: average each map, then one linear layer, with exact class maps (the default "
+    "with public weights)",
 )
 AUXILIARY = Option(default=False, meaning="heads in the middle of the network that help in training")
 

@@ -4,6 +4,7 @@ Proxies are those of the environment. A download goes on where an earlier one en
 digest is known by which the whole can be judged; what came is used only if its size and digest are those published.
 """
 
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ CHUNK = 2**18
 PART = 206  # the status of an answer that is a range
 BEYOND = 416  # … of one to a range that begins behind the end
 WEB = ("http", "https")
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,13 @@ class _BrokenOffError(Exception):
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows addresses of the web alone, and none from a protected connection to an open one."""
+    """Follows addresses of the web alone, and none from a protected connection to an open one.
+
+    ``stated`` is the SHA-256 that Hugging Face's hub says a file has, when it says where the file is.
+    """
+
+    def __init__(self) -> None:
+        self.stated = ""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -54,6 +62,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             raise StoreError(
                 f"{req.full_url}: leads to {newurl}, which is not a protected address. Use a mirror."
             )
+        stated = str(headers.get("X-Linked-Etag", "")).strip('"')
+        self.stated = stated if DIGEST.fullmatch(stated) else self.stated
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -120,7 +130,7 @@ def fetch(
         part = store.folder / f".{public.name}.part"
         digest = _Download(store, public, source, part, on_event, stall).complete()
         try:
-            if not _is_judged(source.file):
+            if not source.file.sha256:
                 require_network(part, public)
             record = store.bring(public, part, digest, original=source.file.name, origin=source.address)
         except CheckpointError as error:
@@ -153,11 +163,6 @@ def _waiting(public: PublicWeights, on_event: OnProgress) -> Callable[[], None]:
     return wait
 
 
-def _is_judged(file: PublicFile) -> bool:
-    """Whether a digest is known by which a file that came in pieces can be judged."""
-    return bool(file.sha256)
-
-
 class _Download:
     """One file on its way: what is there of it is in ``part``, which stays if the connection ends."""
 
@@ -178,7 +183,13 @@ class _Download:
         self.part = part
         self.on_event = on_event
         self.stall = stall
-        self.opener = urllib.request.build_opener(_Redirects)
+        self.redirects = _Redirects()
+        self.opener = urllib.request.build_opener(self.redirects)
+
+    @property
+    def wanted(self) -> str:
+        """What the digest begins with, as its publisher or else the hub says; empty where nobody does."""
+        return self.file.sha256 or self.redirects.stated
 
     def complete(self) -> str:
         """Fetches what is missing, and returns the digest of the whole. Raises ``StoreError``."""
@@ -194,19 +205,19 @@ class _Download:
         known = recognised(digest)
         what = f"is {known[0].name}" if known else f"({size:,} bytes) has the digest {digest[:DIGITS]}…"
         raise StoreError(
-            f"{self.address}: what came {what}, and {self.name} begins with {self.file.sha256[:DIGITS]}. Nothing was "
+            f"{self.address}: what came {what}, and {self.name} begins with {self.wanted[:DIGITS]}. Nothing was "
             f"kept; use a mirror, or mirada weights add FILE."
         )
 
     def _is_right(self, digest: str) -> bool:
-        return self.file.has(digest) or not _is_judged(self.file)
+        return digest.startswith(self.wanted)
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _whole(self) -> str:
         """Connects until all bytes are there, as long as each connection brings some."""
-        if not _is_judged(self.file):
+        if not self.file.sha256:  # nothing would tell whether the beginning is this file's
             self.part.unlink(missing_ok=True)
         idle = 0
         while True:
@@ -216,7 +227,7 @@ class _Download:
                 return digest_of(self.part)
             except _BrokenOffError as error:
                 idle = 0 if self._size() > before else idle + 1
-                if idle >= TRIES or (not _is_judged(self.file) and self._size()):
+                if idle >= TRIES or (not self.wanted and self._size()):
                     raise StoreError(self._given_up(str(error))) from error
 
     def _given_up(self, reason: str) -> str:
@@ -225,9 +236,10 @@ class _Download:
                 f"No connection to {self.host} ({reason}). Name a mirror, --mirror ADDRESS or FOLDER, or bring in a "
                 f"copy that was fetched elsewhere: mirada weights add FILE."
             )
+        again = "The same command goes on from there" if self.file.sha256 else "Try again"
         return (
-            f"The connection to {self.host} ended after {self._size():,} bytes ({reason}). The same command goes on "
-            f"from there; mirada weights add FILE brings in a copy that was fetched elsewhere."
+            f"The connection to {self.host} ended after {self._size():,} bytes ({reason}). {again}; mirada weights add "
+            f"FILE brings in a copy that was fetched elsewhere."
         )
 
     def _receive(self, have: int) -> None:

@@ -110,6 +110,11 @@ class WeightStore:
         """The sets that have a record, damaged ones too, sorted."""
         return sorted(file.stem for file in self.folder.glob(f"*{RECORD}") if not file.name.startswith("."))
 
+    def has(self, public: PublicWeights) -> bool:
+        """Whether a set is here, as it was brought in or as it was published; nothing is verified."""
+        published = any(file.sha256 and (self.folder / file.name).is_file() for file in public.files)
+        return published or (self.folder / f"{public.name}{RECORD}").is_file()
+
     def strangers(self) -> list[str]:
         """What else lies in the folder, sorted: files that no record speaks of."""
         known = {f"{name}{suffix}" for name in self.names() for suffix in (SUFFIX, RECORD)}
