@@ -949,7 +949,7 @@ def test_bonet_starts_from_overfeats_layer_and_leaves_it(tmp_path: Path) -> None
     assert torch.equal(network.state_dict()["stem.0.conv.weight"], wanted)
     assert card.provenance["first_layer"]["tensor"] == "stem.0.conv.weight" and card.recipe["loss"] == "mae"
     assert [e["text"] for e in events(run.folder) if e["event"] == "frozen"] == [
-        "frozen: stem, 4,800 parameters"
+        "frozen: stem, 4,800 parameters"  # and not that they are random
     ]
     free = train(index, model="bonet_simple", freeze=[], output=tmp_path / "free", **small)
     assert not [event for event in events(free.folder) if event["event"] == "frozen"]

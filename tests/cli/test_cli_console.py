@@ -36,6 +36,20 @@ def test_plain_lines_now_and_then(
     assert capsys.readouterr() == ("", "")
 
 
+def test_lines_say_how_long_the_rest_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 5.0, 20.0, 65.0])
+    monkeypatch.setattr("mirada.cli.console.time.monotonic", lambda: next(clock))
+    with ProgressBar() as progress:
+        for done in (100, 400, 1000):  # after 5, 20 and 65 seconds
+            progress.on_event(event(done))
+    assert capsys.readouterr().err.splitlines() == [
+        "decoding: 400 of 2,000, about 80 s left",
+        "decoding: 1,000 of 2,000, about 67 s left",
+    ]
+
+
 @pytest.mark.parametrize("redirected", [False, True])
 def test_a_bar_on_a_terminal(redirected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines stay above the bar; with standard output in a file they go into the file."""

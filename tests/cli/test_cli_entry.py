@@ -37,7 +37,7 @@ sys.exit(code)
 """
 
 
-@pytest.mark.parametrize("model", ["simplecnn", "lenet5"])
+@pytest.mark.parametrize("model", ["simplecnn", "lenet5", "resnet20"])
 def test_training_does_not_import_torchs_compiler(model: str, shapes: Path, shell: Cli) -> None:
     """It takes longer than all else that has to be imported."""
     answer = shell(

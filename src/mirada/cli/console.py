@@ -57,6 +57,7 @@ class ProgressBar:
         self.task: Any = None
         self.what = ""
         self.told = time.monotonic()
+        self.first: tuple[Progress, float] | None = None  # of the work that is going on, and when it was
 
     def __enter__(self) -> Self:
         return self
@@ -105,9 +106,21 @@ class ProgressBar:
             self.close()
 
     def _tell(self, event: Progress) -> None:
-        if time.monotonic() - self.told >= SECONDS_BETWEEN_LINES and event.done < event.total:
-            self.told = time.monotonic()
-            say(f"{event.what}: {event.done:,} of {event.total:,}", err=True)
+        now = time.monotonic()
+        if self.first is None or self.first[0].what != event.what:
+            self.first = event, now
+        if now - self.told >= SECONDS_BETWEEN_LINES and event.done < event.total:
+            self.told = now
+            say(f"{event.what}: {event.done:,} of {event.total:,}{_left(event, *self.first, now)}", err=True)
+
+
+def _left(event: Progress, first: Progress, began: float, now: float) -> str:
+    """How long the rest will take at the pace so far; "" where nothing is known of it."""
+    done = event.done - first.done
+    if done <= 0:
+        return ""
+    seconds = (now - began) / done * (event.total - event.done)
+    return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
 
 
 def _bar() -> Any:

@@ -235,18 +235,20 @@ class _Job:
             tell(self.weights)
         if self.first_layer:
             tell(FirstLayerLoaded(**asdict(self.first_layer), text=str(self.first_layer)))
-        frozen, *later = self.phases[0].frozen, *self.phases[1:]
-        if frozen.names:
-            tell(
-                LayersFrozen(
-                    names=frozen.names,
-                    parameters=frozen.parameters,
-                    place=frozen.place,
-                    text="\n".join(map(str, (frozen, *later))),
-                )
-            )
+        if self.phases[0].frozen.names:
+            tell(self._frozen())
         for item in index.excluded:
             tell(FileExcluded(item.path, item.reason))
+
+    def _frozen(self) -> LayersFrozen:
+        """What does not learn, what of it will, and that it is random, if it is."""
+        frozen, *later = self.phases[0].frozen, *self.phases[1:]
+        lines = [*map(str, (frozen, *later))]
+        if not self.recipe.weights and not self.recipe.first_layer:
+            lines.append("  Training starts from no `weights`, so frozen parts keep random ones.")
+        return LayersFrozen(
+            names=frozen.names, parameters=frozen.parameters, place=frozen.place, text="\n".join(lines)
+        )
 
     def _with_contamination(self, cache: Cache) -> Cache:
         """The cache, whose notes say if the weights to start from have seen the test images."""

@@ -9,9 +9,12 @@ Draw = Callable[[Tensor], object]  # fills a tensor in place, as the functions o
 
 
 def weighted_layers(network: nn.Module) -> Iterator[tuple[str, Layer]]:
-    """Every convolution and linear layer of a network with its name, in order."""
+    """Every convolution and linear layer of a network with its name, in order; none where no values are kept.
+
+    On the meta device there is nothing to draw, and PyTorch's normal distribution imports its compiler for that.
+    """
     for name, layer in network.named_modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if isinstance(layer, nn.Conv2d | nn.Linear) and not layer.weight.is_meta:
             yield name, layer
 
 
