@@ -684,3 +684,23 @@ def test_a_list_of_parts_without_the_last(model: str, pattern: str, replacement:
     for name, value in theirs.state_dict().items():
         if not name.startswith("head."):
             assert torch.equal(network.state_dict()[name], value), name
+
+
+def test_a_list_of_inceptions_parts() -> None:
+    """RadImageNet's was built from torchvision's children; each number is one of them, the poolings among them."""
+    torch.manual_seed(0)
+    theirs = create_model("inception_v3", num_classes=5)
+    own = theirs.state_dict()
+    tables = conventions(import_module("mirada.models.inception"), "inception_v3")
+    by_number, by_name = tables["nn.Sequential's"], tables["torchvision"]
+    named = {0: "Conv2d_1a_3x3", 4: "Conv2d_3b_1x1", 5: "Conv2d_4a_3x3", 7: "Mixed_5b", 10: "Mixed_6a"}
+    named |= {14: "Mixed_6e", 15: "Mixed_7a", 17: "Mixed_7c"}
+    inside = {"Conv2d": "conv.weight", "Mixed_5b": "branch5x5_2.conv.weight", "Mixed_6a": "branch3x3.bn.bias"}
+    inside |= {"Mixed_6e": "branch7x7dbl_5.conv.weight", "Mixed_7a": "branch7x7x3_4.bn.weight"}
+    inside |= {"Mixed_7c": "branch3x3dbl_3b.conv.weight"}
+    for number, name in named.items():
+        rest = inside.get(name, inside["Conv2d"])
+        value = torch.zeros(1)
+        (ours,) = convert({f"{name}.{rest}": value}, theirs, by_name)
+        assert ours in own
+        assert convert({f"{number}.{rest}": value}, theirs, by_number).keys() == {ours}

@@ -122,6 +122,22 @@ PUBLIC_KEYS = (
     (r"^fc\.", "head.linear."),
 )
 
+# torchvision's inception_v3 as a list of its parts, poolings among them, without auxiliary head: RadImageNet's
+SEQUENTIAL_KEYS = {
+    "inception_v3": (
+        *(
+            (rf"^{number}\.", f"{name}.")
+            for number, name in enumerate(
+                (
+                    "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1", "Conv2d_3b_1x1", "Conv2d_4a_3x3",
+                    "maxpool2", "Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d",
+                    "Mixed_6e", "Mixed_7a", "Mixed_7b", "Mixed_7c",
+                )
+            )
+        ),
+        *PUBLIC_KEYS,
+    )
+}  # fmt: skip
 # pretrained-models.pytorch's port of a Caffe network: BN-Inception alone. Its convolutions have biases.
 CADENE_KEYS = {
     "bn_inception": (
