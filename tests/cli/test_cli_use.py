@@ -534,15 +534,17 @@ def test_explain(cli: Cli, trained: Trained, tmp_path: Path) -> None:
 
 
 def test_explain_says_once_where_the_maps_come_from(cli: Cli, trained: Trained, shapes: Path) -> None:
-    """An mlp keeps no places behind its image; two images, one note."""
+    """An mlp keeps no places behind its image; two images, one note; and one in the report of the run."""
     files = sorted((shapes / "test" / "star").iterdir())[:2]
     code, out, err = cli("explain", trained("mlp"), *files)
     assert (code, err) == (0, "")
     note, *lines = out.splitlines()
-    assert note == (
-        "Note: stage1 keeps no places (its maps are 1 × 1), so the maps are those of the image itself."
-    )
+    said = "stage1 keeps no places (its maps are 1 × 1), so the maps are those of the image itself."
+    assert note == f"Note: {said}"
     assert len(lines) == 2 and all("HiResCAM at image" in line for line in lines)
+    report = (trained("mlp").parent / "report.html").read_text(encoding="utf-8")
+    assert report.count(said) == 1 < report.count("HiResCAM at image")
+    assert "keeps no places" not in (trained("lenet5").parent / "report.html").read_text(encoding="utf-8")
 
 
 def test_explain_what_cannot_be_explained(

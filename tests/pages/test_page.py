@@ -343,6 +343,15 @@ def test_unknown_macs_target_and_environment(classification: Path) -> None:
     assert "Written by Mirada. This page" in text and "None" not in text
 
 
+def test_why_the_maps_are_of_another_layer_is_said_once(classification: Path) -> None:
+    """Older runs do not say it at all."""
+    file = classification / "maps.json"
+    maps = json.loads(file.read_text())
+    assert len(maps) > 1 and "remark" not in maps[0] and "no places" not in page_of(classification).text
+    file.write_text(json.dumps([item | {"remark": "stage2 keeps no places"} for item in maps]))
+    assert page_of(classification).text.count("stage2 keeps no places.") == 1
+
+
 def test_the_page_is_written_whole_or_not_at_all(
     classification: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,7 @@ def draw_maps(model: Model, index: Index, predictions: Predictions, folder: Path
                 limit=seen.limit,
                 unit=seen.unit,
                 note=seen.note,
+                remark=seen.remark,
                 image=photo,
                 overlay=picture,
             )

@@ -90,6 +90,7 @@ def render(run: RunContents) -> str:
         curves=results.curves(run),
         results=results.results(run),
         map_groups=results.map_groups(run),
+        map_remarks=list(dict.fromkeys(item.remark for item in run.maps or () if item.remark)),
         recipe=recipe_rows(run),
         absent=absent(run),
     )

@@ -98,7 +98,11 @@ class SheetRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class MapRecord:
-    """An explained image of ``maps.json``: the answer, and the files of the photo and of the map over it."""
+    """An explained image of ``maps.json``: the answer, and the files of the photo and of the map over it.
+
+    ``note`` is on this map alone; ``remark``, the same for all maps of a run, says why they are of another layer than
+    the one before the head, and is empty where they are not.
+    """
 
     section: Section
     path: str
@@ -113,3 +117,4 @@ class MapRecord:
     note: str
     image: str
     overlay: str
+    remark: str = ""
