@@ -13,7 +13,6 @@ import click
 from mirada.cli.console import say
 from mirada.errors import MiradaError, counted
 from mirada.files import free_name
-from mirada.runs.folder import EVENTS, model_file
 
 if TYPE_CHECKING:
     from mirada.data.index import Index
@@ -37,6 +36,8 @@ def model_path(context: click.Context, parameter: click.Parameter, name: str | N
         return None
     if not name or not Path(name).exists():
         raise click.BadParameter(_absent(name, "File"))
+    from mirada.runs.folder import model_file
+
     try:
         file = model_file(name)
     except MiradaError as error:
@@ -69,6 +70,8 @@ def _require_no_run(name: str) -> None:
     """Raises ``BadParameter`` for the folder of a run, or a model file, where data are meant."""
     if Path(name).suffix.lower() == ".safetensors":
         raise click.BadParameter(f"'{name}' is a model file, and images are meant. The model is named first.")
+    from mirada.runs.folder import EVENTS
+
     if (Path(name) / EVENTS).is_file() and (Path(name) / "recipe.toml").is_file():
         raise click.BadParameter(f"'{name}' is the folder of a run, and data are meant.")
 

@@ -3,27 +3,24 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib import import_module
-from logging import INFO, WARNING, getLogger
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from mirada.errors import CheckpointError, InvalidArgument, nearest
 from mirada.models.catalogue import CATALOGUE, Entry
-from mirada.models.families import Facts, facts_of
-from mirada.models.options import Option, Value
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `mirada models` and every --help go without: building the records takes milliseconds
     from pathlib import Path
 
     from mirada.events import LoadReport
     from mirada.layers.network import Network
+    from mirada.models.families import Facts
+    from mirada.models.options import Value
     from mirada.models.weights import Keys
 
 __all__ = [
     "CATALOGUE",
     "Entry",
-    "Facts",
-    "Option",
     "checked_options",
     "create_model",
     "facts",
@@ -109,7 +106,7 @@ def create_model(
     size = entry.image[1:] if image_size is None else image_size
     if isinstance(size, int):
         size = (size, size)
-    known = facts_of(name, entry.family)
+    known = facts(name)
     chosen = checked_options(name, options, arguments=ARGUMENTS)
     # An option with a single choice decides nothing, and no builder takes it.
     deciding = {key: value for key, value in chosen.items() if len(known.options[key].choices) != 1}
@@ -117,23 +114,30 @@ def create_model(
     network: Network = build(name, image_size=size, **numbers, **deciding)
     network.name = name
     if weights is not None:
-        report = load_weights(network, name, weights, replace_head=replace_head)
-        getLogger("mirada").log(INFO if report.whole else WARNING, "%s", report)
+        _log(load_weights(network, name, weights, replace_head=replace_head))
     return network
 
 
-def facts(name: str) -> Facts:
+def _log(report: "LoadReport") -> None:
+    from logging import INFO, WARNING, getLogger  # which listing the networks goes without
+
+    getLogger("mirada").log(INFO if report.whole else WARNING, "%s", report)
+
+
+def facts(name: str) -> "Facts":
     """What there is to know of a network besides its layers: options, starting recipe, value scale, loss.
 
     Raises:
         InvalidArgument: For an unknown name, with the nearest one.
     """
+    from mirada.models.families import facts_of
+
     return facts_of(name, find(name).family)
 
 
 def checked_options(
     name: str, options: Mapping[str, object], *, arguments: Sequence[str] = ()
-) -> dict[str, Value]:
+) -> "dict[str, Value]":
     """The options of a network with the types that its builder expects.
 
     Args:
