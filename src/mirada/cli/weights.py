@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +188,8 @@ def where(as_json: bool) -> int:
     if as_json:
         say_json(facts)
     else:
-        say(store.folder, f"{counted(len(here), 'set')}, {mebibytes(size)}; {VARIABLE} names another folder")
+        how = "as {} says" if os.environ.get(VARIABLE) else "unless {} names another folder"
+        say(store.folder, f"{counted(len(here), 'set')}, {mebibytes(size)}; {how.format(VARIABLE)}")
     return 0
 
 
