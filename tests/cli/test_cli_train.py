@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mirada.cli.train import _advice
 from mirada.compute import choose
 from mirada.data.augment import Augmentation
 from mirada.modelfile import load_network
@@ -486,3 +487,14 @@ def test_folds(cli: Cli, shapes: Path, tmp_path: Path) -> None:
     code, out, err = cli("train", shapes, *TINY, "--folds", "2", "--output", "other")
     assert code != 0 and "has 12 test images of its own" in err and not (tmp_path / "other").exists()
     assert cli("train", shapes, *TINY, "--folds", "1").code == 2
+
+
+@pytest.mark.parametrize(
+    ("network", "images", "said"),
+    [("resnet18", 400, True), ("resnet18", 5000, False), ("lenet5", 400, False), ("", 400, False)],
+)
+def test_few_images_and_random_weights(network: str, images: int, said: bool) -> None:
+    """A newcomer hears of public weights where the network has any."""
+    advice = _advice(network, images)
+    assert bool(advice) == said
+    assert not said or "--weights resnet18; mirada weights list resnet18 " in advice

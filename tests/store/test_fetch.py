@@ -122,7 +122,7 @@ def test_a_server_that_goes_silent(store: WeightStore, published: Small, server:
     server.stall = [2000, 0, 0, 0]
     message = refusal(store)
     assert re.search(r"ended after 2,000 bytes \(no answer in time\)\. The same command goes on", message)
-    assert part(store).stat().st_size == 2000
+    assert part(store).stat().st_size == 2000 and store.has_part(NAME)
     server.stall = []
     assert got(store)[1]
     assert server.asked[-1][1] == "bytes=2000-"

@@ -96,6 +96,18 @@ def test_names_that_lead_nowhere(store: WeightStore, published: Small, tmp_path:
     assert "the checkpoint cannot be read (is a directory)" in refusal("lenet5", tmp_path)
 
 
+def test_a_folder_does_not_hide_a_name(
+    store: WeightStore, published: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of a run stands for its model; one that only has the name of a network does not."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lenet5").mkdir()
+    assert "lenet5.test_digits is not in " in refusal("lenet5", "lenet5")
+    (tmp_path / "mine").mkdir()
+    shutil.copy(published.lenet, tmp_path / "mine" / "model.safetensors")
+    assert found_by("lenet5", "mine").public == named_weights("lenet5")
+
+
 # By file ----------------------------------------------------------------------------------------------------
 
 

@@ -42,7 +42,11 @@ def _options(name: str) -> list[str]:
         [f"{option}={_value(of.default)}", of.meaning, of.kind] for option, of in facts(name).options.items()
     ]
     lines = table(["option=default", "meaning", "may be"], rows, left=3)
-    return [*lines, "", f"mirada train DATA --model {name} --set activation=leaky_relu"]
+    from mirada.store.catalogue import weights_of
+
+    public = [each.name for each in weights_of(name)]
+    known = [f"public weights: {', '.join(public)}; mirada weights list {name} tells more"] if public else []
+    return [*lines, "", *known, f"mirada train DATA --model {name} --set activation=leaky_relu"]
 
 
 def _value(default: object) -> str:

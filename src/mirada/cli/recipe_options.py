@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -20,7 +19,7 @@ def weights_there(context: click.Context, parameter: click.Parameter, weights: s
     """An option's callback: what reads like a path leads to a file, or to the folder of a run, whose model is taken."""
     from mirada.store.catalogue import is_path
 
-    if weights and (Path(weights).exists() or is_path(weights)):
+    if weights and is_path(weights):
         return model_path(context, parameter, weights)
     return weights
 

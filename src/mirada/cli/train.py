@@ -33,6 +33,7 @@ from mirada.events import (
 )
 from mirada.files import write_text
 
+FEW = 5_000  # images to train on, with which public weights mostly do better
 LISTED = 10  # files that are left out, by name
 SPLITS = {"val": "validation", "test": "test"}
 
@@ -118,7 +119,7 @@ def command(
         planned = planned_for(index, minutes / (folds or 1), chosen, stated)
         chosen = planned.recipe
     with ProgressBar() as progress:
-        lines = _Lines(progress)
+        lines = _Lines(progress, "" if chosen.weights else chosen.model)
 
         def on_event(event: Event) -> None:
             if isinstance(event, Started):  # what decoding has freed goes back
@@ -146,11 +147,24 @@ def _loss(value: float) -> str:
     return f"{value:.4f}" if value < 1000 else f"{value:.1e}"
 
 
-class _Lines:
-    """Turns the events of a run into lines and a progress bar."""
+def _advice(network: str, images: int) -> str:
+    """What to do better than to begin with random weights on few images, where there are public ones."""
+    from mirada.store.catalogue import weights_of
 
-    def __init__(self, progress: ProgressBar) -> None:
+    if not network or images >= FEW or not weights_of(network):
+        return ""
+    return (
+        f"The weights are random. With so few images public ones mostly do better: --weights {network}; mirada weights "
+        f"list {network} shows what there is."
+    )
+
+
+class _Lines:
+    """Turns the events of a run into lines and a progress bar; ``untaught`` is a network that begins at random."""
+
+    def __init__(self, progress: ProgressBar, untaught: str = "") -> None:
         self.progress = progress
+        self.untaught = untaught
         self.speed = ""
         self.excluded = 0
 
@@ -187,6 +201,9 @@ class _Lines:
             self.progress.line(f"Augmentation: {event.augmentation}.")
         decoded = f"{event.decoded:,} images decoded" if event.decoded else "all images in the cache"
         self.progress.line(f"{event.parameters:,} parameters, {decoded}, training on {event.compute}.")
+        if advice := _advice(self.untaught, sum(event.counts.get("train", {}).values())):
+            self.progress.line(advice)
+        self.untaught = ""  # of folds, once
 
     def _excluded(self, event: FileExcluded) -> None:
         self.excluded += 1

@@ -209,7 +209,7 @@ def _here(names: tuple[str, ...]) -> list[str]:
             known = name if name in here else named_weights(name).name
         except InvalidArgument:
             known = name
-        if known not in here and not store.path(known).exists():
+        if known not in here and not store.has_part(known):
             raise StoreError(f"{name} is not in {store.folder}. mirada weights list shows what is.")
         chosen.append(known)
     return chosen or here

@@ -77,8 +77,8 @@ def create_model(
         in_channels: Channels of an image: 3 for colours, 1 for grey.
         image_size: A side, or (height, width), in pixels.
         weights: A file of torchvision's, timm's or the public CIFAR ResNets' (``.pth``, ``.th``, ``.safetensors``), or
-            a model file of Mirada's. Images must then be normalized as the weights expect, which ``facts(name).scale``
-            says and ``mirada.train`` sees to.
+            a model file of Mirada's. Images must then be normalized as the weights expect: ``mirada weights list NAME
+            --json`` says it of each public set, and ``mirada.train`` sees to it.
         replace_head: Takes a file whose head has another size, and draws the head anew.
         options: The network's own, such as ``head="average"``; ``facts(name).options`` and ``mirada models NAME``
             list them.

@@ -139,15 +139,29 @@ def _is_called(file: PublicFile, lower: str) -> bool:
     return lower in (file.name.lower(), file.name.lower().rpartition(".")[0])
 
 
+def is_named(text: str) -> bool:
+    """Whether the catalogue knows a set, a file or a network of this name.
+
+    >>> is_named("resnet18"), is_named("alexnet"), is_named("photos")
+    (True, False, False)
+    """
+    try:
+        named_weights(text)
+    except InvalidArgument:
+        return False
+    return True
+
+
 def is_path(text: str) -> bool:
-    """Whether a text is meant as the path of a file, and not as a name of the catalogue.
+    """Whether a text is meant as a path, and not as a name of the catalogue, which a folder does not hide.
 
     >>> is_path("resnet18.tv_in1k"), is_path("resnet18-f37072fd.pth"), is_path("own.pth"), is_path("weights/own")
     (False, False, True, True)
     """
-    if len(Path(text).parts) > 1:
+    path = Path(text)
+    if len(path.parts) > 1 or path.is_file():
         return True
-    return Path(text).suffix.lower() in SUFFIXES and not files_named(text)
+    return not is_named(text) and (path.is_dir() or path.suffix.lower() in SUFFIXES)
 
 
 def _without(network: str) -> str:

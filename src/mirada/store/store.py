@@ -115,6 +115,10 @@ class WeightStore:
         published = any(file.sha256 and (self.folder / file.name).is_file() for file in public.files)
         return published or (self.folder / f"{public.name}{RECORD}").is_file()
 
+    def has_part(self, name: str) -> bool:
+        """Whether there is a part of a set: a file without a record, or what an interrupted download has left."""
+        return self.path(name).exists() or (self.folder / f".{name}.part").exists()
+
     def strangers(self) -> list[str]:
         """What else lies in the folder, sorted: files that no record speaks of."""
         known = {f"{name}{suffix}" for name in self.names() for suffix in (SUFFIX, RECORD)}

@@ -49,9 +49,8 @@ def find_weights(recipe: Recipe) -> StartingWeights | None:
     """
     if not recipe.weights:
         return None
-    file = model_file(recipe.weights)
-    if file.exists() or is_path(recipe.weights):
-        return _of_file(file, recipe.model)
+    if is_path(recipe.weights):
+        return _of_file(model_file(recipe.weights), recipe.model)
     public = named_weights(recipe.weights, network=recipe.model)
     _require_network(public, recipe.model)
     file, digest = WeightStore().verified(public)
