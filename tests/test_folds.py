@@ -207,7 +207,7 @@ def test_folds_know_from_the_start_what_they_are(of_ages: Folds, shapes: Path, t
     assert begun.network.name == "lenet5" and begun.data.numeric is False and begun.data.folds == ()
     assert begun.unfinished_folds == FoldStarted(1, 2)
     assert begun.environment.command.endswith("--folds 2") and begun.environment.seconds is None
-    assert "1 of 2 folds begun, not judged together" in pages[0] and "each fold has a report in" in pages[0]
+    assert "1 of 2 folds begun, not judged together" in pages[0] and "each run has a report in" in pages[0]
     done = read_run(tmp_path / "folds")
     assert done.unfinished_folds is None
     assert [fold.folder for fold in done.data.folds] == ["fold-1", "fold-2"] and done.environment.seconds

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mirada.jobs.check import check as check
     from mirada.jobs.folds import cross_validate as cross_validate
     from mirada.jobs.plan import plan as plan
+    from mirada.jobs.seeds import train_seeds as train_seeds
     from mirada.jobs.train import Run as Run
     from mirada.jobs.train import train as train
     from mirada.layers.network import Network as Network
@@ -63,6 +64,7 @@ _HOMES = {
     "summarize": "mirada.summary",
     "suspect_labels": "mirada.evaluation.suspects",
     "train": "mirada.jobs.train",
+    "train_seeds": "mirada.jobs.seeds",
 }
 
 __all__ = sorted(_HOMES)

@@ -210,6 +210,21 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class SeedStarted:
+    """A run of several that differ in their seed alone begins, the ``number``-th of ``seeds``.
+
+    Args:
+        seed: Its seed.
+        number: From 1.
+        seeds: How many there are.
+    """
+
+    seed: int
+    number: int
+    seeds: int
+
+
+@dataclass(frozen=True)
 class FoldStarted:
     """A network of a cross-validation begins, the ``fold``-th of ``folds``."""
 
@@ -220,7 +235,8 @@ class FoldStarted:
 # What a network starts with besides random weights, and what of it is kept.
 Beginning = LoadReport | FirstLayerLoaded | LayersFrozen | LayersThawed | FeaturesPlanned
 Event = (
-    Progress | Started | FileExcluded | Beginning | EpochDone | Stopped | BestEpoch | Evaluated | FoldStarted
-)
+    Progress | Started | FileExcluded | Beginning | EpochDone | Stopped | BestEpoch | Evaluated
+    | FoldStarted | SeedStarted
+)  # fmt: skip
 OnEvent = Callable[[Event], None]
 OnProgress = Callable[[Progress], None]  # what hears all hears this, too

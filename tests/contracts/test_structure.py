@@ -77,8 +77,8 @@ NO_TORCH = [
 FILE_LINES, CLASS_LINES, FUNCTION_LINES, PARAMETERS = 600, 250, 60, 8
 # fields of Recipe; everyday options; a family's options: all are checked against what is known
 KWARGS_ALLOWED = {
-    ("jobs/train.py", "train"), ("jobs/folds.py", "cross_validate"), ("cli/train.py", "command"),
-    ("cli/plan.py", "command"), ("models/__init__.py", "create_model"),
+    ("jobs/train.py", "train"), ("jobs/folds.py", "cross_validate"), ("jobs/seeds.py", "train_seeds"),
+    ("cli/train.py", "command"), ("cli/plan.py", "command"), ("models/__init__.py", "create_model"),
 }  # fmt: skip
 
 

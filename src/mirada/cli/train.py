@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mirada.cli.console import ProgressBar, counts_table, figure, say
+from mirada.cli.console import ProgressBar, counts_table, figure, interval, say
 from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import data_path, new_folder
 from mirada.cli.plan import PLAN, planned_for
@@ -28,10 +29,15 @@ from mirada.events import (
     LayersThawed,
     LoadReport,
     Progress,
+    SeedStarted,
     Started,
     Stopped,
 )
 from mirada.files import write_text
+from mirada.text import table
+
+if TYPE_CHECKING:
+    from mirada.evaluation.seeds import SeedSpread
 
 FEW = 5_000  # images to train on, with which public weights mostly do better
 LISTED = 10  # files that are left out, by name
@@ -73,6 +79,11 @@ def _hint(error: click.NoSuchOption) -> str:
     help="Train this many networks, each tested on another part of the images.",
 )
 @click.option(
+    "--seeds",
+    type=click.IntRange(min=2),
+    help="Train with this many seeds on the same split, to see how much is luck.",
+)
+@click.option(
     "--minutes",
     type=float,
     help="Choose image size and epochs for this much time, as `mirada plan` does.",
@@ -86,6 +97,7 @@ def command(
     recipe: str | None,
     settings: tuple[str, ...],
     folds: int | None,
+    seeds: int | None,
     minutes: float | None,
     output: str | None,
     **flags: Any,
@@ -106,17 +118,25 @@ def command(
 
     --folds is cross-validation, for few images: every image is tested once, by a network that was not trained on it,
     and the report judges them all together.
+
+    --seeds makes the same training with several seeds: the report says how much the figures vary by luck alone, so
+    that no smaller difference is taken for an improvement.
     """
+    if folds and seeds:
+        raise click.UsageError(
+            "--folds and --seeds do not go together: each makes several runs of one recipe."
+        )
     chosen, stated = stated_recipe(recipe, settings, flags)
     index = columns.load(data)  # said before torch is loaded
     from mirada.compute import flush_denormals, keep_freed_memory
     from mirada.jobs.folds import cross_validate
+    from mirada.jobs.seeds import train_seeds
     from mirada.jobs.train import train
 
     flush_denormals()
     planned = None
     if minutes is not None:
-        planned = planned_for(index, minutes / (folds or 1), chosen, stated)
+        planned = planned_for(index, minutes / (folds or seeds or 1), chosen, stated)
         chosen = planned.recipe
     with ProgressBar() as progress:
         lines = _Lines(progress, "" if chosen.weights else chosen.model)
@@ -131,6 +151,10 @@ def command(
         if folds:
             done = cross_validate(index, recipe=chosen, folds=folds, output=output, on_event=on_event)
             run, report, complete = done.runs[-1], done.report_path, done.evaluation is not None
+        elif seeds:
+            several = train_seeds(index, recipe=chosen, seeds=seeds, output=output, on_event=on_event)
+            run, report, complete = several.runs[-1], several.report_path, bool(several.spreads)
+            progress.line(*_spread_lines(several.spreads))
         else:
             run = train(index, recipe=chosen, output=output, on_event=on_event)
             report, complete = run.report_path, run.outcome.reason != "interrupted"
@@ -140,6 +164,30 @@ def command(
         report = run.report_path
     progress.line(report)
     return 0 if complete else 130
+
+
+def _spread_lines(spreads: Sequence[SeedSpread]) -> list[str]:
+    """A table of how much each metric varies between seeds, and what follows; nothing without runs to compare."""
+    if not spreads:
+        return []
+    rows = [
+        [
+            f"{each.name}:{each.target}" if each.target else each.name,
+            figure(each.name, each.mean, each.unit),
+            figure(each.name, each.deviation),
+            interval(figure(each.name, each.least), figure(each.name, each.most)),
+            interval(*(figure(each.name, end) for end in each.interval)) if each.interval else "–",
+            figure(each.name, each.luck),
+        ]
+        for each in spreads
+    ]
+    header = ["metric", "mean", "deviation", "seeds", "interval of the images", "luck"]
+    return [
+        "",
+        *table(header, rows),
+        f"{spreads[0].seeds} runs that differ in their seed alone. Two of them are as far apart as the column luck "
+        "says in 1 case of 20: a smaller difference is no improvement.",
+    ]
 
 
 def _loss(value: float) -> str:
@@ -191,6 +239,8 @@ class _Lines:
                 self._evaluation(event)
             case FoldStarted():
                 self.progress.line(f"fold {event.fold} of {event.folds}")
+            case SeedStarted():
+                self.progress.line(f"seed {event.seed}, {event.number} of {event.seeds}")
 
     def _start(self, event: Started) -> None:
         for note in event.notes:

@@ -1,6 +1,5 @@
 """Cross-validation: one network per fold, each tested on images that it has not seen, every image once."""
 
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,17 +15,15 @@ from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.suspects import SuspectLabels
-from mirada.events import Evaluated, Event, FoldStarted, OnEvent, Started
-from mirada.jobs.describe import command_line
+from mirada.events import Evaluated, FoldStarted, OnEvent
+from mirada.jobs.family import Family, Planned, interrupted, member
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
-from mirada.jobs.train import Run, chosen_recipe, new_folder, train
+from mirada.jobs.train import Run, chosen_recipe, new_folder
 from mirada.modelfile import load_network, save_ensemble
 from mirada.pages import write_report
-from mirada.runs.folder import ENSEMBLE, RunFolder
-from mirada.runs.reader import read_record
-from mirada.runs.records import DataRecord, EnvironmentRecord, FoldRecord
-from mirada.samples import Source
+from mirada.runs.folder import ENSEMBLE
+from mirada.runs.records import DataRecord
 from mirada.training.demands import require_splits
 from mirada.training.recipe import Recipe
 
@@ -99,22 +96,22 @@ def cross_validate(
     index = data if isinstance(data, Index) else load_data(data)
     parts = _parts(index, folds, chosen)
     folder = new_folder(index, chosen, output, ending="-folds")
-    whole = _Whole(folder, index, folds, on_event or (lambda event: None))
-    runs: list[Run] = []
-    try:
-        for number, part in enumerate(parts, start=1):
-            whole.record(FoldStarted(number, folds))
-            own = folder.path / f"fold-{number}"
-            source = part.source or Source(path=part.root)
-            saved = replace(part, source=replace(source, split=str(own / "splits.csv")))
-            runs.append(train(saved, recipe=chosen, output=own, on_event=whole.record))
-            if runs[-1].outcome.reason == "interrupted":
-                return Folds(folder.path, tuple(runs), None)
-    except BaseException:
-        if not whole.begun:
-            folder.discard()
-        raise
-    return Folds(folder.path, tuple(runs), *whole.conclude(runs))
+    family = Family(
+        folder,
+        index,
+        ("--folds", str(folds)),
+        lambda found: _of_all_folds(found, folds, index),
+        on_event or (lambda event: None),
+    )
+    runs = family.train(
+        [
+            Planned(f"fold-{number}", part, chosen, FoldStarted(number, folds))
+            for number, part in enumerate(parts, start=1)
+        ]
+    )
+    if interrupted(runs):
+        return Folds(folder.path, runs, None)
+    return Folds(folder.path, runs, *_conclude(family, runs))
 
 
 def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
@@ -141,68 +138,36 @@ def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
     return parts
 
 
-class _Whole:
-    """The folder of all folds: what is known is there as soon as the first of them knows it, the rest at the end."""
+def _of_all_folds(first: DataRecord, folds: int, index: Index) -> DataRecord:
+    """What the folder of all folds says of the data, from what the first fold's says."""
+    tested = Counter[str]()
+    for split in first.counts.values():
+        tested.update(split)
+    kind = "stratified, no group divided" if first.groups else "stratified"
+    note = (
+        f"Cross-validation with {folds} folds, {kind}: every image is tested once, by the network of "
+        f"its fold.{said_of_copies(index)}"
+    )
+    return replace(first, counts={"test": dict(tested)}, split_note=note)
 
-    def __init__(self, folder: RunFolder, index: Index, folds: int, on_event: OnEvent) -> None:
-        self.folder = folder
-        self.index = index
-        self.folds = folds
-        self.on_event = on_event
 
-    def record(self, event: Event) -> None:
-        """Passes an event on; the folder keeps those that are not one fold's alone."""
-        if isinstance(event, FoldStarted):
-            self.folder.event(event)
-        if isinstance(event, Started) and not self.begun:
-            self._begin(Path(event.folder))
-        self.on_event(event)
-
-    @property
-    def begun(self) -> bool:
-        """Whether the first fold has started."""
-        return (self.folder.path / "data.json").exists()
-
-    def _begin(self, first: Path) -> None:
-        """Writes what is known when the first fold starts."""
-        for name in ("recipe.toml", "model.json"):
-            shutil.copyfile(first / name, self.folder.file(name))
-        command = command_line(self.index, self.folder.path, "--folds", str(self.folds))
-        found: EnvironmentRecord = read_record(first / "environment.json", EnvironmentRecord)
-        self.folder.write("environment.json", replace(found, command=command))
-        data: DataRecord = read_record(first / "data.json", DataRecord)
-        tested = Counter[str]()
-        for split in data.counts.values():
-            tested.update(split)
-        kind = "stratified, no group divided" if data.groups else "stratified"
-        note = (
-            f"Cross-validation with {self.folds} folds, {kind}: every image is tested once, by the network of "
-            f"its fold.{said_of_copies(self.index)}"
-        )
-        self.folder.write("data.json", replace(data, counts={"test": dict(tested)}, split_note=note))
-
-    def conclude(self, runs: Sequence[Run]) -> tuple[Evaluation, SuspectLabels]:
-        """Judges all images together, and writes what the report reads."""
-        folder = self.folder
-        tested = [run.predictions.of_split("test") for run in runs if run.predictions]
-        table = Predictions.joined(tested)
-        table.to_csv(folder.path / "predictions.csv")
-        result = evaluate(table, temperature=_temperatures(runs, tested))
-        for name in ("samples.jpg", "samples.json"):  # the first one's
-            shutil.copyfile(runs[0].folder / name, folder.path / name)
-        folder.write("maps.json", of_all_folds([run.folder for run in runs]))
-        done = Evaluated("test", result.n, {metric.key: metric.value for metric in result.metrics})
-        folder.event(done)
-        self.on_event(done)
-        folder.write("evaluation.json", {"test": result.to_dict()})
-        data: DataRecord = read_record(folder.path / "data.json", DataRecord)
-        folder.write("data.json", replace(data, folds=tuple(map(_fold, runs))))
-        environment: EnvironmentRecord = read_record(folder.path / "environment.json", EnvironmentRecord)
-        folder.write("environment.json", replace(environment, seconds=round(folder.seconds, 2)))
-        suspects = write_suspects(folder.path, table)
-        save_ensemble(folder.file(ENSEMBLE), [load_network(run.model_path) for run in runs])
-        write_report(folder.path)
-        return result, suspects
+def _conclude(family: Family, runs: Sequence[Run]) -> tuple[Evaluation, SuspectLabels]:
+    """Judges all images together, and writes what the report reads."""
+    folder = family.folder
+    tested = [run.predictions.of_split("test") for run in runs if run.predictions]
+    table = Predictions.joined(tested)
+    table.to_csv(folder.path / "predictions.csv")
+    result = evaluate(table, temperature=_temperatures(runs, tested))
+    folder.write("maps.json", of_all_folds([run.folder for run in runs]))
+    done = Evaluated("test", result.n, {metric.key: metric.value for metric in result.metrics})
+    folder.event(done)
+    family.on_event(done)
+    folder.write("evaluation.json", {"test": result.to_dict()})
+    family.finish(runs, lambda found: replace(found, folds=tuple(map(member, runs))))
+    suspects = write_suspects(folder.path, table)
+    save_ensemble(folder.file(ENSEMBLE), [load_network(run.model_path) for run in runs])
+    write_report(folder.path)
+    return result, suspects
 
 
 def _temperatures(runs: Sequence[Run], tested: Sequence[Predictions]) -> list[float]:
@@ -210,8 +175,3 @@ def _temperatures(runs: Sequence[Run], tested: Sequence[Predictions]) -> list[fl
     found = (run.evaluations["test"].calibration for run in runs)
     each = (calibration.temperature if calibration else 1.0 for calibration in found)
     return [temperature for temperature, rows in zip(each, tested, strict=True) for _ in range(len(rows))]
-
-
-def _fold(run: Run) -> FoldRecord:
-    evaluation = run.evaluations["test"]
-    return FoldRecord(run.folder.name, evaluation.n, run.outcome.best_epoch, evaluation.metrics)

@@ -7,11 +7,10 @@ from statistics import fmean, median, stdev
 
 from mirada.errors import counted
 from mirada.evaluation.evaluate import Measured
+from mirada.pages.seeds import LEADING, seed_table
 from mirada.pages.words import SPLITS, Shown, shown
 from mirada.runs.reader import RunContents
 from mirada.text import compact, duration, integer, known, number, percent, with_unit
-
-LEADING = ("accuracy", "mae")  # the metric that answers the question, where there is a choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +43,10 @@ def headline(run: RunContents) -> Headline:
     """The answer, from the test split if there is one, else from the validation split."""
     subject = f"{run.network.name} on {run.data.name or file_name(run.data.root)}"
     evaluation = run.evaluation or {}
+    if run.data.seeds:
+        seeds = seed_table(run)
+        images = counted(run.data.seeds[0].n, f"{SPLITS[seeds.split]} image")
+        return Headline(subject=subject, answer=f"{seeds.answer} on {images}", interval="", split=seeds.split)
     split = next((name for name in ("test", "val") if name in evaluation and evaluation[name].n), "")
     if not split:
         count = len(run.epochs)
@@ -51,6 +54,8 @@ def headline(run: RunContents) -> Headline:
         answer = f"{trained if count else 'no epoch finished'}, not evaluated"
         if folds := run.unfinished_folds:
             answer = f"{folds.fold} of {folds.folds} folds begun, not judged together"
+        if begun := run.unfinished_seeds:
+            answer = f"{begun.number} of {begun.seeds} seeds begun, not compared"
         return Headline(subject=subject, answer=answer, interval="", split="")
     first = shown(leading(evaluation[split].metrics))
     said = f"{first.value} {first.label}" if first.share else f"{first.label} {first.value}"

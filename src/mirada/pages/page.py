@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from mirada.errors import DataError, reason_of
 from mirada.files import replacing
 from mirada.pages import overview, results
+from mirada.pages.seeds import seed_table
 from mirada.pages.words import SPLITS
 from mirada.runs.folder import ENSEMBLE, SUSPECTS
 from mirada.runs.reader import RunContents, damaged, read_run
@@ -33,9 +34,9 @@ ABSENT = {
     "the run may have ended before.",
 }
 
-UNFINISHED_FOLDS = {
-    "evaluation.json": "There are no results of all folds (evaluation.json is not in the folder). They are put "
-    "together after the last fold; until then each fold has a report in its own folder, fold-1 and so on."
+UNFINISHED_FAMILY = {
+    "evaluation.json": "There are no results of all runs (evaluation.json is not in the folder). They are put "
+    "together after the last one; until then each run has a report in its own folder, fold-1 or seed-0 and so on."
 }
 WITHOUT_MODEL = {
     "evaluation.json": "There are no results (evaluation.json is not in the run folder), and no model to judge: it is "
@@ -84,6 +85,7 @@ def render(run: RunContents) -> str:
         splits=splits,
         counts=counts,
         folds=folds,
+        seeds=seed_table(run) if run.data.seeds else None,
         spread=spread,
         ensemble=ENSEMBLE if (run.folder / ENSEMBLE).exists() else "",
         suspects=SUSPECTS if (run.folder / SUSPECTS).exists() else "",
@@ -98,8 +100,8 @@ def render(run: RunContents) -> str:
 
 def absent(run: RunContents) -> dict[str, str]:
     """What is said in place of a file that is not there."""
-    if run.unfinished_folds:
-        return ABSENT | UNFINISHED_FOLDS
+    if run.unfinished_folds or run.unfinished_seeds:
+        return ABSENT | UNFINISHED_FAMILY
     return ABSENT if run.has_model else ABSENT | WITHOUT_MODEL
 
 

@@ -23,7 +23,7 @@ LAST = "checkpoints/last.safetensors"
 KINDS: dict[str, type[Event]] = {
     "best": events.BestEpoch, "epoch": events.EpochDone, "evaluation": events.Evaluated,
     "excluded": events.FileExcluded, "features": events.FeaturesPlanned,
-    "first_layer": events.FirstLayerLoaded, "fold": events.FoldStarted,
+    "first_layer": events.FirstLayerLoaded, "fold": events.FoldStarted, "seed": events.SeedStarted,
     "frozen": events.LayersFrozen, "start": events.Started, "stopped": events.Stopped,
     "thawed": events.LayersThawed,
     "weights": events.LoadReport,

@@ -71,7 +71,7 @@ def _state_of(path: Path) -> RunState:
     last: State = stops[-1] if stops else "unfinished"
     return RunState(
         path=path,
-        state="finished" if data.folds else last,
+        state="finished" if data.folds or data.seeds else last,
         network=network.name,
         data=data.name,
         epochs=sum(isinstance(event, EpochDone) for event in events),

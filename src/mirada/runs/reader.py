@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from mirada.codec import BadRecord, from_json
 from mirada.errors import DataError, reason_of
 from mirada.evaluation.evaluate import Evaluation
-from mirada.events import Beginning, BestEpoch, Event, FoldStarted, Stopped
+from mirada.events import Beginning, BestEpoch, Event, FoldStarted, SeedStarted, Stopped
 from mirada.runs.folder import EVENTS, KINDS, MODEL, RESULTS
 from mirada.runs.records import DataRecord, EnvironmentRecord, MapRecord, NetworkRecord, SheetRecord
 from mirada.text import csv_value
@@ -91,6 +91,12 @@ class RunContents:
         """The last fold that began, of a cross-validation whose folds are not yet judged together."""
         begun = [event for event in self.events if isinstance(event, FoldStarted)]
         return begun[-1] if begun and not self.data.folds else None
+
+    @property
+    def unfinished_seeds(self) -> SeedStarted | None:
+        """The last run that began of several seeds, which have not yet all ended."""
+        begun = [event for event in self.events if isinstance(event, SeedStarted)]
+        return begun[-1] if begun and not self.data.seeds else None
 
     @property
     def ending(self) -> Stopped | None:

@@ -28,8 +28,8 @@ class EnvironmentRecord:
 
 
 @dataclass(frozen=True)
-class FoldRecord:
-    """One network of a cross-validation: its folder, how many images tested it, the epoch kept, its metrics."""
+class MemberRecord:
+    """One run of several, of a fold or a seed: its folder, how many images tested it, the epoch kept, its metrics."""
 
     folder: str
     n: int
@@ -57,7 +57,8 @@ class DataRecord:
     excluded: tuple[FileExcluded, ...]
     split_note: str
     notes: tuple[str, ...] = ()
-    folds: tuple[FoldRecord, ...] = ()
+    folds: tuple[MemberRecord, ...] = ()
+    seeds: tuple[MemberRecord, ...] = ()
 
     @property
     def numeric(self) -> bool:
