@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -37,7 +37,10 @@ from mirada.files import write_text
 from mirada.text import table
 
 if TYPE_CHECKING:
+    from mirada.data.index import Index
     from mirada.evaluation.seeds import SeedSpread
+    from mirada.events import OnEvent
+    from mirada.training.recipe import Recipe
 
 FEW = 5_000  # images to train on, with which public weights mostly do better
 LISTED = 10  # files that are left out, by name
@@ -123,15 +126,10 @@ def command(
     that no smaller difference is taken for an improvement.
     """
     if folds and seeds:
-        raise click.UsageError(
-            "--folds and --seeds do not go together: each makes several runs of one recipe."
-        )
+        raise click.UsageError("--folds and --seeds do not go together: each makes several runs.")
     chosen, stated = stated_recipe(recipe, settings, flags)
     index = columns.load(data)  # said before torch is loaded
     from mirada.compute import flush_denormals, keep_freed_memory
-    from mirada.jobs.folds import cross_validate
-    from mirada.jobs.seeds import train_seeds
-    from mirada.jobs.train import train
 
     flush_denormals()
     planned = None
@@ -148,22 +146,46 @@ def command(
                     write_text(Path(event.folder) / PLAN, planned.to_toml())
             lines.show(event)
 
-        if folds:
-            done = cross_validate(index, recipe=chosen, folds=folds, output=output, on_event=on_event)
-            run, report, complete = done.runs[-1], done.report_path, done.evaluation is not None
-        elif seeds:
-            several = train_seeds(index, recipe=chosen, seeds=seeds, output=output, on_event=on_event)
-            run, report, complete = several.runs[-1], several.report_path, bool(several.spreads)
-            progress.line(*_spread_lines(several.spreads))
-        else:
-            run = train(index, recipe=chosen, output=output, on_event=on_event)
-            report, complete = run.report_path, run.outcome.reason != "interrupted"
-    if not complete:
+        done = _done(index, chosen, (folds, seeds), output, on_event)
+    if not done.complete:
         with heard_or_not(sys.stderr):
-            say(f"Interrupted. What there is: {run.folder}", err=True)
-        report = run.report_path
-    progress.line(report)
-    return 0 if complete else 130
+            say(f"Interrupted. What there is: {done.last}", err=True)
+    progress.line(*done.lines, done.report)
+    return 0 if done.complete else 130
+
+
+class _Done(NamedTuple):
+    """What has been trained: the folder of the last run, the page to look at, and lines to say before it."""
+
+    last: Path
+    report: Path
+    complete: bool
+    lines: Sequence[str] = ()
+
+
+def _done(
+    index: Index,
+    recipe: Recipe,
+    several: tuple[int | None, int | None],
+    output: str | None,
+    on_event: OnEvent,
+) -> _Done:
+    """One run, or those of so many folds, or seeds; of interrupted ones the page is that of the last."""
+    from mirada.jobs.folds import cross_validate
+    from mirada.jobs.seeds import train_seeds
+    from mirada.jobs.train import train
+
+    number_of_folds, number_of_seeds = several
+    if number_of_folds:
+        folds = cross_validate(index, recipe=recipe, folds=number_of_folds, output=output, on_event=on_event)
+        last, whole = folds.runs[-1], folds.report_path if folds.evaluation else None
+        return _Done(last.folder, whole or last.report_path, whole is not None)
+    if number_of_seeds:
+        seeds = train_seeds(index, recipe=recipe, seeds=number_of_seeds, output=output, on_event=on_event)
+        last, whole = seeds.runs[-1], seeds.report_path if seeds.spreads else None
+        return _Done(last.folder, whole or last.report_path, whole is not None, _spread_lines(seeds.spreads))
+    run = train(index, recipe=recipe, output=output, on_event=on_event)
+    return _Done(run.folder, run.report_path, run.outcome.reason != "interrupted")
 
 
 def _spread_lines(spreads: Sequence[SeedSpread]) -> list[str]:

@@ -27,7 +27,7 @@ class Planned:
     event: FoldStarted | SeedStarted
 
 
-class Family:
+class RunFamily:
     """The folder of all runs: what is known is there as soon as the first of them knows it.
 
     Args:

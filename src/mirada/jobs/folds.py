@@ -16,7 +16,7 @@ from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.suspects import SuspectLabels
 from mirada.events import Evaluated, FoldStarted, OnEvent
-from mirada.jobs.family import Family, Planned, interrupted, member
+from mirada.jobs.family import Planned, RunFamily, interrupted, member
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
 from mirada.jobs.train import Run, chosen_recipe, new_folder
@@ -96,7 +96,7 @@ def cross_validate(
     index = data if isinstance(data, Index) else load_data(data)
     parts = _parts(index, folds, chosen)
     folder = new_folder(index, chosen, output, ending="-folds")
-    family = Family(
+    family = RunFamily(
         folder,
         index,
         ("--folds", str(folds)),
@@ -151,7 +151,7 @@ def _of_all_folds(first: DataRecord, folds: int, index: Index) -> DataRecord:
     return replace(first, counts={"test": dict(tested)}, split_note=note)
 
 
-def _conclude(family: Family, runs: Sequence[Run]) -> tuple[Evaluation, SuspectLabels]:
+def _conclude(family: RunFamily, runs: Sequence[Run]) -> tuple[Evaluation, SuspectLabels]:
     """Judges all images together, and writes what the report reads."""
     folder = family.folder
     tested = [run.predictions.of_split("test") for run in runs if run.predictions]

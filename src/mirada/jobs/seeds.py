@@ -1,5 +1,6 @@
 """The same training with several seeds: how much of a figure is luck."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from mirada.data.splits import complete_splits
 from mirada.errors import InvalidArgument
 from mirada.evaluation.seeds import SeedSpread, seed_spreads
 from mirada.events import Evaluated, OnEvent, SeedStarted
-from mirada.jobs.family import Family, Planned, interrupted, judged_on, measured, member
+from mirada.jobs.family import Planned, RunFamily, interrupted, judged_on, measured, member
 from mirada.jobs.train import Run, chosen_recipe, new_folder
 from mirada.pages import write_report
 from mirada.training.demands import require_splits
@@ -76,37 +77,39 @@ def train_seeds(
     require_splits(split)
     told = f"{note} The same in all {seeds} runs, which differ in their seed alone.".strip()
     folder = new_folder(index, chosen, output, ending="-seeds")
-    family = Family(
+    family = RunFamily(
         folder,
         index,
         ("--seeds", str(seeds)),
         lambda found: replace(found, split_note=told),
         on_event or (lambda event: None),
     )
-    numbers = range(chosen.seed, chosen.seed + seeds)
-    runs = family.train(
-        [
-            Planned(
-                f"seed-{seed}",
-                split,
-                chosen.with_settings({"seed": seed}),
-                SeedStarted(seed, place, seeds),
-            )
-            for place, seed in enumerate(numbers, start=1)
-        ]
-    )
-    if interrupted(runs):
-        return Seeds(folder.path, runs, ())
+    runs = family.train(_planned(split, chosen, seeds))
+    return Seeds(folder.path, runs, () if interrupted(runs) else _conclude(family, runs))
+
+
+def _planned(split: Index, recipe: Recipe, seeds: int) -> list[Planned]:
+    """One run for each seed, from the recipe's own on."""
+    return [
+        Planned(
+            f"seed-{recipe.seed + place}",
+            split,
+            recipe.with_settings({"seed": recipe.seed + place}),
+            SeedStarted(recipe.seed + place, place + 1, seeds),
+        )
+        for place in range(seeds)
+    ]
+
+
+def _conclude(family: RunFamily, runs: Sequence[Run]) -> tuple[SeedSpread, ...]:
+    """Compares the runs, and writes what the report reads."""
     spreads = seed_spreads([measured(run) for run in runs])
-    done = Evaluated(
-        judged_on(runs[0]),
-        runs[0].evaluations[judged_on(runs[0])].n,
-        {_key(each): each.mean for each in spreads},
-    )
-    folder.event(done)
+    split = judged_on(runs[0])
+    means: dict[str, float | None] = {_key(each): each.mean for each in spreads}
+    family.folder.event(Evaluated(split, runs[0].evaluations[split].n, means))
     family.finish(runs, lambda found: replace(found, seeds=tuple(map(member, runs))))
-    write_report(folder.path)
-    return Seeds(folder.path, runs, spreads)
+    write_report(family.folder.path)
+    return spreads
 
 
 def _key(spread: SeedSpread) -> str:
