@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import urllib.request
 from email.message import Message
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from store_helpers import Server, Small
 
+from mirada.cli.weights import command
 from mirada.errors import MiradaError
 from mirada.events import Progress
-from mirada.store import StoreError
+from mirada.store import StoreError, catalogue
 from mirada.store import fetch as module
 from mirada.store.catalogue import named_weights
 from mirada.store.fetch import announced, fetch, source_of
@@ -257,3 +262,36 @@ def test_a_set_without_an_address(store: WeightStore, published: Small) -> None:
         StoreError, match=r"No address of mlp\.test_digits is known\. Bring in a copy: .* --as mlp"
     ):
         source_of(bare)
+
+
+def test_the_verb_says_what_it_does_before_it_does_it(
+    store: WeightStore, published: Small, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From where, how large, under which licence; and where it is then. As JSON, on the other stream."""
+    lines = CliRunner().invoke(command, ["get", "lenet5"]).stdout.splitlines()
+    assert lines[0] == "lenet5.test_digits: weights of lenet5, trained on drawn digits"
+    assert lines[1] == f"  from {server.base}/{published.lenet.name}"
+    assert lines[3] == "  licence CC0-1.0 (the test that drew it)"
+    assert lines[-1] == str(store.path(NAME))
+    again = CliRunner().invoke(command, ["get", "lenet5"])
+    assert again.stdout == f"{store.path(NAME)} (was there)\n" and len(server.asked) == 1
+    monkeypatch.setenv("MIRADA_WEIGHTS_MIRROR", str(published.folder))
+    done = CliRunner().invoke(command, ["get", "simplecnn", "--json"])
+    assert json.loads(done.stdout)["origin"] == str(published.simplecnn) and len(server.asked) == 1
+
+
+def test_a_download_that_is_killed_goes_on(store: WeightStore, published: Small, server: Server) -> None:
+    """A process that ends at once leaves its part, and its lock is nobody's."""
+    server.stall = [3000]
+    code = (
+        "import os, threading, sys; from mirada.cli import run;"
+        "from pathlib import Path; from mirada.store import catalogue;"
+        f"catalogue.FILE = Path({str(catalogue.FILE)!r});"
+        "threading.Timer(1.0, lambda: os._exit(9)).start();"
+        "run(['weights', 'get', 'lenet5'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == 9
+    assert store.names() == [] and part(store).stat().st_size == 3000
+    server.stall = []
+    assert got(store)[1] and server.asked[-1][1] == "bytes=3000-"

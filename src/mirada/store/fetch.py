@@ -110,7 +110,7 @@ def fetch(
         store: Where to.
         public: Which.
         source: As ``source_of`` says.
-        on_event: Hears of progress, in MiB.
+        on_event: Called with each ``Progress``, in MiB.
         stall: Seconds without a byte after which a connection is given up.
 
     Returns:
@@ -300,6 +300,7 @@ class _Download:
             if not chunk:
                 return
             stream.write(chunk)
+            stream.flush()  # what is killed goes on from here
             done += len(chunk)
             self.on_event(Progress(what, done >> 20, max(done, expected, 1) >> 20))
 
