@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import pytest
+from PIL import Image
 
 from mirada.cli import VERBS, main, run
 from mirada.explain.methods import METHODS
@@ -287,3 +288,26 @@ def test_ctrl_c_while_the_verbs_are_loaded(shell: Cli) -> None:
 def test_help_of_explain_names_every_method(cli: Cli) -> None:
     text = cli("explain", "--help").out
     assert all(key in text for key in METHODS)
+
+
+def test_a_working_folder_that_was_removed_is_said(tmp_path: Path) -> None:
+    """Torch's library of mathematics would end the process with a word of its own."""
+    command = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m mirada models"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: the working folder has been removed. Change to another one: cd\n"
+
+
+@pytest.mark.parametrize("printed", ["latin-1", None])
+def test_names_of_any_script_are_read_in_any_locale(printed: str | None, tmp_path: Path) -> None:
+    for name in ("кот", "犬"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "data" / name / f"{name}é.png")
+    environment = {key: value for key, value in os.environ.items() if key not in ("LANG", "PYTHONIOENCODING")}
+    environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment |= {"PYTHONIOENCODING": printed} if printed else {}
+    command = [sys.executable, "-m", "mirada", "check", "data"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    shown = ["кот", "犬"] if printed is None else [r"\u043a\u043e\u0442", r"\u72ac"]
+    assert done.returncode == 1 and done.stderr == b""  # 1: there are findings in two images
+    assert all(name in done.stdout.decode(printed or "utf-8") for name in shown)

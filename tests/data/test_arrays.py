@@ -487,3 +487,34 @@ def test_no_bytes_end_in_anything_but_a_sentence(
         with pytest.raises(DataError) as caught:
             load_data(folder / name)
         assert "fuzz" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "mark"),
+    [
+        ([-1, 0, 1, 2], -1), ([-1.0, 0.0, 1.0], -1), ([255, 0, 1], 255), ([-1, 1, 2], -1), ([-100, 0, 1], -100),
+        ([65535, *range(30)], 65535),
+    ],
+)  # fmt: skip
+def test_a_label_beside_numbered_classes_that_stands_for_unknown(
+    tmp_path: Path, labels: list[float], mark: int
+) -> None:
+    images = np.zeros((4 * len(labels), 2, 2), np.uint8)
+    file = tmp_path / "data.npz"
+    np.savez(file, x=images, y=np.array(labels * 4))
+    assert f"the labels: {mark} beside" in refusal(file)
+    found = load_data(file, task="classification")
+    assert set(found.classes) == {str(int(label)) for label in labels}
+
+
+@pytest.mark.parametrize("labels", [[-1, 1], [0, 1, 2], list(range(256)), [-1, 0], [-2, -1, 0, 1], [0, 255]])
+def test_labels_of_which_none_stands_for_unknown(tmp_path: Path, labels: list[int]) -> None:
+    file = tmp_path / "data.npz"
+    np.savez(file, x=np.zeros((3 * len(labels), 2, 2), np.uint8), y=np.array(labels * 3))
+    assert load_data(file).classes == tuple(map(str, labels))
+
+
+def test_255_in_a_file_of_labels_stands_for_unknown(tmp_path: Path) -> None:
+    (tmp_path / "images-idx3-ubyte").write_bytes(idx(pictures(6, 2, 2)))
+    (tmp_path / "labels-idx1-ubyte").write_bytes(idx(np.array([0, 1, 2, 255, 0, 1], np.uint8)))
+    assert "the labels: 255 beside 0 … 2" in refusal(tmp_path)

@@ -276,3 +276,37 @@ def test_labels_of_an_npz_that_may_be_classes_or_numbers_are_asked_about(tmp_pat
     words = np.array(["Ka\u0308se", "K\u00e4se ", "Öl"])[np.arange(24) % 3]
     np.savez(file, x=images, y=words)
     assert load_data(file).classes == ("Käse", "Öl")
+
+
+@pytest.mark.parametrize("mark", ["-1", "-1.0", "255", "-100"])
+@pytest.mark.parametrize("classes", [("0", "1"), ("0", "1", "2"), ("1", "2", "3")])
+def test_a_number_beside_classes_that_stands_for_unknown(
+    tmp_path: Path, mark: str, classes: tuple[str, ...]
+) -> None:
+    """CheXpert's -1 of uncertain findings, and what programs write for no class."""
+    cells = (mark, *classes)
+    table = listed(tmp_path, lambda number: cells[number % len(cells)])
+    said = table_refusal(table)
+    assert f"the column value: {float(mark):g} beside {classes[0]} … {classes[-1]} usually marks" in said
+    assert len(load_data(table, task="classification").classes) == len(cells)
+    assert load_data(table, task="regression").targets.min() == min(map(float, cells))
+
+
+@pytest.mark.parametrize("cells", [("-1", "1"), ("-1", "0"), ("-2", "-1", "0", "1", "2"), ("5", "10", "-1")])
+def test_numbers_below_zero_that_stand_for_themselves(tmp_path: Path, cells: tuple[str, ...]) -> None:
+    assert len(load_data(listed(tmp_path, lambda number: cells[number % len(cells)]))) == N
+
+
+def test_many_ranges_that_come_again_and_again_are_classes(tmp_path: Path) -> None:
+    """Of measured numbers somebody has made classes; of amounts that are as many, nobody has."""
+    for number in range(60):
+        (tmp_path / f"{number}.png").touch()
+    for written, classes in (("{}-{} years", 12), ("{} years", 0)):
+        rows = [
+            f"{number}.png;" + written.format(number % 12 * 5, number % 12 * 5 + 4) for number in range(60)
+        ]
+        (tmp_path / "t.csv").write_text("\n".join(("file;age", *rows)), encoding="utf-8")
+        if classes:
+            assert len(load_data(tmp_path / "t.csv").classes) == classes
+        else:
+            assert "most of which begin with a number" in table_refusal(tmp_path / "t.csv")

@@ -238,6 +238,48 @@ def test_names_that_may_be_no_classes(tmp_path: Path, names: tuple[str, ...]) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("group1", "group2"), True),
+        (("Person A", "Person B"), True),
+        (("batch_A", "batch_B"), True),
+        (("grade_1", "grade_2"), False),
+        (("2019", "2020"), False),
+        (("3-4 years", "5-6 years"), False),
+        (("train", "bus", "car"), False),
+    ],
+)
+def test_what_may_well_be_classes_is_taken_for_classes(
+    tmp_path: Path, names: tuple[str, ...], said: bool
+) -> None:
+    touch(tmp_path, *(f"{name}/1.png" for name in names))
+    index = load_data(tmp_path)
+    assert index.classes == tuple(sorted(names))
+    assert any("if these are groups of images" in note for note in index.notes) == said
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("patient01", "patient02"), ("batch_1", "batch_2"), ("part_A", "part_B"), ("case_1", "case_2"),
+        ("images", "masks"), ("train", "val", "masks"), ("train", "test", "unlabeled"),
+    ],
+)  # fmt: skip
+def test_what_is_called_like_parts_of_the_data_is_a_class_only_if_that_is_stated(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    touch(tmp_path, *(f"{name}/1.png" for name in names))
+    assert "If they are classes, say task=classification; else" in refusal(tmp_path)
+    assert load_data(tmp_path, task="classification").classes == tuple(sorted(names))
+
+
+def test_a_class_beside_numbered_ones_that_stands_for_unknown(tmp_path: Path) -> None:
+    touch(tmp_path, "-1/1.png", "0/1.png", "1/1.png")
+    assert "-1 beside 0 … 1 usually marks images whose class is not known" in refusal(tmp_path)
+    assert load_data(tmp_path, task="classification").classes == ("-1", "0", "1")
+
+
 # --- what is passed over ------------------------------------------------------------------------------------
 
 
@@ -381,8 +423,8 @@ def test_a_class_that_the_model_does_not_know_names_both_sides(tmp_path: Path) -
 def test_a_missing_folder_or_a_file_in_its_place(tmp_path: Path) -> None:
     expected = "expected a folder of images, a table (.csv, .tsv, .txt), or an IDX or .npz file"
     assert refusal(tmp_path / "gone") == f"ROOT: {expected}; found nothing there."
-    (tmp_path / "data.zip").touch()
-    assert refusal(tmp_path / "data.zip") == f"ROOT: {expected}; found a .zip file there."
+    (tmp_path / "data.odd").touch()
+    assert refusal(tmp_path / "data.odd") == f"ROOT: {expected}; found a .odd file there."
 
 
 @pytest.mark.parametrize(
@@ -453,7 +495,8 @@ def test_two_folders_for_one_split(tmp_path: Path) -> None:
 def test_no_training_split(tmp_path: Path) -> None:
     touch(tmp_path, "test/a/1.png", "test/b/1.png")
     assert refusal(tmp_path) == (
-        'ROOT: has "test" but no training split. Expected a folder called train, training or training_set.'
+        'ROOT: has "test" but no training split. Expected a folder called train, training or training_set. '
+        "To divide its images anew, name it: mirada train ROOT/test"
     )
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -33,6 +34,9 @@ VERBS = {
     "sample": "Write a small data set to try things on.",
     "cache": "Show or remove the decoded images that are kept; MIRADA_CACHE says where.",
 }
+
+
+NOWHERE = "Error: the working folder has been removed. Change to another one: cd"
 
 
 class _Verbs(click.Group):
@@ -76,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         open_streams()
         _end_as_by_ctrl_c()
         spin_briefly(os.environ)
-        code = run(sys.argv[1:] if arguments is None else arguments)
+        code = run(sys.argv[1:] if arguments is None else arguments) if _in_a_folder() else _ended(1, NOWHERE)
     except KeyboardInterrupt:  # before or after the verb
         code = _ended(130, "Interrupted.")
     sys.exit(code)
@@ -97,6 +101,15 @@ def script() -> NoReturn:
             with heard_or_not(stream):
                 stream.flush()
         os._exit(code_of(end))
+
+
+def _in_a_folder() -> bool:
+    """Whether the folder in which the process works is there; where it is not, torch ends the process."""
+    try:
+        Path.cwd()
+    except OSError:
+        return False
+    return True
 
 
 def _end_as_by_ctrl_c() -> None:

@@ -15,6 +15,7 @@ from mirada.data.index import Index
 from mirada.data.sources.beside import with_tables_beside
 from mirada.data.sources.columns import Kind, Wanted, wanted_kind
 from mirada.data.sources.folders import load_folder
+from mirada.data.sources.foreign import said_of_format
 from mirada.data.sources.glance import header_notes
 from mirada.data.sources.layout import instead_of_a_table, table_at, tables_hint
 from mirada.data.sources.names import UNGROUPED, WORKBOOKS, is_idx, is_npz, is_table
@@ -88,6 +89,10 @@ def load_data(
     )
     try:
         return _usable(_load(root, wanted, classes), wanted, classes, saved)
+    except DataError as error:
+        if is_frame(root) or not (foreign := _foreign(Path(root))):
+            raise
+        raise DataError(foreign) from error
     except OSError as error:
         raise DataError(f"{root}: cannot be read ({reason_of(error)}).") from error
 
@@ -106,6 +111,13 @@ def _usable(index: Index, wanted: Wanted, classes: Sequence[str] | None, saved: 
     if classes is None and not index.boxes:
         require_images(index)
     return replace(index, notes=(*index.notes, *header_notes(index)))
+
+
+def _foreign(path: Path) -> str:
+    """What is said of a format that is not read, where a path holds nothing in one that is."""
+    if not path.exists() or table_at(path) or (path.is_dir() and idx_files(path)):
+        return ""
+    return "" if path.is_file() and (is_npz(path) or is_idx(path)) else said_of_format(path)
 
 
 def _require_paths(root: Any, split: Any) -> None:
@@ -164,7 +176,7 @@ def _load_folder(folder: Path, kind: Kind | None, known: Sequence[str] | None) -
     if xml := voc_files(folder):
         return load_voc(folder, xml, known)
     try:
-        index = load_folder(folder, known)
+        index = load_folder(folder, known, kind)
     except DataError as error:
         if not (hint := tables_hint(folder)):
             raise

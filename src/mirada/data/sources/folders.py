@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from mirada.data.index import Index
+from mirada.data.sources.columns import Kind
+from mirada.data.sources.labels import require_no_mark
 from mirada.data.sources.listing import FolderListing, printable, quoted, relative, split_named, unusable
 from mirada.data.sources.lists import Labels, labels_by_name, labels_of, pixels_folder
 from mirada.data.sources.names import made_equal
@@ -31,6 +33,8 @@ FILES = frozenset("""
     annotation annotations anno bmp bboxes csv gt ground_truth groundtruth image images img imgs jpeg jpegimages jpg
     json labels mask masks photos pictures png raw scans seg segmentation segmentations tif tiff xml
 """.split())  # fmt: skip  # noqa: SIM905
+CALLED_SO = frozenset(("camera", "group", "groups", "person"))  # classes as likely as parts of the data
+LETTERED = CALLED_SO | {"batch", "case"}  # and these, if A and B are told apart
 SAME = 1.5  # so many folders below for each different name among them: they are not the names of patients
 
 
@@ -47,12 +51,14 @@ class _SplitFolder:
         return [folder for folders in self.classes.values() for folder in folders]
 
 
-def load_folder(folder: Path, known: Sequence[str] | None = None) -> Index:
+def load_folder(folder: Path, known: Sequence[str] | None = None, kind: Kind | None = None) -> Index:
     """Lists a folder of images.
 
     Args:
         folder: It holds a folder for each class, or for each split with such folders in it.
         known: The classes of a model, in its order.
+        kind: What the folders are to be, if it was stated; folders that are called like parts of the data, or -1,
+            are then no doubt classes.
 
     Raises:
         DataError: For a folder without images, a single class, a split with a class that the training split, or the
@@ -62,14 +68,21 @@ def load_folder(folder: Path, known: Sequence[str] | None = None) -> Index:
     base = pixels_folder(folder)
     parts = _parts(base, listing, need_train=known is None)
     for part in parts.values():
-        _require_one_reading(part, known or (), listing)
+        _require_one_reading(part, known or (), kind, listing)
     train = parts.get("train")
     by_name = labels_by_name(listing.images(train.folder)) if train and not train.classes else None
     names = tuple(known) if known is not None else _class_names(base, parts, by_name, listing)
     labels = {split: _labels(folder, part, split, names, listing) for split, part in parts.items()}
     by_folder = {split: part for split, part in parts.items() if not labels[split]}
     _require_known(by_folder, names, "the training split" if known is None else "the model")
+    if known is None and kind is None:
+        require_no_mark(str(folder), "folders", names)
     rows = _Rows(folder, names, listing)
+    if known is None and kind is None and _called_so(names):
+        rows.notes.append(
+            f"classes: {quoted(names)}; if these are groups of images, and something else is to be learnt, list the "
+            f"images in a table with the columns image, label and group"
+        )
     listed_flat = {found.folder for found in labels.values() if found}
     strays = (base, *(part.folder for part in by_folder.values()))
     rows.leave_out_strays(*(place for place in strays if place not in listed_flat))
@@ -186,9 +199,11 @@ def _parts(folder: Path, listing: FolderListing, *, need_train: bool) -> dict[st
             )
         parts[split] = _SplitFolder(inner, _by_class(listing.folders(inner).items()))
     if "train" not in parts and need_train:
+        alone = [str(part.folder) for part in parts.values() if len(part.classes) > 1]
+        meant = f" To divide its images anew, name it: mirada train {alone[0]}" if len(alone) == 1 else ""
         raise DataError(
             f"{folder}: has {quoted(sorted(known))} but no training split. "
-            f"Expected a folder called train, training or training_set."
+            f"Expected a folder called train, training or training_set.{meant}"
         )
     return parts
 
@@ -230,10 +245,13 @@ def _by_class(folders: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
     return dict(sorted(found.items()))
 
 
-def _require_one_reading(part: _SplitFolder, known: Sequence[str], listing: FolderListing) -> None:
+def _require_one_reading(
+    part: _SplitFolder, known: Sequence[str], kind: Kind | None, listing: FolderListing
+) -> None:
     """Raises ``DataError`` if the class folders may rather be patients or parts of the data.
 
-    They may if all hold the same folders, or are called so; unless they are classes that a model knows.
+    They may if all hold the same folders, or are called so; unless they are classes that a model knows, or their
+    ``kind`` was stated.
     """
     if len(part.classes) < 2 or (known and set(part.classes) <= set(made_equal(known))):
         return
@@ -247,10 +265,10 @@ def _require_one_reading(part: _SplitFolder, known: Sequence[str], listing: Fold
             f"{part.folder}: its folders ({names}) hold the same folders ({quoted(same)}), and either may be the "
             f"classes. Call parts of the data train, val and test; for patients, folds or anything else, {table}"
         )
-    if _are_parts(list(part.classes)):
+    if kind is None and _are_parts(list(part.classes)):
         raise DataError(
             f"{part.folder}: its folders ({names}) are called like parts of the data, not like classes. If they are "
-            f"classes, rename them; else put the images into a folder for each class, or {table}"
+            f"classes, say task=classification; else put the images into a folder for each class, or {table}"
         )
 
 
@@ -264,17 +282,33 @@ def _same_below(part: _SplitFolder, listing: FolderListing) -> list[str]:
 
 
 def _are_parts(names: Sequence[str]) -> bool:
-    """Whether all folders are numbered patients, or the like, or tell kinds of files: images and masks, JPEG and PNG.
+    """Whether all folders are numbered patients, or the like, or tell splits or kinds of files: images and masks.
 
     >>> _are_parts(["patient01", "patient02"]), _are_parts(["images", "masks"]), _are_parts(["digit_0", "digit_1"])
     (True, True, False)
+    >>> _are_parts(["part_A", "part_B"]), _are_parts(["batch_A", "batch_B"]), _are_parts(["masks", "train", "val"])
+    (True, False, True)
     """
     plain = [name.lower() for name in names]
-    if FILES.issuperset(re.sub(r"[\s-]", "_", name) for name in plain):
+    splits = {split_named(name) for name in plain} - {""}
+    if FILES.issuperset(re.sub(r"[\s-]", "_", name) for name in plain) or (
+        "train" in splits and len(splits) > 1
+    ):
         return True
-    found = [match for name in plain if (match := NUMBERED.fullmatch(name))]
-    stems = {match["stem"] for match in found}
-    return len(found) == len(plain) and len(stems) == 1 and found[0]["word"] in PARTS
+    word, lettered = _numbered(plain)
+    return word in PARTS and word not in (LETTERED if lettered else CALLED_SO)
+
+
+def _called_so(names: Sequence[str]) -> bool:
+    """Whether the classes are called group 1 and group 2, or the like, which they might be or not."""
+    return _numbered([name.lower() for name in names])[0] in LETTERED
+
+
+def _numbered(names: Sequence[str]) -> tuple[str, bool]:
+    """The word of names such as batch_1 and batch_2, "" for others; and whether letters number them."""
+    found = [match for name in names if (match := NUMBERED.fullmatch(name))]
+    alike = len(found) == len(names) and len({match["stem"] for match in found}) == 1
+    return (found[0]["word"] or "" if alike else ""), all(match["number"].isalpha() for match in found)
 
 
 def _class_names(

@@ -27,6 +27,8 @@ QUANTITY = re.compile(
 UNITS = 3  # different ones in a column of quantities, of which one may be none
 CODE = re.compile(r"0\d+")  # 007: what is measured does not begin with a zero
 FEW = 10  # different quantities that may be meant as classes
+RANGE = re.compile(r"\D*(\d+(?:\.\d+)?)\s?[-–]\s?(\d+(?:\.\d+)?)\D*")  # 20-29 years
+UNKNOWN = (-1, -100, 255, 65535)  # what stands for "unknown" among classes that are numbered
 
 
 def require_single_labels(where: str, name: str, cells: Sequence[str]) -> None:
@@ -52,7 +54,9 @@ def require_names(where: str, name: str, cells: Sequence[str]) -> None:
     said = [cell for cell in cells if cell]
     labels = set(said)
     found = [(label, match["unit"]) for label in labels if (match := QUANTITY.fullmatch(label))]
-    many = len(labels) > FEW or (len(labels) > 2 and 2 * len(labels) > len(said))
+    many = (len(labels) > FEW and not _are_ranges(labels)) or (
+        len(labels) > 2 and 2 * len(labels) > len(said)
+    )
     if not many or 2 * len(found) <= len(labels) or len({unit for _, unit in found}) > UNITS:
         return
     if any(CODE.fullmatch(label) for label, _ in found):
@@ -64,6 +68,36 @@ def require_names(where: str, name: str, cells: Sequence[str]) -> None:
         f'with a number, but "{odd}" is no number. Write numbers alone, their unit in the header, such as length '
         f"(cm), or say task=regression to leave out the rows without a number, task=classification if each is a class."
     )
+
+
+def _are_ranges(labels: Collection[str]) -> bool:
+    """Whether most are from one number to a larger one, as 20-29: somebody has made classes of what was measured."""
+    found = [match for label in labels if (match := RANGE.fullmatch(label))]
+    return 2 * sum(float(match[1]) < float(match[2]) for match in found) > len(labels)
+
+
+def require_no_mark(where: str, what: str, labels: Collection[str]) -> None:
+    """Raises ``DataError`` where numbered classes have another beside them that stands for "unknown", as -1 does.
+
+    >>> require_no_mark("data.csv", "label", ["-1", "1"])
+    >>> require_no_mark("data.csv", "label", ["-1", "0", "1", "2"])
+    Traceback (most recent call last):
+        ...
+    mirada.errors.DataError: data.csv: label: -1 beside 0 … 2 usually marks images whose class is not known. Leave \
+those images out, or say task=classification if it is a class, task=regression if all are amounts.
+    """
+    try:
+        numbers = {float(label) for label in labels}
+    except ValueError:
+        return
+    for mark in numbers.intersection(UNKNOWN):
+        rest = sorted(numbers - {mark})
+        low, high = (int(rest[0]), int(rest[-1])) if len(rest) > 1 else (0, 0)
+        if low in (0, 1) and rest == [*range(low, high + 1)] and high > low and not high <= mark <= high + 1:
+            raise DataError(
+                f"{where}: {what}: {mark:g} beside {low} … {high} usually marks images whose class is not known. Leave "
+                f"those images out, or say task=classification if it is a class, task=regression if all are amounts."
+            )
 
 
 def _joint(labels: Collection[str], between: re.Pattern[str]) -> list[str]:

@@ -18,6 +18,7 @@ from mirada.data.pixels.arrays import (
     require_whole,
 )
 from mirada.data.sources.columns import Kind
+from mirada.data.sources.labels import require_no_mark
 from mirada.data.sources.names import made_equal
 from mirada.errors import DataError, counted, nearest
 from mirada.samples import SPLIT_NAMES, SPLITS, Classes, Excluded, Numbers
@@ -25,6 +26,7 @@ from mirada.samples import SPLIT_NAMES, SPLITS, Classes, Excluded, Numbers
 IMAGES = frozenset(("data", "image", "images", "imgs", "x"))
 LABELS = frozenset(("label", "labels", "target", "targets", "y"))
 MANY = 20  # different whole numbers, above which mostly different ones need not be classes
+MARKED = 2000  # different labels, up to which one may stand for "unknown"
 SEPARATORS = re.compile(r"[-_.]+")
 WORDS = re.compile(r"[^a-z0-9]+|(?<=[a-z])(?=\d)")
 
@@ -199,7 +201,10 @@ def _index(source: Path, parts: Sequence[_Packed], kind: Kind | None, known: Seq
 
 def _require_clear(labels: Array, source: Path) -> None:
     """Raises ``DataError`` for labels of which neither classes nor numbers are the likelier reading."""
-    count = len(np.unique(labels)) if labels.ndim == 1 and labels.dtype.kind in "iu" else 0
+    different = np.unique(labels) if labels.ndim == 1 and labels.dtype.kind in "iuf" else np.empty(0)
+    if len(different) < MARKED:
+        require_no_mark(str(source), "the labels", different.tolist())
+    count = len(different) if labels.dtype.kind in "iu" else 0
     if count > max(MANY, len(labels) / 2):
         raise DataError(
             f"{source}: the labels are {count:,} different whole numbers for {len(labels):,} images. Say "

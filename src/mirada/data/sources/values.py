@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirada.data.sources.columns import Columns, Kind, Place, Wanted
-from mirada.data.sources.labels import require_names, require_single_labels, require_words
+from mirada.data.sources.labels import require_names, require_no_mark, require_single_labels, require_words
 from mirada.data.sources.listing import quoted
 from mirada.data.sources.names import MARKS, MISSING, SURELY_MISSING, UNSAID
 from mirada.data.sources.roles import split_words
@@ -185,6 +185,8 @@ def _numbers(table: Table, place: Place, cells: Sequence[str], *, inferred: bool
     reach = f"from {values.min():,g} to {values.max():,g} {place.unit}".rstrip()
     taken = f" ({column.note})" if column.note else ""
     hint = ""
+    if inferred and len(different := np.unique(values)) <= FEW + 1:
+        require_no_mark(table.name, f"the column {place.name}", different.tolist())
     if inferred and len(values) < len(cells) and set(values) == {1.0}:
         raise DataError(
             f"{table.name}: the column {place.name} says 1 or nothing, which may mean 0, or not known. Write 0, or "
