@@ -7,7 +7,6 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +15,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from model_file_helpers import COLOUR, FORMAT_2, LENET, NUMBER, SEVERAL, described, rewritten, written
 from safetensors.torch import load_file, save_file
 
-from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument
-from mirada.evaluation.conformal import Conformal
 from mirada.modelfile import Architecture, Card, load_card, load_network, save_model
-from mirada.samples import Classes, Covariate, Numbers, Scaling
+from mirada.samples import Classes, Numbers, Scaling
 
-GREY = Preprocessing(mode="L", size=(16, 16), mean=(0.3,), std=(0.2,))
-COLOUR = Preprocessing(size=(32, 32), policy="pad", mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
-LENET = Card(
-    architecture=Architecture(model="lenet5", outputs=3, in_channels=1, image_size=(16, 16)),
-    target=Classes(("añil", "b", "c")),
-    preprocessing=GREY,
-    recipe={"epochs": 2, "augment": {"zoom": 0.1}},
-    provenance={"mirada": "0.1.0", "counts": {"train": {"b": 3}}},
-)
-NUMBER = Card(
-    architecture=Architecture(model="resnet18", outputs=1, in_channels=3, image_size=(32, 32)),
-    target=Numbers(unit="months"), target_scaling=Scaling((120.5,), (41.25,)), preprocessing=COLOUR,
-)  # fmt: skip
-SEVERAL = Card(
-    architecture=Architecture(model="lenet5", outputs=2, in_channels=1, image_size=(16, 16), covariates=2),
-    target=Numbers(("height", "girth"), "cm"), target_scaling=Scaling((120.5, 60.0), (41.25, 9.5)),
-    covariates=(Covariate("male", binary=True), Covariate("kg")),
-    covariate_scaling=Scaling((0.5, 30.25), (0.5, 12.0)),
-    preprocessing=replace(GREY, depth=16, window="1%..99%"),
-    conformal=Conformal(0.9, (3.5, 2.0), 40),
-)  # fmt: skip
 CARDS = {
     "several": SEVERAL,
     "lenet5": LENET,
@@ -64,16 +41,6 @@ CARDS = {
 }  # fmt: skip
 
 
-def written(file: Path, card: Card) -> torch.nn.Module:
-    torch.manual_seed(5)
-    network = card.architecture.build()
-    for name, value in network.named_buffers():  # running statistics travel, too
-        if name.endswith("running_mean"):
-            value.uniform_(-1, 1)
-    save_model(file, network, card)
-    return network.eval()
-
-
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a small model file."""
@@ -91,26 +58,6 @@ def complaint(file: Path) -> str:
     with pytest.raises(CheckpointError) as caught:
         load_card(file)
     return text
-
-
-def rewritten(data: bytes, *, header: dict[str, object] | None = None, card: object = None) -> bytes:
-    """A model file with parts of its header exchanged and the digest put right, as a forger would do."""
-    length = int.from_bytes(data[:8], "little")
-    whole = json.loads(data[8 : 8 + length])
-    whole.update(header or {})
-    metadata = whole["__metadata__"]
-    if card is not None:
-        metadata["mirada"] = card if isinstance(card, str) else json.dumps(card)
-    metadata["digest"] = "0" * 64
-    text = json.dumps(whole, separators=(",", ":")).encode()
-    blank = len(text).to_bytes(8, "little") + text + data[8 + length :]
-    return blank.replace(b'"digest":"' + b"0" * 64, b'"digest":"' + sha256(blank).hexdigest().encode())
-
-
-def described(data: bytes) -> dict[str, object]:
-    length = int.from_bytes(data[:8], "little")
-    found: dict[str, object] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["mirada"])
-    return found
 
 
 def altered(data: bytes, **changes: object) -> dict[str, object]:
@@ -300,9 +247,18 @@ def test_broken_downloads(shared_data: Path) -> None:
 
 
 def test_a_newer_format(tmp_path: Path, good: bytes) -> None:
-    newer = {**described(good), "format": 4, "unheard": True}
+    newer = {**described(good), "format": 5, "unheard": True}
     (tmp_path / "m").write_bytes(rewritten(good, card=newer))
-    assert "written by a newer Mirada (format 4; this one reads 3). Update" in complaint(tmp_path / "m")
+    assert "written by a newer Mirada (format 5; this one reads 4). Update" in complaint(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    "stated", [None, True, 0, -1, 1.5, float("nan"), float("inf"), "3", [], {}, 4, 10**400, 10**4000]
+)
+def test_a_format_that_is_none(stated: object, tmp_path: Path, good: bytes) -> None:
+    """Format 4 is that of several networks, of which this description says nothing."""
+    (tmp_path / "m").write_bytes(rewritten(good, card={**described(good), "format": stated}))
+    assert "cannot be understood" in complaint(tmp_path / "m") or (isinstance(stated, int) and stated > 4)
 
 
 @pytest.mark.parametrize(
@@ -316,6 +272,14 @@ def test_a_newer_format(tmp_path: Path, good: bytes) -> None:
         ({"architecture": {"image_size": None}}, "cannot be understood"),
         ({"target": {"names": ["a", "b", "c"], "unheard": 1}}, "unheard"),
         ({"preprocessing": []}, "cannot be understood"),
+        (
+            {"preprocessing": {"mode": "L", "size": [16, 16], "mean": [0.3], "std": [0.2]}},
+            "preprocessing lacks a key, or has one that nobody knows",
+        ),
+        (
+            {"preprocessing": {"mode": "RGB"}},
+            "its images become 3 × 224 × 224 values, and its network takes 1 × 16 × 16",
+        ),
         ({"preprocessing": {"mode": "CMYK"}}, "preprocessing → mode must be RGB or L. Got 'CMYK'"),
     ],
 )
@@ -361,7 +325,11 @@ def test_weights_that_do_not_fit(tmp_path: Path, good: bytes) -> None:
 def test_a_network_that_cannot_be_built(
     change: dict[str, object], text: str, tmp_path: Path, good: bytes
 ) -> None:
-    (tmp_path / "m").write_bytes(rewritten(good, card=altered(good, **change)))
+    card = altered(good, **change)
+    pixels = card["preprocessing"]
+    assert isinstance(pixels, dict)  # made as large as the network takes them
+    card["preprocessing"] = {**pixels, "size": change.get("image_size", pixels["size"])}
+    (tmp_path / "m").write_bytes(rewritten(good, card=card))
     assert f"{tmp_path / 'm'}: its network cannot be built here. {text}" in refused(tmp_path / "m")
 
 
@@ -428,9 +396,6 @@ def test_reading_outputs() -> None:
 # Several numbers, covariates, calibration -----------------------------------------------------------------------
 
 
-FORMAT_2 = Path(__file__).parent / "modelfiles"  # written by commit 0d8f25f, with what its networks put out
-
-
 @pytest.mark.parametrize(
     ("name", "expected"), [("classes", replace(LENET, temperature=1.25)), ("numbers", SEVERAL)]
 )
@@ -476,7 +441,9 @@ def test_the_older_name_of_bonets_head_of_averages_is_read(
     old = {
         "format": 2, "model": model, "num_classes": 1, "in_channels": 3, "image_size": [32, 32],
         "options": {"head": head}, "task": "regression", "classes": [], "unit": "", "target_mean": [0.0],
-        "target_std": [1.0], "preprocessing": described(data)["preprocessing"],
+        "target_std": [1.0], "preprocessing": described(data)["preprocessing"], "target_names": [],
+        "covariate_names": [], "covariate_mean": [], "covariate_std": [], "temperature": 1.0, "conformal": {},
+        "recipe": {}, "provenance": {},
     }  # fmt: skip
     (tmp_path / "old").write_bytes(rewritten(data, card=old))
     read = load_card(tmp_path / "old").architecture.options

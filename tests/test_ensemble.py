@@ -257,7 +257,7 @@ def test_damage(tmp_path: Path) -> None:
         (lambda text: text["members"].__delitem__(slice(1, None)), "takes two networks or more. Got 1"),
         (lambda text: text["members"][1].pop("target"), "description cannot be understood"),
         (lambda text: text["members"].__setitem__(1, 7), "description cannot be understood"),
-        (lambda text: text.update(members=None), "written by a newer Mirada"),
+        (lambda text: text.update(members=None), "that of an ensemble is its format and members"),
         (lambda text: text.update(format=5), "written by a newer Mirada"),
         (lambda text: text["members"][1]["architecture"].update(model="resnet32"), "differ in their architecture"),
     ],

@@ -32,6 +32,7 @@ from mirada.models import create_model
 from mirada.models.digest import BLANK_DIGEST, DIGEST_KEY, KEY, is_intact, with_digest
 from mirada.models.options import options_now
 from mirada.samples import Classes, Covariate, Numbers, Scaling, Target
+from mirada.text import shortened
 
 FORMAT = 3  # 2 was flat; 1 knew of one target, and of nothing beside the image
 ENSEMBLE_FORMAT = 4  # several networks in one file, each with a card of format 3
@@ -42,7 +43,27 @@ SHOWN, MESSAGE = 200, 800  # characters of a reason, of a message that is passed
 WIDEST = 1_000_000  # outputs, or covariates
 LIVE_VALUES = 64  # of a pixel at least, that a network keeps at once: the maps of its first layers
 NOTHING_BESIDE = Scaling((), ())  # of a network that reads images alone
+NOT_UNDERSTOOD = (
+    MiradaError,
+    TypeError,
+    KeyError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)  # what reading a description that nobody wrote can raise
+BEFORE_2 = {
+    "options": {},
+    "target_names": [],
+    "covariate_names": [],
+    "covariate_mean": [],
+    "covariate_std": [],
+    "temperature": 1.0,
+    "conformal": {},
+}  # what format 1 did not say
+WHOLE_RANGE = {"depth": 8, "window": "full", "clahe": 0.0}  # of pixels: what was done before one could choose
 Record = TypeVar("Record")
+BEGINNING = 9  # bytes: the length of the header, and its first character
 HEADER_LIMIT = 100 * 2**20  # safetensors' own limit
 UNFIT = "{}: the weights do not fit the network {} that the file names. Use another copy."
 PICKLES = (b"\x80", b"PK")  # the first bytes of a pickle, and of the zip file that torch.save puts it in
@@ -220,13 +241,16 @@ class Card:
                 raise BadRecord(f"it has {len(text):,} characters, more than {DESCRIPTION_LIMIT:,}")
             values = json.loads(text)
             stated = values.pop("format")
+            if type(stated) is not int or stated < 1:
+                raise BadRecord(f"format must be a whole number from 1. Got {stated!r}")
             if stated <= FORMAT:
-                return _card(values if stated == FORMAT else _from_flat(values))
-        except (MiradaError, TypeError, KeyError, ValueError, AttributeError, RecursionError) as error:
+                return _card(values if stated == FORMAT else _from_flat(values, stated))
+        except NOT_UNDERSTOOD as error:
             reason = f"there is no {error}" if isinstance(error, KeyError) else str(error).rstrip(".")[:SHOWN]
             raise CheckpointError(f"its description cannot be understood ({reason}).") from error
         raise CheckpointError(
-            f"written by a newer Mirada (format {stated}; this one reads {FORMAT}). Update Mirada to read it."
+            f"written by a newer Mirada (format {stated!s:.20}; this one reads {ENSEMBLE_FORMAT}). Update Mirada to "
+            f"read it."
         )
 
 
@@ -237,6 +261,11 @@ class Member(NamedTuple):
     card: Card
 
 
+def _by(sizes: tuple[int, ...]) -> str:
+    """Channels, height and width, as a message says them."""
+    return " × ".join(f"{size:,}" for size in sizes)
+
+
 def _card(values: dict[str, Any]) -> Card:
     """The card of JSON values, nested as ``Card`` is. Raises ``BadRecord`` or ``InvalidArgument`` for others."""
     rest = dict(values)
@@ -244,16 +273,37 @@ def _card(values: dict[str, Any]) -> Card:
     if kind is None:
         raise BadRecord(f"task must be {' or '.join(TARGETS)}. Got {values.get('task')!r}.")
     target = _read(kind, rest.pop("target"), "target")
-    preprocessing = {
-        "window": "full",
-        **rest.pop("preprocessing"),
-    }  # before there were windows: the whole range
+    preprocessing = _read(Preprocessing, rest.pop("preprocessing"), "preprocessing")
     plain = _read(_PlainCard, rest, "")
-    return Card(
+    card = Card(
         target=target,
-        preprocessing=_read(Preprocessing, preprocessing, "preprocessing"),
+        preprocessing=preprocessing,
         **{each.name: getattr(plain, each.name) for each in fields(plain)},
     )
+    _require_fitting_images(card)
+    _require_whole(card, values)
+    return card
+
+
+def _require_fitting_images(card: Card) -> None:
+    """Raises ``BadRecord`` unless images become what the network takes, and intervals are of its outputs."""
+    taken = (card.architecture.in_channels, *card.architecture.image_size)
+    made = (card.preprocessing.channels, *card.preprocessing.size)
+    if made != taken:
+        raise BadRecord(f"its images become {_by(made)} values, and its network takes {_by(taken)}")
+    widths = card.conformal.half_widths if card.conformal else ()
+    if widths and len(widths) != card.architecture.outputs:
+        raise BadRecord(f"it has {len(widths)} intervals for {card.architecture.outputs} outputs")
+
+
+def _require_whole(card: Card, values: Mapping[str, Any]) -> None:
+    """Raises ``BadRecord`` if the card would be written otherwise: a key that is missing has become a default."""
+    plain = json.loads(
+        replace(card, recipe={}, provenance={}).to_json()
+    )  # those two are passed on as they are
+    for key in plain.keys() - {"format", "recipe", "provenance"}:
+        if key not in values or plain[key] != values[key]:
+            raise BadRecord(f"{key} lacks a key, or has one that nobody knows")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,37 +329,38 @@ def _read(kind: type[Record], values: object, key: str) -> Record:
     return from_json(kind, values, (key,) if key else ())
 
 
-def _from_flat(values: dict[str, Any]) -> dict[str, Any]:
+def _from_flat(flat: dict[str, Any], stated: int) -> dict[str, Any]:
     """The values of format 1, which knew of one target and of nothing beside the image, or 2, as format 3 has them."""
-    names = values.get("covariate_names", [])
+    values = {**BEFORE_2, **flat} if stated == 1 else flat
+    preprocessing = values["preprocessing"]
+    names = values["covariate_names"]
     numeric = values["task"] == NUMERIC
-    mean, std = (
-        values.get(f"target_{moment}", default) for moment, default in (("mean", [0.0]), ("std", [1.0]))
-    )
-    beside = {"mean": values.get("covariate_mean", []), "std": values.get("covariate_std", [])}
-    target = {"names": values.get("target_names") or [""], "unit": values.get("unit", "")}
+    beside = {"mean": values["covariate_mean"], "std": values["covariate_std"]}
+    target = {"names": values["target_names"] or [""], "unit": values["unit"]}
     return {
         "task": values["task"],
         "architecture": {
             "model": values["model"],
-            "options": options_now(values["model"], values.get("options", {})),
+            "options": options_now(values["model"], values["options"]),
             "outputs": values["num_classes"],
             "in_channels": values["in_channels"],
             "image_size": values["image_size"],
             "covariates": len(names),
         },
-        "preprocessing": values["preprocessing"],
+        "preprocessing": {**WHOLE_RANGE, **preprocessing} if stated == 1 else preprocessing,
         "target": target if numeric else {"names": values["classes"]},
-        "target_scaling": {"mean": _listed(mean), "std": _listed(std)} if numeric else None,
+        "target_scaling": {key: _listed(values[f"target_{key}"]) for key in ("mean", "std")}
+        if numeric
+        else None,
         "covariates": [
             {**asdict(Covariate.parse(name)), "binary": isclose(std**2, mean * (1 - mean), rel_tol=1e-6)}
             for name, mean, std in zip(names, beside["mean"], beside["std"], strict=True)
         ],  # these formats do not say what was 0 or 1 alone; only then the variance is m (1 − m), for the mean m
         "covariate_scaling": beside,
-        "temperature": values.get("temperature", 1.0),
-        "conformal": values.get("conformal") or None,
-        "recipe": values.get("recipe", {}),
-        "provenance": values.get("provenance", {}),
+        "temperature": values["temperature"],
+        "conformal": values["conformal"] or None,
+        "recipe": values["recipe"],
+        "provenance": values["provenance"],
     }
 
 
@@ -414,7 +465,8 @@ def load_members(file: str | Path) -> tuple[Member, ...]:
     prefixes = tuple(map(_prefix, range(len(cards))))
     if strangers := [name for name in tensors if not name.startswith(prefixes)]:
         raise CheckpointError(
-            f"{path}: the tensor {min(strangers)} belongs to none of its {len(cards)} networks. Use another copy."
+            f"{path}: the tensor {shortened(repr(min(strangers)))} belongs to none of its {len(cards)} networks. Use "
+            f"another copy."
         )
     return tuple(
         _member(
@@ -441,6 +493,13 @@ def _member(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> Member:
             network = card.architecture.build()
     except (MiradaError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path}: its network cannot be built here. {str(error)[:MESSAGE]}") from error
+    own = network.state_dict()
+    if any(name not in own or value.dtype != own[name].dtype for name, value in tensors.items()):
+        raise CheckpointError(UNFIT.format(path, card.architecture.model))
+    if unusable := [name for name, value in tensors.items() if not value.isfinite().all()]:
+        raise CheckpointError(
+            f"{path}: its tensor {unusable[0]} holds numbers that are not finite. Train again."
+        )
     try:
         network.load_state_dict(dict(tensors), assign=True)
     except RuntimeError as error:
@@ -463,10 +522,16 @@ def require_memory(preprocessing: Preprocessing, path: Path) -> None:
 def _verified(path: Path) -> tuple[tuple[Card, ...], bytes]:
     """The card, or those of an ensemble, and the bytes of a model file whose digest is right."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(BEGINNING)
+            size = os.fstat(stream.fileno()).st_size
+            if data[8:] == b"{":  # anything else may have no end
+                data += stream.read()
     except OSError as error:
         raise CheckpointError(f"{path}: the model file cannot be read ({reason_of(error)}).") from error
-    metadata = _metadata(path, data)
+    except MemoryError as error:
+        raise CheckpointError(f"{path}: its {size:,} bytes are more than there is memory for.") from error
+    metadata = _metadata(path, data, size)
     if KEY not in metadata or DIGEST_KEY not in metadata:
         raise CheckpointError(
             f"{path}: safetensors, but no model file of Mirada's (it does not say how to use its weights)."
@@ -485,22 +550,26 @@ def _cards(text: str) -> tuple[Card, ...]:
     """The card of a description, or those of an ensemble's. Raises ``CheckpointError`` for text that is neither."""
     try:
         values = json.loads(text) if len(text) <= DESCRIPTION_LIMIT else None
-        members = values["members"] if values and values["format"] == ENSEMBLE_FORMAT else None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        members = None
-    if not isinstance(members, list):
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict) or values.get("format") != ENSEMBLE_FORMAT:
         return (Card.from_json(text),)
+    members = values.get("members")
+    if not isinstance(members, list) or len(values) > 2:
+        raise CheckpointError(
+            "its description cannot be understood (that of an ensemble is its format and members, a list)."
+        )
     cards = tuple(Card.from_json(json.dumps(each)) for each in members)
     if problem := _unlike(cards):
         raise CheckpointError(f"its description cannot be understood ({problem}).")
     return cards
 
 
-def _metadata(path: Path, data: bytes) -> dict[str, str]:
+def _metadata(path: Path, data: bytes, size: int) -> dict[str, str]:
     """The metadata in the header of safetensors bytes: 8 bytes of length, then JSON."""
     end = 8 + int.from_bytes(data[:8], "little")
     if data[8:9] != b"{" or end > HEADER_LIMIT:
-        raise CheckpointError(f"{path}: {_what_it_is(data)}")
+        raise CheckpointError(f"{path}: {_what_it_is(data, size)}")
     if end > len(data):
         raise CheckpointError(f"{path}: truncated or damaged ({len(data):,} bytes). Use another copy.")
     try:
@@ -517,8 +586,8 @@ def _metadata(path: Path, data: bytes) -> dict[str, str]:
     return metadata
 
 
-def _what_it_is(data: bytes) -> str:
-    """What a file is that does not begin like safetensors."""
+def _what_it_is(data: bytes, size: int) -> str:
+    """What a file of so many bytes is that does not begin like safetensors."""
     if not data:
         return "no model file (it is empty)."
     if data.startswith(PICKLES):
@@ -526,4 +595,4 @@ def _what_it_is(data: bytes) -> str:
             "a pickle or zip file, as torch.save writes it, which could run code when opened. A model file of "
             "Mirada's is a .safetensors file."
         )
-    return f"no model file (its {len(data):,} bytes do not begin like a .safetensors file)."
+    return f"no model file (its {size:,} bytes do not begin like a .safetensors file)."

@@ -21,6 +21,17 @@ from mirada.training.start import starting_network, starting_scale
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+def pixels_of(recipe: Recipe, mean: float, std: float) -> Preprocessing:
+    """Images as the network takes them; a model file whose images are others is not read."""
+    channels = 3 if recipe.pixels.mode == "RGB" else 1
+    return Preprocessing(
+        mode="RGB" if channels == 3 else "L",
+        size=recipe.pixels.image_size,
+        mean=(mean,) * channels,
+        std=(std,) * channels,
+    )
+
+
 def card_of(recipe: Recipe, **changes: Any) -> Card:
     values: dict[str, Any] = {
         "architecture": Architecture(
@@ -31,7 +42,7 @@ def card_of(recipe: Recipe, **changes: Any) -> Card:
             options=recipe.options,
         ),
         "target": Classes(("a", "b", "c")),
-        "preprocessing": Preprocessing(),
+        "preprocessing": pixels_of(recipe, 0.0, 1.0),
     }
     return Card(**(values | changes))
 
@@ -96,7 +107,7 @@ def test_public_weights_get_the_scale_they_were_trained_on(model: str, conventio
 def test_a_model_file_keeps_its_own_scale(tmp_path: Path) -> None:
     """Of weights alone, under Mirada's names, nobody knows it, and a person has to state it."""
     recipe = recipe_for("resnet20")
-    own = Preprocessing(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    own = replace(pixels_of(recipe, 0.0, 1.0), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
     network, _ = begun(recipe, card_of(recipe))
     save_model(tmp_path / "model.safetensors", network, card_of(recipe, preprocessing=own))
     torch.save(network.state_dict(), tmp_path / "weights.pth")
