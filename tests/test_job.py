@@ -55,9 +55,9 @@ QUICK: dict[str, Any] = {
 }
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 FILES = {
-    "checkpoints/last.safetensors", "data.json", "environment.json", "evaluation.json", "events.jsonl", "maps.json",
-    "model.json", "model.safetensors", "predictions.csv", "recipe.toml", "report.html", "results.csv", "samples.jpg",
-    "samples.json", "splits.csv",
+    "checkpoints/last.safetensors", "data.json", "environment.json", "evaluation.json", "events.jsonl",
+    "features.npz", "maps.json", "model.json", "model.safetensors", "predictions.csv", "recipe.toml", "report.html",
+    "results.csv", "samples.jpg", "samples.json", "splits.csv",
 }  # fmt: skip
 
 

@@ -216,6 +216,12 @@ def holds_predictions(file: Path, *, labelled: bool) -> bool:
     return bool(table.known.any()) == labelled
 
 
+def holds_neighbours(file: Path) -> bool:
+    """Whether a file holds similar images, as ``predict`` alone writes them."""
+    with file.open("rb") as stream:
+        return stream.readline().strip() == b"path,rank,similar,cosine"
+
+
 def holds_records(file: Path) -> bool:
     """Whether a file holds predictions as JSON, which ``predict`` alone writes."""
     with file.open("rb") as stream:

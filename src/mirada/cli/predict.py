@@ -12,6 +12,7 @@ import click
 from mirada.cli.console import ProgressBar, say, say_json
 from mirada.cli.data_options import IMAGE_HELP
 from mirada.cli.files import (
+    holds_neighbours,
     holds_predictions,
     holds_records,
     image_files,
@@ -28,6 +29,7 @@ from mirada.text import table
 if TYPE_CHECKING:
     from mirada.evaluation.conformal import Conformal
     from mirada.evaluation.predictions import Predictions
+    from mirada.inference.similar import Neighbour, TrainingFeatures
 
 
 @click.command()
@@ -57,6 +59,12 @@ if TYPE_CHECKING:
 @click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
 @known_option
 @click.option(
+    "--similar",
+    type=click.Path(dir_okay=False),
+    callback=new_name,
+    help="Write a table (CSV) with the five training images that the model finds most similar to each.",
+)
+@click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto: the best there is."
 )
 def command(
@@ -67,6 +75,7 @@ def command(
     json_file: str | None,
     image: str | None,
     known: dict[str, str],
+    similar: str | None,
     device: str,
 ) -> int:
     """Say what a model sees in images: files, folders, or a table (CSV, TSV).
@@ -79,15 +88,27 @@ def command(
     files = image_files(images)
     from mirada.data.index import Index
     from mirada.inference.model import load_model
+    from mirada.inference.similar import predict_with_similar, write_neighbours
 
     loaded = load_model(model, device=device)
     shown = samples(files, loaded.card, known, image)
+    training = _training_features(model) if similar else None
+    neighbours: list[tuple[Neighbour, ...]] = []
     with ProgressBar() as progress:
-        predictions = loaded.predict(shown, known=known, on_event=progress.on_event)
+        if training:
+            predictions, neighbours = predict_with_similar(
+                loaded, shown, training, known=known, on_event=progress.on_event
+            )
+        else:
+            predictions = loaded.predict(shown, known=known, on_event=progress.on_event)
     if isinstance(shown, Index):
         failed = (*shown.excluded, *predictions.failed)
         predictions = replace(predictions, failed=failed)
     all_classes = top >= len(predictions.classes)
+    if similar:
+        with new_file(Path(similar), is_own=holds_neighbours) as file:
+            write_neighbours(file, predictions.paths, neighbours)
+        told_of(similar, file)
     if csv_file:
         with new_file(Path(csv_file), is_own=partial(holds_predictions, labelled=False)) as file:
             predictions.to_csv(file, all_classes=all_classes)
@@ -101,6 +122,15 @@ def command(
     else:
         say(*_table(predictions, top, loaded.card.conformal))
     return 1 if predictions.failed else 0
+
+
+def _training_features(model: str) -> TrainingFeatures:
+    """Those beside a model file, or in the folder of a run."""
+    from mirada.inference.similar import load_training_features
+    from mirada.runs.folder import SIMILAR, model_file
+
+    file = model_file(model)
+    return load_training_features(file.with_name(SIMILAR), file)
 
 
 def _table(predictions: Predictions, top: int, conformal: Conformal | None) -> list[str]:

@@ -118,6 +118,32 @@ class Explainable:
 
 
 @contextmanager
+def entering_head(network: nn.Module) -> Iterator[list[Tensor]]:
+    """Collects the averages of the maps that enter the head, (N, C) float32 on the CPU, for each batch that runs.
+
+    The network is left as it was. Passes of other threads are let alone.
+
+    Args:
+        network: One with a ``head``; what enters it is (N, C, h, w), or (N, C).
+
+    Yields:
+        The batches so far, in the order in which they ran.
+    """
+    thread, found = get_ident(), list[Tensor]()
+
+    def keep(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if get_ident() == thread:
+            maps = inputs[0].detach().float()
+            found.append((maps.flatten(2).mean(dim=2) if maps.ndim > 2 else maps).cpu())
+
+    hook = network.get_submodule("head").register_forward_pre_hook(keep)
+    try:
+        yield found
+    finally:
+        hook.remove()
+
+
+@contextmanager
 def _opened(
     network: nn.Module, layers: list[str], see: Callable[[str, Any], Tensor | None]
 ) -> Iterator[None]:

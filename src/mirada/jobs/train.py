@@ -34,6 +34,7 @@ from mirada.events import (
 )
 from mirada.files import write_text
 from mirada.inference.model import load_model
+from mirada.inference.similar import training_features
 from mirada.inference.trained_on import KEY as IMAGES
 from mirada.inference.trained_on import contamination, remember
 from mirada.jobs.describe import command_line, data_name, data_record, environment_record, network_record
@@ -42,7 +43,7 @@ from mirada.jobs.memory import Room
 from mirada.modelfile import Card, WeightsOrigin, save_model
 from mirada.models import find
 from mirada.pages import write_report
-from mirada.runs.folder import MODEL, RunFolder
+from mirada.runs.folder import MODEL, SIMILAR, RunFolder
 from mirada.runs.records import EnvironmentRecord
 from mirada.samples import Classes, Numbers
 from mirada.training.begin import begin
@@ -345,6 +346,8 @@ def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[st
     features = keep_for_evaluation(feed, model.compute, on_event)
     model, predictions = model.calibrated_on(cache, splits, features)
     save_model(folder.path / MODEL, model.network, model.card)
+    if seen := training_features(model, folder.path / MODEL, cache, features):
+        seen.save(folder.path / SIMILAR)
     predictions.to_csv(folder.path / "predictions.csv")
     evaluations = {
         split: evaluate(

@@ -1,0 +1,196 @@
+"""Similar training images: the nearest by cosine, whatever the memory; files that are missing, damaged or another's."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics.pairwise import cosine_similarity
+
+from mirada import train
+from mirada.cli import run
+from mirada.data.examples.shapes import write_shapes
+from mirada.data.pixels.arrays import decode_image, digest, read_image
+from mirada.errors import DataError
+from mirada.explain.explainable import entering_head
+from mirada.inference import similar
+from mirada.inference.model import load_model
+from mirada.inference.similar import (
+    TrainingFeatures,
+    load_training_features,
+    predict_with_similar,
+    unit,
+)
+from mirada.inference.trained_on import short
+from mirada.jobs.train import Run
+from mirada.modelfile import load_network
+
+pytestmark = pytest.mark.usefixtures("module_cache")
+QUICK: dict[str, Any] = {
+    "epochs": 1,
+    "image_size": 32,
+    "batch_size": 16,
+    "device": "cpu",
+    "precision": "float32",
+}
+
+
+def made(vectors: np.ndarray) -> TrainingFeatures:
+    return TrainingFeatures(
+        paths=tuple(f"{row}.png" for row in range(len(vectors))),
+        digests=np.arange(len(vectors), dtype=np.uint64),
+        features=unit(vectors.astype(np.float32)).astype(np.float16),
+        model="",
+    )
+
+
+@pytest.mark.parametrize(("queries", "rows"), [(256, 65_536), (3, 7), (1, 1), (5, 100)])
+def test_the_nearest_by_cosine(monkeypatch: pytest.MonkeyPatch, queries: int, rows: int) -> None:
+    """Whatever the pieces in which they are compared."""
+    monkeypatch.setattr(similar, "QUERIES", queries)
+    monkeypatch.setattr(similar, "ROWS", rows)
+    draw = np.random.default_rng(0)
+    training, wanted = draw.normal(size=(50, 8)), draw.normal(size=(11, 8)).astype(np.float32)
+    kept = made(training)
+    found = kept.nearest(wanted)
+    cosines = cosine_similarity(wanted, kept.features.astype(np.float32))
+    for row, neighbours in enumerate(found):
+        best = np.argsort(-cosines[row])[:5]
+        assert [each.path for each in neighbours] == [f"{place}.png" for place in best]
+        np.testing.assert_allclose([each.cosine for each in neighbours], cosines[row, best], atol=2e-3)
+
+
+@pytest.mark.parametrize("rows", [65_536, 2])
+def test_equals_come_in_the_order_of_the_training(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(similar, "ROWS", rows)
+    (found,) = made(np.ones((8, 4))).nearest(np.full((1, 4), 7, dtype=np.float32))
+    assert [each.path for each in found] == [f"{row}.png" for row in range(5)]
+
+
+def test_few_none_and_what_has_no_direction() -> None:
+    assert len(made(np.eye(3)).nearest(np.ones((1, 3), dtype=np.float32))[0]) == 3
+    assert made(np.eye(3)).nearest(np.empty((0, 3), dtype=np.float32)) == []
+    assert made(np.empty((0, 3))).nearest(np.ones((1, 3), dtype=np.float32)) == [()]
+    odd = np.array([[0, 0, 0], [np.nan, 0, 0]], dtype=np.float32)
+    for found in made(np.eye(3)).nearest(odd):
+        assert [each.cosine for each in found] == [0, 0, 0]
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    write_shapes(root, count=40, size=32)
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(shapes, model="resnet20", output=tmp_path_factory.mktemp("runs") / "run", **QUICK)
+
+
+def training_images(trained: Run) -> list[str]:
+    with (trained.folder / "splits.csv").open(newline="", encoding="utf-8") as stream:
+        return [row["path"] for row in csv.DictReader(stream) if row["split"] == "train"]
+
+
+def test_training_leaves_the_features_of_its_images(trained: Run, shapes: Path) -> None:
+    """The averages of the maps that enter the head, of length 1; of training images alone."""
+    kept = load_training_features(trained.folder / "features.npz", trained.model_path)
+    assert sorted(kept.paths) == sorted(training_images(trained)) and kept.features.dtype == np.float16
+    network, card = load_network(trained.model_path)
+    first = read_image(shapes / kept.paths[0])
+    assert kept.digests[0] == short(digest(first))
+    pixels = (
+        torch.from_numpy(decode_image(first, card.preprocessing).copy()).permute(2, 0, 1)[None].float() / 255
+    )
+    mean, std = (
+        torch.tensor(each)[None, :, None, None] for each in (card.preprocessing.mean, card.preprocessing.std)
+    )
+    with torch.no_grad():
+        maps = network.features((pixels - mean) / std)
+    wanted = maps.mean(dim=(2, 3))[0].numpy()
+    np.testing.assert_allclose(kept.features[0], wanted / np.linalg.norm(wanted), atol=2e-3)
+
+
+def test_a_training_image_is_most_similar_to_itself(trained: Run, shapes: Path) -> None:
+    kept = load_training_features(trained.folder / "features.npz", trained.model_path)
+    model = load_model(trained.model_path, device="cpu")
+    names = training_images(trained)[:3]
+    images = [str(shapes / names[0]), b"no image", str(shapes / names[1]), str(shapes / names[2])]
+    predictions, found = predict_with_similar(model, images, kept)
+    assert len(predictions) == 3 and len(predictions.failed) == 1
+    assert [neighbours[0].path for neighbours in found] == names
+    assert all(
+        neighbours[0].cosine == pytest.approx(1, abs=2e-3) and len(neighbours) == 5 for neighbours in found
+    )
+    np.testing.assert_array_equal(predictions.outputs, model.predict(images).outputs)
+    assert not model.network.head._forward_pre_hooks  # nothing is left on the network
+
+
+@pytest.mark.parametrize("name", ["lenet5", "mlp"])
+def test_networks_of_other_heads(shapes: Path, tmp_path: Path, name: str) -> None:
+    done = train(shapes, model=name, output=tmp_path / "run", **QUICK)
+    kept = load_training_features(done.folder / "features.npz", done.model_path)
+    assert kept.features.shape[0] == len(training_images(done)) and kept.features.shape[1] > 1
+
+
+def test_only_what_this_thread_runs_is_collected(trained: Run) -> None:
+    network, _ = load_network(trained.model_path)
+    with entering_head(network) as found, torch.no_grad():
+        network(torch.zeros(2, 3, 32, 32))
+        network(torch.zeros(1, 3, 32, 32))
+    network(torch.zeros(1, 3, 32, 32))
+    assert [len(batch) for batch in found] == [2, 1]
+
+
+def test_files_that_cannot_serve(trained: Run, tmp_path: Path) -> None:
+    model = trained.model_path
+    with pytest.raises(DataError, match=r"features of the training images are missing, .* train it again"):
+        load_training_features(tmp_path / "features.npz", model)
+    data = (trained.folder / "features.npz").read_bytes()
+    for content in (b"", data[:200], b"PK" + bytes(50)):
+        (tmp_path / "features.npz").write_bytes(content)
+        with pytest.raises(DataError, match="damaged; the features cannot be read"):
+            load_training_features(tmp_path / "features.npz", model)
+    np.savez(tmp_path / "features.npz", paths=np.array(["a"]))
+    with pytest.raises(DataError, match="damaged"):
+        load_training_features(tmp_path / "features.npz", model)
+    np.savez(
+        tmp_path / "features.npz",
+        paths=np.array(["a", "b"]),
+        digests=np.zeros(1),
+        features=np.zeros(3),
+        model="",
+    )
+    with pytest.raises(DataError, match="columns do not fit each other"):
+        load_training_features(tmp_path / "features.npz", model)
+    (tmp_path / "features.npz").write_bytes(data)
+    (tmp_path / "other.safetensors").write_bytes(b"another")
+    with pytest.raises(DataError, match=r"features of another model than other\.safetensors"):
+        load_training_features(tmp_path / "features.npz", tmp_path / "other.safetensors")
+
+
+def test_on_the_command_line(
+    trained: Run,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    image = str(shapes / training_images(trained)[0])
+    for _ in range(2):  # its own table is replaced
+        assert run(["predict", str(trained.folder), image, "--similar", "near.csv", "--device", "cpu"]) == 0
+    with (tmp_path / "near.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"] and {row["path"] for row in rows} == {
+        image
+    }
+    assert rows[0]["similar"] == training_images(trained)[0] and float(rows[0]["cosine"]) > 0.99
+    (tmp_path / "alone.safetensors").write_bytes(trained.model_path.read_bytes())
+    capsys.readouterr()
+    assert run(["predict", "alone.safetensors", image, "--similar", "more.csv"]) == 1
+    assert "features of the training images are missing" in capsys.readouterr().err
+    assert not (tmp_path / "more.csv").exists()
