@@ -12,6 +12,7 @@ from mirada.errors import TrainingError
 from mirada.events import EpochDone, OnEvent, Progress, Reason
 from mirada.modelfile import save_model
 from mirada.runs.folder import LAST, MODEL, RunFolder
+from mirada.training.best import keeping_best
 from mirada.training.feed import Feed
 from mirada.training.interrupt import interruptible
 from mirada.training.loss import Loss
@@ -70,7 +71,8 @@ def fit(training: Training) -> Outcome:
     state, recipe, card = training.state, training.recipe, training.feed.card
     reason: Reason = "finished"
     phase: Phase | None = None
-    with interruptible() as interrupted:
+    file = training.folder.file(MODEL)
+    with interruptible() as interrupted, keeping_best(file, state.judged, card) as best:
         for epoch in range(state.epoch + 1, recipe.epochs + 1):
             before, phase = phase, training.phase(epoch)
             if phase is not before and not _enter(training, phase, interrupted):
@@ -98,7 +100,7 @@ def fit(training: Training) -> Outcome:
             state.epoch = epoch
             if (reached := score(found, card.target)) > state.best.score:
                 state.best = Best(epoch, reached)
-                save_model(training.folder.file(MODEL), state.judged, card)
+                best.take()
             training.on_event(replace(done, best=state.best.epoch == epoch))
             since = max(state.best.epoch, training.phases[-1].first - 1)  # no phase goes without its chance
             if 0 < recipe.patience <= epoch - since and epoch < recipe.epochs:
