@@ -83,6 +83,52 @@ def png_16(samples: NDArray[Any], colour: int) -> bytes:
     return png(samples.astype(">u2"), 16, colour)
 
 
+def planes(values: NDArray[Any], photometric: int, order: Literal["<", ">"], rows: int) -> bytes:
+    """A TIFF of (H, W, samples) that holds one colour after the other, each in strips of so many ``rows``."""
+    height, width, samples = values.shape
+    strips = [
+        values[top : top + rows, :, sample].astype(values.dtype.newbyteorder(order)).tobytes()
+        for sample in range(samples)
+        for top in range(0, height, rows)
+    ]
+    body, count = b"".join(strips), len(strips)
+    begins = np.cumsum([8, *map(len, strips)])[:-1]
+    bits, offsets = 8 + len(body), 8 + len(body) + 2 * samples
+    entries = [
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, samples, bits), (259, 4, 1, 1), (262, 4, 1, photometric),
+        (273, 4, count, offsets), (277, 4, 1, samples), (278, 4, 1, rows), (279, 4, count, offsets + 4 * count),
+        (284, 4, 1, 2),
+    ] + ([(338, 4, 1, 2)] if samples == 4 and photometric == 2 else [])  # fmt: skip
+    tail = struct.pack(f"{order}{samples}H{count}I{count}I", *[values.dtype.itemsize * 8] * samples, *begins,
+                       *map(len, strips))  # fmt: skip
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8 + len(body) + len(tail))
+    listed = b"".join(struct.pack(order + "HHII", *entry) for entry in entries)
+    return start + body + tail + struct.pack(order + "H", len(entries)) + listed + bytes(4)
+
+
+# --- colours plane by plane ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("rows", [6, 4], ids=["a strip a plane", "several"])
+@pytest.mark.parametrize("kind", ["u1", "u2"])
+def test_colours_plane_by_plane_are_those_pixel_by_pixel(
+    kind: str, rows: int, order: Literal["<", ">"]
+) -> None:
+    """Pillow takes every byte of 16-bit planes for a pixel; tifffile writes them so where the channels come first."""
+    shades = np.random.default_rng(0).integers(0, 256, (6, 10, 3))
+    levels = (shades * 257 if kind == "u2" else shades).astype(kind)
+    np.testing.assert_array_equal(np.asarray(open_upright(planes(levels, 2, order, rows))), shades)
+    opaque = np.concatenate([levels, np.full((6, 10, 1), np.iinfo(kind).max, kind)], axis=-1)
+    np.testing.assert_array_equal(np.asarray(open_upright(planes(opaque, 2, order, rows))), shades)
+
+
+def test_cielab_plane_by_plane_is_refused() -> None:
+    """Pillow forgets the sign of a and b there."""
+    with pytest.raises(DecodeError, match="CIELAB colours plane by plane is not read; save it as 8-bit RGB"):
+        open_upright(planes(np.full((4, 4, 3), 100, np.uint8), 8, "<", 4))
+
+
 # --- TIFF with and without a sign -----------------------------------------------------------------------------
 
 

@@ -50,6 +50,24 @@ def test_heic_under_the_name_of_a_jpeg_is_named_where_it_is_decoded() -> None:
         decode(ISO + b"heic" + bytes(60), Preprocessing())
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"<!DOCTYPE html>\n<html><body>404", "a web page, sent in place of an image, is not read; download it again"),
+        (b"\xef\xbb\xbf\n<HTML>", "a web page, sent in place of an image, is not read; download it again"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS is not read; fetch the file itself"),
+        (b"PK\x03\x04" + bytes(30), "an archive is not read; unpack it"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(21), "a damaged PNG (its header makes no sense)"),
+        (b"\xff\xd8\xff" + bytes(40), "a damaged JPEG (its header makes no sense)"),
+        (b"GIF8" + bytes(40), "a damaged GIF (its header makes no sense)"),
+    ],
+)  # fmt: skip
+def test_what_lies_under_the_name_of_an_image_is_called_what_it_is(data: bytes, said: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(data, Preprocessing())
+    assert str(caught.value).startswith(said)
+
+
 @pytest.mark.parametrize(("extension", "kind", "options"), [
     (".avif", "AVIF", {"quality": 95}),
     (".jp2", "JPEG2000", {"irreversible": False}),

@@ -35,7 +35,7 @@ from mirada.data.pixels.bounds import (
 from mirada.data.pixels.dicom import dicom_facts, is_dicom, read_dicom
 from mirada.data.pixels.fit import Box, Opened, Pixels, Size, fit, to_depth
 from mirada.data.pixels.kinds import EXTENSIONS as EXTENSIONS
-from mirada.data.pixels.kinds import OPTIONAL, unread_jpeg, unread_kind
+from mirada.data.pixels.kinds import OPTIONAL, damaged_kind, unread_jpeg, unread_kind
 from mirada.data.pixels.levels import (
     Levels,
     deep_values,
@@ -245,7 +245,8 @@ def _image(data: bytes) -> ImageFile:
     except UnidentifiedImageError as error:
         formats = ", ".join(sorted((*FORMATS, "DICOM")))
         unknown = f"not an image in a format that is read ({formats})"
-        raise DecodeError(unread_tiff(data) or unread_jpeg(data) or unread_kind(data) or unknown) from error
+        told = unread_tiff(data) or unread_jpeg(data) or unread_kind(data) or damaged_kind(data)
+        raise DecodeError(told or unknown) from error
     except Exception as error:  # Pillow raises at least six unrelated classes on damaged files
         raise DecodeError(_reason(error, "damaged (its header makes no sense)")) from error
 

@@ -32,6 +32,7 @@ EXTENSIONS = frozenset((
 
 TO_JPEG = "convert it to JPEG or PNG"
 TO_TIFF = "export it as TIFF or PNG"
+AGAIN = "download it again"
 DAMAGED_JP2 = "JPEG 2000 that is damaged, or of another part of the standard,"
 SLICES = "export its slices as PNG, TIFF or DICOM"
 ISO = rb".{4}ftyp"
@@ -56,12 +57,17 @@ UNREAD = tuple((re.compile(begins, re.DOTALL), f"{name} is not read; {remedy}") 
     (rb"#\?R(ADIANC|GB)E", "Radiance HDR", TO_TIFF),
     (rb"%PDF", "PDF", "export its pages as PNG"),
     (rb"(\xef\xbb\xbf)?\s*<(\?xml[^>]*>\s*(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<)?svg", "SVG", "export it as PNG"),
+    (rb"(\xef\xbb\xbf)?\s*<(?i:!doctype html|html|head|body)", "a web page, sent in place of an image,", AGAIN),
+    (rb"version https://git-lfs", "a pointer of Git LFS", "fetch the file itself: git lfs pull"),
+    (rb"PK\x03\x04|7z\xbc\xaf|Rar!", "an archive", "unpack it"),
     (rb"qoif", "QOI", TO_JPEG),
     (rb"DDS ", "DDS", TO_JPEG),
     (rb"AT&TFORM", "DjVu", "export its pages as PNG"),
     (rb"\x89HDF\r\n\x1a\n", "HDF5", "export its images as PNG, TIFF or NPZ"),
     (rb"\x93NUMPY", "NPY (an array)", "save images and labels in one NPZ file"),
 ))  # fmt: skip
+# How an image in a format that is read begins, though what follows may make no sense.
+BEGINNINGS = ((b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"GIF8", "GIF"), (b"RIFF", "WEBP"))
 # And by extension, for what its first bytes do not tell.
 NAMED = {
     extension: f"{name} is not read; {remedy}"
@@ -98,6 +104,16 @@ def unread_kind(head: bytes) -> str:
     'a Photoshop document is not read; convert it to JPEG or PNG'
     """
     return next((sentence for begins, sentence in UNREAD if begins.match(head[:HEAD])), "")
+
+
+def damaged_kind(head: bytes) -> str:
+    """That a file begins as one in a format that is read, and goes on as none; empty for any other file.
+
+    >>> damaged_kind(b"\\x89PNG and so on")
+    'a damaged PNG (its header makes no sense)'
+    """
+    found = next((name for begins, name in BEGINNINGS if head.startswith(begins)), "")
+    return f"a damaged {found} (its header makes no sense)" if found else ""
 
 
 def unread_jpeg(content: bytes) -> str:
