@@ -26,9 +26,7 @@ GREY_ALPHA = "LA;16B"  # Pillow's name of a PNG's 16-bit grey with alpha
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's of grey that is deeper than 8 bits
 TILE_WIDTH, TILE_HEIGHT = 322, 323  # tags of a TIFF
 GREY_MODES = ("1", "L", *DEEP_MODES)
-PLANES = tuple(
-    "RGBACMYK"
-)  # Pillow's of one colour; of a TIFF's 16-bit planes it would take every byte for a pixel
+PLANES = tuple("RGBACMYKL")  # Pillow's names of what has one colour
 SCALING = ("ppm", "ppm_plain")  # Pillow's decoders that stretch a PPM's levels to 8 or 16 bits
 # What Pillow 13 calls big-endian although libtiff has put it in the machine's order, and what it should be called.
 SWAPPED = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
@@ -84,14 +82,9 @@ def levels_of(image: ImageFile) -> Levels:
 def keep_depth(image: ImageFile, levels: Levels) -> None:
     """Before it is loaded: has Pillow hand over what it would otherwise cut off, scale or take in the wrong order."""
     codec, how = _decoder(image)
-    if codec == "raw" and levels == UPPER_EIGHT and how[0] in PLANES:
-        order = "B" if isinstance(image, TiffImageFile) and image.tag_v2.prefix == b"MM" else "L"
-        image.tile = [
-            tile._replace(args=(f"{tile.args[0]};16{order}", *tile.args[1:])) for tile in image.tile
-        ]
+    if codec == "raw" and isinstance(image, TiffImageFile) and how[0] in PLANES:
+        image.tile = [tile._replace(args=_plane(image, tile.args)) for tile in image.tile]
         return
-    if image.mode == "LAB" and codec == "raw" and how[0] == "L":  # Pillow forgets the sign of a and b
-        raise DecodeError("a TIFF of CIELAB colours plane by plane is not read; save it as 8-bit RGB")
     if levels.with_alpha:
         how = "RGBA"
     elif codec == "ppm" and image.mode == "I":
@@ -103,6 +96,18 @@ def keep_depth(image: ImageFile, levels: Levels) -> None:
     else:
         return
     image.tile = [image.tile[0]._replace(codec_name=codec, args=how)]
+
+
+def _plane(image: TiffImageFile, how: Any) -> tuple[Any, ...]:
+    """What Pillow's decoder is told of a TIFF's plane of one colour: of 16 bits, it would take each byte for a pixel.
+
+    Raises ``DecodeError`` for CIELAB, of whose a and b Pillow forgets the sign.
+    """
+    if image.mode == "LAB":
+        raise DecodeError("a TIFF of CIELAB colours plane by plane is not read; save it as 8-bit RGB")
+    order = "B" if image.tag_v2.prefix == b"MM" else "L"
+    deep = image.tag_v2.get(BITSPERSAMPLE, (1,))[0] == 16
+    return (f"{how[0]};16{order}" if deep else how[0], *how[1:])
 
 
 def deep_values(image: Image.Image, levels: Levels) -> Raw:
