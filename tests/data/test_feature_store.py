@@ -1,6 +1,7 @@
 """Rows are kept as they were written, or they are as if they were not there."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,3 +137,20 @@ def test_it_is_counted_and_cleared_with_the_pixels(caches: Path) -> None:
     assert kept.bytes == sum(file.stat().st_size for file in store.folder.iterdir())
     assert clear_cache(kept.folder) and not kept.folder.exists()
     np.testing.assert_array_equal(store.read("two", ["aa"]), rows_of(1, 2))  # who reads it keeps it
+
+
+def test_who_waits_finds_what_the_other_has_added(caches: Path) -> None:
+    first, second = opened(caches), opened(caches)
+    waited, found = threading.Event(), []
+
+    def wait_and_look() -> None:
+        with second.alone(waited.set):
+            found.append(second.missing("one", IMAGES))
+
+    with first.alone(lambda: None):
+        thread = threading.Thread(target=wait_and_look)
+        thread.start()
+        assert waited.wait(20)
+        first.add("one", IMAGES[:3], [rows_of(3)])
+    thread.join(20)
+    assert found == [["dd"]]

@@ -310,3 +310,25 @@ def test_auxiliary_heads_that_would_teach_nobody_are_left_out(make: Callable[...
     assert (
         len(heads) == 2 and f"The auxiliary heads of {', '.join(heads)} are left out, since" in ran.plan.text
     )
+
+
+def test_bfloat16_is_kept_as_it_is_computed(make: Callable[..., Ran]) -> None:
+    """In training; the final evaluation is in float32 and has rows of its own."""
+    half = Compute(torch.device("cpu"), "bfloat16")
+    ran = make("vgg11", freeze="all", epochs=2, **{"options.head": "average"})
+    feed = ran.training.feed
+    assert feed.features
+    feed.compute, plain = half, replace(feed.features, compute=half)
+    feed.features = plain
+    assert keep_for_training(feed, range(1, 3), ran.events.append, lambda: False)
+    kept = feed.features
+    assert ran.plan.row_bytes == 2 * 512 and kept.store and kept is not plain
+    for view in (0, 1):
+        maps = kept.maps(feed.train_rows, view)
+        assert maps.dtype == torch.bfloat16 and torch.equal(maps, plain.maps(feed.train_rows, view))
+    final = keep_for_evaluation(feed, CPU, ran.events.append)
+    assert final and final.store and final.store.folder != kept.store.folder
+    assert final.maps(feed.val_rows).dtype == torch.float32
+    model = Model(ran.training.state.network, feed.card, CPU)
+    plainly = model.predict_cached(feed.cache, ["val"])  # features of another precision do not serve
+    np.testing.assert_array_equal(model.predict_cached(feed.cache, ["val"], kept).outputs, plainly.outputs)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @click.group(
     epilog="They are in the folder that the environment variable MIRADA_CACHE names, or else in "
     "$XDG_CACHE_HOME/mirada or ~/.cache/mirada; where that cannot be written, in mirada-NUMBER among the temporary "
-    "files. Nothing is lost by clearing them: the next training decodes the images again."
+    "files. Nothing is lost by clearing them: the next training decodes the images, or computes the features, again."
 )
 def command() -> None:
-    """Show or remove the decoded images that training keeps."""
+    """Show or remove the decoded images, and features of frozen layers, that training keeps."""
 
 
 @command.command("list")
