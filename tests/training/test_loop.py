@@ -523,6 +523,20 @@ def test_one_press_ends_the_run_in_order(make: Callable[..., Training], epoch: i
     assert isinstance(load_network(training.folder.path / LAST)[0], Network)
 
 
+@pytest.mark.parametrize("options", [{"epochs": 2}, {"epochs": 5, "lr": 1e-12, "patience": 1}])
+def test_a_press_while_the_last_epoch_is_judged_is_not_lost(
+    make: Callable[..., Training], options: dict[str, Any]
+) -> None:
+    """Nor in the epoch after which there is no improvement any more."""
+
+    def hear(event: Event) -> None:
+        if isinstance(event, EpochDone) and event.epoch == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    outcome = fit(make(on_event=hear, **options))
+    assert (outcome.reason, outcome.epochs) == ("interrupted", 2)
+
+
 def test_a_second_press_ends_it_at_once(make: Callable[..., Training]) -> None:
     before = signal.getsignal(signal.SIGINT)
 

@@ -106,6 +106,8 @@ def fit(training: Training) -> Outcome:
             if 0 < recipe.patience <= epoch - since and epoch < recipe.epochs:
                 reason = "early"
                 break
+        if interrupted():  # also during the last epoch: nobody waits for the final evaluation
+            reason = "interrupted"
     save_model(training.folder.file(LAST), state.judged, card)
     return Outcome(reason, state.epoch, state.best.epoch)
 
