@@ -518,3 +518,26 @@ def test_255_in_a_file_of_labels_stands_for_unknown(tmp_path: Path) -> None:
     (tmp_path / "images-idx3-ubyte").write_bytes(idx(pictures(6, 2, 2)))
     (tmp_path / "labels-idx1-ubyte").write_bytes(idx(np.array([0, 1, 2, 255, 0, 1], np.uint8)))
     assert "the labels: 255 beside 0 … 2" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("", 'its label is ""'),
+        (
+            "nan",
+            'its label is "nan", which says nothing (task=classification keeps it)',
+        ),  # NumPy's, among words
+        ("<NA>", 'its label is "<NA>"'),
+    ],
+)
+def test_a_word_that_says_nothing_is_no_class(tmp_path: Path, word: str, reason: str) -> None:
+    file = tmp_path / "data.npz"
+    np.savez(file, x=pictures(6, 2, 2), y=np.array(["cat", "dog", word] * 2))
+    index = load_data(file)
+    assert index.classes == ("cat", "dog") and len(index) == 4
+    assert [item.reason for item in index.excluded] == [reason, reason]
+    kept = load_data(file, task="classification").classes
+    assert kept == (("cat", "dog", "nan") if word == "nan" else ("cat", "dog"))
+    if word == "nan":
+        assert len(load_data(file, classes=("cat", "dog", "nan"))) == 6  # a model knows it

@@ -1,7 +1,7 @@
 """IDX and NPZ files → ``Index``: one row per image of their arrays, addressed as ``arrays`` reads them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from mirada.data.pixels.arrays import (
 )
 from mirada.data.sources.columns import Kind
 from mirada.data.sources.labels import require_no_mark
-from mirada.data.sources.names import made_equal
+from mirada.data.sources.names import MISSING, SURELY_MISSING, made_equal
 from mirada.errors import DataError, counted, nearest
 from mirada.samples import SPLIT_NAMES, SPLITS, Classes, Excluded, Numbers
 
@@ -27,6 +27,7 @@ IMAGES = frozenset(("data", "image", "images", "imgs", "x"))
 LABELS = frozenset(("label", "labels", "target", "targets", "y"))
 MANY = 20  # different whole numbers, above which mostly different ones need not be classes
 MARKED = 2000  # different labels, up to which one may stand for "unknown"
+MAY_BE_KEPT = ", which says nothing (task=classification keeps it)"
 SEPARATORS = re.compile(r"[-_.]+")
 WORDS = re.compile(r"[^a-z0-9]+|(?<=[a-z])(?=\d)")
 
@@ -196,7 +197,7 @@ def _index(source: Path, parts: Sequence[_Packed], kind: Kind | None, known: Seq
         _require_clear(labels, source)
     if known is None and labels.dtype.kind == "f" and _are_numbers(labels, kind):
         return _with_numbers(index, labels)
-    return _with_classes(index, labels, known, source)
+    return _with_classes(index, labels, kind, known, source)
 
 
 def _require_clear(labels: Array, source: Path) -> None:
@@ -252,7 +253,26 @@ def _with_numbers(index: Index, labels: Array) -> Index:
     return index.without([Excluded(index.paths[row], "its target is no number") for row in bad])
 
 
-def _with_classes(index: Index, labels: Array, known: Sequence[str] | None, source: Path) -> Index:
+def _unsaid(labels: Array, keep: Collection[str] | None) -> dict[int, str]:
+    """The rows whose label says nothing, and why: no number, or no word that may not be meant as a class.
+
+    ``keep`` are the classes that there are for sure; if it is None, all words are but those that never are.
+    """
+    if labels.dtype.kind == "f":
+        return dict.fromkeys(np.flatnonzero(~np.isfinite(labels)).tolist(), "its label is no number")
+    words = enumerate(labels.tolist() if labels.dtype.kind == "U" else ())
+    missing = SURELY_MISSING if keep is None else MISSING
+    return {
+        row: f'its label is "{word}"' + ("" if word.lower() in SURELY_MISSING else MAY_BE_KEPT)
+        for row, word in words
+        if word.lower() in missing and word not in (keep or ())
+    }
+
+
+def _with_classes(
+    index: Index, labels: Array, kind: Kind | None, known: Sequence[str] | None, source: Path
+) -> Index:
+    keep = None if kind is not None and known is None else tuple(known or ())
     if labels.ndim > 1:
         if labels.ndim != 2 or not np.isin(labels, (0, 1)).all() or not (labels.sum(axis=1) == 1).all():
             raise DataError(
@@ -260,9 +280,9 @@ def _with_classes(index: Index, labels: Array, known: Sequence[str] | None, sour
                 f"one-hot rows: of several classes for an image, nothing can be learned here."
             )
         labels = labels.argmax(axis=1)
-    if labels.dtype.kind == "f" and (bad := np.flatnonzero(~np.isfinite(labels)).tolist()):
-        index = index.without([Excluded(index.paths[row], "its label is no number") for row in bad])
-        labels = np.delete(labels, bad)
+    bad = _unsaid(labels, keep)
+    index = index.without([Excluded(index.paths[row], reason) for row, reason in bad.items()])
+    labels = np.delete(labels, list(bad))
     values, numbers = np.unique(labels, return_inverse=True)
     found = [
         str(int(value)) if labels.dtype.kind == "f" and value == int(value) else str(value)
