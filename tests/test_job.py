@@ -112,7 +112,14 @@ def test_a_run_leaves_everything(model: str, runs: Callable[[str], Run], shapes:
     maps = {name for name in written if name.startswith("maps/")}
     assert written - maps == FILES
     records = json.loads((run.folder / "maps.json").read_text())
-    assert {record[key] for record in records for key in ("image", "overlay")} == maps
+    near = {each["image"] for record in records for each in record["similar"]}
+    assert {record[key] for record in records for key in ("image", "overlay")} | near == maps
+    assert all(len(record["similar"]) == 5 for record in records)
+    taught = {row["path"] for row in table(run.folder / "splits.csv") if row["split"] == "train"}
+    assert {each["path"] for record in records for each in record["similar"]} <= taught
+    assert "training images that the network finds most similar" in run.report_path.read_text(
+        encoding="utf-8"
+    )
     assert len({record["path"] for record in records}) == len(records) > 0
     assert run.outcome.reason == "finished" and run.outcome.epochs == 2
     assert [row["epoch"] for row in table(run.folder / "results.csv")] == ["1", "2"]

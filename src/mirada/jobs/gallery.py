@@ -11,12 +11,15 @@ import numpy as np
 from PIL import Image
 
 from mirada.data.batches import to_pictures
+from mirada.data.checks.findings import label
 from mirada.data.index import Index
+from mirada.data.pixels.arrays import read_image, show_image
 from mirada.evaluation.predictions import Predictions
 from mirada.files import replacing
 from mirada.inference.model import Model
+from mirada.inference.similar import Neighbour, TrainingFeatures, predict_with_similar
 from mirada.runs.reader import read_maps
-from mirada.runs.records import MapRecord, Section, SheetRecord
+from mirada.runs.records import MapRecord, Section, SheetRecord, SimilarRecord
 from mirada.samples import Classes, Numbers
 from mirada.training.feed import Feed
 
@@ -25,14 +28,30 @@ T = TypeVar("T")
 SAMPLES = (4, 8)  # rows and columns of the picture of augmented images
 SHOWN: dict[Section, int] = {"wrong": 6, "uncertain": 6, "typical": 6}  # images with maps in the report
 PHOTO_SIDE = 480  # pixels of a photo in the report
+SIMILAR_SIDE = 112  # pixels of a similar training image there
 
 
-def draw_maps(model: Model, index: Index, predictions: Predictions, folder: Path) -> list[MapRecord]:
-    """Photos with maps of the most wrong, most uncertain and most typical images; what the report shows."""
+def draw_maps(
+    model: Model,
+    index: Index,
+    predictions: Predictions,
+    folder: Path,
+    training: TrainingFeatures | None = None,
+) -> list[MapRecord]:
+    """Photos with maps of the most wrong, most uncertain and most typical images; what the report shows.
+
+    Args:
+        model: The network.
+        index: All images of the run.
+        predictions: Those of the images to choose from.
+        folder: That of the run.
+        training: The features of its training images, of which the similar ones are shown as well.
+    """
     (folder / "maps").mkdir()
     chosen = _sections(predictions)
     place = {path: row for row, path in enumerate(index.paths)}
     shown = index.take([place[predictions.paths[row]] for _, row in chosen])
+    near = _neighbours(model, shown, training)
     records = []
     for number, ((section, row), seen) in enumerate(
         zip(chosen, model.explain(shown, max_side=PHOTO_SIDE), strict=True)
@@ -52,9 +71,32 @@ def draw_maps(model: Model, index: Index, predictions: Predictions, folder: Path
                 remark=seen.remark,
                 image=photo,
                 overlay=picture,
+                similar=tuple(_similar(near.get(predictions.paths[row], ()), index, folder)),
             )
         )
     return records
+
+
+def _neighbours(
+    model: Model, shown: Index, training: TrainingFeatures | None
+) -> dict[str, tuple[Neighbour, ...]]:
+    """The most similar training images by the path of the image."""
+    if training is None or not len(shown):
+        return {}
+    predictions, found = predict_with_similar(model, shown, training)
+    return dict(zip(predictions.paths, found, strict=True))
+
+
+def _similar(neighbours: Sequence[Neighbour], index: Index, folder: Path) -> Iterator[SimilarRecord]:
+    """Their small pictures, drawn once each, with what they are labelled as."""
+    for each in neighbours:
+        row = index.paths.index(each.path)
+        file = f"maps/training-{row:06}.jpg"
+        if not (folder / file).exists():
+            picture = show_image(read_image(index.path(row)))
+            picture.thumbnail((SIMILAR_SIDE, SIMILAR_SIDE), Image.Resampling.BILINEAR)
+            _save(picture, folder / file, quality=80)
+        yield SimilarRecord(each.path, label(index, row), round(each.cosine, 4), file)
 
 
 def _answer(predictions: Predictions, row: int) -> dict[str, Any]:
@@ -102,10 +144,7 @@ def in_turn(items: Sequence[T], kinds: Sequence[Hashable]) -> list[T]:
 def of_all_folds(folders: Sequence[Path]) -> list[MapRecord]:
     """The maps of several runs as those of the folder above them: of each section as many as of one, in turn."""
     found = [
-        (
-            replace(item, image=f"{folder.name}/{item.image}", overlay=f"{folder.name}/{item.overlay}"),
-            folder.name,
-        )
+        (_moved(item, folder.name), folder.name)
         for folder in folders
         for item in read_maps(folder / "maps.json")
     ]
@@ -114,6 +153,16 @@ def of_all_folds(folders: Sequence[Path]) -> list[MapRecord]:
         own = [(item, name) for item, name in found if item.section == section]
         chosen += in_turn([item for item, _ in own], [name for _, name in own])[:count]
     return chosen
+
+
+def _moved(item: MapRecord, folder: str) -> MapRecord:
+    """Seen from the folder above that of its run."""
+    return replace(
+        item,
+        image=f"{folder}/{item.image}",
+        overlay=f"{folder}/{item.overlay}",
+        similar=tuple(replace(each, image=f"{folder}/{each.image}") for each in item.similar),
+    )
 
 
 def save_samples(feed: Feed, file: Path) -> SheetRecord:

@@ -346,7 +346,8 @@ def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[st
     features = keep_for_evaluation(feed, model.compute, on_event)
     model, predictions = model.calibrated_on(cache, splits, features)
     save_model(folder.path / MODEL, model.network, model.card)
-    if seen := training_features(model, folder.path / MODEL, cache, features):
+    seen = training_features(model, folder.path / MODEL, cache, features)
+    if seen:
         seen.save(folder.path / SIMILAR)
     predictions.to_csv(folder.path / "predictions.csv")
     evaluations = {
@@ -360,7 +361,9 @@ def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[st
     folder.write("evaluation.json", {split: result.to_dict() for split, result in evaluations.items()})
     for split, result in evaluations.items():
         on_event(Evaluated(split, result.n, {metric.key: metric.value for metric in result.metrics}))
-    folder.write("maps.json", draw_maps(model, cache.index, predictions.of_split(splits[-1]), folder.path))
+    folder.write(
+        "maps.json", draw_maps(model, cache.index, predictions.of_split(splits[-1]), folder.path, seen)
+    )
     return evaluations, predictions
 
 

@@ -73,11 +73,7 @@ def render(run: RunContents) -> str:
         place=overview.file_name(run.data.root),
         stopped=overview.stopped(run),
         samples=data_uri(run.folder / "samples.jpg") if run.has_samples else "",
-        pictures={
-            name: data_uri(run.folder / name)
-            for item in run.maps or ()
-            for name in (item.image, item.overlay)
-        },
+        pictures={name: data_uri(run.folder / name) for item in run.maps or () for name in item.files},
         head=head,
         progress=overview.progress(run),
         tiles=overview.tiles(run, head),
@@ -91,6 +87,7 @@ def render(run: RunContents) -> str:
         suspects=SUSPECTS if (run.folder / SUSPECTS).exists() else "",
         curves=results.curves(run),
         results=results.results(run),
+        similar=any(item.similar for item in run.maps or ()),
         map_groups=results.map_groups(run),
         map_remarks=list(dict.fromkeys(item.remark for item in run.maps or () if item.remark)),
         recipe=recipe_rows(run),

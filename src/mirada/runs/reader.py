@@ -287,7 +287,7 @@ def read_maps(file: Path) -> tuple[MapRecord, ...]:
     maps: tuple[MapRecord, ...] = read_record(file, tuple[MapRecord, ...])
     folder = file.parent.resolve()
     for item in maps:
-        for name in (item.image, item.overlay):
+        for name in item.files:
             if not (folder / name).resolve().is_relative_to(folder):
                 raise damaged(file, f"{name!r} lies outside the run folder.")
     return maps

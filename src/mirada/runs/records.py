@@ -97,12 +97,22 @@ class SheetRecord:
     labels: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class SimilarRecord:
+    """A training image that the network finds similar to an explained one: its label, the cosine, its small picture."""
+
+    path: str
+    target: str
+    cosine: float
+    image: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class MapRecord:
     """An explained image of ``maps.json``: the answer, and the files of the photo and of the map over it.
 
     ``note`` is on this map alone; ``remark``, the same for all maps of a run, says why they are of another layer than
-    the one before the head, and is empty where they are not.
+    the one before the head, and is empty where they are not. ``similar`` are training images, the nearest first.
     """
 
     section: Section
@@ -119,3 +129,9 @@ class MapRecord:
     image: str
     overlay: str
     remark: str = ""
+    similar: tuple[SimilarRecord, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All pictures that belong to it, within the run folder."""
+        return (self.image, self.overlay, *(each.image for each in self.similar))
