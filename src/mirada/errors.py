@@ -4,7 +4,7 @@ Every message says what is wrong, where, what was found, what was expected and w
 or two. The command line prints the message alone; ``--debug`` shows the traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class MiradaError(Exception):
@@ -35,8 +35,13 @@ class ContaminationWarning(UserWarning):
     """A network is judged on images that it was trained on."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], synonyms: Mapping[str, str] | None = None) -> str:
     """The end of a message about an unknown name: the nearest known one, then all of them, sorted.
+
+    Args:
+        name: What was said.
+        known: What could have been.
+        synonyms: Other words for some of these, which people bring with them.
 
     >>> nearest("resnet81", ["lenet5", "resnet18"])
     'Did you mean "resnet18"? Known: lenet5, resnet18.'
@@ -44,8 +49,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # `mirada --help` goes without
 
     names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f'Did you mean "{close[0]}"? ' if close else ""
+    meant = {**dict(zip(names, names, strict=True)), **(synonyms or {})}
+    close = get_close_matches(name, meant, n=1, cutoff=0.5)
+    hint = f'Did you mean "{meant[close[0]]}"? ' if close else ""
     return f"{hint}Known: {', '.join(names)}."
 
 

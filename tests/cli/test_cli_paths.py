@@ -1,5 +1,6 @@
 """Paths on the command line: nothing that exists is overwritten, and each path is what is meant there."""
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,30 @@ def test_the_folder_of_a_run_stands_for_its_model(verb: str, cli: Cli, model: Pa
 def test_a_run_folder_in_python_and_in_summary(cli: Cli, model: Path) -> None:
     assert load_model(model.parent).card == load_model(model).card
     assert cli("summary", model.parent).out == cli("summary", model).out
+
+
+def test_the_folder_of_a_run_stands_for_its_model_and_its_recipe_in_training(
+    cli: Cli, model: Path, shapes: Path, tmp_path: Path
+) -> None:
+    folder = model.parent
+    code, out, err = cli(
+        "train", shapes, "--recipe", folder, "--set", f"weights={folder}", "--epochs", 1, "--output", "again"
+    )
+    assert code == 0, err
+    assert f"{model.name}: 10 tensors loaded" in out
+    recipe = tomllib.loads((tmp_path / "again" / "recipe.toml").read_text(encoding="utf-8"))
+    first = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
+    assert recipe["weights"] == str(model)
+    assert (
+        recipe["pixels"]["image_size"] == first["pixels"]["image_size"] and recipe["model"] == first["model"]
+    )
+    code, out, err = cli("train", shapes, "--recipe", shapes)
+    assert (code, out) == (2, "") and "is a folder without a recipe.toml" in err and err.count("\n") == 1
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "recipe.toml").write_text("")
+    for key in ("weights", "first_layer"):
+        code, out, err = cli("train", shapes, "--set", f"{key}=killed")
+        assert code != 0 and "is a run that ended before there was a model" in err and err.count("\n") == 1
 
 
 def test_folders_that_are_no_model(cli: Cli, model: Path, shapes: Path, tmp_path: Path) -> None:

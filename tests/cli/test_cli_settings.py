@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from mirada.errors import RecipeError
 from mirada.models import CATALOGUE, facts
 from mirada.settings import described
-from mirada.training.recipe import PARTS, Recipe, recipe_for
+from mirada.training.recipe import PARTS, SYNONYMS, Recipe, place_of, recipe_for
 from mirada.training.settings_table import settings_table
 
 Cli = Callable[..., Any]
@@ -92,6 +93,27 @@ def test_a_setting_that_is_no_option(argument: str, key: str, cli: Cli, tmp_path
 def test_an_option_that_is_nothing(cli: Cli, tmp_path: Path) -> None:
     code, _, err = cli("train", tmp_path, "--optimiser", "sgd")
     assert code == 2 and err.startswith("Error: No such option '--optimiser'")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("learning_rate", "lr"), ("lerning_rate", "lr"), ("LearningRate", "lr"), ("batchsize", "batch_size"),
+        ("size", "image_size"), ("num_epochs", "epochs"), ("max_epoch", "epochs"), ("optimiser", "optimizer"),
+        ("early_stopping", "patience"), ("architecture", "model"), ("pretrained", "weights"), ("epoch", "epochs"),
+    ],
+)  # fmt: skip
+def test_a_setting_by_what_others_call_it(said: str, meant: str, cli: Cli, tmp_path: Path) -> None:
+    code, out, err = cli("train", tmp_path, "--set", f"{said}=1")
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert f'there is no setting "{said}". Did you mean "{meant}"? Known: ' in err
+
+
+def test_synonyms_are_of_settings_and_are_none() -> None:
+    for said, meant in SYNONYMS.items():
+        assert any(place_of(meant))  # it is one
+        with pytest.raises(RecipeError):
+            place_of(said)
 
 
 def test_settings_without_an_end_or_a_sense(cli: Cli, tmp_path: Path) -> None:

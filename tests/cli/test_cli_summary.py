@@ -72,6 +72,22 @@ def test_numbers_that_cannot_be(cli: Cli, option: str, value: str) -> None:
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("networks", [("bonet",), ("mlp",), ("lenet5",), ("--compare", "resnet18", "vgg16")])
+@pytest.mark.parametrize("option", ["--image-size", "--classes"])
+@pytest.mark.parametrize("digits", [9, 20, 400])
+def test_numbers_that_no_machine_holds(cli: Cli, networks: tuple[str, ...], option: str, digits: int) -> None:
+    code, out, err = cli("summary", *networks, option, "1" + "0" * (digits - 1))
+    assert (code, out) == (2, "") and err.count("\n") == 1 and len(err) < 300
+    name = {"--image-size": "image_size", "--classes": "num_classes"}[option]
+    assert err.startswith(f"Error: `{name}` of create_model must be at most 1")
+
+
+def test_a_network_is_drawn_up_without_its_memory(cli: Cli) -> None:
+    """Its hidden layer alone would take terabytes."""
+    code, out, err = cli("summary", "bonet", "--image-size", "30000", "--json")
+    assert (code, err) == (0, "") and json.loads(out)["parameters"] > 10**11
+
+
 # --- pictures, comparisons, stacks --------------------------------------------------------------------------
 
 

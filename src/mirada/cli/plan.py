@@ -10,9 +10,9 @@ import click
 
 from mirada.cli.console import say
 from mirada.cli.data_options import DataOptions, data_options
-from mirada.cli.files import new_name
+from mirada.cli.files import new_file, new_name, told_of
 from mirada.cli.recipe_options import recipe_options, stated_recipe
-from mirada.files import free_name, write_text
+from mirada.files import write_text
 
 if TYPE_CHECKING:
     from mirada.data.index import Index
@@ -51,8 +51,9 @@ def command(
     chosen, stated = stated_recipe(recipe, settings, flags)
     planned = planned_for(columns.load(data), minutes, chosen, stated)
     if output:
-        file = free_name(Path(output))
-        write_text(file, planned.to_toml())
+        with new_file(Path(output)) as file:
+            write_text(file, planned.to_toml())
+        told_of(output, file)
         say(file)
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -24,6 +25,29 @@ def weights_there(context: click.Context, parameter: click.Parameter, weights: s
     return weights
 
 
+def recipe_there(context: click.Context, parameter: click.Parameter, recipe: str | None) -> str | None:
+    """An option's callback: the folder of a run stands for its recipe."""
+    if recipe is None or not Path(recipe).is_dir():
+        return recipe
+    file = Path(recipe) / "recipe.toml"
+    if not file.is_file():
+        raise click.BadParameter(
+            f"'{recipe}' is a folder without a recipe.toml. Give a file, or the folder of a run."
+        )
+    return str(file)
+
+
+def _pair(text: str) -> tuple[str, object]:
+    """A setting and its value; the folder of a run stands for its model."""
+    from mirada.runs.folder import model_file
+
+    key, value = setting(text)
+    return (
+        (key, str(model_file(value))) if key in FILES and isinstance(value, str) and value else (key, value)
+    )
+
+
+FILES = ("weights", "first_layer")  # settings that name a file of weights
 OPTIONS = (
     click.option("--model", help="A network of `mirada models`. [default: resnet18]"),
     click.option(
@@ -37,7 +61,10 @@ OPTIONS = (
     click.option("--device", help="cpu, cuda, cuda:1, mps. [default: the best there is]"),
     click.option("--precision", help="auto, bfloat16 or float32. [default: auto]"),
     click.option("--seed", type=int, help="Same seed, same machine: same weights. [default: 0]"),
-    click.option("--recipe", type=click.Path(exists=True, dir_okay=False), help="A TOML file of settings."),
+    click.option(
+        "--recipe", type=click.Path(exists=True), callback=recipe_there,
+        help="A TOML file of settings, or the folder of a run.",
+    ),
     click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE",
         help="Any setting; `mirada settings` lists them.",
@@ -69,7 +96,7 @@ def stated_recipe(file: str | None, settings: tuple[str, ...], flags: Mapping[st
     read, notes = modern(read_settings(file), file) if file else ({}, ())
     for note in notes:
         say(note)
-    said = list(map(setting, settings))
+    said = list(map(_pair, settings))
     pairs = dict(said)
     model = str(given.get("model") or pairs.get("model") or read.get("model") or Recipe.model)
     find(model)

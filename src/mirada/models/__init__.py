@@ -29,6 +29,8 @@ __all__ = [
     "load_weights",
 ]
 
+MOST = 1_000_000  # outputs, or channels
+LONGEST = 100_000  # pixels of a side
 ARGUMENTS = (
     "num_classes",
     "in_channels",
@@ -103,15 +105,29 @@ def create_model(
     for argument, value in numbers.items():
         if value < 1:
             raise InvalidArgument(f"`{argument}` of create_model must be at least 1. Got {value!r}.")
+        if value > MOST:
+            raise InvalidArgument(
+                f"`{argument}` of create_model must be at most {MOST:,}. Got {value!r:.40}."
+            )
     size = entry.image[1:] if image_size is None else image_size
     if isinstance(size, int):
         size = (size, size)
+    if max(size) > LONGEST:
+        raise InvalidArgument(
+            f"`image_size` of create_model must be at most {LONGEST:,} pixels a side. Got {size!r:.80}."
+        )
     known = facts(name)
     chosen = checked_options(name, options, arguments=ARGUMENTS)
     # An option with a single choice decides nothing, and no builder takes it.
     deciding = {key: value for key, value in chosen.items() if len(known.options[key].choices) != 1}
     build = resolve_name(f"mirada.models.{known.builder}")
-    network: Network = build(name, image_size=size, **numbers, **deciding)
+    try:
+        network: Network = build(name, image_size=size, **numbers, **deciding)
+    except (RuntimeError, MemoryError) as error:  # of PyTorch, which could not have its tensors
+        raise InvalidArgument(
+            f"{name} for images of {size[0]:,} × {size[1]:,} pixels and {numbers['num_classes']:,} outputs has more "
+            f"weights than there is memory for. Choose smaller images."
+        ) from error
     network.name = name
     if weights is not None:
         _log(load_weights(network, name, weights, replace_head=replace_head))

@@ -12,6 +12,7 @@ from mirada.models import CATALOGUE, create_model, find
 from mirada.summary.geometry import tensors
 
 SMALL = 30_000_000  # parameters; below, the meta device's imports take longer than the network
+USUAL = 1000  # pixels of a side, or outputs; beyond, the weights of a dense layer may need more memory than there is
 RANDOM = frozenset({"exponential_", "normal_", "uniform_"})
 FILLING = RANDOM | {"add_", "clamp_", "copy_", "div_", "erfinv_", "fill_", "mul_", "sub_", "zero_"}
 
@@ -51,7 +52,8 @@ def named(
         InvalidArgument: As ``create_model`` raises it.
     """
     known = name.lower() if name.lower() in CATALOGUE else name
-    device = "cpu" if find(known).parameters < SMALL else "meta"
+    usual = max(image_size or 0, num_classes or 0) <= USUAL
+    device = "cpu" if usual and find(known).parameters < SMALL else "meta"
     chosen: dict[str, Any] = {**(options or {})}
     with undrawn(device):
         return create_model(known, image_size=image_size, num_classes=num_classes, **chosen)

@@ -298,6 +298,12 @@ SHORT = {
     },
 }
 PLAIN = tuple(each.name for each in described(Recipe))
+SYNONYMS = {
+    "learning_rate": "lr", "bs": "batch_size", "size": "image_size", "resolution": "image_size",
+    "num_epochs": "epochs", "max_epochs": "epochs", "iterations": "epochs", "early_stopping": "patience",
+    "network": "model", "architecture": "model", "arch": "model", "pretrained": "weights", "checkpoint": "weights",
+    "l2": "weight_decay", "random_state": "seed", "augmentation": "augment", "normalization": "normalize",
+}  # fmt: skip  # what other programs call a setting
 ASKS = ("help", "?", "list", "settings")  # what people set to see what there is
 
 
@@ -317,7 +323,7 @@ def place_of(key: str) -> tuple[str, str]:
     if key in ASKS:
         raise RecipeError(f'there is no setting "{key}"; `mirada settings` lists those there are.')
     known = sorted({*PLAIN, *SHORT, *TABLES})
-    raise RecipeError(f'there is no setting "{shown_text(key)}". {nearest(key[:100], known)}')
+    raise RecipeError(f'there is no setting "{shown_text(key)}". {nearest(key[:100], known, SYNONYMS)}')
 
 
 def _part(table: str, part: Any, whole: object, inner: dict[str, object]) -> Any:
