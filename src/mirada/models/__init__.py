@@ -31,6 +31,9 @@ __all__ = [
 
 MOST = 1_000_000  # outputs, or channels
 LONGEST = 100_000  # pixels of a side
+TOO_LARGE = (
+    "{} for images of {:,} × {:,} pixels has more weights than there is memory for. Choose smaller images."
+)
 ARGUMENTS = (
     "num_classes",
     "in_channels",
@@ -102,20 +105,10 @@ def create_model(
         "num_classes": entry.num_classes if num_classes is None else num_classes,
         "in_channels": entry.image[0] if in_channels is None else in_channels,
     }
-    for argument, value in numbers.items():
-        if value < 1:
-            raise InvalidArgument(f"`{argument}` of create_model must be at least 1. Got {value!r}.")
-        if value > MOST:
-            raise InvalidArgument(
-                f"`{argument}` of create_model must be at most {MOST:,}. Got {value!r:.40}."
-            )
     size = entry.image[1:] if image_size is None else image_size
     if isinstance(size, int):
         size = (size, size)
-    if max(size) > LONGEST:
-        raise InvalidArgument(
-            f"`image_size` of create_model must be at most {LONGEST:,} pixels a side. Got {size!r:.80}."
-        )
+    _require_sensible(numbers, size)
     known = facts(name)
     chosen = checked_options(name, options, arguments=ARGUMENTS)
     # An option with a single choice decides nothing, and no builder takes it.
@@ -124,14 +117,26 @@ def create_model(
     try:
         network: Network = build(name, image_size=size, **numbers, **deciding)
     except (RuntimeError, MemoryError) as error:  # of PyTorch, which could not have its tensors
-        raise InvalidArgument(
-            f"{name} for images of {size[0]:,} × {size[1]:,} pixels and {numbers['num_classes']:,} outputs has more "
-            f"weights than there is memory for. Choose smaller images."
-        ) from error
+        raise InvalidArgument(TOO_LARGE.format(name, *size)) from error
     network.name = name
     if weights is not None:
         _log(load_weights(network, name, weights, replace_head=replace_head))
     return network
+
+
+def _require_sensible(numbers: Mapping[str, int], size: tuple[int, int]) -> None:
+    """Raises ``InvalidArgument`` for outputs, channels or sides that no network has."""
+    for argument, value in numbers.items():
+        if value < 1:
+            raise InvalidArgument(f"`{argument}` of create_model must be at least 1. Got {value!r}.")
+        if value > MOST:
+            raise InvalidArgument(
+                f"`{argument}` of create_model must be at most {MOST:,}. Got {value!r:.40}."
+            )
+    if max(size) > LONGEST:
+        raise InvalidArgument(
+            f"`image_size` of create_model must be at most {LONGEST:,} pixels a side. Got {size!r:.80}."
+        )
 
 
 def _log(report: "LoadReport") -> None:
