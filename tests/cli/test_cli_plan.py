@@ -134,31 +134,10 @@ def test_sizes_are_those_of_the_images(shapes: Path) -> None:
 
 
 def test_plan_and_train_on_the_command_line(shapes: Path, cli: Callable[..., Any]) -> None:
-    code, out, err = cli(
-        "plan",
-        "shapes",
-        "--model",
-        "simplecnn",
-        "--minutes",
-        0.5,
-        "--set",
-        "image_size=32",
-        "--output",
-        "plan.toml",
-    )
+    command = ("plan", "shapes", "--model", "simplecnn", "--minutes", 0.5, "--set", "image_size=32")
+    code, out, err = cli(*command, "--output", "plan.toml")
     assert (code, err) == (0, "") and "epochs = " in out and "image_size" not in out
-    again = cli(
-        "plan",
-        "shapes",
-        "--model",
-        "simplecnn",
-        "--minutes",
-        0.5,
-        "--set",
-        "image_size=32",
-        "--output",
-        "plan.toml",
-    )
+    again = cli(*command, "--output", "plan.toml")
     assert again.code == 0 and again.out.splitlines()[-1] == "plan-2.toml" and Path("plan-2.toml").is_file()
     assert again.err == "plan.toml exists already, and is not overwritten: written to plan-2.toml\n"
     epochs = tomllib.loads(Path("plan.toml").read_text(encoding="utf-8"))["epochs"]

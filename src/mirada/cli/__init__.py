@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -106,7 +105,7 @@ def script() -> NoReturn:
 def _in_a_folder() -> bool:
     """Whether the folder in which the process works is there; where it is not, torch ends the process."""
     try:
-        Path.cwd()
+        os.getcwd()  # noqa: PTH109 # pathlib takes milliseconds, which `mirada --help` goes without
     except OSError:
         return False
     return True
