@@ -1,7 +1,7 @@
 """The pictures of a run: what the network is shown, augmented, and where it looks in its best and worst images."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
@@ -71,7 +71,7 @@ def draw_maps(
                 remark=seen.remark,
                 image=photo,
                 overlay=picture,
-                similar=tuple(_similar(near.get(predictions.paths[row], ()), index, folder)),
+                similar=tuple(_similar(near.get(predictions.paths[row], ()), index, place, folder)),
             )
         )
     return records
@@ -87,10 +87,12 @@ def _neighbours(
     return dict(zip(predictions.paths, found, strict=True))
 
 
-def _similar(neighbours: Sequence[Neighbour], index: Index, folder: Path) -> Iterator[SimilarRecord]:
-    """Their small pictures, drawn once each, with what they are labelled as."""
+def _similar(
+    neighbours: Sequence[Neighbour], index: Index, place: Mapping[str, int], folder: Path
+) -> Iterator[SimilarRecord]:
+    """Their small pictures, drawn once each, with what they are labelled as; ``place`` is the row of a path."""
     for each in neighbours:
-        row = index.paths.index(each.path)
+        row = place[each.path]
         file = f"maps/training-{row:06}.jpg"
         if not (folder / file).exists():
             picture = show_image(read_image(index.path(row)))
