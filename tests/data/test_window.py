@@ -103,6 +103,16 @@ def test_any_two_numbers_are_a_window(first: float, second: float) -> None:
 # --- ramps --------------------------------------------------------------------------------------------------
 
 
+def test_by_the_full_range_a_picture_is_the_same_with_8_and_16_bits_and_levels_are_kept() -> None:
+    picture = np.arange(60, 145, dtype=np.uint8)
+    deep = picture.astype(np.uint16) * 257
+    np.testing.assert_allclose(
+        shades(grey(deep, "u2"), "full"), shades(grey(picture, "u1"), "full"), rtol=1e-6
+    )
+    ten_times = shades(grey(deep // 10 * 10, "u2"), "full") / shades(grey(deep // 10, "u2"), "full")
+    np.testing.assert_allclose(ten_times, 10, rtol=1e-5)
+
+
 def test_the_full_range_is_that_of_the_type() -> None:
     np.testing.assert_allclose(
         shades(grey([0, 32_768, 65_535]), "full"), [[0, 32_768 / 65_535, 1]], rtol=1e-6
