@@ -170,6 +170,13 @@ class FeaturesPlanned:
     text: str
 
 
+@dataclass(frozen=True)
+class HowToRead:
+    """What must be known to read the figures of a run, a line each: averaged weights, mixed labels."""
+
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class EpochDone:
     """An epoch is trained and validated. ``metrics`` are those of the validation images, ``best`` whether it leads."""
@@ -232,8 +239,8 @@ class FoldStarted:
     folds: int
 
 
-# What a network starts with besides random weights, and what of it is kept.
-Beginning = LoadReport | FirstLayerLoaded | LayersFrozen | LayersThawed | FeaturesPlanned
+# What a network starts with besides random weights, what of it is kept, and how that is to be read.
+Beginning = LoadReport | FirstLayerLoaded | LayersFrozen | LayersThawed | FeaturesPlanned | HowToRead
 Event = (
     Progress | Started | FileExcluded | Beginning | EpochDone | Stopped | BestEpoch | Evaluated
     | FoldStarted | SeedStarted

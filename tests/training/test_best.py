@@ -37,7 +37,7 @@ def test_the_last_best_one_is_in_the_file(tmp_path: Path, monkeypatch: pytest.Mo
         for seconds, value in ((0, 1.0), (1, 2.0), (3, 3.0), (6, 4.0), (7, 5.0)):
             clock[0] = 100.0 + seconds
             changed(network, value)
-            best.take()
+            best.take(network)
             seen.append(kept(file))
         assert seen == [1.0, 1.0, 1.0, 4.0, 4.0]
         changed(network, 6.0)  # an epoch that is no better
@@ -52,7 +52,7 @@ def test_also_where_training_fails(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), keeping_best(file, network, CARD) as best:
         for value in (1.0, 2.0):
             changed(network, value)
-            best.take()
+            best.take(network)
         changed(network, float("nan"))
         raise KeyboardInterrupt
     assert kept(file) == 2.0

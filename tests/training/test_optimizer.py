@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mirada import reference as ref
 from mirada.models import create_model
 from mirada.training.optimizer import Optimizer
-from mirada.training.recipe import Adam, Recipe
+from mirada.training.recipe import Adam, Recipe, Sgd
 from mirada.training.schedules import learning_rate
 
 
@@ -104,6 +104,20 @@ def test_frozen_weights_are_left_out() -> None:
     network.stem.requires_grad_(False)
     optimizer = Optimizer(network, Adam())
     assert sum(p.numel() for p in optimizer.parameters.values()) == 61_706 - 156
+
+
+@pytest.mark.parametrize("clip", [0.5, 100.0])
+def test_a_long_gradient_is_shortened_to_the_norm(layer: nn.Linear, clip: float) -> None:
+    """g ← g · min(1, c / ‖g‖), the norm over weights and biases together (Pascanu et al. 2012, Alg. 1)."""
+    weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
+    gradient = next(gradients((2, 3)))
+    layer.weight.grad, layer.bias.grad = gradient.clone(), gradient[:, 0].clone()
+    norm = float((gradient.square().sum() + gradient[:, 0].square().sum()).sqrt())
+    assert 0.5 < norm < 100
+    Optimizer(layer, Sgd(momentum=0.0), clip).step(0.1)
+    factor = min(1.0, clip / norm)
+    torch.testing.assert_close(layer.weight, weight - 0.1 * factor * gradient, rtol=1e-5, atol=0)
+    torch.testing.assert_close(layer.bias, bias - 0.1 * factor * gradient[:, 0], rtol=1e-5, atol=0)
 
 
 PEERS = {

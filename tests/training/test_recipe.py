@@ -23,6 +23,7 @@ from mirada.training.demands import require_fitting
 from mirada.training.recipe import (
     AUGMENT_PRESETS,
     KINDS,
+    LONG,
     PARTS,
     PLAIN,
     SHORT,
@@ -42,7 +43,7 @@ from mirada.training.schedules import Constant, Cosine, Time
 # Every setting by its short name, as it is declared; of several kinds, the last that has it.
 DECLARED = {
     each.name: each
-    for record in (Recipe, *(kind for table, kinds in PARTS.items() if table != "augment" for kind in kinds))
+    for record in (Recipe, *(kind for table, kinds in PARTS.items() if table not in LONG for kind in kinds))
     for each in described(record)
 }
 CHOICES = {name: get_args(each.hint) for name, each in DECLARED.items() if get_origin(each.hint) is Literal}
@@ -255,6 +256,13 @@ def test_numbers_are_finite(name: str, value: float) -> None:
     """TOML knows inf and nan; no setting does."""
     with pytest.raises(RecipeError, match=rf"`{name}`"):
         Recipe().with_settings({**TAKEN.get(name, {}), name: value})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["decay", "start"])
+def test_numbers_of_an_average_are_finite(name: str, value: float) -> None:
+    with pytest.raises(RecipeError, match=rf"`{name}` must be a number"):
+        Recipe().with_settings({"average": "ema", f"average.{name}": value})
 
 
 @pytest.mark.parametrize("name", [name for name, each in DECLARED.items() if each.hint is int])

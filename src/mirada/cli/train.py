@@ -17,17 +17,13 @@ from mirada.cli.recipe_options import recipe_options, stated_recipe
 from mirada.cli.streams import heard_or_not
 from mirada.errors import counted
 from mirada.events import (
+    Beginning,
     BestEpoch,
     EpochDone,
     Evaluated,
     Event,
-    FeaturesPlanned,
     FileExcluded,
-    FirstLayerLoaded,
     FoldStarted,
-    LayersFrozen,
-    LayersThawed,
-    LoadReport,
     Progress,
     SeedStarted,
     Started,
@@ -239,14 +235,14 @@ class _Lines:
         self.excluded = 0
 
     def show(self, event: Event) -> None:
+        if isinstance(event, Beginning):
+            self.progress.line(*event.text.split("\n"))
         match event:
             case Progress():
                 note = f"epoch {event.epoch}{self.speed}" if event.epoch else ""
                 self.progress.on_event(event, note)
             case Started():
                 self._start(event)
-            case LoadReport() | FirstLayerLoaded() | LayersFrozen() | LayersThawed() | FeaturesPlanned():
-                self.progress.line(*event.text.split("\n"))
             case FileExcluded():
                 self._excluded(event)
             case EpochDone():

@@ -9,6 +9,7 @@ from mirada.compute import Compute
 from mirada.errors import RecipeError
 from mirada.modelfile import Architecture
 from mirada.summary import Summary, summarize
+from mirada.training.averages import LastWeights
 from mirada.training.recipe import Adam, Recipe
 from mirada.training.start import built
 
@@ -67,8 +68,9 @@ class Room:
 
     @property
     def _moments(self) -> int:
-        """Numbers that the optimizer remembers of each weight."""
-        return 2 if isinstance(self.recipe.optimizer, Adam) else 1
+        """Numbers that are kept of each weight beside its gradient: the optimizer's, and its average, if any."""
+        own = 2 if isinstance(self.recipe.optimizer, Adam) else 1
+        return own + (not isinstance(self.recipe.average, LastWeights))
 
     def _require(self, needed: int) -> None:
         height, width = self.architecture.image_size

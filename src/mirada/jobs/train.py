@@ -26,6 +26,7 @@ from mirada.events import (
     Event,
     FileExcluded,
     FirstLayerLoaded,
+    HowToRead,
     LayersFrozen,
     LoadReport,
     OnEvent,
@@ -55,6 +56,7 @@ from mirada.training.kept import keep_for_evaluation
 from mirada.training.known_weights import find_weights, with_average_head
 from mirada.training.loop import Outcome, Training, fit
 from mirada.training.phases import phases_of
+from mirada.training.reading import said_of
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.scaling import covariate_scale, target_scale
 from mirada.training.start import architecture_for, starting_network, starting_scale
@@ -238,6 +240,8 @@ class _Job:
             tell(FirstLayerLoaded(**asdict(self.first_layer), text=str(self.first_layer)))
         if self.phases[0].frozen.names:
             tell(self._frozen())
+        if told := "\n".join(said_of(self.recipe)):
+            tell(HowToRead(told))
         for item in index.excluded:
             tell(FileExcluded(item.path, item.reason))
 

@@ -27,7 +27,7 @@ KINDS: dict[str, type[Event]] = {
     "first_layer": events.FirstLayerLoaded, "fold": events.FoldStarted, "seed": events.SeedStarted,
     "frozen": events.LayersFrozen, "start": events.Started, "stopped": events.Stopped,
     "thawed": events.LayersThawed,
-    "weights": events.LoadReport,
+    "reading": events.HowToRead, "weights": events.LoadReport,
 }  # fmt: skip  # what the lines of events.jsonl call them
 NAMES = {kind: name for name, kind in KINDS.items()}
 

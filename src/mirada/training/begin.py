@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from mirada.events import OnEvent
 from mirada.layers.network import Network
 from mirada.runs.folder import RunFolder
+from mirada.training.averaged import AveragedNetwork
+from mirada.training.averages import LastWeights, epochs_before
 from mirada.training.demands import usual_loss
 from mirada.training.feed import Feed
 from mirada.training.loop import Training
@@ -36,7 +38,12 @@ def begin(
     )
     frozen = phases[0].frozen
     feed.features = features_of(network, frozen, feed, recipe)
-    state = TrainState(network=network, optimizer=Optimizer(network, recipe.optimizer), frozen=frozen)
+    state = TrainState(
+        network=network,
+        optimizer=Optimizer(network, recipe.optimizer, recipe.clip),
+        average=_average(network, recipe, feed.steps),
+        frozen=frozen,
+    )
     return Training(
         phases=tuple(phases),
         state=state,
@@ -46,3 +53,10 @@ def begin(
         folder=folder,
         on_event=on_event,
     )
+
+
+def _average(network: Network, recipe: Recipe, steps: int) -> AveragedNetwork | None:
+    """The place of the averaged weights in a run of so many steps an epoch; None without an average."""
+    if isinstance(recipe.average, LastWeights):
+        return None
+    return AveragedNetwork(network, recipe.average, epochs_before(recipe.average, recipe.epochs) * steps)

@@ -21,7 +21,7 @@ class BestModel:
 
     Args:
         file: The model file.
-        network: That which is judged; it goes on changing.
+        network: One of its kind, whose weights are for a moment others while the file is written.
         card: What the file says.
     """
 
@@ -32,29 +32,30 @@ class BestModel:
         self.written = -inf
         self.waiting: dict[str, Tensor] = {}
 
-    def take(self) -> None:
-        """Holds the network to be the best so far, as it is now."""
+    def take(self, judged: Network) -> None:
+        """Holds a network to be the best so far, as it is now."""
         if time.monotonic() - self.written < PAUSE:
-            self.waiting = self._copy()
+            self.waiting = _copy(judged)
         else:
-            self._write()
+            self._write(judged)
 
     def flush(self) -> None:
         """Writes what still waits; the network is afterwards as it was before."""
         if self.waiting:
-            now = self._copy()
+            now = _copy(self.network)
             self.network.load_state_dict(self.waiting)
             try:
-                self._write()
+                self._write(self.network)
             finally:
                 self.network.load_state_dict(now)
 
-    def _copy(self) -> dict[str, Tensor]:
-        return {name: value.clone() for name, value in self.network.state_dict().items()}
-
-    def _write(self) -> None:
-        save_model(self.file, self.network, self.card)
+    def _write(self, judged: Network) -> None:
+        save_model(self.file, judged, self.card)
         self.written, self.waiting = time.monotonic(), {}
+
+
+def _copy(network: Network) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
 
 
 @contextmanager

@@ -51,6 +51,12 @@ class Training:
         """The one that an epoch, counted from 1, is in."""
         return next(phase for phase in reversed(self.phases) if phase.first <= epoch)
 
+    @property
+    def settled(self) -> int:
+        """The epoch after which the same parts learn, and the same average of their weights is judged, to the end."""
+        averaged = 0 if self.state.average is None else self.state.average.first // self.feed.steps
+        return max(self.phases[-1].first - 1, averaged)
+
     def rate(self, step: int) -> float:
         """The learning rate at a step of the run, counted from 0."""
         recipe = self.recipe
@@ -72,7 +78,7 @@ def fit(training: Training) -> Outcome:
     reason: Reason = "finished"
     phase: Phase | None = None
     file = training.folder.file(MODEL)
-    with interruptible() as interrupted, keeping_best(file, state.judged, card) as best:
+    with interruptible() as interrupted, keeping_best(file, state.network, card) as best:
         for epoch in range(state.epoch + 1, recipe.epochs + 1):
             before, phase = phase, training.phase(epoch)
             if phase is not before and not _enter(training, phase, interrupted):
@@ -100,9 +106,11 @@ def fit(training: Training) -> Outcome:
             state.epoch = epoch
             if (reached := score(found, card.target)) > state.best.score:
                 state.best = Best(epoch, reached)
-                best.take()
+                best.take(state.judged)
             training.on_event(replace(done, best=state.best.epoch == epoch))
-            since = max(state.best.epoch, training.phases[-1].first - 1)  # no phase goes without its chance
+            since = max(
+                state.best.epoch, training.settled
+            )  # nothing that begins later goes without its chance
             if 0 < recipe.patience <= epoch - since and epoch < recipe.epochs:
                 reason = "early"
                 break
@@ -119,7 +127,7 @@ def _enter(training: Training, phase: Phase, interrupted: Callable[[], bool]) ->
 def _train(training: Training, epoch: int, interrupted: Callable[[], bool]) -> float | None:
     """One pass over the training images: the mean loss, or None if it was interrupted."""
     state, feed, recipe = training.state, training.feed, training.recipe
-    state.frozen.train(state.network)
+    state.learn()
     total, seen, reported = torch.zeros((), device=feed.compute.device), 0, 0.0
     for batch in feed.epoch(epoch):
         if interrupted():

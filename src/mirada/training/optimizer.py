@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
@@ -36,10 +37,20 @@ class Optimizer:
     Weight decay applies to weights only, not to biases and normalization parameters, which have one dimension.
     ``state`` holds, by the parameter's name, the moments in the parameter's shape and ``count``, the number of
     its steps.
+
+    Args:
+        network: Whose parameters it moves.
+        stepping: How a gradient becomes a step.
+        clip: The largest norm of the gradient of all parameters together, to which a longer one is shortened; 0 for
+            none.
+
+    Source:
+        Pascanu, Mikolov & Bengio 2012, arXiv:1211.5063, Alg. 1, for ``clip``.
     """
 
-    def __init__(self, network: nn.Module, stepping: Stepping) -> None:
+    def __init__(self, network: nn.Module, stepping: Stepping, clip: float = 0.0) -> None:
         self.stepping = stepping
+        self.clip = clip
         self.moments = moments_of(stepping)
         self.parameters: dict[str, nn.Parameter] = {}
         self.state: dict[str, dict[str, Tensor]] = {}
@@ -75,6 +86,8 @@ class Optimizer:
     @torch.no_grad()
     def step(self, lr: float) -> None:
         """Moves every parameter that has a gradient."""
+        if self.clip:
+            clip_grad_norm_(self.parameters.values(), self.clip)
         groups: dict[tuple[float, float], list[str]] = {}
         for name, parameter in self.parameters.items():
             if parameter.grad is not None:

@@ -10,6 +10,7 @@ from mirada.errors import InvalidArgument, RecipeError, nearest
 from mirada.models import facts, find
 from mirada.models.families import OPTION_NAMES
 from mirada.settings import check, described, setting, shown, shown_text
+from mirada.training.averages import AVERAGES, Averaging, LastWeights
 from mirada.training.recipe_text import plain_value, toml_text
 from mirada.training.schedules import SCHEDULES, Constant, Schedule
 
@@ -149,8 +150,10 @@ class Recipe:
         sampling: ``balanced`` shows every class equally often. With ``class_weights`` a rare class counts twice.
         device: As ``torch.device`` names it, or ``auto``.
         precision: Of matrix products; weights and sums stay in float32.
+        clip: The largest norm of the gradient of all parameters together; a longer one is shortened to it. 0 for none.
         optimizer: ``Adam``, ``Sgd`` or ``Rmsprop``, with the learning rate.
         schedule: ``Constant``, ``Cosine`` or ``Time``, with the warm-up.
+        average: ``LastWeights``, ``Ema`` or ``Polyak``: the average of weights that is judged and kept, if any.
         pixels: What the network reads of an image file.
         splits: What is set aside for validation and test.
         augment: What may happen to a training image.
@@ -199,8 +202,12 @@ class Recipe:
     sampling: Literal["shuffle", "balanced"] = setting("shuffle", "Show every class equally often.")
     device: str = setting("auto", "cpu, cuda, cuda:1, mps; auto: the best there is.")
     precision: Literal["auto", "bfloat16", "float32"] = setting("auto", "Number format of matrix products.")
+    clip: float = setting(
+        0.0, "Norm of the gradient, of all weights together, above which it is shortened; 0: none.", least=0
+    )
     optimizer: Stepping = Adam()
     schedule: Schedule = Constant()
+    average: Averaging = LastWeights()
     pixels: Pixels = Pixels()
     splits: Splits = Splits()
     augment: Augmentation = Augmentation()
@@ -218,8 +225,8 @@ class Recipe:
         """This recipe with some settings replaced.
 
         Args:
-            settings: By short name (``lr``) or by full one (``optimizer.lr``, ``augment.zoom``). ``optimizer`` and
-                ``schedule`` take a kind (``"sgd"``), ``augment`` the name of a preset; all tables take a table.
+            settings: By short name (``lr``) or by full one (``optimizer.lr``, ``augment.zoom``). Tables with
+                a kind (``optimizer``) take its name (``"sgd"``), ``augment`` that of a preset; all tables take a table.
             origin: Where they come from, for the message.
 
         Returns:
@@ -262,7 +269,7 @@ class Recipe:
         """The recipe as plain values.
 
         Returns:
-            A value for each setting, a dict for each table; ``optimizer`` and ``schedule`` have their ``kind`` first.
+            A value for each setting, a dict for each table; those with a ``kind`` have it first.
         """
         values = asdict(self)
         for name in KINDS:
@@ -278,7 +285,11 @@ class Recipe:
         return toml_text(self.to_dict())
 
 
-KINDS: dict[str, dict[str, Any]] = {"optimizer": dict(OPTIMIZERS), "schedule": dict(SCHEDULES)}
+KINDS: dict[str, dict[str, Any]] = {
+    "optimizer": dict(OPTIMIZERS),
+    "schedule": dict(SCHEDULES),
+    "average": dict(AVERAGES),
+}
 PARTS: dict[str, tuple[type, ...]] = {
     **{name: tuple(kinds.values()) for name, kinds in KINDS.items()},
     "pixels": (Pixels,),
@@ -286,13 +297,13 @@ PARTS: dict[str, tuple[type, ...]] = {
     "augment": (Augmentation,),
 }
 TABLES = (*PARTS, "options")
-# Settings that need no table before their names; those of an augmentation do, as ``augment.zoom``.
+LONG = ("augment", "average")  # tables that are named before their settings, as in ``augment.zoom``
 SHORT = {
     **dict.fromkeys(OPTION_NAMES, "options"),
     **{
         each.name: table
         for table, kinds in PARTS.items()
-        if table != "augment"
+        if table not in LONG
         for kind in kinds
         for each in described(kind)
     },
@@ -303,6 +314,7 @@ SYNONYMS = {
     "num_epochs": "epochs", "max_epochs": "epochs", "iterations": "epochs", "early_stopping": "patience",
     "network": "model", "architecture": "model", "arch": "model", "pretrained": "weights", "checkpoint": "weights",
     "l2": "weight_decay", "random_state": "seed", "augmentation": "augment", "normalization": "normalize",
+    "ema": "average", "grad_clip": "clip", "clip_norm": "clip", "clipnorm": "clip",
 }  # fmt: skip  # what other programs call a setting
 ASKS = ("help", "?", "list", "settings")  # what people set to see what there is
 

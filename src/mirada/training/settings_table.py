@@ -10,6 +10,7 @@ from mirada.training.recipe import AUGMENT_PRESETS, KINDS, PARTS, SHORT, Recipe,
 KIND_MEANING = {
     "optimizer": "How the gradient becomes a step.",
     "schedule": "How the rate goes after the warm-up.",
+    "average": "Which average of the weights after each step is judged and kept, instead of the last ones.",
 }
 AUGMENT_MEANING = "A preset of all that may happen to a training image; augment.… changes one of it."
 
@@ -65,7 +66,7 @@ def _rows_of(table: str, recipe: Recipe) -> list[SettingRow]:
     for kind in PARTS[table]:
         for each in described(kind):
             key = f"{table}.{each.name}"
-            short = each.name if each.name in SHORT else key
+            short = each.name if SHORT.get(each.name) == table else key
             default = (
                 as_written(getattr(part, each.name))
                 if hasattr(part, each.name)

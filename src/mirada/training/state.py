@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mirada.errors import CheckpointError
 from mirada.layers.network import Network
+from mirada.training.averaged import AveragedNetwork
 from mirada.training.freezing import NOTHING, Frozen
 from mirada.training.optimizer import Optimizer
 
@@ -28,6 +29,7 @@ class TrainState:
     Args:
         network: What is trained.
         optimizer: Its moments.
+        average: The average of its weights; None without one.
         frozen: Parts that do not learn.
         epoch: Epochs that are done.
         step: Optimizer steps that are done, over all epochs.
@@ -36,6 +38,7 @@ class TrainState:
 
     network: Network
     optimizer: Optimizer
+    average: AveragedNetwork | None = None
     frozen: Frozen = NOTHING
     epoch: int = 0
     step: int = 0
@@ -43,13 +46,27 @@ class TrainState:
 
     @property
     def judged(self) -> Network:
-        """The network that is validated and kept; where weights are averaged, it is the place of the average."""
+        """The network that is validated and kept: that of the averaged weights, once there are any."""
+        if self.average and self.step > self.average.first:
+            return self.average.network
         return self.network
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it as tensors by name, as safetensors takes them: ``network.…``, ``optimizer.…``, ``progress``.
+    def learn(self) -> None:
+        """Puts the network into training mode, but for its frozen parts."""
+        self.frozen.train(self.network)
+        if self.average:
+            self.average.follow(self.network, self.frozen)
 
-        They are the tensors that go on changing, not copies. Averaged weights would be a group more.
+    def moved(self) -> None:
+        """Counts a step of the optimizer, and takes the weights after it into their average."""
+        self.step += 1
+        if self.average:
+            self.average.update(self.step)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it as tensors by name, as safetensors takes them: ``network.…``, ``optimizer.…``, ``average.…``.
+
+        Beside them is ``progress``. They are the tensors that go on changing, not copies.
         """
         moments = {
             f"optimizer.{name}.{moment}": value
@@ -57,8 +74,10 @@ class TrainState:
             for moment, value in state.items()
         }
         weights = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        average = self.average.tensors() if self.average else {}
+        averages = {f"average.{name}": value for name, value in average.items()}
         numbers = (self.epoch, self.step, self.best.epoch, *self.best.score)
-        return {**weights, **moments, "progress": torch.tensor(numbers, dtype=torch.float64)}
+        return {**weights, **moments, **averages, "progress": torch.tensor(numbers, dtype=torch.float64)}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Takes over what ``tensors`` gave.

@@ -76,5 +76,5 @@ def train_step(
         value.backward()  # type: ignore[no-untyped-call]
         total += value.detach()
     state.optimizer.step(rate)
-    state.step += 1
+    state.moved()
     return total

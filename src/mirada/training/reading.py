@@ -1,0 +1,16 @@
+"""What must be known to read the figures of a run, where its recipe makes them other than they look."""
+
+from collections.abc import Iterator
+
+from mirada.training.averages import LastWeights, epochs_before
+from mirada.training.recipe import Recipe
+
+
+def said_of(recipe: Recipe) -> Iterator[str]:
+    """A sentence for each setting that changes what a figure of the run means."""
+    if not isinstance(recipe.average, LastWeights):
+        first = epochs_before(recipe.average, recipe.epochs) + 1
+        yield (
+            f"From epoch {first} on, what is validated and kept has averaged weights, batch normalization's statistics "
+            f"included: {recipe.average}."
+        )
