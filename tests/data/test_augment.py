@@ -1,6 +1,7 @@
 """Augmentation against scipy's affine_transform with matrices composed here, pixel by pixel; and its random numbers."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 from torch import Tensor
 
-from mirada.data.augment import Augmentation, Draw
+from mirada.data.augment import Augmentation, Draw, in_turn
 from mirada.data.batches import generator
 from mirada.errors import InvalidArgument
 from mirada.training.recipe import augment_preset
@@ -208,6 +209,66 @@ def test_values_stay_between_0_and_255() -> None:
     assert got.min() >= 0 and got.max() <= 255
 
 
+# --- what is erased -----------------------------------------------------------------------------------------
+
+
+def test_a_rectangle_gives_way_to_noise_and_all_else_stays() -> None:
+    """Of 2 to 40 % of the area, up to the rounding to whole pixels; in the share of images that was asked for."""
+    images = torch.full((400, 3, 40, 50), 300.0)  # which no noise is
+    augmentation = Augmentation(erase=0.5)
+    draw = augmentation.draw(400, generator(0))
+    got = augmentation.apply(images, draw)
+    assert torch.equal(images, torch.full_like(images, 300.0))
+    erased = got != 300
+    assert torch.equal(erased.any(dim=1), erased.all(dim=1))  # in all colours alike
+    hit = erased.flatten(1).any(dim=1)
+    assert abs(hit.float().mean().item() - 0.5) < 0.07
+    for row in torch.nonzero(hit).flatten().tolist():
+        ys, xs = torch.nonzero(erased[row, 0], as_tuple=True)
+        height, width = int(ys.max() - ys.min()) + 1, int(xs.max() - xs.min()) + 1
+        assert height * width == len(ys)  # a rectangle
+        assert abs(height - draw.erased[row, 1] * 40) <= 1 and abs(width - draw.erased[row, 0] * 50) <= 1
+    shares = draw.erased[draw.erased[:, 0] > 0]
+    area, ratio = shares[:, 0] * shares[:, 1], shares[:, 0] / shares[:, 1]
+    assert stats.kstest(area, stats.uniform(0.02, 0.38).cdf).pvalue > 0.01
+    assert ratio.max() <= 1 / 0.3 + 1e-6 and ratio.min() >= 0.3 - 1e-6
+    noise = got[erased].numpy()
+    assert stats.kstest(noise[::97], stats.uniform(0, 255).cdf).pvalue > 0.01
+
+
+def test_erasing_changes_no_other_draw() -> None:
+    """So that the settings can be compared, and what was drawn before stays as it was."""
+    one, other = (settings.draw(7, generator(3)) for settings in (EVERYTHING, replace(EVERYTHING, erase=1.0)))
+    for name in ("matrices", "crop", "brightness", "contrast"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert one.erased.shape == (7, 0) and other.erased.shape == (7, 5)
+
+
+def test_an_erased_image_does_not_depend_on_its_neighbours() -> None:
+    augmentation, images = Augmentation(erase=0.8), pixels(6, 2, 20, 20)
+    draw = augmentation.draw(6, generator(0))
+    together, again = augmentation.apply(images, draw), augmentation.apply(images, draw)
+    assert torch.equal(together, again)
+    for row in range(6):
+        alone = augmentation.apply(images[row : row + 1], Draw(*(part[row : row + 1] for part in draw)))
+        assert torch.equal(alone[0], together[row])
+
+
+# --- flips by turns -----------------------------------------------------------------------------------------
+
+
+def test_two_turns_show_each_image_both_ways() -> None:
+    starts = generator(0).random(5000)
+    first, second, third = (in_turn(starts, turn) for turn in (1, 2, 3))
+    np.testing.assert_array_equal(second, ~first)
+    np.testing.assert_array_equal(third, first)
+    assert abs(first.mean() - 0.5) < 0.02
+    augmentation = Augmentation(horizontal_flip="alternate")
+    draw = augmentation.draw(5000, generator(1), first)
+    np.testing.assert_array_equal(draw.matrices[:, 0, 0] < 0, first)
+    assert augmentation.alternates and augmentation.warps and str(augmentation) == "horizontal flip alternate"
+
+
 # --- the random numbers -------------------------------------------------------------------------------------
 
 
@@ -316,7 +377,10 @@ def test_every_preset_can_be_used(preset: str) -> None:
         ("brightness", (-0.1, 1.1, [0.8, 1.2]), "a number from 0 to 1"),
         ("contrast", (-0.1, 1.1), "a number from 0 to 1"),
         ("crop", (0, 1.1, -1, math.nan, "half"), "a number above 0 and at most 1"),
-        ("horizontal_flip", ("yes", 1, None), "auto, true, false"),
+        ("horizontal_flip", ("yes", 1, None), "auto, alternate, true, false"),
+        ("erase", (-0.1, 1.1), "a number from 0 to 1"),
+        ("mixup", (-0.1, 101, math.nan), "a number from 0 to 100"),
+        ("cutmix", (-0.1, True), "a number from 0 to 100"),
         ("vertical_flip", ("no", 0.5), "true, false"),
     ],
 )

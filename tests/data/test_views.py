@@ -1,6 +1,8 @@
 """A view is a pure function of the seed, its number and the image."""
 
 import hashlib
+import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,3 +56,21 @@ def test_a_name_tells_what_is_seen() -> None:
     assert len(names) == 9
     assert Views(PHOTOS, 3, 0).name(PLAIN) == Views(Augmentation(), 1, 1).name(PLAIN)
     assert Views(PHOTOS, 3, 0).name(2) == Views(PHOTOS, 5, 0).name(2)
+
+
+def test_flips_that_alternate_do_so_from_view_to_view() -> None:
+    views = Views(replace(PHOTOS, horizontal_flip="alternate"), 4, seed=7)
+    turns = [np.linalg.det(views.draw(IMAGES, view).matrices[:, :, :2]) < 0 for view in range(4)]
+    for before, after in itertools.pairwise(turns):
+        np.testing.assert_array_equal(after, ~before)
+    assert len({*turns[0].tolist()}) == 2  # some begin as they are, the others mirrored
+    np.testing.assert_array_equal(views.draw(IMAGES[2:4], 1).matrices, views.draw(IMAGES, 1).matrices[2:4])
+
+
+def test_what_is_erased_of_a_view_is_erased_again() -> None:
+    views = Views(replace(PHOTOS, erase=1.0), 2, seed=0)
+    whole = views.draw(IMAGES, 1)
+    assert whole.erased.shape == (6, 5) and (whole.erased[:, 0] > 0).all()
+    assert_same(Draw(*(part[[3]] for part in whole)), views.draw([IMAGES[3]], 1))
+    assert views.name(1) != Views(PHOTOS, 2, seed=0).name(1)
+    assert Views(Augmentation(erase=0.5), 2, seed=0).at(1) == 0  # it is augmented

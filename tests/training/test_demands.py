@@ -16,7 +16,7 @@ from mirada.jobs.memory import Room
 from mirada.modelfile import Architecture
 from mirada.models import create_model
 from mirada.samples import Classes, Covariate, Numbers
-from mirada.training.demands import require_batches
+from mirada.training.demands import require_batches, require_fitting, require_whole_batches
 from mirada.training.flips import settle_flips
 from mirada.training.freezing import NOTHING, freeze
 from mirada.training.recipe import Pixels, Recipe
@@ -67,11 +67,41 @@ def test_flips_that_were_asked_for_are_done_and_said(samples: Index) -> None:
     assert settle_flips(Augmentation(), samples) == (Augmentation(), "")
 
 
+@pytest.mark.parametrize("samples", MIRRORED)
+def test_flips_by_turns_are_settled_likewise(samples: Index) -> None:
+    alternate = replace(AUTO, horizontal_flip="alternate")
+    found, note = settle_flips(alternate, samples)
+    assert found == replace(AUTO, horizontal_flip=False) and note == settle_flips(AUTO, samples)[1]
+    assert settle_flips(alternate, index(Classes(("cat", "dog")))) == (alternate, "")
+
+
 def test_flips_of_all_others() -> None:
     for samples in (
         index(Classes(("cat", "dog"))), index(Numbers(("age",))), index(Numbers(("",)), Covariate("sex", "M", "F")),
     ):  # fmt: skip
         assert settle_flips(AUTO, samples) == (replace(AUTO, horizontal_flip=True), "")
+
+
+# Images that are mixed -------------------------------------------------------------------------------------------
+
+
+def test_cutmix_is_for_classes() -> None:
+    recipe = Recipe().with_settings({"augment.cutmix": 1.0})
+    require_fitting(recipe, Classes(("a", "b")))
+    with pytest.raises(RecipeError, match=r"^`augment.cutmix` is for classes, and the target is a number"):
+        require_fitting(recipe, Numbers())
+    require_fitting(Recipe().with_settings({"augment.mixup": 0.2}), Numbers())
+
+
+@pytest.mark.parametrize("mix", ["mixup", "cutmix"])
+def test_what_is_computed_once_for_an_image_is_not_mixed(mix: str) -> None:
+    frozen = freeze(create_model("resnet20"), ("stem",))
+    recipe = Recipe().with_settings({f"augment.{mix}": 0.2})
+    with pytest.raises(RecipeError, match=r"Set views=0 .*Got `views` = 4\.$"):
+        require_whole_batches(frozen, recipe)
+    require_whole_batches(frozen, recipe.with_settings({"views": 0}))
+    require_whole_batches(NOTHING, recipe)
+    require_whole_batches(frozen, Recipe())
 
 
 # One image and batch normalization ---------------------------------------------------------------------------

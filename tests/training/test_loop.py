@@ -567,6 +567,84 @@ def test_trains_in_another_thread(make: Callable[..., Training]) -> None:
     assert_same_bits(weights(here.state.network), weights(there.state.network))
 
 
+# Images that are mixed, flips by turns -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mix", ["mixup", "cutmix"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_step_with_mixed_images_is_the_formula(
+    make: Callable[..., Training], pixels: NDArray[np.uint8], mix: str, smoothing: float
+) -> None:
+    """The cross-entropy with the mixed label, share · one-hot + (1 − share) · that of the partner."""
+    training = make(
+        epochs=1, batch_size=TRAIN, micro_batch=8, optimizer="sgd", lr=0.1, momentum=0.0,
+        label_smoothing=smoothing, **{f"augment.{mix}": 1.0},
+    )  # fmt: skip
+    mixing, order = training.feed.mixing(TRAIN, 1, 0), training.feed.order(1)
+    assert mixing is not None and 0 < mixing.share < 1
+    plain, labels = plain_batch(pixels, order), F.one_hot(torch.from_numpy(order % 2), 2).float()
+    images = mixing.pixels(plain)
+    assert not torch.equal(images, plain)
+    wanted = mixing.share * labels + (1 - mixing.share) * labels[mixing.rows]
+    twin = training.feed.card.architecture.build()
+    twin.load_state_dict(weights(training.state.network))
+    loss = F.cross_entropy(twin(images), wanted, label_smoothing=smoothing)
+    assert_one_step(training, twin, loss)
+
+
+def test_a_step_with_mixed_numbers_is_the_formula(
+    make_numbers: Callable[..., Training], pixels: NDArray[np.uint8]
+) -> None:
+    """Targets and covariates are mixed like pixels; a mean with an unknown number is unknown."""
+    training = make_numbers(
+        epochs=1, batch_size=TRAIN, optimizer="sgd", lr=0.1, momentum=0.0, **{"augment.mixup": 1.0}
+    )
+    mixing, order, card = training.feed.mixing(TRAIN, 1, 0), training.feed.order(1), training.feed.card
+    assert mixing is not None and mixing.patch is None
+
+    def mixed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return mixing.share * values + (1 - mixing.share) * values[mixing.partners]
+
+    twin = card.architecture.build()
+    twin.load_state_dict(weights(training.state.network))
+    beside = torch.from_numpy(mixed((order % 2 - 0.5) / 0.25)).float()[:, None]
+    true = mixed(card.target_scaling.forward(training.feed.cache.index.targets[order]))  # type: ignore[union-attr]
+    known = torch.from_numpy(~np.isnan(true))
+    error = (
+        twin(mixing.pixels(plain_batch(pixels, order)), beside)
+        - torch.from_numpy(np.nan_to_num(true)).float()
+    )
+    assert_one_step(training, twin, (error.square() * known).sum() / (2 * TRAIN))
+
+
+def test_mixing_goes_by_the_seed(make: Callable[..., Training]) -> None:
+    settings = {"augment.mixup": 0.4, "augment.cutmix": 1.0, "augment.erase": 0.5}
+    one, again = make(epochs=2, **settings), make(epochs=2, **settings)
+    other = make(epochs=2, **settings, seed=1)
+    for training in (one, again, other):
+        fit(training)
+    assert_same_bits(weights(one.state.network), weights(again.state.network))
+    shares = [training.feed.mixing(8, 1, step).share for training in (one, other) for step in range(3)]  # type: ignore[union-attr]
+    assert len(set(shares)) == 6
+
+
+def test_two_epochs_show_each_image_both_ways(
+    make: Callable[..., Training], pixels: NDArray[np.uint8]
+) -> None:
+    training = make(**{"augment.horizontal_flip": "alternate"})
+    feed, rows = training.feed, np.arange(TRAIN)
+    plain = plain_batch(pixels, rows)
+    mirrored = []
+    for epoch in (1, 2, 3):
+        seen = feed.images(rows[::-1].copy(), epoch, 5).flip(0)  # the step and the order are no matter
+        as_it_is = (seen - plain).abs().flatten(1).amax(dim=1) < 1e-3
+        turned = (seen - plain.flip(-1)).abs().flatten(1).amax(dim=1) < 1e-3
+        assert torch.equal(turned, ~as_it_is)
+        mirrored.append(turned)
+    assert torch.equal(mirrored[0], ~mirrored[1]) and torch.equal(mirrored[0], mirrored[2])
+    assert 0 < mirrored[0].sum() < TRAIN
+
+
 # Weighted, balanced, frozen, several numbers, covariates ------------------------------------------------------
 
 

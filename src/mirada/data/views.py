@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mirada.data.augment import DRAWN, Augmentation, Draw
+from mirada.data.augment import Augmentation, Draw, in_turn
 from mirada.data.batches import generator
 
 PLAIN = -1  # the view of an image to which nothing has happened
@@ -37,9 +37,16 @@ class Views:
         return list(dict.fromkeys(map(self.at, range(first, last + 1)[: self.count])))
 
     def draw(self, digests: Sequence[str], view: int) -> Draw:
-        """The random numbers of a view of some images: a pure function of the seed, the view and an image's content."""
-        own = [generator(self.seed, view, int(digest, 16)).random(DRAWN) for digest in digests]
-        return self.augmentation.drawn(np.stack(own, axis=1))
+        """The random numbers of a view of some images: a pure function of the seed, the view and an image's content.
+
+        Flips that alternate do so from view to view.
+        """
+        contents = [int(digest, 16) for digest in digests]
+        own = [generator(self.seed, view, each).random(self.augmentation.numbers) for each in contents]
+        mirrored = None
+        if self.augmentation.alternates:
+            mirrored = in_turn(np.array([generator(self.seed, each).random() for each in contents]), view)
+        return self.augmentation.drawn(np.stack(own, axis=1), mirrored)
 
     def name(self, view: int) -> str:
         """What a view goes by: two of one name show the same of every image."""

@@ -1,4 +1,4 @@
-"""The pixels of an augmented batch: one affine matrix per sample, one warp, then brightness and contrast."""
+"""The pixels of an augmented batch: one affine matrix per sample, one warp, brightness and contrast, what is erased."""
 
 import numpy as np
 import torch
@@ -54,3 +54,23 @@ def recolour(images: Tensor, brightness: Floats, contrast: Floats) -> Tensor:
     scale, share = _like(images, factors)[:, :, None, None, None]
     offset = images.mean(dim=(1, 2, 3), keepdim=True) * share
     return torch.addcmul(offset, images, scale).clamp_(0, 255)
+
+
+def erase(images: Tensor, erased: Floats) -> Tensor:
+    """Noise, U(0, 255) for every value, in the rectangles that ``erased`` of ``augment.Draw`` gives to some images."""
+    height, width = images.shape[-2:]
+    images = images.clone()
+    for row in np.flatnonzero(erased[:, 0]):
+        left, right = _ends(erased[row, 2], erased[row, 0], width)
+        top, bottom = _ends(erased[row, 3], erased[row, 1], height)
+        noise = np.random.default_rng(int(erased[row, 4] * 2**53)).random(
+            (images.shape[1], bottom - top, right - left), dtype=np.float32
+        )
+        images[row, :, top:bottom, left:right] = torch.from_numpy(noise * 255).to(images)
+    return images
+
+
+def _ends(centre: float, share: float, side: int) -> tuple[int, int]:
+    """The first pixel of a stretch, and the one behind it; ``centre`` is from −1 to 1, ``share`` that of the side."""
+    middle, half = (1 + centre) / 2, share / 2
+    return round((middle - half) * side), round((middle + half) * side)

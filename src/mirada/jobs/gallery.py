@@ -13,6 +13,7 @@ from PIL import Image
 from mirada.data.batches import to_pictures
 from mirada.data.checks.findings import label
 from mirada.data.index import Index
+from mirada.data.mixing import Mixing
 from mirada.data.pixels.arrays import read_image, show_image
 from mirada.evaluation.predictions import Predictions
 from mirada.files import replacing
@@ -187,7 +188,7 @@ def save_samples(feed: Feed, file: Path) -> SheetRecord:
     picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
     picture.thumbnail((1600, 1600))
     _save(picture, file, quality=88)
-    labels = tuple(_labels(feed.cache.index.take(seen)))
+    labels = _mixed_labels(list(_labels(feed.cache.index.take(seen))), feed.mixing(len(seen), 1, 0))
     return SheetRecord(columns=columns, width=width, height=height, gap=gap, labels=labels)
 
 
@@ -200,6 +201,17 @@ def _labels(index: Index) -> Iterator[str]:
             for values in index.targets.tolist():
                 told = ", ".join("?" if isnan(value) else f"{value:.4g}" for value in values)
                 yield f"{told} {unit}".strip()
+
+
+def _mixed_labels(labels: Sequence[str], mixing: Mixing | None) -> tuple[str, ...]:
+    """What is to be learnt of images that are mixed: ``70 % cat, 30 % dog``."""
+    if mixing is None:
+        return tuple(labels)
+    share = f"{mixing.share:.0%}", f"{1 - mixing.share:.0%}"
+    return tuple(
+        f"{share[0]} {own}, {share[1]} {labels[other]}"
+        for own, other in zip(labels, mixing.partners, strict=True)
+    )
 
 
 def _save(picture: Image.Image, file: Path, *, quality: int) -> None:

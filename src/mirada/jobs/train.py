@@ -48,7 +48,13 @@ from mirada.runs.folder import MODEL, SIMILAR, RunFolder
 from mirada.runs.records import EnvironmentRecord
 from mirada.samples import Classes, Numbers
 from mirada.training.begin import begin
-from mirada.training.demands import require_batches, require_fitting, require_splits, require_targets
+from mirada.training.demands import (
+    require_batches,
+    require_fitting,
+    require_splits,
+    require_targets,
+    require_whole_batches,
+)
 from mirada.training.feed import Feed
 from mirada.training.first_layer import FirstLayer, load_first_layer
 from mirada.training.flips import settle_flips
@@ -178,6 +184,7 @@ class _Job:
         self.phases = phases_of(self.network, recipe)
         self.summary = room.require_for_maps(self.network)
         for phase in self.phases:
+            require_whole_batches(phase.frozen, recipe)
             require_batches(self.network, phase.frozen, recipe)
 
     def run(self, output: str | Path | None) -> Run:

@@ -36,6 +36,7 @@ CAPTIONS = {
     "loss": "The quantity that training makes small, after every epoch; lower is better. While both lines fall, the "
     "network still learns. Where training goes on falling and validation rises, it learns the training images by "
     "heart. The training line is averaged over the epoch, while the weights change.",
+    "mixed": " It is also that of mixed images and targets, which can never be met, so it does not fall to 0.",
     "accuracy": "The share of right answers on images that the weights were not fitted to; higher is better. The "
     "axis need not start at zero.",
     "top5": " Top-5: the true class is among the five most probable.",
@@ -88,7 +89,9 @@ def curves(run: RunContents) -> list[Figure]:
         return []
     lines = [line(run, "train_loss", "training", "train"), line(run, "val_loss", "validation", "val")]
     drawing = charts.learning_curve(epochs_of(run), lines, best=run.best)
-    loss = Figure(title="Loss", svg=drawing, caption=CAPTIONS["loss"])
+    mixes = run.recipe.get("augment", {})
+    mixed = CAPTIONS["mixed"] if mixes.get("mixup") or mixes.get("cutmix") else ""
+    loss = Figure(title="Loss", svg=drawing, caption=CAPTIONS["loss"] + mixed)
     return [loss, *(error_curves(run) if run.data.numeric else accuracy_curves(run))]
 
 

@@ -53,6 +53,10 @@ def usual_loss(recipe: Recipe) -> str:
 def require_fitting(recipe: Recipe, target: Target) -> None:
     """Raises ``RecipeError`` if the loss, the weighting or the sampling does not go with the target or the network."""
     loss = chosen_loss(recipe.loss, target, usual_loss(recipe))
+    if recipe.augment.cutmix and not isinstance(target, Classes):
+        raise RecipeError(
+            "`augment.cutmix` is for classes, and the target is a number. Choose augment.mixup."
+        )
     if not isinstance(target, Classes):
         _require_for_numbers(recipe, loss)
         return
@@ -83,6 +87,15 @@ def _require_for_numbers(recipe: Recipe, loss: str) -> None:
             raise RecipeError(
                 f'`{setting}` = "balanced" is for classes, and the target is a number. Leave it out.'
             )
+
+
+def require_whole_batches(frozen: Frozen, recipe: Recipe) -> None:
+    """Raises ``RecipeError`` where images are to be mixed whose features are computed once, for each by itself."""
+    if recipe.augment.mixes and frozen.place and recipe.views:
+        raise RecipeError(
+            f"`augment.mixup` and `augment.cutmix` mix the images of a step, and what frozen parts make of an image is "
+            f"computed once. Set views=0 to compute it each time, or leave them out. Got `views` = {recipe.views}."
+        )
 
 
 def require_batches(network: Network, frozen: Frozen, recipe: Recipe) -> None:

@@ -9,15 +9,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mirada.compute import Compute
-from mirada.data.augment import Augmentation
+from mirada.data.augment import Augmentation, in_turn
 from mirada.data.batches import batch_rows, generator, normalize, read, shuffled, steps_per_epoch, to_float
 from mirada.data.cache import Cache
+from mirada.data.mixing import Mixing, draw_mixing
 from mirada.data.sampling import balanced, visits
 from mirada.evaluation.features import Features
 from mirada.modelfile import Card
+from mirada.samples import Classes, Target
 from mirada.training.step import Batch
 
 Rows = NDArray[np.int64]
+DROPOUT, MIXING, STARTS = 1, 2, 3  # what random numbers are for, beside those of augmentation
 
 
 @dataclass(kw_only=True)
@@ -53,6 +56,7 @@ class Feed:
         covariates = self.card.scale_covariates(index.covariates)
         self.covariates = None if covariates is None else covariates.to(self.compute.device)
         self.train_rows, self.val_rows = index.rows("train"), index.rows("val")
+        self.starts = generator(self.seed, 0, 0, STARTS).random(len(index))  # of flips that alternate
         self.visits = visits(self.labels) if self.balanced else len(self.train_rows)
 
     @property
@@ -80,23 +84,44 @@ class Feed:
     def batch(self, rows: Rows, epoch: int, step: int) -> Batch:
         """What the parts that learn see of some rows at a step of an epoch; steps count from 0."""
         features = self.features
-        return Batch(
+        plain = Batch(
             features.maps(rows, features.views.at(epoch)) if features else self.images(rows, epoch, step),
             self.targets[torch.from_numpy(rows)],
             self.covariates_of(rows),
-            int(generator(self.seed, epoch, step, 1).integers(2**63)),
+            int(generator(self.seed, epoch, step, DROPOUT).integers(2**63)),
             features.place if features else "",
         )
+        mixing = self.mixing(len(rows), epoch, step)
+        return _mixed(plain, mixing, self.card.target) if mixing else plain
 
     def images(self, rows: Rows, epoch: int, step: int) -> Tensor:
-        """The pixels (n, C, H, W) that are seen of some rows, augmented and normalized, on the device."""
+        """The pixels (n, C, H, W) that are seen of some rows, augmented, normalized and mixed, on the device."""
         if self.features:
             return self.features.pixels(rows, self.features.views.at(epoch))
         images = to_float(self.compute.to_device(read(self.cache, rows)))
-        draw = self.augmentation.draw(len(rows), generator(self.seed, epoch, step))
+        mirrored = in_turn(self.starts[rows], epoch) if self.augmentation.alternates else None
+        draw = self.augmentation.draw(len(rows), generator(self.seed, epoch, step), mirrored)
         images = normalize(self.augmentation.apply(images, draw), self.card.preprocessing)
+        if mixing := self.mixing(len(rows), epoch, step):
+            images = mixing.pixels(images)
         return images.contiguous(memory_format=torch.channels_last)
+
+    def mixing(self, count: int, epoch: int, step: int) -> Mixing | None:
+        """How the images of a step are mixed with each other; None where they are not."""
+        size = self.card.preprocessing.size
+        return draw_mixing(self.augmentation, count, size, generator(self.seed, epoch, step, MIXING))
 
     def covariates_of(self, rows: Rows) -> Tensor | None:
         """The covariates (n, K) of some rows; None for a network that reads images alone."""
         return None if self.covariates is None else self.covariates[torch.from_numpy(rows)]
+
+
+def _mixed(plain: Batch, mixing: Mixing, target: Target) -> Batch:
+    """A batch of images that are mixed, with what is to be learnt of them: the mean of numbers, or two classes."""
+    covariates = plain.covariates if plain.covariates is None else mixing.values(plain.covariates)
+    match target:
+        case Classes():
+            others = plain.targets[mixing.rows]
+            return plain._replace(covariates=covariates, others=others, share=mixing.share)
+        case _:
+            return plain._replace(covariates=covariates, targets=mixing.values(plain.targets))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mirada.data.augment import Augmentation
+from mirada.data.augment import Augmentation, Flip
 from mirada.data.mirrored import what_a_mirror_changes
 from mirada.samples import Samples
 
@@ -16,7 +16,7 @@ def settle_flips(augmentation: Augmentation, samples: Samples) -> tuple[Augmenta
 
     Returns:
         The augmentation with true or false in the place of ``"auto"``, and a sentence if a mirror would change what
-        is learnt, else "".
+        is learnt, else "". Flips that alternate are settled like ``"auto"``.
     """
     if augmentation.horizontal_flip is False:
         return augmentation, ""
@@ -30,4 +30,5 @@ def settle_flips(augmentation: Augmentation, samples: Samples) -> tuple[Augmenta
         why
         and f"No training image is mirrored, since {why}: --set augment.horizontal_flip=true does it all the same."
     )
-    return replace(augmentation, horizontal_flip=not why), note
+    flip: Flip = "alternate" if augmentation.alternates else True
+    return replace(augmentation, horizontal_flip=False if why else flip), note

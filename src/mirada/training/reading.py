@@ -14,3 +14,8 @@ def said_of(recipe: Recipe) -> Iterator[str]:
             f"From epoch {first} on, what is validated and kept has averaged weights, batch normalization's statistics "
             f"included: {recipe.average}."
         )
+    if recipe.augment.mixes:
+        yield (
+            "The training loss is that of mixed images and of what is mixed of their targets, so it does not fall to 0 "
+            "and may lie above the validation loss, which is that of images as they are."
+        )

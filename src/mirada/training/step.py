@@ -16,7 +16,8 @@ class Batch(NamedTuple):
 
     ``images`` (n, C, H, W) are augmented and normalized, or what the part ``after`` has made of such images;
     ``targets`` are class numbers (n,) or scaled numbers (n, T) with NaN where unknown, ``covariates`` (n, K) or None;
-    ``seed`` is that of dropout.
+    ``seed`` is that of dropout. Of images that are mixed, ``targets`` count by ``share``, and the classes of what is
+    mixed in, ``others`` (n,), by the rest.
     """
 
     images: Tensor
@@ -24,6 +25,16 @@ class Batch(NamedTuple):
     covariates: Tensor | None
     seed: int
     after: str = ""
+    others: Tensor | None = None
+    share: float = 1.0
+
+    def loss_of(self, loss: Loss, outputs: Tensor, part: slice) -> Tensor:
+        """The mean loss of the outputs for some of the rows."""
+        outputs = outputs.float()
+        value = loss(outputs, self.targets[part])
+        if self.others is None:
+            return value
+        return self.share * value + (1 - self.share) * loss(outputs, self.others[part])
 
 
 def slices(count: int, size: int) -> Iterator[slice]:
@@ -68,10 +79,9 @@ def train_step(
         with compute.autocast():
             known = None if batch.covariates is None else batch.covariates[part]
             outputs, *auxiliary = state.network.training_outputs(batch.images[part], known, after=batch.after)
-        wanted = batch.targets[part]
-        value = loss(outputs.float(), wanted)
+        value = batch.loss_of(loss, outputs, part)
         for extra in auxiliary:
-            value = value + state.network.auxiliary_weight * loss(extra.float(), wanted)
+            value = value + state.network.auxiliary_weight * batch.loss_of(loss, extra, part)
         value = value * (len(outputs) / count)
         value.backward()  # type: ignore[no-untyped-call]
         total += value.detach()
