@@ -71,6 +71,18 @@ def test_cifar_stages(name: str) -> None:
     assert stage_shapes(built(name)) == [(16, 32, 32), (16, 32, 32), (32, 16, 16), (64, 8, 8)]
 
 
+@pytest.mark.parametrize(("width", "millions"), [(8, 17.2), (10, 26.8)])
+def test_width_is_that_of_wide_residual_networks(width: int, millions: float) -> None:
+    """WRN-22-8 and WRN-22-10 of arXiv:1605.07146, Table 4: three blocks a stage, as in ResNet-20, and projections."""
+    network = built("resnet20", shortcut="B", width=width)
+    assert round(parameters(network) / 1e6, 1) == millions
+    assert stage_shapes(network)[1:] == [(16 * width, 32, 32), (32 * width, 16, 16), (64 * width, 8, 8)]
+
+
+def test_a_width_of_one_is_the_network_itself() -> None:
+    assert parameters(built("resnet20", width=1)) == 269_722
+
+
 @pytest.mark.parametrize(
     ("name", "shortcut", "count"),
     [

@@ -217,9 +217,15 @@ FAMILIES: dict[str, Family] = {
     ),
 }  # fmt: skip
 
-# A plain network has no shortcuts; the CIFAR networks pad theirs.
+# A plain network has no shortcuts; the CIFAR networks pad theirs, and may be wider.
+_WIDTH = Option(
+    default=1, least=1, most=16, meaning="how many times the maps of each stage, k (arXiv:1605.07146)"
+)
 _PLAIN = Own(options={"shortcut": None})
-_CIFAR = Own(options={"shortcut": replace(FAMILIES["resnet"].options["shortcut"], default="A")})
+_PLAIN_CIFAR = Own(options={"shortcut": None, "width": _WIDTH})
+_CIFAR = Own(
+    options={"shortcut": replace(FAMILIES["resnet"].options["shortcut"], default="A"), "width": _WIDTH}
+)
 _TRAINED_WITH_HEADS: Settings = {"label_smoothing": 0.1, "options.auxiliary": True}
 # Whose public weights, torchvision's as well as timm's, were trained on values from −1 to 1; all others on ImageNet's
 # scale. (torchvision's own networks turn the latter into the former.)
@@ -247,7 +253,8 @@ OWN: dict[str, Own] = {
         options={"head": replace(FAMILIES["bonet"].options["head"], default="average_dense")}
     ),
     **dict.fromkeys(("resnet20", "resnet32", "resnet44", "resnet56", "resnet110"), _CIFAR),
-    **dict.fromkeys(("plain18", "plain34", "plain20", "plain32", "plain44", "plain56", "plain110"), _PLAIN),
+    **dict.fromkeys(("plain18", "plain34"), _PLAIN),
+    **dict.fromkeys(("plain20", "plain32", "plain44", "plain56", "plain110"), _PLAIN_CIFAR),
 }
 
 

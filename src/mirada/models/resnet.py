@@ -161,11 +161,13 @@ def resnet(
     version: float = 1.5,
     shortcut: str | None = None,
     activation: str = "relu",
+    width: int = 1,
 ) -> Network:
     """Builds a row of ``TABLE``; ``shortcut`` replaces the table's.
 
     ``version`` 1 or 1.5 places a bottleneck's stride. Shortcut A is ``PaddedIdentity`` where the shape changes, B a
-    projection there, C a projection everywhere; a plain network has no such option.
+    projection there, C a projection everywhere; a plain network has no such option. ``width`` is the widening factor
+    k of Zagoruyko & Komodakis 2016, arXiv:1605.07146, Table 1: the stages of a CIFAR network have k times the maps.
     """
     require_size(image_size, MIN_SIZE)
     kind, depths, usual = TABLE[name]
@@ -174,10 +176,11 @@ def resnet(
     stem, widths = _cifar_stem(conv, in_channels) if len(depths) == 3 else _imagenet_stem(conv, in_channels)
     stages: list[nn.Module] = []
     channels = widths[0]
-    for width, depth in zip(widths, depths, strict=True):
-        first = block(channels, width, 2 if stages else 1)
-        channels = width * EXPANSION[kind]
-        stages.append(nn.Sequential(first, *(block(channels, width, 1) for _ in range(depth - 1))))
+    for maps, depth in zip(widths, depths, strict=True):
+        maps *= width
+        first = block(channels, maps, 2 if stages else 1)
+        channels = maps * EXPANSION[kind]
+        stages.append(nn.Sequential(first, *(block(channels, maps, 1) for _ in range(depth - 1))))
     network = Network(
         stem=stem,
         stages=stages,
