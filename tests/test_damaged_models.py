@@ -18,7 +18,7 @@ from mirada.cli import run
 from mirada.data.examples.shapes import write_shapes
 from mirada.errors import CheckpointError, InvalidArgument
 from mirada.inference.model import load_model
-from mirada.modelfile import load_card, load_network, save_ensemble
+from mirada.modelfile import load_card, save_ensemble
 from mirada.models import create_model, load_weights
 from mirada.models.digest import BLANK_DIGEST, DIGEST_KEY, with_digest
 
@@ -33,7 +33,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("whole")
     for name, card in {"classes": LENET, "numbers": SEVERAL}.items():
         written(folder / name, card)
-    save_ensemble(folder / "ensemble", [load_network(folder / "classes") for _ in range(2)])
+    save_ensemble(folder / "ensemble", [folder / "classes"] * 2)
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
     return found | {
         f"format2-{name}": (FORMAT_2 / f"format2-{name}.safetensors").read_bytes()

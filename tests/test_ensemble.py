@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from mirada.compute import choose
 from mirada.data.examples.shapes import write_shapes
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, ContaminationWarning, InvalidArgument
+from mirada.evaluation.conformal import Conformal
 from mirada.evaluation.predictions import Predictions, spread_columns
 from mirada.inference.ensemble import joint_card
 from mirada.inference.model import Model, load_model
@@ -32,6 +34,7 @@ from mirada.modelfile import (
     save_ensemble,
     save_model,
 )
+from mirada.models import joining
 from mirada.models.digest import with_digest
 from mirada.samples import Classes, Covariate, Numbers, Scaling
 
@@ -44,6 +47,15 @@ NET = Architecture(
 )
 PIXELS = Preprocessing(size=(32, 32), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
 CARD = Card(architecture=NET, target=Classes(("ash", "birch", "cedar")), preprocessing=PIXELS)
+
+
+def write_ensemble(file: Path, members: Sequence[Member], conformal: Conformal | None = None) -> None:
+    """An ensemble of networks that are not in files yet."""
+    with TemporaryDirectory() as folder:
+        sources = [Path(folder) / str(place) for place in range(len(members))]
+        for source, each in zip(sources, members, strict=True):
+            save_model(source, *each)
+        save_ensemble(file, sources, conformal)
 
 
 def member(seed: int, card: Card = CARD) -> Member:
@@ -86,7 +98,7 @@ def photos() -> list[np.ndarray]:
 
 def opened(members: Sequence[Member], folder: Path) -> tuple[Model, list[Model]]:
     """The ensemble, and each of its networks alone, all from files."""
-    save_ensemble(folder / "ensemble.safetensors", members)
+    write_ensemble(folder / "ensemble.safetensors", members)
     alone = []
     for place, (network, card) in enumerate(members):
         save_model(folder / f"{place}.safetensors", network, card)
@@ -176,7 +188,7 @@ def value_of(network: Any, card: Card, photo: np.ndarray) -> float:
 
 def test_the_file_holds_each_with_its_card(tmp_path: Path) -> None:
     made = classes()
-    save_ensemble(tmp_path / "e", made)
+    write_ensemble(tmp_path / "e", made)
     back = load_members(tmp_path / "e")
     assert [card for _, card in back] == [card for _, card in made]
     for (network, _), (own, _) in zip(back, made, strict=True):
@@ -192,22 +204,77 @@ def test_the_file_holds_each_with_its_card(tmp_path: Path) -> None:
         assert json.loads(file.metadata()["mirada"])["format"] == 4
 
 
+def test_tensors_are_aligned_so_that_other_readers_can_map_them(tmp_path: Path) -> None:
+    """safetensors itself reads them from the mapped file: 8-byte counters come before 4-byte weights."""
+    made = classes()
+    write_ensemble(tmp_path / "e", made)
+    with safe_open(str(tmp_path / "e"), "pt") as file:
+        names = list(file.keys())
+        assert len(names) == sum(len(network.state_dict()) for network, _ in made)
+        for place, (network, _) in enumerate(made, start=1):
+            for name, value in network.state_dict().items():
+                assert torch.equal(file.get_tensor(f"member{place}.{name}"), value)
+
+
+def test_no_more_than_a_piece_of_a_network_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the size of the pieces, the file is the same; none is larger than that."""
+    made = classes()
+    write_ensemble(tmp_path / "whole", made)
+    monkeypatch.setattr(joining, "PIECE", 1000)
+    write_ensemble(tmp_path / "pieces", made)
+    assert (tmp_path / "pieces").read_bytes() == (tmp_path / "whole").read_bytes()
+    with TemporaryDirectory() as folder:
+        save_model(Path(folder) / "m", *made[0])
+        sizes = [len(piece) for piece in joining._pieces(list(joining._tensors(0, Path(folder) / "m")))]
+    assert 0 < max(sizes) <= 1000
+
+
+def test_intervals_for_all_together(photos: list[np.ndarray], tmp_path: Path) -> None:
+    """They are the file's; each network keeps its own, or none."""
+    widths = Conformal(0.9, (3.5, 12.25), 40)
+    write_ensemble(tmp_path / "e", numbers(("height", "width")), widths)
+    model = load_model(tmp_path / "e", device="cpu")
+    assert model.card.conformal == widths
+    assert all(card.conformal is None for _, card in model.ensemble)
+    found = model.predict(photos, known={"sex": "M"})
+    np.testing.assert_array_equal(found.half_widths, np.tile([3.5, 12.25], (len(photos), 1)))
+    write_ensemble(tmp_path / "plain", numbers(("height", "width")))
+    assert load_model(tmp_path / "plain", device="cpu").card.conformal is None
+    with pytest.raises(InvalidArgument, match="it has 1 intervals for 2 outputs"):
+        write_ensemble(tmp_path / "e", numbers(("height", "width")), Conformal(0.9, (3.5,), 40))
+    with pytest.raises(InvalidArgument, match="it has 3 intervals for 3 outputs"):
+        write_ensemble(tmp_path / "e", classes(), Conformal(0.9, (0.1, 0.1, 0.1), 40))
+    for change in (
+        {"level": 0.9, "half_widths": [3.5], "n": 40},
+        {"level": 2, "half_widths": [3.5, 1], "n": 40},
+        {"level": 0.9},
+        7,
+        None,
+    ):
+        file = tmp_path / "e"
+        write_ensemble(file, numbers(("height", "width")), widths)
+        with pytest.raises(CheckpointError, match="its description cannot be understood"):
+            load_members(rewritten(file, lambda text, new=change: text.update(conformal=new)))  # type: ignore[misc]
+
+
 def test_what_is_no_ensemble_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"takes two networks or more. Got 1"):
-        save_ensemble(tmp_path / "e", [member(0)])
+        write_ensemble(tmp_path / "e", [member(0)])
     with pytest.raises(InvalidArgument, match=r"takes two networks or more. Got 0"):
-        save_ensemble(tmp_path / "e", [])
+        write_ensemble(tmp_path / "e", [])
     other = member(1, replace(CARD, target=Classes(("ash", "birch", "oak"))))
     with pytest.raises(InvalidArgument, match="differ in their target"):
-        save_ensemble(tmp_path / "e", [member(0), other])
+        write_ensemble(tmp_path / "e", [member(0), other])
     padded = member(1, replace(CARD, preprocessing=replace(PIXELS, policy="pad")))
     with pytest.raises(InvalidArgument, match="differ in their preprocessing"):
-        save_ensemble(tmp_path / "e", [member(0), padded])
+        write_ensemble(tmp_path / "e", [member(0), padded])
     assert not (tmp_path / "e").exists()
 
 
 def test_where_one_network_is_needed_an_ensemble_says_so(tmp_path: Path) -> None:
-    save_ensemble(tmp_path / "e.safetensors", classes())
+    write_ensemble(tmp_path / "e.safetensors", classes())
     for read in (load_network, load_card):
         with pytest.raises(InvalidArgument, match="holds an ensemble of 3 networks, and here one is needed"):
             read(tmp_path / "e.safetensors")
@@ -238,7 +305,7 @@ def rewritten(file: Path, change: Callable[[dict[str, Any]], None]) -> Path:
 
 def test_damage(tmp_path: Path) -> None:
     file = tmp_path / "e"
-    save_ensemble(file, classes())
+    write_ensemble(file, classes())
     data = file.read_bytes()
     file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(CheckpointError, match="altered or damaged"):
@@ -266,7 +333,7 @@ def test_descriptions_that_do_not_fit(
     tmp_path: Path, change: Callable[[dict[str, Any]], None], said: str
 ) -> None:
     file = tmp_path / "e"
-    save_ensemble(file, classes())
+    write_ensemble(file, classes())
     with pytest.raises(CheckpointError, match=said):
         load_members(rewritten(file, change))
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
-from mirada import cross_validate, load_data, suspect_labels, train
+from mirada import cross_validate, load_data, load_model, suspect_labels, train
 from mirada.data.examples.hands import write_ages
 from mirada.data.examples.shapes import write_shapes
-from mirada.errors import DataError, InvalidArgument
+from mirada.errors import CheckpointError, DataError, InvalidArgument
 from mirada.evaluation.predictions import Predictions
 from mirada.events import EpochDone, Evaluated, Event, FoldStarted
 from mirada.jobs.folds import Folds, _parts
@@ -90,6 +90,41 @@ def test_all_are_judged_together(of_ages: Folds) -> None:
     mae = next(metric for metric in of_ages.evaluation.metrics if metric.key == "mae")
     assert mae.value == pytest.approx(mean_absolute_error(pooled.targets, pooled.outputs[:, 0]))
     assert mae.unit == "months" and mae.low is not None and mae.low < mae.value
+
+
+def test_the_spread_is_that_of_networks_that_were_not_trained_on_an_image(of_ages: Folds) -> None:
+    """Those that the image tested, or helped to choose the epoch of."""
+    own = [Predictions.from_csv(run.folder / "predictions.csv") for run in of_ages.runs]
+    pooled = Predictions.from_csv(of_ages.folder / "predictions.csv")
+    assert "spread" in pooled.columns
+    for path, spread in zip(pooled.paths, pooled.spreads[:, 0], strict=True):
+        said = [each.outputs[each.paths.index(path), 0] for each in own if path in each.paths]
+        assert np.isnan(spread) if len(said) == 1 else spread == pytest.approx(np.std(said, ddof=1))
+    assert 0 < np.isfinite(pooled.spreads).sum() < len(pooled)
+
+
+def test_the_mean_of_the_folds_has_intervals_by_what_they_had_not_seen(of_ages: Folds) -> None:
+    pooled = Predictions.from_csv(of_ages.folder / "predictions.csv", unit="months")
+    sizes = np.sort(abs(pooled.outputs - pooled.values)[:, 0])
+    learnt = load_model(of_ages.ensemble_path, device="cpu").card.conformal
+    assert learnt and learnt.n == 30 and learnt.half_widths == (sizes[int(np.ceil(31 * 0.9)) - 1],)
+    report = of_ages.report_path.read_text(encoding="utf-8")
+    assert "Its answers have intervals: ±" in report
+    folds = read_run(of_ages.folder)
+    assert folds.intervals == learnt
+
+
+def test_a_full_disk_at_the_end_leaves_the_report(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise CheckpointError("ensemble.safetensors: cannot be written (No space left on device).")
+
+    monkeypatch.setattr("mirada.jobs.folds.save_ensemble", full)
+    with pytest.raises(CheckpointError, match="No space left"):
+        cross_validate(shapes, folds=2, output=tmp_path / "run", **QUICK)
+    report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "fold-2/report.html" in report and "ensemble.safetensors" not in report
 
 
 def test_the_report_has_every_fold(of_ages: Folds) -> None:

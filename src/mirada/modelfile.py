@@ -30,6 +30,8 @@ from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.models import create_model
 from mirada.models.digest import BLANK_DIGEST, DIGEST_KEY, KEY, is_intact, with_digest
+from mirada.models.header import metadata_of
+from mirada.models.joining import join_files, prefix
 from mirada.models.options import options_now
 from mirada.samples import Classes, Covariate, Numbers, Scaling, Target
 from mirada.text import shortened
@@ -64,9 +66,7 @@ BEFORE_2 = {
 WHOLE_RANGE = {"depth": 8, "window": "full", "clahe": 0.0}  # of pixels: what was done before one could choose
 Record = TypeVar("Record")
 BEGINNING = 9  # bytes: the length of the header, and its first character
-HEADER_LIMIT = 100 * 2**20  # safetensors' own limit
 UNFIT = "{}: the weights do not fit the network {} that the file names. Use another copy."
-PICKLES = (b"\x80", b"PK")  # the first bytes of a pickle, and of the zip file that torch.save puts it in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,6 +261,20 @@ class Member(NamedTuple):
     card: Card
 
 
+class Loaded(NamedTuple):
+    """What a model file holds: one network, or those of an ensemble, and intervals for the numbers of all together."""
+
+    members: tuple[Member, ...]
+    conformal: Conformal | None = None
+
+
+class _Contents(NamedTuple):
+    """What a model file says, as ``Loaded`` has it."""
+
+    cards: tuple[Card, ...]
+    conformal: Conformal | None = None
+
+
 def _by(sizes: tuple[int, ...]) -> str:
     """Channels, height and width, as a message says them."""
     return " × ".join(f"{size:,}" for size in sizes)
@@ -371,35 +385,46 @@ def _listed(value: Any) -> list[Any]:
 
 def save_model(file: Path, network: Network, card: Card) -> None:
     """Writes a model file, atomically. Raises ``CheckpointError`` if the disk does not take it."""
-    _save(file, _weights_of(network), card.to_json())
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    data = with_digest(save_tensors(weights, {KEY: card.to_json(), DIGEST_KEY: BLANK_DIGEST}))
+    if data is None:
+        raise CheckpointError(f"{file}: safetensors wrote a header in which the digest has no place.")
+    try:
+        write_bytes(file, data)
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be written ({reason_of(error)}).") from error
 
 
-def save_ensemble(file: Path, members: Sequence[Member]) -> None:
-    """Writes several networks of one architecture as one model file, atomically.
+def save_ensemble(file: Path, sources: Sequence[Path], conformal: Conformal | None = None) -> None:
+    """Writes the networks of several model files as one, atomically; they are copied, one piece after the other.
 
     Args:
         file: Of the tensors of the first network it has ``member1.stem…``, of the second ``member2.stem…``.
-        members: Two or more. Each keeps its own mean and deviation of pixels, scalings, temperature and provenance.
+        sources: Two model files or more, of one network each, which keeps its own mean and deviation of pixels,
+            scalings, temperature and provenance.
+        conformal: Intervals for the numbers that they answer together.
 
     Raises:
         InvalidArgument: There are fewer, or they do not read and answer alike.
-        CheckpointError: The disk does not take it.
+        CheckpointError: One is no whole model file, or the disk does not take the new one.
     """
-    cards = [member.card for member in members]
-    if problem := _unlike(cards):
+    cards = [load_card(source) for source in sources]
+    if problem := _unlike(cards) or _unfit(cards, conformal):
         raise InvalidArgument(f"An ensemble cannot be made: {problem}.")
-    weights = {
-        f"{_prefix(number)}{name}": value
-        for number, member in enumerate(members)
-        for name, value in _weights_of(member.network).items()
-    }
     texts = ", ".join(card.to_json() for card in cards)
-    _save(file, weights, f'{{"format": {ENSEMBLE_FORMAT}, "members": [{texts}]}}')
+    together = f', "conformal": {json.dumps(asdict(conformal))}' if conformal else ""
+    try:
+        join_files(file, sources, f'{{"format": {ENSEMBLE_FORMAT}, "members": [{texts}]{together}}}')
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be written ({reason_of(error)}).") from error
 
 
-def _prefix(number: int) -> str:
-    """Before the names of the tensors of a member, counted from 0."""
-    return f"member{number + 1}."
+def _unfit(cards: Sequence[Card], conformal: Conformal | None) -> str:
+    """Why intervals are not those of networks; "" if they are, or there are none."""
+    outputs, widths = cards[0].architecture.outputs, conformal.half_widths if conformal else ()
+    if widths and (cards[0].target_scaling is None or len(widths) != outputs):
+        return f"it has {len(widths)} intervals for {outputs} outputs"
+    return ""
 
 
 def _unlike(cards: Sequence[Card]) -> str:
@@ -416,25 +441,11 @@ def _unlike(cards: Sequence[Card]) -> str:
     return f"its networks differ in their {' and '.join(different)}" if different else ""
 
 
-def _weights_of(network: Network) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-
-
-def _save(file: Path, weights: Mapping[str, Tensor], description: str) -> None:
-    data = with_digest(save_tensors(dict(weights), {KEY: description, DIGEST_KEY: BLANK_DIGEST}))
-    if data is None:
-        raise CheckpointError(f"{file}: safetensors wrote a header in which the digest has no place.")
-    try:
-        write_bytes(file, data)
-    except OSError as error:
-        raise CheckpointError(f"{file}: cannot be written ({reason_of(error)}).") from error
-
-
 def load_card(file: str | Path) -> Card:
     """Reads a model file's description, after verifying the whole file. Raises as ``load_network``."""
-    cards, _ = _verified(Path(file))
-    _require_one(cards, file)
-    return cards[0]
+    described, _ = _verified(Path(file))
+    _require_one(described.cards, file)
+    return described.cards[0]
 
 
 def load_network(file: str | Path) -> Member:
@@ -449,26 +460,31 @@ def load_network(file: str | Path) -> Member:
 
 
 def load_members(file: str | Path) -> tuple[Member, ...]:
+    """The networks of ``load_file``."""
+    return load_file(file).members
+
+
+def load_file(file: str | Path) -> Loaded:
     """Reads a model file: its network, or those of an ensemble.
 
     Raises ``CheckpointError`` if the file is missing, truncated, altered, a pickle, or from a newer Mirada.
     """
     path = Path(file)
-    cards, data = _verified(path)
+    (cards, conformal), data = _verified(path)
     require_memory(cards[0].preprocessing, path)
     try:
         tensors = load_tensors(data)
     except SafetensorError as error:
         raise CheckpointError(UNFIT.format(path, cards[0].architecture.model)) from error
     if len(cards) == 1:
-        return (_member(path, cards[0], tensors),)
-    prefixes = tuple(map(_prefix, range(len(cards))))
+        return Loaded((_member(path, cards[0], tensors),))
+    prefixes = tuple(map(prefix, range(len(cards))))
     if strangers := [name for name in tensors if not name.startswith(prefixes)]:
         raise CheckpointError(
             f"{path}: the tensor {shortened(repr(min(strangers)))} belongs to none of its {len(cards)} networks. Use "
             f"another copy."
         )
-    return tuple(
+    members = tuple(
         _member(
             path,
             card,
@@ -476,6 +492,7 @@ def load_members(file: str | Path) -> tuple[Member, ...]:
         )
         for card, own in zip(cards, prefixes, strict=True)
     )
+    return Loaded(members, conformal)
 
 
 def _require_one(found: Sequence[object], file: str | Path) -> None:
@@ -519,8 +536,8 @@ def require_memory(preprocessing: Preprocessing, path: Path) -> None:
         )
 
 
-def _verified(path: Path) -> tuple[tuple[Card, ...], bytes]:
-    """The card, or those of an ensemble, and the bytes of a model file whose digest is right."""
+def _verified(path: Path) -> tuple[_Contents, bytes]:
+    """What a model file says, and its bytes, whose digest is right."""
     try:
         with path.open("rb") as stream:
             data = stream.read(BEGINNING)
@@ -531,7 +548,7 @@ def _verified(path: Path) -> tuple[tuple[Card, ...], bytes]:
         raise CheckpointError(f"{path}: the model file cannot be read ({reason_of(error)}).") from error
     except MemoryError as error:
         raise CheckpointError(f"{path}: its {size:,} bytes are more than there is memory for.") from error
-    metadata = _metadata(path, data, size)
+    metadata = metadata_of(path, data, size)
     if KEY not in metadata or DIGEST_KEY not in metadata:
         raise CheckpointError(
             f"{path}: safetensors, but no model file of Mirada's (it does not say how to use its weights)."
@@ -546,53 +563,24 @@ def _verified(path: Path) -> tuple[tuple[Card, ...], bytes]:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def _cards(text: str) -> tuple[Card, ...]:
+def _cards(text: str) -> _Contents:
     """The card of a description, or those of an ensemble's. Raises ``CheckpointError`` for text that is neither."""
     try:
         values = json.loads(text) if len(text) <= DESCRIPTION_LIMIT else None
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict) or values.get("format") != ENSEMBLE_FORMAT:
-        return (Card.from_json(text),)
+        return _Contents((Card.from_json(text),))
     members = values.get("members")
-    if not isinstance(members, list) or len(values) > 2:
+    if not isinstance(members, list) or values.keys() - {"format", "members", "conformal"}:
         raise CheckpointError(
             "its description cannot be understood (that of an ensemble is its format and members, a list)."
         )
     cards = tuple(Card.from_json(json.dumps(each)) for each in members)
-    if problem := _unlike(cards):
-        raise CheckpointError(f"its description cannot be understood ({problem}).")
-    return cards
-
-
-def _metadata(path: Path, data: bytes, size: int) -> dict[str, str]:
-    """The metadata in the header of safetensors bytes: 8 bytes of length, then JSON."""
-    end = 8 + int.from_bytes(data[:8], "little")
-    if data[8:9] != b"{" or end > HEADER_LIMIT:
-        raise CheckpointError(f"{path}: {_what_it_is(data, size)}")
-    if end > len(data):
-        raise CheckpointError(f"{path}: truncated or damaged ({len(data):,} bytes). Use another copy.")
     try:
-        header = json.loads(data[8:end])
-        metadata = dict(header.pop("__metadata__", {}))
-        end += max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
-        sound = all(isinstance(value, str) for value in metadata.values()) and end >= 0
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
-        sound = False
-    if not sound:
-        raise CheckpointError(f"{path}: damaged (its header makes no sense). Use another copy.")
-    if end > len(data):
-        raise CheckpointError(f"{path}: truncated after {len(data):,} of {end:,} bytes. Use another copy.")
-    return metadata
-
-
-def _what_it_is(data: bytes, size: int) -> str:
-    """What a file of so many bytes is that does not begin like safetensors."""
-    if not data:
-        return "no model file (it is empty)."
-    if data.startswith(PICKLES):
-        return (
-            "a pickle or zip file, as torch.save writes it, which could run code when opened. A model file of "
-            "Mirada's is a .safetensors file."
-        )
-    return f"no model file (its {size:,} bytes do not begin like a .safetensors file)."
+        conformal = _read(Conformal, values["conformal"], "conformal") if "conformal" in values else None
+    except (BadRecord, InvalidArgument) as error:
+        raise CheckpointError(f"its description cannot be understood ({error}).") from error
+    if problem := _unlike(cards) or _unfit(cards, conformal):
+        raise CheckpointError(f"its description cannot be understood ({problem}).")
+    return _Contents(cards, conformal)

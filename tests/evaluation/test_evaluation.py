@@ -349,7 +349,7 @@ def test_the_command_line_prints_parts_coverage_and_calibration(capsys):
     table = measured(targets, targets + np.where(targets < 20, 1.0, 3.0))
     result = evaluate(table, conformal=Conformal(0.9, (2.5,), 77))
     _metrics(result)
-    _parts(result, "months")
+    _parts(result, "months", "validation")
     printed = capsys.readouterr().out
     assert re.search(r"^loa_high +[\d.]+ months", printed, flags=re.M)
     assert re.search(

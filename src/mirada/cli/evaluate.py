@@ -90,7 +90,9 @@ def command(
     with ProgressBar() as progress:
         predictions = loaded.predict(index, on_event=progress.on_event)
     predictions = replace(predictions, failed=(*index.excluded, *predictions.failed))
-    learnt = card.conformal if chosen == "test" else None  # on the validation images, to hold on others
+    # Learnt on the validation images, to hold on others; of an ensemble on all that it was trained with.
+    fresh = chosen == "test" or (loaded.ensemble and not predictions.trained_on.any())
+    learnt = card.conformal if fresh else None
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ContaminationWarning)
         result = evaluate(predictions, temperature=card.temperature, conformal=learnt)
@@ -107,13 +109,14 @@ def command(
     with new_file(Path(csv_file or "predictions.csv"), is_own=is_own) as target:
         predictions.to_csv(target, all_classes=all_classes)
     _left_out(predictions.failed, target)
-    _result(result, chosen, "" if isinstance(card.target, Classes) else card.target.unit)
+    unit = "" if isinstance(card.target, Classes) else card.target.unit
+    _result(result, chosen, unit, "out-of-fold" if loaded.ensemble else "validation")
     say("", f"every prediction: {target}")
     return 1 if predictions.failed else 0
 
 
-def _result(result: Evaluation, split: str, unit: str) -> None:
-    """All numbers; ``split`` is that of the images, or ``all``."""
+def _result(result: Evaluation, split: str, unit: str, kind: str) -> None:
+    """All numbers; ``split`` is that of the images, or ``all``; ``kind`` as for ``_parts``."""
     missing = [score.name for score in result.per_class if score.n == 0]
     if missing:
         say(f"without images here: {', '.join(missing)}")
@@ -121,7 +124,8 @@ def _result(result: Evaluation, split: str, unit: str) -> None:
     for constant in result.constant:
         say(_always(constant, unit), "")
     _metrics(result)
-    _parts(result, unit)
+    _parts(result, unit, kind)
+    _spread(result, unit)
     _calibration(result)
     _classes(result)
 
@@ -148,8 +152,11 @@ def _metrics(result: Evaluation) -> None:
         say(*metric_lines([each for each in result.metrics if each.target == target]))
 
 
-def _parts(result: Evaluation, unit: str) -> None:
-    """The error by range of the target and by each covariate, and how often the intervals held."""
+def _parts(result: Evaluation, unit: str, kind: str) -> None:
+    """The error by range of the target and by each covariate, and how often the intervals held.
+
+    ``kind`` is that of the images which those were learnt from.
+    """
     for target, covariate in dict.fromkeys((part.target, part.covariate) for part in result.parts):
         rows = [
             [
@@ -170,8 +177,31 @@ def _parts(result: Evaluation, unit: str) -> None:
         say(
             "",
             f"{who}± {quantity(held.half_width, unit)}: to hold for {held.level:.0%}, by "
-            f"{counted(held.learnt_from, 'validation image')}; holds here for {share(held.covered)}{span}",
+            f"{counted(held.learnt_from, f'{kind} image')}; holds here for {share(held.covered)}{span}",
         )
+
+
+def _spread(result: Evaluation, unit: str) -> None:
+    """Whether the spread among the networks of an ensemble tells the error."""
+    for check in result.spread:
+        of = f" of {check.target}" if check.target else ""
+        span = "" if check.low is None else f" ({interval(quantity(check.low), quantity(check.high))})"
+        say(
+            "",
+            f"spread among the networks: rank correlation with the error{of} {quantity(check.correlation)}{span}",
+        )
+        said = share if result.per_class else partial(quantity, unit=unit)
+        rows = [
+            [
+                f"{said(part.least)} to {said(part.most)}",
+                f"{part.n:,}",
+                said(part.error),
+                interval(said(part.low), said(part.high)),
+            ]
+            for part in check.parts
+        ]
+        error = "mistakes" if result.per_class else "mean absolute error"
+        say(*table(["spread", "images", error, "interval"], rows))
 
 
 def _calibration(result: Evaluation) -> None:

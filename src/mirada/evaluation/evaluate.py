@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from mirada.evaluation.estimate import Estimate, Sampling, defined, group_number
 from mirada.evaluation.metric_table import CLASS_METRICS, MANY, NUMBER_METRICS, Metric, metric_named
 from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.ranking import roc_area
+from mirada.evaluation.spread import SpreadCheck, check_spread
 from mirada.evaluation.subgroups import Subgroup, covariate_subgroups, target_subgroups
 from mirada.samples import Numbers
 
@@ -103,6 +104,7 @@ class Evaluation:
         parts: The error by range of the target and by covariate. Empty for classes.
         coverage: How often the conformal intervals held, per target.
         constant: The answer, per target, of a network that always gives the same although the images differ.
+        spread: Of several networks, whether a large spread among them goes with a large error, per target.
     """
 
     n: int
@@ -114,6 +116,7 @@ class Evaluation:
     parts: tuple[Subgroup, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     constant: tuple[OneAnswer, ...] = ()
+    spread: tuple[SpreadCheck, ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
         """As plain JSON values, None for undefined numbers; what there is not of the task has no key."""
@@ -124,9 +127,9 @@ class Evaluation:
             result[name] = _listed(getattr(self, name))
         if self.calibration:
             result["calibration"] = _without_none(_listed(asdict(self.calibration)))
-        for name in ("parts", "coverage", "constant"):
+        for name in ("parts", "coverage", "constant", "spread"):
             if found := getattr(self, name):
-                result[name] = [asdict(each) for each in found]
+                result[name] = [_listed(asdict(each)) for each in found]
         return result
 
     @property
@@ -152,7 +155,8 @@ def evaluate(
     Classification: ``accuracy``, ``top5`` (for more than five classes), ``balanced_accuracy``, ``roc_auc`` and
     ``average_precision`` (means of each class against the rest, up to 50 classes), ``log_loss`` (nats), ``brier`` (0
     to 2), ``ece`` (expected calibration error). Regression, per target: ``mae``, ``rmse``, ``r2``, ``bias`` (predicted
-    − target), ``median_ae``, and the limits of agreement ``loa_low`` and ``loa_high``.
+    − target), ``median_ae``, and the limits of agreement ``loa_low`` and ``loa_high``. Of the spread among several
+    networks its rank correlation with the error.
 
     Args:
         predictions: What a network says of N images. Where they have groups, whole groups are resampled. Without
@@ -185,9 +189,12 @@ def evaluate(
             stacklevel=2,
         )
     sampling = Sampling(seed, group_numbers(table.groups))
-    if isinstance(table.target, Numbers):
-        return _regression(table, conformal, sampling)
-    return _classification(table, _temperatures(temperature, known), sampling)
+    result = (
+        _regression(table, conformal, sampling)
+        if isinstance(table.target, Numbers)
+        else _classification(table, _temperatures(temperature, known), sampling)
+    )
+    return replace(result, spread=check_spread(table, sampling))
 
 
 def _temperatures(temperature: float | Sequence[float], known: NDArray[np.bool_]) -> float | m.Floats:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mirada.compute import Compute
+from mirada.evaluation.conformal import Conformal
 from mirada.evaluation.infer import infer
 from mirada.inference.trained_on import KEY as IMAGES
 from mirada.inference.trained_on import joined
@@ -23,18 +24,23 @@ from mirada.samples import Classes, Numbers
 Floats = NDArray[np.float64]
 
 
-def joint_card(members: Sequence[Member]) -> Card:
+def joint_card(members: Sequence[Member], conformal: Conformal | None = None) -> Card:
     """What is true of all members together; of one member, its own card.
 
     An image is said to be trained on if any of them was. The probabilities have been scaled by each member's own
-    temperature already, so there is none left; nor are there intervals of all.
+    temperature already, so there is none left: one for their mean could only be learnt from images that none of them
+    was trained on.
+
+    Args:
+        members: The networks.
+        conformal: Intervals for their mean, as the file has them; those of one member are of its own answers.
     """
     first = members[0].card
     if len(members) == 1:
         return first
     images = joined([member.card for member in members])
     provenance = {**first.provenance, IMAGES: images} if images else dict(first.provenance)
-    return replace(first, temperature=1.0, conformal=None, provenance=provenance)
+    return replace(first, temperature=1.0, conformal=conformal, provenance=provenance)
 
 
 def infer_each(members: Sequence[Member], images: Tensor, compute: Compute, covariates: Floats) -> Tensor:

@@ -31,7 +31,7 @@ from mirada.inference.matching import Known, as_known_to, covariates_of, unlabel
 from mirada.inference.pictures import Picture, named, read_picture
 from mirada.inference.trained_on import UNREAD, remembered, short, splits_by_content
 from mirada.layers.network import Network
-from mirada.modelfile import Card, Member, load_members
+from mirada.modelfile import Card, Member, load_file
 from mirada.runs.folder import model_file
 from mirada.samples import Classes, Excluded
 
@@ -279,12 +279,12 @@ def load_model(file: str | Path, *, device: str = "auto") -> Model:
         CheckpointError: The file is missing, no model file, truncated, altered, or of a newer Mirada.
         InvalidArgument: The device is not there.
     """
-    members = load_members(model_file(file))
+    members, conformal = load_file(model_file(file))
     compute = choose(device, "float32")
     for member in members:
         compute.place(member.network)
     ensemble = members if len(members) > 1 else ()
-    return Model(members[0].network, joint_card(members), compute, ensemble)
+    return Model(members[0].network, joint_card(members, conformal), compute, ensemble)
 
 
 def _with_pictures(images: Sequence[Picture] | Index, card: Card) -> tuple[Index, Sequence[Picture]]:

@@ -12,18 +12,21 @@ from mirada.data.index import Index
 from mirada.data.sources import load_data
 from mirada.data.splits import complete_splits, k_fold, said_of_copies
 from mirada.errors import DataError, InvalidArgument
+from mirada.evaluation.conformal import Conformal, fit_conformal
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
+from mirada.evaluation.spread import with_spreads
 from mirada.evaluation.suspects import SuspectLabels
 from mirada.events import Evaluated, FoldStarted, OnEvent
 from mirada.jobs.family import Planned, RunFamily, interrupted, member
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
 from mirada.jobs.train import Run, chosen_recipe, new_folder
-from mirada.modelfile import load_network, save_ensemble
+from mirada.modelfile import save_ensemble
 from mirada.pages import write_report
-from mirada.runs.folder import ENSEMBLE
+from mirada.runs.folder import ENSEMBLE, INTERVALS
 from mirada.runs.records import DataRecord
+from mirada.samples import Numbers
 from mirada.training.demands import require_splits
 from mirada.training.recipe import Recipe
 
@@ -154,8 +157,9 @@ def _of_all_folds(first: DataRecord, folds: int, index: Index) -> DataRecord:
 def _conclude(family: RunFamily, runs: Sequence[Run]) -> tuple[Evaluation, SuspectLabels]:
     """Judges all images together, and writes what the report reads."""
     folder = family.folder
-    tested = [run.predictions.of_split("test") for run in runs if run.predictions]
-    table = Predictions.joined(tested)
+    said = [run.predictions for run in runs if run.predictions]
+    tested = [each.of_split("test") for each in said]
+    table = with_spreads(said)
     table.to_csv(folder.path / "predictions.csv")
     result = evaluate(table, temperature=_temperatures(runs, tested))
     folder.write("maps.json", of_all_folds([run.folder for run in runs]))
@@ -165,9 +169,27 @@ def _conclude(family: RunFamily, runs: Sequence[Run]) -> tuple[Evaluation, Suspe
     folder.write("evaluation.json", {"test": result.to_dict()})
     family.finish(runs, lambda found: replace(found, folds=tuple(map(member, runs))))
     suspects = write_suspects(folder.path, table)
-    save_ensemble(folder.file(ENSEMBLE), [load_network(run.model_path) for run in runs])
-    write_report(folder.path)
+    intervals = _intervals(table)
+    if intervals:
+        folder.write(INTERVALS, intervals)
+    try:
+        save_ensemble(folder.file(ENSEMBLE), [run.model_path for run in runs], intervals)
+    finally:  # a full disk must not cost the report as well
+        write_report(folder.path)
     return result, suspects
+
+
+def _intervals(table: Predictions) -> Conformal | None:
+    """Intervals for the mean of all networks, by how far the one that had not seen an image was off.
+
+    A new image is as new to each network as those were that tested it. The mean of all errs less, so that the
+    intervals are rather too wide; there is no guarantee as CV+ has, which keeps every residual (Barber, Candès, Ramdas
+    & Tibshirani 2021, arXiv:1905.02928, §3).
+    """
+    if not isinstance(table.target, Numbers):
+        return None
+    known = table.take(np.flatnonzero(table.known))
+    return fit_conformal(known.values, known.outputs)
 
 
 def _temperatures(runs: Sequence[Run], tested: Sequence[Predictions]) -> list[float]:

@@ -13,6 +13,7 @@ from mirada.errors import DataError, reason_of
 from mirada.files import replacing
 from mirada.pages import overview, results
 from mirada.pages.seeds import seed_table
+from mirada.pages.spread import intervals_sentence
 from mirada.pages.words import SPLITS
 from mirada.runs.folder import ENSEMBLE, SUSPECTS
 from mirada.runs.reader import RunContents, damaged, read_run
@@ -84,6 +85,9 @@ def render(run: RunContents) -> str:
         seeds=seed_table(run) if run.data.seeds else None,
         spread=spread,
         ensemble=ENSEMBLE if (run.folder / ENSEMBLE).exists() else "",
+        intervals=intervals_sentence(run.intervals, run.data.target_names, run.data.unit)
+        if run.intervals
+        else "",
         suspects=SUSPECTS if (run.folder / SUSPECTS).exists() else "",
         curves=results.curves(run),
         results=results.results(run),

@@ -10,6 +10,7 @@ from mirada.evaluation.metric_table import METRICS
 from mirada.pages import charts
 from mirada.pages.charts import Figure, Series
 from mirada.pages.numbers import NumberResult, Point, baseline, numbers
+from mirada.pages.spread import SpreadResult, spread_results
 from mirada.pages.trust import Trust, trust
 from mirada.pages.words import Shown, shown
 from mirada.runs.reader import Prediction, RunContents
@@ -71,6 +72,12 @@ class Result:
     worst: list[Prediction]
     baseline: str
     constant: list[str]
+    spread: list[SpreadResult]
+
+    @property
+    def spread_known(self) -> bool:
+        """Whether several networks were asked of any of the worst."""
+        return any(known(row.spread) for row in self.worst)
 
     @property
     def undefined(self) -> bool:
@@ -163,6 +170,7 @@ def result(run: RunContents, split: str, evaluation: Evaluation) -> Result:
         if run.data.numeric
         else class_baseline(confusion, classes),
         constant=[always(each, evaluation.n, run.data.unit) for each in evaluation.constant],
+        spread=spread_results(evaluation.spread, rows, run.data.unit, numeric=run.data.numeric),
     )
 
 

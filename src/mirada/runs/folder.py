@@ -17,6 +17,7 @@ RESULTS = "results.csv"
 EVENTS = "events.jsonl"
 MODEL = "model.safetensors"
 ENSEMBLE = "ensemble.safetensors"  # of a cross-validation: the networks of all folds
+INTERVALS = "intervals.json"  # of a cross-validation: for the mean of its networks
 SIMILAR = "features.npz"  # of the training images, to find those that are similar to another
 SUSPECTS = "suspects.html"  # of a cross-validation, as is the table of all labels
 SUSPECTS_TABLE = "suspects.csv"

@@ -6,14 +6,16 @@ import json
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mirada.codec import BadRecord, from_json
 from mirada.errors import DataError, reason_of
+from mirada.evaluation.conformal import Conformal
 from mirada.evaluation.evaluate import Evaluation
 from mirada.events import Beginning, BestEpoch, Event, FoldStarted, SeedStarted, Stopped
-from mirada.runs.folder import EVENTS, KINDS, MODEL, RESULTS
+from mirada.runs.folder import EVENTS, INTERVALS, KINDS, MODEL, RESULTS
 from mirada.runs.records import DataRecord, EnvironmentRecord, MapRecord, NetworkRecord, SheetRecord
 from mirada.text import csv_value
 
@@ -28,7 +30,7 @@ SPLITS = ("val", "test")  # of evaluation.json
 class Prediction:
     """One row of ``predictions.csv``. ``wrong`` is how far off it is: the probability given to a wrong class (0 if
     right) for classification, predicted − target in the target's unit for regression. Of several targets each has
-    one, named by ``column``."""
+    one, named by ``column``. ``spread`` is that among several networks, NaN where there is none."""
 
     path: str
     split: str
@@ -36,6 +38,7 @@ class Prediction:
     predicted: str
     wrong: float
     column: str = ""
+    spread: float = nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,7 @@ class RunContents:
         has_samples: Whether there is a picture of training images.
         sheet: What it shows.
         has_model: Whether a model was kept.
+        intervals: Of a cross-validation of numbers, those for the mean of its networks.
         notices: Sentences on lines that were cut while they were being written.
     """
 
@@ -72,6 +76,7 @@ class RunContents:
     has_samples: bool
     sheet: SheetRecord | None
     has_model: bool
+    intervals: Conformal | None
     notices: tuple[str, ...]
 
     @property
@@ -131,6 +136,7 @@ def read_run(folder: Path) -> RunContents:
         has_samples=(folder / "samples.jpg").exists(),
         sheet=_optional(folder / "samples.json", lambda file: read_record(file, SheetRecord)),
         has_model=(folder / MODEL).exists(),
+        intervals=_optional(folder / INTERVALS, lambda file: read_record(file, Conformal)),
         notices=tuple(
             f"The last line of {name} was cut while it was being written, and is left out."
             for name, cut in ((RESULTS, cut_results), (EVENTS, cut_events))
@@ -272,7 +278,8 @@ def read_predictions(file: Path, *, numeric: bool) -> list[Prediction]:
             else:
                 probability = _number(row["probability"], file, position)
                 wrong = 0.0 if _number(row["correct"], file, position) == 1 else probability
-            found.append(Prediction(row["path"], row["split"], target, predicted, wrong, column))
+            spread = _number(row.get(f"spread:{column}" if column else "spread", ""), file, position)
+            found.append(Prediction(row["path"], row["split"], target, predicted, wrong, column, spread))
     return found
 
 
