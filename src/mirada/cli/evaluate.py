@@ -96,14 +96,7 @@ def command(
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ContaminationWarning)
         result = evaluate(predictions, temperature=card.temperature, conformal=learnt)
-    for warning in told:
-        say(f"Warning: {warning.message}", err=True)
-    if told and loaded.ensemble:
-        say(
-            "Each image of a cross-validation taught all networks of its ensemble but one. The honest figure is that "
-            "of predictions.csv and report.html beside it, where each image is judged by that one.",
-            err=True,
-        )
+    _warn([str(warning.message) for warning in told], ensemble=bool(loaded.ensemble))
     # First: whoever reads what is printed may not want all of it.
     is_own = partial(holds_predictions, labelled=True) if csv_file else None
     with new_file(Path(csv_file or "predictions.csv"), is_own=is_own) as target:
@@ -113,6 +106,18 @@ def command(
     _result(result, chosen, unit, "out-of-fold" if loaded.ensemble else "validation")
     say("", f"every prediction: {target}")
     return 1 if predictions.failed else 0
+
+
+def _warn(told: Sequence[str], *, ensemble: bool) -> None:
+    """Says that the images are no honest test, and of an ensemble where that is to be found."""
+    for message in told:
+        say(f"Warning: {message}", err=True)
+    if told and ensemble:
+        say(
+            "Each image of a cross-validation taught all networks of its ensemble but one. The honest figure is that "
+            "of predictions.csv and report.html beside it, where each image is judged by that one.",
+            err=True,
+        )
 
 
 def _result(result: Evaluation, split: str, unit: str, kind: str) -> None:
