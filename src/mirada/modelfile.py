@@ -46,14 +46,8 @@ WIDEST = 1_000_000  # outputs, or covariates
 LIVE_VALUES = 64  # of a pixel at least, that a network keeps at once: the maps of its first layers
 NOTHING_BESIDE = Scaling((), ())  # of a network that reads images alone
 NOT_UNDERSTOOD = (
-    MiradaError,
-    TypeError,
-    KeyError,
-    ValueError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)  # what reading a description that nobody wrote can raise
+    MiradaError, TypeError, KeyError, ValueError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip  # what reading a description that nobody wrote can raise
 BEFORE_2 = {
     "options": {},
     "target_names": [],
@@ -153,6 +147,7 @@ class Card:
         covariate_scaling: It reads (value − mean) / std.
         temperature: Divides the outputs for classes before they become probabilities.
         conformal: Intervals for numbers. Both were learnt from the validation images.
+        flip_average: Whether its outputs are the mean of those for an image and for its mirror image.
         recipe: How the network was trained.
         provenance: Where it came from: versions, data, splits.
 
@@ -167,6 +162,7 @@ class Card:
     covariate_scaling: Scaling = NOTHING_BESIDE
     temperature: float = 1.0
     conformal: Conformal | None = None
+    flip_average: bool = False
     recipe: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -230,8 +226,11 @@ class Card:
         return torch.from_numpy(self.covariate_scaling.forward(values).astype(np.float32))
 
     def to_json(self) -> str:
-        """As one line of JSON."""
-        return json.dumps({"format": FORMAT, "task": self.target.task, **asdict(self)})
+        """As one line of JSON; ``flip_average`` only where it is true, so that other files need no newer reader."""
+        values = asdict(self)
+        if not self.flip_average:
+            del values["flip_average"]
+        return json.dumps({"format": FORMAT, "task": self.target.task, **values})
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
@@ -332,6 +331,7 @@ class _PlainCard:
     conformal: Conformal | None
     recipe: dict[str, Any]
     provenance: dict[str, Any]
+    flip_average: bool = False
 
 
 def _read(kind: type[Record], values: object, key: str) -> Record:
@@ -431,7 +431,7 @@ def _unlike(cards: Sequence[Card]) -> str:
     """Why networks are no ensemble; "" if they are: all but their weights and scales must be the same."""
     if len(cards) < 2:
         return f"it takes two networks or more. Got {len(cards)}"
-    alike = ("architecture", "target", "covariates")
+    alike = ("architecture", "target", "covariates", "flip_average")
     first = cards[0].preprocessing
     plain = [replace(card.preprocessing, mean=first.mean, std=first.std) for card in cards]
     different = [

@@ -3,15 +3,27 @@
 So what frozen layers make of a view can be computed once and kept.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mirada.data.augment import Augmentation, Draw, in_turn
 from mirada.data.batches import generator
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 PLAIN = -1  # the view of an image to which nothing has happened
+MIRRORED = -2  # and of its mirror image
+
+
+def judged(flip_average: bool) -> tuple[int, ...]:
+    """The views of an image of which the outputs are averaged to an answer."""
+    return (PLAIN, MIRRORED) if flip_average else (PLAIN,)
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,13 @@ class Views:
             mirrored = in_turn(np.array([generator(self.seed, each).random() for each in contents]), view)
         return self.augmentation.drawn(np.stack(own, axis=1), mirrored)
 
+    def show(self, images: Tensor, digests: Sequence[str], view: int) -> Tensor:
+        """A view of some images (n, C, H, W), float, 0 … 255, whose contents go by the digests."""
+        if view in (PLAIN, MIRRORED):
+            return images if view == PLAIN else images.flip(-1)
+        return self.augmentation.apply(images, self.draw(digests, view))
+
     def name(self, view: int) -> str:
         """What a view goes by: two of one name show the same of every image."""
-        return "plain" if view == PLAIN else f"view {view}, seed {self.seed}, {self.augmentation!r}"
+        known = {PLAIN: "plain", MIRRORED: "mirrored"}
+        return known.get(view) or f"view {view}, seed {self.seed}, {self.augmentation!r}"

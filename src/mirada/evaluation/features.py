@@ -20,7 +20,7 @@ from mirada.data.cache_files import default_directory
 from mirada.data.feature_store import FeatureStore, StoredRows
 from mirada.data.parallel import TICK
 from mirada.data.pixels.preprocessing import Preprocessing
-from mirada.data.views import PLAIN, Views
+from mirada.data.views import MIRRORED, PLAIN, Views
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.events import OnProgress, Progress
 from mirada.layers.modes import evaluating
@@ -75,8 +75,7 @@ class Features:
     def pixels(self, rows: Rows, view: int) -> Tensor:
         """What the network sees of a view of some rows: (n, C, H, W), normalized, on the device."""
         images = to_float(self.compute.to_device(read(self.cache, rows)))
-        if view != PLAIN:
-            images = self.views.augmentation.apply(images, self.views.draw(self.digests(rows), view))
+        images = self.views.show(images, self.digests(rows), view)
         return normalize(images, self.preprocessing).contiguous(memory_format=torch.channels_last)
 
     def keep(self, demands: Sequence[Demand], on_event: OnProgress, interrupted: Callable[[], bool]) -> bool:
@@ -178,6 +177,7 @@ def infer_cached(
     compute: Compute,
     covariates: Tensor | None = None,
     features: Features | None = None,
+    views: Sequence[int] = (PLAIN,),
 ) -> Tensor:
     """Raw outputs (n, num_classes), float32 on the CPU, for images of a cache.
 
@@ -189,16 +189,21 @@ def infer_cached(
         compute: The device and the precision.
         covariates: Of all images of the cache, scaled, for a network that reads them.
         features: What the network's beginning makes of the images, if that is kept.
+        views: Of which views of an image the outputs are averaged; without ``features`` that of its mirror image may
+            be one, as for ``infer``.
     """
     outputs = []
     for part in chunks(rows, AT_ONCE):
         known = None if covariates is None else covariates[torch.from_numpy(part)].to(compute.device)
         if features is None:
-            outputs.append(infer(network, read(cache, part), preprocessing, compute, known))
+            outputs.append(
+                infer(network, read(cache, part), preprocessing, compute, known, MIRRORED in views)
+            )
             continue
-        maps = features.maps(part)
+        shown = [features.maps(part, view) for view in views]
         with evaluating(network), torch.inference_mode(), compute.autocast():
-            outputs.append(network.forward_from(features.place, maps, known).float().cpu())
+            each = [network.forward_from(features.place, maps, known).float() for maps in shown]
+        outputs.append(torch.stack(each).mean(dim=0).cpu())
     return torch.cat(outputs)
 
 

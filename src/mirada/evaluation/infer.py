@@ -17,6 +17,7 @@ def infer(
     preprocessing: Preprocessing,
     compute: Compute,
     covariates: Tensor | None = None,
+    flip_average: bool = False,
 ) -> Tensor:
     """Raw outputs (n, num_classes), float32 on the CPU, for decoded images (n, C, H, W).
 
@@ -28,9 +29,17 @@ def infer(
         preprocessing: How their values are normalized.
         compute: The device and the precision.
         covariates: (n, K), scaled, for a network that reads them.
+        flip_average: Whether the outputs are the mean of those for the images and for their mirror images: of logits,
+            not of probabilities, so that maps which add up to them still do.
+
+    Source:
+        Jordan 2024, arXiv:2404.00498, §3.5, for the mean of the outputs. Simonyan & Zisserman 2014, arXiv:1409.1556,
+        §3.2, average the probabilities.
     """
     with evaluating(network), torch.inference_mode(), compute.autocast():
         pixels = normalize(to_float(compute.to_device(images)), preprocessing)
         beside = () if covariates is None else (covariates.to(pixels.device),)
-        outputs: Tensor = network(pixels, *beside)
-        return outputs.float().cpu()
+        outputs: Tensor = network(pixels, *beside).float()
+        if flip_average:
+            outputs = (outputs + network(pixels.flip(-1), *beside).float()) / 2
+        return outputs.cpu()

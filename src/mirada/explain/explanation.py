@@ -99,15 +99,21 @@ def explain(
     )
 
 
-def mean_of(explanations: Sequence[Explanation], target: Target) -> Explanation:
-    """What several networks say of the same images, of the same classes: the mean of their maps and outputs.
+def mirrored(explanation: Explanation) -> Explanation:
+    """The explanation of mirror images, its maps turned round to lie on the images."""
+    return replace(explanation, maps=np.ascontiguousarray(explanation.maps[:, :, ::-1]))
 
-    Where each map adds up to its network's output, their mean adds up to the mean output; the error that is stated is
-    the largest of theirs.
+
+def mean_of(explanations: Sequence[Explanation], target: Target, of: str) -> Explanation:
+    """What several passes say of the same images, of the same classes: the mean of their maps and outputs.
+
+    Where each map adds up to its output, their mean adds up to the mean output; the error that is stated is the largest
+    of theirs.
 
     Args:
-        explanations: One for each network, their maps in the same unit; one alone is returned as it is.
+        explanations: One for each network, or each view, their maps in the same unit; one alone is returned as it is.
         target: What the networks predict.
+        of: What the mean is over, in words, for the title.
     """
     first = explanations[0]
     if len(explanations) == 1:
@@ -119,7 +125,7 @@ def mean_of(explanations: Sequence[Explanation], target: Target) -> Explanation:
     answers = _answers(torch.from_numpy(outputs), torch.from_numpy(classes))
     return replace(
         first,
-        title=f"{first.title}, mean of {len(explanations)} networks",
+        title=f"{first.title}, mean of {of}",
         maps=maps,
         outputs=outputs,
         completeness_error=max(errors, default=None),

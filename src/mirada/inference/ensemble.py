@@ -54,7 +54,14 @@ def infer_each(members: Sequence[Member], images: Tensor, compute: Compute, cova
     """
     return torch.stack(
         [
-            infer(network, images, card.preprocessing, compute, card.scale_covariates(covariates))
+            infer(
+                network,
+                images,
+                card.preprocessing,
+                compute,
+                card.scale_covariates(covariates),
+                card.flip_average,
+            )
             for network, card in members
         ],
         dim=1,

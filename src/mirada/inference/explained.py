@@ -21,7 +21,7 @@ from mirada.data.pixels.fit import resize_to_photo
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import InvalidArgument, nearest
 from mirada.explain.explainable import Explainable, Method
-from mirada.explain.explanation import explain, mean_of
+from mirada.explain.explanation import explain, mean_of, mirrored
 from mirada.explain.overlay import enlarged, limit_of, overlay, with_colour_bar
 from mirada.inference.ensemble import infer_each, read_each
 from mirada.inference.pictures import Picture, read_picture
@@ -111,6 +111,8 @@ def explained(
 
     Of several networks it is the mean of their maps for the class that they answer together. Each map of an exact
     method adds up to its network's output, in logits or in the unit of the data, so their mean adds up to the mean.
+    Likewise where a network's answer is the mean of its outputs for the image and for its mirror image: the map is the
+    mean of the one and of the other, turned round.
 
     Args:
         members: One network, or those of an ensemble.
@@ -122,7 +124,8 @@ def explained(
     pre, target = members[0].card.preprocessing, members[0].card.target
     pixels = compute.to_device(stacked([image.pixels for image in seen]))
     classes = None if asked.number is None else torch.full((len(seen),), asked.number)
-    if classes is None and len(members) > 1 and isinstance(target, Classes):
+    several = len(members) > 1 or any(card.flip_average for _, card in members)
+    if classes is None and several and isinstance(target, Classes):
         together, _ = read_each(members, infer_each(members, pixels, compute, covariates))
         classes = torch.from_numpy(together.argmax(axis=1))
     found, raw = [], []
@@ -130,12 +133,15 @@ def explained(
         beside = card.scale_covariates(covariates)
         opened = Explainable(network, None if beside is None else beside.to(compute.device))
         tensor = normalize(to_float(pixels), card.preprocessing)
-        each = explain(opened, tensor, classes, target=target, method=asked.method, layer=asked.layer)
+        how = partial(explain, opened, classes=classes, target=target, method=asked.method, layer=asked.layer)
+        each = how(tensor)
+        if card.flip_average:
+            each = mean_of([each, mirrored(how(tensor.flip(-1)))], target, "the image and its mirror image")
         scale = card.target_scaling.std[asked.number or 0] if card.target_scaling else 1.0
         found.append(replace(each, maps=each.maps * np.float32(scale)))
         raw.append(torch.from_numpy(each.outputs))
     values, _ = read_each(members, torch.stack(raw, dim=1))
-    explanation = mean_of(found, target)
+    explanation = mean_of(found, target, f"{len(found)} networks")
     for row, (path, _, photo) in enumerate(seen):
         grid = explanation.maps[row]
         yield Explained(

@@ -18,6 +18,7 @@ from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import decode_image, digest
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.preprocessing import Preprocessing
+from mirada.data.views import judged
 from mirada.evaluation.calibration import fit_temperature
 from mirada.evaluation.conformal import fit_conformal
 from mirada.evaluation.estimate import group_numbers
@@ -225,6 +226,7 @@ class Model:
                 self.compute,
                 card.scale_covariates(beside),
                 usable,
+                judged(card.flip_average),
             )
             for network, card in self._members
         ]

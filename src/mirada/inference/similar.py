@@ -217,5 +217,7 @@ def predict_with_similar(
     """
     with entering_head(model.network) as found:
         predictions = model.predict(images, known=known, on_event=on_event)
+    if model.card.flip_average:
+        found = found[::2]  # each batch, and its mirror image
     vectors = torch.cat(found).numpy() if found else np.empty((0, training.features.shape[1]), np.float32)
     return predictions, training.nearest(vectors)

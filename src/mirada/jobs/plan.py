@@ -288,7 +288,9 @@ def measured(recipe: Recipe, index: Index, compute: Compute, counts: Counts) -> 
     each = median(_seconds(step) for _ in range(STEPS))
     judged = pixels[:AT_ONCE]
     known = None if beside is None else beside[:AT_ONCE]
-    return each, _seconds(lambda: infer(network, judged, decoding, compute, known)) / len(judged)
+    return each, _seconds(
+        lambda: infer(network, judged, decoding, compute, known, recipe.flip_average)
+    ) / len(judged)
 
 
 def _seconds(work: Callable[[], object]) -> float:

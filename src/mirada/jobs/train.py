@@ -57,7 +57,7 @@ from mirada.training.demands import (
 )
 from mirada.training.feed import Feed
 from mirada.training.first_layer import FirstLayer, load_first_layer
-from mirada.training.flips import settle_flips
+from mirada.training.flips import require_mirrored_answers, settle_flips
 from mirada.training.kept import keep_for_evaluation
 from mirada.training.known_weights import find_weights, with_average_head
 from mirada.training.loop import Outcome, Training, fit
@@ -166,6 +166,7 @@ class _Job:
         require_targets(index)
         require_images(index)
         require_fitting(recipe, index.target)
+        require_mirrored_answers(recipe, index)
         self.architecture = architecture_for(recipe, index)
         self.index, self.split_note = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
         notes = [each for each in (note, head_note) if each]
@@ -285,6 +286,7 @@ class _Job:
             covariates=index.covariate_specs,
             covariate_scaling=covariate_scale(index),
             preprocessing=self._preprocessing(cache),
+            flip_average=self.recipe.flip_average,
             recipe=self.recipe.to_dict(),
             provenance={
                 "mirada": version("mirada"),

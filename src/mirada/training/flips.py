@@ -1,10 +1,12 @@
-"""Whether training images may be mirrored, by the names of what is learnt."""
+"""Whether images may be mirrored, by the names of what is learnt."""
 
 from dataclasses import replace
 
 from mirada.data.augment import Augmentation, Flip
 from mirada.data.mirrored import what_a_mirror_changes
+from mirada.errors import RecipeError
 from mirada.samples import Samples
+from mirada.training.recipe import Recipe
 
 
 def settle_flips(augmentation: Augmentation, samples: Samples) -> tuple[Augmentation, str]:
@@ -32,3 +34,11 @@ def settle_flips(augmentation: Augmentation, samples: Samples) -> tuple[Augmenta
     )
     flip: Flip = "alternate" if augmentation.alternates else True
     return replace(augmentation, horizontal_flip=False if why else flip), note
+
+
+def require_mirrored_answers(recipe: Recipe, samples: Samples) -> None:
+    """Raises ``RecipeError`` where answers are to be averaged over mirror images whose right answer is another."""
+    if recipe.flip_average and (why := what_a_mirror_changes(samples)):
+        raise RecipeError(
+            f"`flip_average`: answers for an image and for its mirror image are averaged, and {why}. Leave it out."
+        )

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from mirada.compute import Compute
+from mirada.data.batches import Rows
 from mirada.data.feature_store import FeatureStore
-from mirada.data.views import PLAIN
+from mirada.data.views import judged
 from mirada.errors import counted, reason_of
 from mirada.evaluation.features import Demand, Features, open_features
 from mirada.events import FeaturesPlanned, OnEvent
@@ -41,7 +42,7 @@ def keep_for_training(feed: Feed, epochs: range, on_event: OnEvent, interrupted:
         said.append(
             f"The auxiliary heads of {', '.join(passed)} are left out, since what they read is frozen."
         )
-    demands.append(Demand(PLAIN, feed.val_rows))
+    demands += _of_answers(feed, feed.val_rows)
     feed.features = _kept(feed, feed.features, demands, on_event, interrupted, said)
     return not interrupted()
 
@@ -61,7 +62,12 @@ def keep_for_evaluation(feed: Feed, compute: Compute, on_event: OnEvent) -> Feat
         return None
     rows = np.concatenate([feed.val_rows, feed.cache.index.rows("test")])
     features = replace(feed.features, compute=compute, store=None)
-    return _kept(feed, features, [Demand(PLAIN, rows)], on_event, lambda: False, [])
+    return _kept(feed, features, _of_answers(feed, rows), on_event, lambda: False, [])
+
+
+def _of_answers(feed: Feed, rows: Rows) -> list[Demand]:
+    """What is wanted of images that are to be judged."""
+    return [Demand(view, rows) for view in judged(feed.card.flip_average)]
 
 
 def _kept(

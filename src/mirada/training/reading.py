@@ -14,6 +14,11 @@ def said_of(recipe: Recipe) -> Iterator[str]:
             f"From epoch {first} on, what is validated and kept has averaged weights, batch normalization's statistics "
             f"included: {recipe.average}."
         )
+    if recipe.flip_average:
+        yield (
+            "Answers are the mean of the outputs for an image and for its mirror image (`flip_average`), on validation "
+            "images as on all others, and so are maps."
+        )
     if recipe.augment.mixes:
         yield (
             "The training loss is that of mixed images and of what is mixed of their targets, so it does not fall to 0 "

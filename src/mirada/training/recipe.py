@@ -150,6 +150,8 @@ class Recipe:
         sampling: ``balanced`` shows every class equally often. With ``class_weights`` a rare class counts twice.
         device: As ``torch.device`` names it, or ``auto``.
         precision: Of matrix products; weights and sums stay in float32.
+        flip_average: Whether the network's answer for an image is the mean of its outputs for the image and for its
+            mirror image, wherever it is judged or used. ``evaluation.infer`` says more.
         clip: The largest norm of the gradient of all parameters together; a longer one is shortened to it. 0 for none.
         optimizer: ``Adam``, ``Sgd`` or ``Rmsprop``, with the learning rate.
         schedule: ``Constant``, ``Cosine`` or ``Time``, with the warm-up.
@@ -202,6 +204,9 @@ class Recipe:
     sampling: Literal["shuffle", "balanced"] = setting("shuffle", "Show every class equally often.")
     device: str = setting("auto", "cpu, cuda, cuda:1, mps; auto: the best there is.")
     precision: Literal["auto", "bfloat16", "float32"] = setting("auto", "Number format of matrix products.")
+    flip_average: bool = setting(
+        False, "Answers are the mean of the outputs for an image and for its mirror image."
+    )
     clip: float = setting(
         0.0, "Norm of the gradient, of all weights together, above which it is shortened; 0: none.", least=0
     )
@@ -314,7 +319,7 @@ SYNONYMS = {
     "num_epochs": "epochs", "max_epochs": "epochs", "iterations": "epochs", "early_stopping": "patience",
     "network": "model", "architecture": "model", "arch": "model", "pretrained": "weights", "checkpoint": "weights",
     "l2": "weight_decay", "random_state": "seed", "augmentation": "augment", "normalization": "normalize",
-    "ema": "average", "grad_clip": "clip", "clip_norm": "clip", "clipnorm": "clip",
+    "ema": "average", "grad_clip": "clip", "clip_norm": "clip", "clipnorm": "clip", "tta": "flip_average",
 }  # fmt: skip  # what other programs call a setting
 ASKS = ("help", "?", "list", "settings")  # what people set to see what there is
 

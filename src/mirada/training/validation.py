@@ -2,6 +2,7 @@
 
 import torch
 
+from mirada.data.views import judged
 from mirada.evaluation.features import infer_cached
 from mirada.evaluation.metric_table import quick_metrics
 from mirada.layers.network import Network
@@ -14,7 +15,14 @@ def validate(network: Network, feed: Feed, loss: Loss) -> dict[str, float]:
     """Loss and metrics on the validation split, at the precision of training; the network stays in its mode."""
     card = feed.card
     raw = infer_cached(
-        network, feed.cache, feed.val_rows, card.preprocessing, feed.compute, feed.covariates, feed.features
+        network,
+        feed.cache,
+        feed.val_rows,
+        card.preprocessing,
+        feed.compute,
+        feed.covariates,
+        feed.features,
+        judged(card.flip_average),
     )
     value = float(loss(raw, feed.targets.cpu()[torch.from_numpy(feed.val_rows)]))
     targets = feed.cache.index.targets[feed.val_rows]
