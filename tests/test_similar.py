@@ -14,6 +14,7 @@ from mirada.cli import run
 from mirada.data.examples.shapes import write_shapes
 from mirada.data.pixels.arrays import decode_image, digest, read_image
 from mirada.errors import DataError
+from mirada.evaluation.features import Features
 from mirada.explain.explainable import entering_head
 from mirada.inference import similar
 from mirada.inference.model import load_model
@@ -127,6 +128,31 @@ def test_a_training_image_is_most_similar_to_itself(trained: Run, shapes: Path) 
     )
     np.testing.assert_array_equal(predictions.outputs, model.predict(images).outputs)
     assert not model.network.head._forward_pre_hooks  # nothing is left on the network
+
+
+def test_a_frozen_run_leaves_the_means_over_its_views(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its frozen parts are not run again: they are kept of the augmented views, and of no plain training image."""
+    ran: list[int] = []
+    computed = Features._computed
+
+    def counting(features: Features, rows: Any, view: int) -> torch.Tensor:
+        ran.append(view)
+        return computed(features, rows, view)
+
+    monkeypatch.setattr(Features, "_computed", counting)
+    more = {"freeze": "all", "augment": "photos", "epochs": 2, "views": 2}
+    done = train(shapes, model="resnet20", output=tmp_path / "run", **{**QUICK, **more})
+    kept = load_training_features(done.folder / "features.npz", done.model_path)
+    assert sorted(kept.paths) == sorted(training_images(done))
+    np.testing.assert_allclose(np.linalg.norm(kept.features.astype(np.float32), axis=1), 1, atol=2e-3)
+    assert {view for view in ran if view >= 0} == {0, 1}
+    assert len([view for view in ran if view >= 0]) == 2  # each view of the training images once
+    model = load_model(done.model_path, device="cpu")
+    names = training_images(done)[:6]
+    _, found = predict_with_similar(model, [str(shapes / name) for name in names], kept)
+    assert all(neighbours[0].cosine > 0.8 for neighbours in found)
 
 
 @pytest.mark.parametrize("name", ["lenet5", "mlp"])

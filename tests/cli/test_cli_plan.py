@@ -2,15 +2,21 @@
 
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import mirada
+from mirada.compute import choose
+from mirada.data.sources import load_data
 from mirada.errors import InvalidArgument, RecipeError
-from mirada.jobs.plan import AROUND, SHARE, Costs, Counts, Plan, decided, duration, epochs_in
-from mirada.training.recipe import recipe_for
+from mirada.jobs.costs import AROUND, DRAWN, Bench, Costs, Counts, Stretch, duration, features_in
+from mirada.jobs.plan import SHARE, Budget, Plan, decided
+from mirada.models import create_model
+from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.recipe_text import read_settings
 
 COUNTS = Counts(train=96, val=20, test=30, batch_size=32)
@@ -21,27 +27,52 @@ Size = tuple[int, int]
 def quadratic(size: Size) -> Costs:
     """A step takes 0.1 s at 32 × 32 pixels, and in proportion to the pixels."""
     pixels = size[0] * size[1] / 1024
-    return Costs(step=0.1 * pixels, forward=0.001 * pixels, decoding=0.01)
+    return Costs(step=0.1 * pixels, forward=0.001 * pixels, decoding=0.01, judged=0.001 * pixels)
+
+
+def unfrozen(recipe: Recipe) -> list[Stretch]:
+    return [Stretch(recipe.epochs, 1, quadratic(recipe.pixels.image_size))]
+
+
+def budget_of(minutes: float, measure: Callable[[Recipe], list[Stretch]] = unfrozen) -> Budget:
+    return Budget(COUNTS, measure, lambda: 60 * minutes * SHARE)
 
 
 def test_a_run_takes_what_its_parts_take() -> None:
-    costs = Costs(step=0.5, forward=0.01, decoding=0.02)
-    # 146 images decoded, 4 epochs of 3 steps and 20 validation images, and 50 images judged at the end
-    assert duration(4, costs, COUNTS) == pytest.approx(
-        AROUND + 146 * 0.02 + 4 * (3 * 0.5 + 20 * 0.01) + 50 * 0.01
+    costs = Costs(step=0.5, forward=0.01, decoding=0.02, judged=0.03)
+    # 146 images decoded, 4 epochs of 3 steps and 20 validation images; at the end all images seen once, and the maps
+    assert duration([Stretch(4, 1, costs)], COUNTS) == pytest.approx(
+        AROUND + 146 * 0.02 + 4 * (3 * 0.5 + 20 * 0.01) + (146 + DRAWN) * 0.03
+    )
+
+
+def test_frozen_parts_run_once_a_view_and_then_never_again() -> None:
+    """Or in every epoch, where there is no room for what they make."""
+    costs = Costs(step=0.5, forward=0.01, decoding=0.0, judged=0.12, before=0.1, row=1000)
+    frozen = Stretch(10, 4, costs)
+    assert features_in(frozen, COUNTS) == pytest.approx((4 * 96 + 20) * 0.1)
+    for free, times in ((434_000, 4), (433_999, 10)):
+        cramped = COUNTS._replace(free=free)
+        assert features_in(frozen, cramped) == pytest.approx(
+            (times * 96 + (1 if times == 4 else 10) * 20) * 0.1
+        )
+    judged = (50 + DRAWN) * 0.12 + 4 * 96 * 0.01
+    assert duration([frozen], COUNTS) == pytest.approx(
+        AROUND + features_in(frozen, COUNTS) + 10 * (3 * 0.5 + 20 * 0.01) + judged
     )
 
 
 @pytest.mark.parametrize("minutes", [0.3, 1, 2.5, 7, 30])
 def test_as_many_epochs_as_fit_and_not_one_more(minutes: float) -> None:
-    costs = Costs(step=0.5, forward=0.01, decoding=0.02)
-    epochs = epochs_in(minutes, costs, COUNTS)
-    assert duration(epochs, costs, COUNTS) <= 60 * minutes * SHARE < duration(epochs + 1, costs, COUNTS)
+    budget, recipe = budget_of(minutes), recipe_for("resnet20")
+    epochs = budget.epochs(recipe, 1, 10_000)
+    fewer, more = (budget.seconds(replace(recipe, epochs=each)) for each in (epochs, epochs + 1))
+    assert fewer <= 60 * minutes * SHARE < more
 
 
 def plan_for(minutes: float, sizes: list[Size] = SIZES, **more: Any) -> Plan:
     recipe = recipe_for("resnet20").with_settings({"epochs": 30})
-    return decided(recipe, sizes, COUNTS, quadratic, minutes=minutes, **more)
+    return decided(recipe, minutes, budget_of(minutes), sizes, **more)
 
 
 def test_the_largest_images_at_which_the_usual_epochs_fit() -> None:
@@ -52,8 +83,8 @@ def test_the_largest_images_at_which_the_usual_epochs_fit() -> None:
 
 def test_the_time_that_is_left_goes_into_epochs() -> None:
     planned = plan_for(2.5)
-    assert planned.recipe.epochs == epochs_in(2.5, quadratic((64, 64)), COUNTS) > 30
-    assert planned.seconds == pytest.approx(duration(planned.recipe.epochs, quadratic((64, 64)), COUNTS))
+    assert planned.recipe.epochs == budget_of(2.5).epochs(planned.recipe, 1, 1000) > 30
+    assert planned.seconds == pytest.approx(budget_of(2.5).seconds(planned.recipe))
     assert "at 128 × 128 only 24 epochs would" in str(planned)
 
 
@@ -72,12 +103,71 @@ def test_too_few_minutes_for_the_usual_epochs_leave_the_smallest_images() -> Non
 def test_no_larger_size_is_measured_than_is_needed() -> None:
     asked: list[Size] = []
 
-    def measure(size: Size) -> Costs:
-        asked.append(size)
-        return quadratic(size)
+    def measure(recipe: Recipe) -> list[Stretch]:
+        asked.append(recipe.pixels.image_size)
+        return unfrozen(recipe)
 
-    decided(recipe_for("resnet20"), SIZES, COUNTS, measure, minutes=0.5)
-    assert asked == [(32, 32), (64, 64)]
+    decided(recipe_for("resnet20"), 0.5, budget_of(0.5, measure), SIZES)
+    assert set(asked) == {(32, 32), (64, 64)}
+
+
+# What is frozen --------------------------------------------------------------------------------------------
+
+WAYS: list[tuple[str, ...]] = [(), ("stage3",), ("stage2", "stage3"), ("stage1", "stage2", "stage3")]
+
+
+def frozen(recipe: Recipe) -> list[Stretch]:
+    """The head alone takes 10 ms a step on features of 1 ms an image; each thawed stage a second a step more."""
+    pixels = recipe.pixels.image_size[0] ** 2 / 1024
+    head = Costs(step=0.01, forward=0.0001, decoding=0.01, judged=0.0, before=0.001 * pixels, row=4)
+    if not recipe.thaw:
+        return [Stretch(recipe.epochs, recipe.views, head)]
+    later = head._replace(step=0.2 * pixels * len(recipe.thaw))
+    return [Stretch(9, recipe.views, head), Stretch(recipe.epochs - 9, recipe.views, later)]
+
+
+def thawing(minutes: float, **more: Any) -> Plan:
+    recipe = recipe_for("resnet20").with_settings({"epochs": 30})
+    return decided(recipe, minutes, budget_of(minutes, frozen), SIZES[:2], WAYS, (1, 2, 3, 4), **more)
+
+
+def test_the_time_for_trained_weights_goes_into_size_and_then_into_thawing() -> None:
+    """Features of 64 × 64 pixels fit into 15 s; thawing takes 21 epochs of three steps, 50 s a stage."""
+    found = {minutes: thawing(minutes).recipe for minutes in (0.25, 1.0, 1.5, 2.5, 10.0)}
+    assert {recipe.pixels.image_size for recipe in found.values()} == {(64, 64)}
+    assert {recipe.freeze for recipe in found.values()} == {("all",)}
+    assert {minutes: recipe.thaw for minutes, recipe in found.items()} == {
+        0.25: (), 1.0: (), 1.5: WAYS[1], 2.5: WAYS[2], 10.0: WAYS[3],
+    }  # fmt: skip
+    assert {recipe.epochs for recipe in found.values()} == {30}  # and never into more of them
+
+
+def test_each_choice_has_its_reason() -> None:
+    planned = thawing(1.5)
+    lines = {choice.key: str(choice) for choice in planned.choices}
+    assert list(lines) == ["image_size", "views", "freeze", "thaw", "epochs"]
+    assert lines["freeze"] == (
+        "freeze = all: what the weights make of an image is computed once, 4 ms each, 2 s for 4 views, 0.0 MiB kept"
+    )
+    assert lines["thaw"].startswith("thaw = stage3: learns as well, more slowly, after 30% of the epochs")
+    assert "; with stage2,stage3 30 epochs would take 1.9 minutes" in lines["thaw"]
+    assert str(thawing(1.0).choices[3]).startswith('thaw = "": with stage3 30 epochs would take 1.')
+
+
+def test_larger_images_come_before_more_views() -> None:
+    """At 64 × 64 pixels a view of 96 images takes 0.4 s, at 32 × 32 a quarter."""
+    few, many = thawing(0.18), thawing(0.25)
+    assert (few.recipe.pixels.image_size, few.recipe.views) == ((64, 64), 3)
+    assert (many.recipe.pixels.image_size, many.recipe.views) == ((64, 64), 4)
+    assert str(few.choices[1]) == (
+        "views = 3: of each training image; 4, the usual number, would take more time than there is"
+    )
+
+
+def test_too_little_time_for_the_usual_epochs_leaves_everything_frozen() -> None:
+    planned = thawing(0.155)
+    assert (planned.recipe.freeze, planned.recipe.thaw) == (("all",), ())
+    assert planned.recipe.epochs < 30 and planned.recipe.pixels.image_size == (32, 32)
 
 
 def test_minutes_that_do_not_do_for_one_epoch() -> None:
@@ -131,6 +221,40 @@ def test_sizes_are_those_of_the_images(shapes: Path) -> None:
     planned = mirada.plan(shapes, minutes=1000, recipe=recipe)
     assert planned.recipe.pixels.image_size == (64, 64)
     assert planned.recipe == recipe.with_settings({"image_size": [64, 64], "epochs": planned.recipe.epochs})
+
+
+def test_trained_weights_are_frozen_first(shapes: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    """What is stated is kept, the plan can be edited and passed again, and training follows it."""
+    (tmp_path / "store").mkdir()
+    torch.manual_seed(0)
+    torch.save(create_model("lenet5").state_dict(), tmp_path / "own.pth")
+    command = ("shapes", "--model", "lenet5", "--weights", "own.pth", "--set", "normalize=unit")
+    done = cli("plan", *command, "--minutes", 2, "--epochs", 4, "--output", "plan.toml")
+    assert done.code == 0, done.err
+    assert "  freeze = all: what the weights make of an image is computed once, " in done.out
+    assert "  thaw = stem,stage1: learns as well, more slowly, after 30% of the epochs" in done.out
+    text = Path("plan.toml").read_text(encoding="utf-8")
+    values = tomllib.loads(text)
+    assert values["freeze"] == ["all"] and values["thaw"] == ["stem", "stage1"]
+    assert values["options"]["head"] == "average" and values["epochs"] == 4
+    Path("plan.toml").write_text(text.replace('["stem", "stage1"]', '["stage1"]'), encoding="utf-8")
+    run = cli("train", "shapes", "--recipe", "plan.toml", "--output", "run")
+    assert run.code == 0 and "from epoch 2 on: stage1 learns at 0.1 × the learning rate" in run.out, run.err
+    kept = cli("plan", *command, "--minutes", 2, "--epochs", 4, "--set", "freeze=stem")
+    assert kept.code == 0 and "freeze" not in kept.out and "thaw" not in kept.out
+
+
+def test_parts_that_are_computed_once_cost_no_step(shapes: Path) -> None:
+    """Measured on the network: what is behind the frozen parts, and the bytes of what they put out."""
+    recipe = recipe_for("resnet20").with_settings({"freeze": "all", "epochs": 10, "batch_size": 8})
+    bench = Bench(load_data(shapes), choose("cpu", "float32"), COUNTS._replace(batch_size=8), 0.0)
+    (once,) = bench.stretches(recipe)
+    assert (once.epochs, once.views, once.costs.row) == (10, 4, 64 * 4) and once.costs.before > 0
+    head, later = bench.stretches(replace(recipe, thaw=("stage3",)))
+    assert head.costs == once.costs and (head.epochs, later.epochs) == (3, 7)
+    assert later.costs.row == 32 * 16 * 16 * 4  # what stage 2 makes of an image of 32 pixels
+    (each_time,) = bench.stretches(replace(recipe, views=0))
+    assert (each_time.costs.before, each_time.costs.row) == (0, 0)
 
 
 def test_plan_and_train_on_the_command_line(shapes: Path, cli: Callable[..., Any]) -> None:

@@ -19,6 +19,7 @@ from mirada.samples import Classes, Covariate, Numbers
 from mirada.training.demands import require_batches, require_fitting, require_whole_batches
 from mirada.training.flips import settle_flips
 from mirada.training.freezing import NOTHING, freeze
+from mirada.training.phases import phases_of
 from mirada.training.recipe import Pixels, Recipe
 from mirada.training.scaling import covariate_scale, target_scale
 
@@ -170,6 +171,39 @@ def test_maps_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
     )  # a batch has no more images than there are
     monkeypatch.setattr("mirada.compute.machine_memory", lambda: None)
     small.require_for_maps(network)
+
+
+def test_what_never_learns_has_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """138 million weights are 0.55 GB, 2.2 with gradients and Adam's moments, which only the last layers need."""
+    options = {"head": "average"}
+    architecture = Architecture(model="vgg16", options=options, outputs=2, in_channels=3, image_size=(64, 64))
+    recipe = Recipe(model="vgg16", options=options, batch_size=2, pixels=Pixels(image_size=(64, 64)))
+
+    def most(**settings: Any) -> int:
+        """The least memory that training is content with, to a megabyte."""
+        own = Room(architecture, recipe.with_settings(settings), CPU, 1000)
+        with torch.device("meta"):
+            network = architecture.build()
+        phases = phases_of(network, own.recipe)
+        low, high = 0, 2_000
+        while low < high:
+            middle = (low + high) // 2
+            monkeypatch.setattr("mirada.compute.machine_memory", lambda there=middle: there * 10**6)
+            try:
+                own.require_for_weights()
+                own.require_for_maps(network, phases)
+            except RecipeError:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    weights = 14_715_714 * 4 / 1e6
+    frozen, thawed, whole = most(freeze="all"), most(thaw="stage4"), most()
+    assert weights < frozen < 1.5 * weights
+    late = 3 * 512 * (512 * 9 + 1) * 4 / 1e6  # stage 4: three convolutions of 512 maps
+    assert weights + 3 * late < thawed < whole
+    assert whole > 4 * weights
 
 
 # Numbers of any size -----------------------------------------------------------------------------------------------

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from mirada.training.recipe import Recipe
 
 PLAN = "plan.toml"  # in the folder of a run that was planned
-DECIDED = {"pixels.image_size": "image_size", "epochs": "epochs"}
+DECIDED = {
+    "pixels.image_size": "image_size",
+    "epochs": "epochs",
+    "views": "views",
+    "freeze": "freeze",
+    "thaw": "freeze",
+}
 
 
 @click.command()
@@ -43,10 +49,12 @@ def command(
     output: str | None,
     **flags: Any,
 ) -> int:
-    """Choose image size and epochs for the time there is, and say why, without training.
+    """Choose image size, epochs and what is frozen for the time there is, and say why, without training.
 
-    A few steps of the network are measured on this machine, from small images to larger ones. What --set or an option
-    states is kept. The plan is a recipe: `mirada train DATA --recipe plan.toml` follows it, and it can be edited.
+    A few steps of the network are measured on this machine, from small images to larger ones. With --weights the head
+    learns first, on features that are computed once, and then as many of the last stages as there is time for. What
+    --set or an option states is kept. The plan is a recipe: `mirada train DATA --recipe plan.toml` follows it, and it
+    can be edited.
     """
     chosen, stated = stated_recipe(recipe, settings, flags)
     planned = planned_for(columns.load(data), minutes, chosen, stated)
@@ -58,11 +66,13 @@ def command(
     return 0
 
 
-def planned_for(index: Index, minutes: float, recipe: Recipe, stated: Collection[str]) -> Plan:
-    """The plan, printed. What was stated is not decided anew."""
+def planned_for(
+    index: Index, minutes: float, recipe: Recipe, stated: Collection[str], *, training: bool = False
+) -> Plan:
+    """The plan, printed. What was stated is not decided anew; ``training`` says that it follows at once."""
     from mirada.jobs.plan import plan
 
     keep = [name for key, name in DECIDED.items() if key in stated]
-    found = plan(index, minutes=minutes, recipe=recipe, keep=keep)
+    found = plan(index, minutes=minutes, recipe=recipe, keep=keep, training=training)
     say(*str(found).split("\n"))
     return found

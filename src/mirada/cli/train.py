@@ -85,7 +85,7 @@ def _hint(error: click.NoSuchOption) -> str:
 @click.option(
     "--minutes",
     type=float,
-    help="Choose image size and epochs for this much time, as `mirada plan` does.",
+    help="Choose image size, epochs and what is frozen for this much time, as `mirada plan` does.",
 )
 @click.option(
     "--output", type=click.Path(), callback=new_folder, help="The run folder. [default: runs/<data>-<model>]"
@@ -112,8 +112,8 @@ def command(
     or a model that was trained before. A head of another size is replaced by a random one, with a message, and pixels
     are normalized as the weights expect. From public weights the head is average, unless --set head=… names another.
 
-    --minutes measures a few steps first and chooses image size and epochs so that the whole run takes that long; the
-    plan is kept as plan.toml in the run folder.
+    --minutes measures a few steps first and chooses image size, epochs and, with --weights, what is frozen, so that the
+    whole run takes that long; the plan is kept as plan.toml in the run folder.
 
     --folds is cross-validation, for few images: every image is tested once, by a network that was not trained on it,
     and the report judges them all together.
@@ -130,7 +130,7 @@ def command(
     flush_denormals()
     planned = None
     if minutes is not None:
-        planned = planned_for(index, minutes / (folds or seeds or 1), chosen, stated)
+        planned = planned_for(index, minutes / (folds or seeds or 1), chosen, stated, training=True)
         chosen = planned.recipe
     with ProgressBar() as progress:
         lines = _Lines(progress, "" if chosen.weights else chosen.model)

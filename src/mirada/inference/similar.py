@@ -112,32 +112,44 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def training_features(
     model: Model, file: Path, cache: Cache, kept: Features | None = None
-) -> TrainingFeatures | None:
+) -> TrainingFeatures:
     """What a network makes of the training images of a cache.
 
     Args:
         model: The network.
         file: Its model file.
         cache: The images.
-        kept: What the network's frozen parts make of images.
+        kept: What the network's frozen parts make of images. Where that is kept of augmented views alone, the features
+            of an image are the mean over its views, as running the frozen parts once more would take longer than all
+            the rest.
 
     Returns:
-        The features; None where frozen parts are kept for other views of the training images only, and running them
-        once more would take longer than all the rest.
+        The features of all of them.
     """
     index = as_known_to(model.card, cache.index)
     rows = index.rows("train")
     covariates = model.card.scale_covariates(covariates_of(model.card, index))
-    if kept and (kept.compute != model.compute or kept.missing([Demand(PLAIN, rows)])):
-        return None
-    with entering_head(model.network) as found:
-        infer_cached(model.network, cache, rows, model.card.preprocessing, model.compute, covariates, kept)
+    compute = kept.compute if kept else model.compute
+    total = np.zeros((), dtype=np.float32)
+    for view in _kept_views(kept, rows):
+        with entering_head(model.network) as found:
+            infer_cached(
+                model.network, cache, rows, model.card.preprocessing, compute, covariates, kept, (view,)
+            )
+        total = total + unit(torch.cat(found).numpy())
     return TrainingFeatures(
         paths=tuple(index.paths[row] for row in rows),
         digests=np.array([short(cache.digests[row]) for row in rows], dtype=np.uint64),
-        features=unit(torch.cat(found).numpy()).astype(np.float16),
+        features=unit(total).astype(np.float16),
         model=sha256(file.read_bytes()).hexdigest(),
     )
+
+
+def _kept_views(kept: Features | None, rows: NDArray[np.int64]) -> Sequence[int]:
+    """The views of some images of which nothing need be computed; the images as they are, where there are none."""
+    if kept is None or not kept.missing([Demand(PLAIN, rows)]):
+        return (PLAIN,)
+    return [each for each in range(kept.views.count) if not kept.missing([Demand(each, rows)])] or (PLAIN,)
 
 
 def load_training_features(file: Path, model: Path) -> TrainingFeatures:
@@ -153,7 +165,7 @@ def load_training_features(file: Path, model: Path) -> TrainingFeatures:
     if not file.is_file():
         raise DataError(
             f"{file}: the features of the training images are missing, which training leaves beside its model. Give "
-            f"the model in its run folder, or train it again, a frozen network with --set augment=none."
+            f"the model in its run folder, or train it again."
         )
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as found:

@@ -1,5 +1,6 @@
 """Whether the machine has the memory that training needs, asked before it is taken."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from mirada.errors import RecipeError
 from mirada.modelfile import Architecture
 from mirada.summary import Summary, summarize
 from mirada.training.averages import LastWeights
+from mirada.training.phases import Phase, phases_of
 from mirada.training.recipe import Adam, Recipe
 from mirada.training.start import built
 
@@ -38,15 +40,21 @@ class Room:
 
         Raises:
             InvalidArgument: For a network that cannot be built, such as one for larger images.
-            RecipeError: If a batch, the weights, their gradients and the optimizer's moments are more than there is.
+            RecipeError: If a batch, the weights, and of those that ever learn the gradients and the optimizer's
+                moments are more than there is; or if nothing can be frozen or thawed as the recipe says.
         """
         with torch.device("meta"):
             network = built(self.architecture)
-        weights = NUMBER * sum(parameter.numel() for parameter in network.parameters())
-        self._require((2 + self._moments) * weights)
+        *_, last = phases_of(network, self.recipe)
+        count = sum(parameter.numel() for parameter in network.parameters())
+        self._require(NUMBER * (count + (1 + self._moments) * (count - last.frozen.parameters)))
 
-    def require_for_maps(self, network: nn.Module) -> Summary:
+    def require_for_maps(self, network: nn.Module, phases: Sequence[Phase] = ()) -> Summary:
         """Asks again for the maps of a slice of the batch, which are most of it.
+
+        Args:
+            network: As its first phase begins.
+            phases: Those of the training, of which later ones train more.
 
         Returns:
             The summary of the network, which the answer comes from.
@@ -54,13 +62,28 @@ class Room:
         Raises:
             RecipeError: If a step of training needs more than there is.
         """
-        summary = summarize(network, (self.architecture.in_channels, *self.architecture.image_size))
+        summary = self._summary(network)
+        needed = self._needed(summary)
+        thawed = [network.get_submodule(name) for phase in phases for name in phase.factors]
+        if thawed:
+            for part in thawed:
+                part.requires_grad_(True)
+            needed = self._needed(self._summary(network))
+            for part in thawed:
+                part.requires_grad_(False)
+        self._require(needed)
+        return summary
+
+    def _summary(self, network: nn.Module) -> Summary:
+        return summarize(network, (self.architecture.in_channels, *self.architecture.image_size))
+
+    def _needed(self, summary: Summary) -> int:
+        """Bytes of weights and maps in a step of what trains now; frozen parts leave no maps for the way back."""
         memory, at_once = summary.memory, min(self.recipe.micro_batch or self._batch, self._batch)
         maps = (memory.training_maps or memory.maps) * at_once
         if self.compute.precision == "bfloat16":
             maps //= 2
-        self._require(memory.weights_in_training(self._moments) + maps)
-        return summary
+        return memory.weights_in_training(self._moments) + maps
 
     @property
     def _batch(self) -> int:

@@ -1,6 +1,7 @@
-"""A plan for the time there is: image size and epochs from a few measured steps, each with its reason."""
+"""A plan for the time there is: image size, epochs and what is frozen, from a few measured steps, with reasons."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -8,11 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
-from mirada.compute import Compute, choose
-from mirada.data.batches import generator, normalize, steps_per_epoch, to_float
+from mirada.compute import choose
+from mirada.data.batches import generator
+from mirada.data.cache_files import default_directory
 from mirada.data.index import Index
 from mirada.data.pixels.arrays import decode_image, read_image, show_image
 from mirada.data.pixels.decode import DecodeError
@@ -20,44 +21,21 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits
 from mirada.errors import InvalidArgument, RecipeError, counted
-from mirada.evaluation.infer import AT_ONCE, infer
+from mirada.jobs.costs import Bench, Counts, Stretch, duration, features_in, kept_bytes
 from mirada.models import create_model, facts, find
-from mirada.training.demands import require_targets, usual_loss
-from mirada.training.flips import settle_flips
-from mirada.training.freezing import freeze
-from mirada.training.known_weights import find_weights, with_average_head
-from mirada.training.loss import chosen_loss, make_loss
-from mirada.training.optimizer import Optimizer
+from mirada.text import mebibytes
+from mirada.training.demands import require_targets
+from mirada.training.freezing import ALL
+from mirada.training.known_weights import StartingWeights, find_weights, with_average_head
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.settings_table import as_written
-from mirada.training.start import architecture_for, built
-from mirada.training.state import TrainState
-from mirada.training.step import Batch, train_step
 
 SIDES = (32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)  # of images, in pixels
 USUAL = 224  # the largest side for networks of small images
 SAMPLE = 16  # files that are decoded for their sizes and for the time that it takes
-STEPS = 3  # that are measured, after one that is not
-AROUND = 6.0  # seconds for what is neither decoding nor the network: start, maps, the page
 SHARE = 0.9  # of the time that is planned for: a step now and then takes longer than the median
 MOST = 10  # times the usual number of epochs; more of the same images teach little
-
-
-class Costs(NamedTuple):
-    """What was measured, in seconds: a step of a batch, the forward pass of an image, decoding an image."""
-
-    step: float
-    forward: float
-    decoding: float
-
-
-class Counts(NamedTuple):
-    """Images by split, and how many one step takes."""
-
-    train: int
-    val: int
-    test: int
-    batch_size: int
+DECIDED = ("image_size", "epochs", "freeze", "views")
 
 
 class Choice(NamedTuple):
@@ -106,17 +84,22 @@ def plan(
     minutes: float = 15.0,
     recipe: Recipe | None = None,
     keep: Collection[str] = (),
+    training: bool = False,
 ) -> Plan:
-    """Decides how large images are and how many epochs there are, so that a run takes the time there is.
+    """Decides how large images are, what is frozen and how many epochs there are, to take the time there is.
 
     A few steps are measured, from the smallest images to larger ones, as long as the network's usual number of epochs
-    fits. The time that is left goes into more epochs.
+    fits. From random weights the time that is left goes into more epochs. From trained weights the head alone learns at
+    first, on features that are computed once, of larger images and then of more views, and the time that is left goes
+    into thawing the last stages.
 
     Args:
         data: As for ``train``.
         minutes: For the whole run, from decoding to the report.
         recipe: What is not to be decided; by default resnet18's own.
-        keep: ``image_size``, ``epochs`` or both, if the recipe's are to stay.
+        keep: ``image_size``, ``epochs``, ``views`` and ``freeze``, with which ``thaw`` goes, if the recipe's are to
+            stay.
+        training: Whether training follows at once, so that the minutes are those of the measuring as well.
 
     Returns:
         The recipe, with the reason for each choice.
@@ -126,99 +109,209 @@ def plan(
         RecipeError: If not even one epoch fits; the message tells how many minutes it takes.
         MiradaError: What else ``train`` raises before it decodes.
     """
+    started = time.perf_counter()
     if not 0 < minutes < 1e6:
         raise InvalidArgument(f"`minutes` must be above 0. Got {minutes:g}.")
-    if odd := sorted(set(keep) - {"image_size", "epochs"}):
-        raise InvalidArgument(f'`keep` takes "image_size" and "epochs". Got "{odd[0]}".')
+    if odd := sorted(set(keep) - set(DECIDED)):
+        names = f'{", ".join(map(repr, DECIDED[:-1]))} and "{DECIDED[-1]}"'.replace("'", '"')
+        raise InvalidArgument(f'`keep` takes {names}. Got "{odd[0]}".')
     wanted = recipe or recipe_for(Recipe.model)
     find(wanted.model)
-    wanted, _ = with_average_head(wanted, find_weights(wanted))  # the network that training will begin with
+    weights = find_weights(wanted)
+    wanted, _ = with_average_head(wanted, weights)  # the network that training will begin with
     index = data if isinstance(data, Index) else load_data(data)
     require_targets(index)
     require_images(index)
     index, _ = complete_splits(index, **asdict(wanted.splits), seed=wanted.seed)
     train, val, test = (len(index.rows(split)) for split in ("train", "val", "test"))
-    counts = Counts(train, val, test, min(wanted.batch_size, train))
-    compute = choose(wanted.device, wanted.precision)
+    counts = Counts(train, val, test, min(wanted.batch_size, train), _free())
     side, decoding = look_at_some(index, wanted.pixels.decoding())
+    bench = Bench(index, choose(wanted.device, wanted.precision), counts, decoding)
 
-    def measure(size: tuple[int, int]) -> Costs:
-        return Costs(*measured(_at(wanted, size), index, compute, counts), decoding)
+    def left() -> float:
+        return 60 * minutes * SHARE - (time.perf_counter() - started if training else 0.0)
 
     sizes = [wanted.pixels.image_size] if "image_size" in keep else _sizes(wanted, side)
+    ways = () if "freeze" in keep else _ways(wanted, weights)
+    views = range(1, wanted.views + 1) if ways and "views" not in keep else ()
     with torch.random.fork_rng():
         torch.manual_seed(wanted.seed)
-        return decided(wanted, sizes, counts, measure, minutes=minutes, keep_epochs="epochs" in keep)
+        return decided(
+            wanted,
+            minutes,
+            Budget(counts, bench.stretches, left),
+            sizes,
+            ways,
+            views or (wanted.views,),
+            keep_epochs="epochs" in keep,
+        )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The time there is, and what trainings take of it.
+
+    Args:
+        counts: Images by split.
+        measure: What a run by a recipe consists of.
+        left: The seconds there are to be planned.
+    """
+
+    counts: Counts
+    measure: Callable[[Recipe], Sequence[Stretch]]
+    left: Callable[[], float]
+
+    def seconds(self, recipe: Recipe) -> float:
+        """How long a run by a recipe takes."""
+        return duration(self.measure(recipe), self.counts)
+
+    def fits(self, recipe: Recipe) -> bool:
+        """Whether there is the time for it."""
+        return self.seconds(recipe) <= self.left()
+
+    def epochs(self, recipe: Recipe, least: int, most: int) -> int:
+        """The largest number of epochs that fits, between two numbers; 0 if not even the least does."""
+        if not self.fits(replace(recipe, epochs=least)):
+            return 0
+        low, high = least, most
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.fits(replace(recipe, epochs=middle)) else (low, middle - 1)
+        return low
 
 
 def decided(
     recipe: Recipe,
-    sizes: Sequence[tuple[int, int]],
-    counts: Counts,
-    measure: Callable[[tuple[int, int]], Costs],
-    *,
     minutes: float,
+    budget: Budget,
+    sizes: Sequence[tuple[int, int]],
+    ways: Sequence[tuple[str, ...]] = (),
+    views: Sequence[int] = (),
+    *,
     keep_epochs: bool = False,
 ) -> Plan:
-    """The largest of some sizes at which the recipe's number of epochs fits, and then as many epochs as fit.
+    """The largest of some sizes at which the recipe's number of epochs fits, then views, what is thawed, and epochs.
 
     Args:
         recipe: What the plan starts from.
-        sizes: (height, width) from the smallest; one of them alone is not weighed.
-        counts: Images by split.
-        measure: What a size costs. It is asked from the smallest size until one is too large.
         minutes: The time there is.
+        budget: What a run takes of it; larger images, and more that learns, are only measured if the last ones fit.
+        sizes: (height, width) from the smallest; one of them alone is not weighed.
+        ways: What may be thawed, from nothing to more and more, where it is to be decided what is frozen.
+        views: How many views of an image there may be, from the fewest; one alone, or none, is not weighed.
         keep_epochs: Whether there are to be as many epochs as the recipe says.
 
     Raises:
-        RecipeError: If the smallest size does not fit with one epoch, or with the epochs that are kept.
+        RecipeError: If the smallest size does not fit with the fewest epochs, or with those that are kept.
     """
-    needed = recipe.epochs if keep_epochs else 1
-    chosen, costs = sizes[0], measure(sizes[0])
-    if epochs_in(minutes, costs, counts) < needed:
-        least = duration(needed, costs, counts) / (60 * SHARE)
+    first = replace(recipe, freeze=(ALL,), thaw=ways[0]) if ways else recipe
+    first = replace(first, views=views[0]) if views else first
+    chosen, choices = _sized(first, minutes, budget, sizes, keep_epochs=keep_epochs)
+    if len(views) > 1:
+        chosen, shown = _seen(chosen, budget, views)
+        choices.append(shown)
+    if ways:
+        chosen, frozen = _frozen(chosen, budget, ways)
+        choices += frozen
+    if not keep_epochs:
+        chosen, epochs = _long(chosen, budget, 1 if ways else MOST)
+        choices.append(epochs)
+    return Plan(chosen, minutes, budget.seconds(chosen), tuple(choices))
+
+
+def _sized(
+    recipe: Recipe, minutes: float, budget: Budget, sizes: Sequence[tuple[int, int]], *, keep_epochs: bool
+) -> tuple[Recipe, list[Choice]]:
+    """The recipe at the largest size at which its epochs fit, else at the smallest. Raises as ``decided`` does."""
+    chosen = _at(recipe, sizes[0])
+    needed = recipe.epochs if keep_epochs else _least(chosen)
+    enough = budget.fits(chosen)
+    if not enough and not budget.fits(at_least := replace(chosen, epochs=needed)):
+        least = budget.seconds(at_least) / (60 * SHARE)
         raise RecipeError(
-            f"{minutes:g} minutes are too few: {recipe.model} at {_shown(chosen)} pixels takes "
+            f"{minutes:g} minutes are too few: {recipe.model} at {_shown(sizes[0])} pixels takes "
             f"{least:.1f} minutes here for {counted(needed, 'epoch')}. Give more minutes, or take a smaller network."
         )
     larger = ""
-    for size in sizes[1:]:
-        more = measure(size)
-        if (fitting := epochs_in(minutes, more, counts)) < recipe.epochs:
-            larger = f"; at {_shown(size)} only {counted(fitting, 'epoch')} would"
+    for size in sizes[1:] if enough else ():
+        more = _at(recipe, size)
+        if not budget.fits(more):
+            fitting = budget.epochs(more, _least(more), recipe.epochs)
+            would = f"only {counted(fitting, 'epoch')} would" if fitting else "not even the fewest would"
+            larger = f"; at {_shown(size)} {would}"
             break
-        chosen, costs = size, more
-    fitting = epochs_in(minutes, costs, counts)
-    epochs = recipe.epochs if keep_epochs else min(fitting, MOST * recipe.epochs)
-    choices = []
-    if len(sizes) > 1:
-        usual = f"{counted(recipe.epochs, 'epoch')}, the usual number,"
-        why = (
-            f"the largest at which {usual} fit{larger}"
-            if fitting >= recipe.epochs
-            else f"the smallest; not even so would {usual} fit"
+        chosen = more
+    if len(sizes) == 1:
+        return chosen, []
+    usual = f"{counted(recipe.epochs, 'epoch')}, the usual number,"
+    why = (
+        f"the largest at which {usual} fit{larger}"
+        if enough
+        else f"the smallest; not even so would {usual} fit"
+    )
+    return chosen, [Choice("image_size", as_written(chosen.pixels.image_size), why)]
+
+
+def _seen(recipe: Recipe, budget: Budget, views: Sequence[int]) -> tuple[Recipe, Choice]:
+    """The recipe with as many views of an image as there is time for, and why."""
+    most, left = max(views), budget.left()
+    fitting = [each for each in views if budget.seconds(replace(recipe, views=each)) <= left]
+    chosen = max(fitting, default=min(views))
+    why = (
+        "the usual number"
+        if chosen == most
+        else f"{most}, the usual number, would take more time than there is"
+    )
+    return replace(recipe, views=chosen), Choice("views", str(chosen), f"of each training image; {why}")
+
+
+def _frozen(recipe: Recipe, budget: Budget, ways: Sequence[tuple[str, ...]]) -> tuple[Recipe, list[Choice]]:
+    """The recipe with as many of the last parts thawed as there is time for, and why."""
+    stretch, counts = budget.measure(recipe)[0], budget.counts
+    once = features_in(stretch, counts)
+    frozen = (
+        f"what the weights make of an image is computed once, {stretch.costs.before * 1e3:.0f} ms each, "
+        f"{once:.0f} s for {counted(stretch.views, 'view')}, {mebibytes(kept_bytes(stretch, counts))} kept"
+        if stretch.costs.row and kept_bytes(stretch, counts) <= counts.free
+        else f"the weights know images already; they are run each time, {stretch.costs.before * 1e3:.0f} ms an image"
+    )
+    chosen, beyond = recipe, ""
+    for thaw in ways[1:] if recipe.epochs > 1 and budget.fits(recipe) else ():
+        more = replace(recipe, thaw=thaw)
+        if not budget.fits(more):
+            takes = f"{counted(recipe.epochs, 'epoch')} would take {budget.seconds(more) / 60:.1f} minutes"
+            beyond = f"with {','.join(thaw)} {takes}"
+            break
+        chosen = more
+    thawed = beyond or "there is time for no more than the head"
+    if chosen.thaw:
+        late = f"learns as well, more slowly, after {chosen.thaw_after:.0%} of the epochs, as there is time for it"
+        thawed = f"{late}; {beyond}" if beyond else late
+    return chosen, [Choice("freeze", ALL, frozen), Choice("thaw", as_written(chosen.thaw), thawed)]
+
+
+def _long(recipe: Recipe, budget: Budget, times: int) -> tuple[Recipe, Choice]:
+    """The recipe with as many epochs as fit, up to so many times the usual number, and why."""
+    usual = recipe.epochs
+    epochs = budget.epochs(recipe, _least(recipe), times * usual)
+    chosen = replace(recipe, epochs=epochs)
+    *_, last = budget.measure(chosen)
+    each = duration([last._replace(epochs=1)], budget.counts) - duration(
+        [last._replace(epochs=0)], budget.counts
+    )
+    why = f"{each:.2g} s each, {last.costs.step * 1e3:.0f} ms a step of {budget.counts.batch_size}, measured"
+    if epochs == times * usual:
+        why += (
+            f", and more than {times} times the usual number teach little"
+            if times > 1
+            else ", the usual number: trained weights need no more"
         )
-        choices.append(Choice("image_size", as_written(chosen), why))
-    each = duration(1, costs, counts) - duration(0, costs, counts)
-    if not keep_epochs:
-        enough = f", and more than {MOST} times the usual number teach little" if epochs < fitting else ""
-        per = f"{each:.2g} s each, {costs.step * 1e3:.0f} ms a step of {counts.batch_size}, measured{enough}"
-        choices.append(Choice("epochs", str(epochs), per))
-    planned = replace(_at(recipe, chosen), epochs=epochs)
-    return Plan(planned, minutes, duration(epochs, costs, counts), tuple(choices))
+    return chosen, Choice("epochs", str(epochs), why)
 
 
-def duration(epochs: int, costs: Costs, counts: Counts) -> float:
-    """Seconds of a whole run: decoding, epochs with their validation, the last judgement, and what is around it."""
-    images = counts.train + counts.val + counts.test
-    epoch = steps_per_epoch(counts.train, counts.batch_size) * costs.step + counts.val * costs.forward
-    return AROUND + images * costs.decoding + epochs * epoch + (counts.val + counts.test) * costs.forward
-
-
-def epochs_in(minutes: float, costs: Costs, counts: Counts) -> int:
-    """How many whole epochs fit into the share of the time that is planned for."""
-    before = duration(0, costs, counts)
-    return max(0, int((60 * minutes * SHARE - before) / (duration(1, costs, counts) - before)))
+def _least(recipe: Recipe) -> int:
+    """The fewest epochs that a recipe can have: one for each phase."""
+    return 2 if recipe.thaw else 1
 
 
 def look_at_some(index: Index, preprocessing: Preprocessing) -> tuple[int, float]:
@@ -244,59 +337,14 @@ def look_at_some(index: Index, preprocessing: Preprocessing) -> tuple[int, float
     return round(median(sides)), median(seconds) / (os.cpu_count() or 1)
 
 
-def measured(recipe: Recipe, index: Index, compute: Compute, counts: Counts) -> tuple[float, float]:
-    """The seconds of a training step, augmentation included, and of an image's forward pass, on noise.
-
-    Args:
-        recipe: What is trained, and at which size.
-        index: What is learnt.
-        compute: Where.
-        counts: How many images a step takes.
-    """
-    architecture, decoding, count = (
-        architecture_for(recipe, index),
-        recipe.pixels.decoding(),
-        counts.batch_size,
-    )
-    network = built(architecture)
-    compute.place(network)
-    frozen = freeze(network, recipe.freeze)
-    frozen.train(network)
-    state = TrainState(network=network, optimizer=Optimizer(network, recipe.optimizer), frozen=frozen)
-    name = chosen_loss(recipe.loss, index.target, usual_loss(recipe))
-    loss = make_loss(name, index.target, outputs=architecture.outputs)
-    noise = generator(recipe.seed).integers(
-        256, size=(count, *decoding.size, decoding.channels), dtype=np.uint8
-    )
-    pixels = torch.from_numpy(noise).permute(0, 3, 1, 2)
-    wanted = torch.from_numpy(np.zeros(index.target.shape(count), dtype=index.targets.dtype))
-    targets = wanted.float() if wanted.is_floating_point() else wanted
-    beside = torch.zeros(count, architecture.covariates) if architecture.covariates else None
-
-    augment, _ = settle_flips(recipe.augment, index)
-
-    def step() -> None:
-        images = to_float(compute.to_device(pixels))
-        draw = augment.draw(count, generator(recipe.seed))
-        images = normalize(augment.apply(images, draw), decoding)
-        batch = Batch(images.contiguous(memory_format=torch.channels_last), targets, beside, recipe.seed)
-        train_step(
-            state, batch, recipe.optimizer.lr, loss=loss, compute=compute, micro_batch=recipe.micro_batch
-        )
-
-    step()
-    each = median(_seconds(step) for _ in range(STEPS))
-    judged = pixels[:AT_ONCE]
-    known = None if beside is None else beside[:AT_ONCE]
-    return each, _seconds(
-        lambda: infer(network, judged, decoding, compute, known, recipe.flip_average)
-    ) / len(judged)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+def _free() -> float:
+    """Bytes that are free where features are kept; 0 where nobody knows."""
+    directory = default_directory()
+    try:
+        there = next(place for place in (directory, *directory.parents) if place.exists())
+        return shutil.disk_usage(there).free
+    except OSError:
+        return 0
 
 
 def _at(recipe: Recipe, size: tuple[int, int]) -> Recipe:
@@ -325,3 +373,15 @@ def _sizes(recipe: Recipe, side: int) -> list[tuple[int, int]]:
     )
     fitting = [each for each in sides if each <= side] or sides[:1]
     return [(round(each * height / own), round(each * width / own)) for each in fitting]
+
+
+def _ways(recipe: Recipe, weights: StartingWeights | None) -> list[tuple[str, ...]]:
+    """What may be thawed, nothing first, then the last part before the head, the last two, and so on.
+
+    Nothing is to be decided from random weights, nor where the recipe says itself what is frozen.
+    """
+    if not weights or recipe.freeze or recipe.thaw:
+        return []
+    with torch.device("meta"):
+        parts = create_model(recipe.model, **recipe.options).parts()[:-1]
+    return [parts[len(parts) - count :] for count in range(len(parts) + 1)]

@@ -183,7 +183,7 @@ class _Job:
         if recipe.first_layer:
             self.first_layer = load_first_layer(self.network, recipe.first_layer)
         self.phases = phases_of(self.network, recipe)
-        self.summary = room.require_for_maps(self.network)
+        self.summary = room.require_for_maps(self.network, self.phases)
         for phase in self.phases:
             require_whole_batches(phase.frozen, recipe)
             require_batches(self.network, phase.frozen, recipe)
@@ -359,9 +359,8 @@ def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[st
     features = keep_for_evaluation(feed, model.compute, on_event)
     model, predictions = model.calibrated_on(cache, splits, features)
     save_model(folder.path / MODEL, model.network, model.card)
-    seen = training_features(model, folder.path / MODEL, cache, features)
-    if seen:
-        seen.save(folder.path / SIMILAR)
+    seen = training_features(model, folder.path / MODEL, cache, feed.features)
+    seen.save(folder.path / SIMILAR)
     predictions.to_csv(folder.path / "predictions.csv")
     evaluations = {
         split: evaluate(
