@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mirada.data.cache import open_cache
 from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import RecipeError
-from mirada.events import Event, FeaturesPlanned, LayersThawed
+from mirada.events import EpochDone, Event, FeaturesPlanned, LayersThawed
 from mirada.modelfile import Architecture, Card
 from mirada.models import create_model
 from mirada.runs.folder import RunFolder
@@ -57,6 +58,48 @@ def test_rates_fall_from_the_head_to_the_stem() -> None:
     assert whole.frozen.names == () and list(whole.factors) == ["stage3", "stage2"]
 
 
+def test_progressive_thaws_one_part_after_the_other() -> None:
+    """Each with an equal share of the epochs, and at the same rates as if all were thawed together."""
+    found = phases(thaw="progressive", thaw_rate=0.5, epochs=12, thaw_after=0.3)
+    assert [(each.first, each.last) for each in found] == [(1, 4), (5, 6), (7, 8), (9, 10), (11, 12)]
+    assert [each.factors for each in found] == [
+        {}, {"stage3": 0.5}, {"stage2": 0.25}, {"stage1": 0.125}, {"stem": 0.0625},
+    ]  # fmt: skip
+    assert [each.frozen.place for each in found] == ["stage3", "stage2", "stage1", "stem", ""]
+    _, *two = phases(thaw="progressive,stage2,stage3", epochs=3)
+    assert [(each.first, each.last, each.factors) for each in two] == [
+        (2, 2, {"stage3": 0.1}), (3, 3, {"stage2": pytest.approx(0.01)}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("epochs", range(5, 40))
+def test_every_phase_has_an_epoch_and_every_epoch_a_phase(epochs: int) -> None:
+    found = phases(thaw="progressive", epochs=epochs)
+    assert found[0].first == 1 and found[-1].last == epochs
+    assert all(each.first <= each.last for each in found)
+    assert all(before.last + 1 == after.first for before, after in pairwise(found))
+
+
+def test_statistics_of_thawed_parts_follow_or_stay() -> None:
+    def learning(statistics: str) -> list[str]:
+        network = create_model("resnet20", num_classes=2)
+        *_, last = phases_of(
+            network,
+            Recipe(model="resnet20", epochs=4).with_settings(
+                {"thaw": "progressive,stage2,stage3", "thaw_statistics": statistics}
+            ),
+        )
+        last.frozen.train(network)
+        return [
+            name.partition(".")[0]
+            for name, layer in network.named_modules()
+            if isinstance(layer, torch.nn.BatchNorm2d) and layer.training
+        ]
+
+    assert set(learning("follow")) == {"stage2", "stage3"}
+    assert learning("keep") == []
+
+
 @pytest.mark.parametrize(
     ("epochs", "share", "before"), [(2, 0.01, 1), (2, 0.99, 1), (10, 0.25, 2), (10, 0.5, 5), (3, 0.3, 1)]
 )
@@ -74,6 +117,11 @@ WRONG: dict[str, dict[str, Any]] = {
     "thaw: takes at least 2 epochs, one before and one after it. Got `epochs` = 1.": {
         "thaw": "stage3", "epochs": 1,
     },
+    "thaw: takes at least 3 epochs, one before and one after each of stage3, stage2. Got `epochs` = 2.": {
+        "thaw": "progressive,stage3,stage2", "epochs": 2,
+    },
+    'thaw: the network has no part "progresive". Did you mean "progressive"?': {"thaw": "progresive"},
+    "settings: `thaw_statistics` cannot be \"drop\". Known: follow, keep.": {"thaw_statistics": "drop"},
     "freeze: the head has to learn, so leave it out. Got head.": {"thaw": "stage3", "freeze": "head"},
     "settings: `thaw_after` must be a number above 0 and below 1. Got 1": {"thaw_after": 1},
     "settings: `thaw_rate` must be a number above 0 and at most 1. Got 0": {"thaw_rate": 0},
@@ -234,3 +282,29 @@ def test_all_may_be_thawed(make: Callable[..., tuple[Training, list[Event]]]) ->
     after = weights(training)
     moved = {name.partition(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
     assert moved == {"stem", "stage1", "stage2", "stage3", "head"}
+
+
+def test_each_part_moves_from_its_own_phase_on(make: Callable[..., tuple[Training, list[Event]]]) -> None:
+    """And its batch normalization keeps its statistics, where they are to stay; which of both is said."""
+    training, events = make(thaw="progressive,stage2,stage3", epochs=3, thaw_statistics="keep")
+    before, moved = weights(training), {}
+
+    def watch(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, EpochDone):
+            after = weights(training)
+            moved[event.epoch] = {name for name in after if not torch.equal(after[name], before[name])}
+
+    fit(replace(training, on_event=watch))
+    parts = [{name.partition(".")[0] for name in moved[epoch]} for epoch in (1, 2, 3)]
+    assert parts == [{"head"}, {"head", "stage3"}, {"head", "stage3", "stage2"}]
+    assert not any("running" in name for name in moved[3])
+    assert [event.text for event in events if isinstance(event, LayersThawed)] == [
+        "from epoch 2 on: stage3 learns at 0.1 × the learning rate; its batch normalization keeps the statistics that "
+        "it has.",
+        "from epoch 3 on: stage2 learns at 0.01 × the learning rate; its batch normalization keeps the statistics that "
+        "it has.",
+    ]
+    assert [event.place for event in events if isinstance(event, FeaturesPlanned)] == [
+        "stage3", "stage2", "stage1",
+    ]  # fmt: skip

@@ -224,7 +224,7 @@ def _sized(
 ) -> tuple[Recipe, list[Choice]]:
     """The recipe at the largest size at which its epochs fit, else at the smallest. Raises as ``decided`` does."""
     chosen = _at(recipe, sizes[0])
-    needed = recipe.epochs if keep_epochs else _least(chosen)
+    needed = recipe.epochs if keep_epochs else len(budget.measure(chosen))
     enough = budget.fits(chosen)
     if not enough and not budget.fits(at_least := replace(chosen, epochs=needed)):
         least = budget.seconds(at_least) / (60 * SHARE)
@@ -236,7 +236,7 @@ def _sized(
     for size in sizes[1:] if enough else ():
         more = _at(recipe, size)
         if not budget.fits(more):
-            fitting = budget.epochs(more, _least(more), recipe.epochs)
+            fitting = budget.epochs(more, needed, recipe.epochs)
             would = f"only {counted(fitting, 'epoch')} would" if fitting else "not even the fewest would"
             larger = f"; at {_shown(size)} {would}"
             break
@@ -293,7 +293,7 @@ def _frozen(recipe: Recipe, budget: Budget, ways: Sequence[tuple[str, ...]]) -> 
 def _long(recipe: Recipe, budget: Budget, times: int) -> tuple[Recipe, Choice]:
     """The recipe with as many epochs as fit, up to so many times the usual number, and why."""
     usual = recipe.epochs
-    epochs = budget.epochs(recipe, _least(recipe), times * usual)
+    epochs = budget.epochs(recipe, len(budget.measure(recipe)), times * usual)
     chosen = replace(recipe, epochs=epochs)
     *_, last = budget.measure(chosen)
     each = duration([last._replace(epochs=1)], budget.counts) - duration(
@@ -307,11 +307,6 @@ def _long(recipe: Recipe, budget: Budget, times: int) -> tuple[Recipe, Choice]:
             else ", the usual number: trained weights need no more"
         )
     return chosen, Choice("epochs", str(epochs), why)
-
-
-def _least(recipe: Recipe) -> int:
-    """The fewest epochs that a recipe can have: one for each phase."""
-    return 2 if recipe.thaw else 1
 
 
 def look_at_some(index: Index, preprocessing: Preprocessing) -> tuple[int, float]:

@@ -18,13 +18,15 @@ class Frozen:
     """The parts of a network that do not learn, by name, and how many parameters they have together.
 
     ``place`` is the last one of those that the images enter first, all of which are frozen; empty if the first one
-    learns. ``notes`` say what comes of it, in sentences.
+    learns. ``notes`` say what comes of it, in sentences. ``steady`` are parts that learn, and whose batch normalization
+    goes on with the statistics that it has all the same.
     """
 
     names: tuple[str, ...] = ()
     parameters: int = 0
     place: str = ""
     notes: tuple[str, ...] = ()
+    steady: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join((f"frozen: {', '.join(self.names)}, {self.parameters:,} parameters", *self.notes))
@@ -37,6 +39,9 @@ class Frozen:
         network.train()
         for name in self.names:
             network.get_submodule(name).eval()
+        for name in self.steady:
+            for layer in normalizing(network.get_submodule(name)):
+                layer.eval()
 
 
 NOTHING = Frozen()
@@ -82,4 +87,9 @@ def _notes(network: Network, chosen: Sequence[str], first: Sequence[str]) -> tup
 
 def has_statistics(part: nn.Module) -> bool:
     """Whether a part normalizes by what it has seen of earlier batches."""
-    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in part.modules())
+    return bool(normalizing(part))
+
+
+def normalizing(part: nn.Module) -> list[nn.Module]:
+    """The layers of a part that normalize by what they have seen of earlier batches."""
+    return [layer for layer in part.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]

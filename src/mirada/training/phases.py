@@ -1,7 +1,7 @@
 """Which parts of a network learn when: all that are not frozen, or first the head, and later parts before it, too."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from mirada.data.views import Views
 from mirada.errors import RecipeError, nearest
@@ -14,7 +14,11 @@ from mirada.training.kept import keep_for_training
 from mirada.training.recipe import Recipe
 from mirada.training.state import TrainState
 
-STATISTICS = "; the statistics of its batch normalization follow the images again"
+PROGRESSIVE = "progressive"  # of `thaw`: one part after the other, from the last to the first
+STATISTICS = {
+    "follow": "; the statistics of its batch normalization follow the images again",
+    "keep": "; its batch normalization keeps the statistics that it has",
+}
 
 
 @dataclass(frozen=True)
@@ -43,21 +47,43 @@ def phases_of(network: Network, recipe: Recipe) -> tuple[Phase, ...]:
 
     With ``thaw`` there are two, and where ``freeze`` names nothing, all but the head is frozen in the first. The rate
     of the thawed part that is nearest to the head is multiplied by ``thaw_rate``, that of the one before it by its
-    square, and so on.
+    square, and so on. If ``thaw`` is progressive, each part has a phase of its own, from the last one to the first, all
+    of about the same number of epochs; what has been thawed goes on.
 
     Raises:
-        RecipeError: For a part that is not there or not frozen, for the head, and for a single epoch.
+        RecipeError: For a part that is not there or not frozen, for the head, and for fewer epochs than phases.
+
+    Source:
+        Progressive thawing with smaller rates for earlier parts: Howard & Ruder 2018, arXiv:1801.06146, §3.2–3.3, who
+        divide the rate by 2.6 from part to part.
     """
     frozen = freeze(network, recipe.freeze or ((ALL,) if recipe.thaw else ()))
     if not recipe.thaw:
         return (Phase(1, recipe.epochs, frozen),)
     thawed = _thawed(network, frozen, recipe)
-    if recipe.epochs < 2:
-        raise RecipeError("thaw: takes at least 2 epochs, one before and one after it. Got `epochs` = 1.")
-    before = min(max(round(recipe.thaw_after * recipe.epochs), 1), recipe.epochs - 1)
-    factors = {name: recipe.thaw_rate**steps for steps, name in enumerate(reversed(thawed), start=1)}
-    rest = frozen_parts(network, [name for name in frozen.names if name not in thawed])
-    return Phase(1, before, frozen), Phase(before + 1, recipe.epochs, rest, factors)
+    steps = [[name] for name in reversed(thawed)] if PROGRESSIVE in recipe.thaw else [thawed]
+    if recipe.epochs <= len(steps):
+        after = "it" if len(steps) == 1 else f"each of {', '.join(reversed(thawed))}"
+        raise RecipeError(
+            f"thaw: takes at least {1 + len(steps)} epochs, one before and one after {after}. Got `epochs` = "
+            f"{recipe.epochs}."
+        )
+    before = min(max(round(recipe.thaw_after * recipe.epochs), 1), recipe.epochs - len(steps))
+    ends = [before + number * (recipe.epochs - before) // len(steps) for number in range(len(steps) + 1)]
+    factors = {name: recipe.thaw_rate**power for power, name in enumerate(reversed(thawed), start=1)}
+    phases = [Phase(1, before, frozen)]
+    for number, names in enumerate(steps):
+        done = {name for step in steps[: number + 1] for name in step}
+        rest = _without(network, frozen, done, steady=recipe.thaw_statistics == "keep")
+        own = {name: factor for name, factor in factors.items() if name in names}
+        phases.append(Phase(ends[number] + 1, ends[number + 1], rest, own))
+    return tuple(phases)
+
+
+def _without(network: Network, frozen: Frozen, done: Collection[str], *, steady: bool) -> Frozen:
+    """What is still frozen once some parts are not."""
+    rest = frozen_parts(network, [name for name in frozen.names if name not in done])
+    return replace(rest, steady=tuple(name for name in frozen.names if name in done)) if steady else rest
 
 
 def _thawed(network: Network, frozen: Frozen, recipe: Recipe) -> list[str]:
@@ -67,14 +93,16 @@ def _thawed(network: Network, frozen: Frozen, recipe: Recipe) -> list[str]:
             f"thaw: the head learns from the start, so leave it out. Got {', '.join(recipe.thaw)}."
         )
     parts = [name for name, _ in network.named_children() if name != HEAD]
-    for name in recipe.thaw:
+    named = [name for name in recipe.thaw if name != PROGRESSIVE] or [ALL]
+    for name in named:
         if name not in (*parts, ALL):
-            raise RecipeError(f'thaw: the network has no part "{name}". {nearest(name, [*parts, ALL])}')
+            known = [*parts, ALL, PROGRESSIVE]
+            raise RecipeError(f'thaw: the network has no part "{name}". {nearest(name, known)}')
         if name not in (*frozen.names, ALL):
             raise RecipeError(
                 f"thaw: {name} is not frozen, so it learns from the start. Name it in `freeze`, too, or leave it out."
             )
-    return [name for name in frozen.names if name in recipe.thaw or ALL in recipe.thaw]
+    return [name for name in frozen.names if name in named or ALL in named]
 
 
 def features_of(network: Network, frozen: Frozen, feed: Feed, recipe: Recipe) -> Features | None:
@@ -122,7 +150,7 @@ def enter(
                 epoch=phase.first,
                 names=tuple(phase.factors),
                 parameters=count,
-                text=f"{phase}{STATISTICS if any(map(has_statistics, thawed)) else ''}.",
+                text=f"{phase}{STATISTICS[recipe.thaw_statistics] if any(map(has_statistics, thawed)) else ''}.",
             )
         )
     return keep_for_training(

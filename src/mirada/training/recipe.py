@@ -130,10 +130,13 @@ class Recipe:
         first_layer: A file whose first convolution, alone, takes the place of the network's.
         freeze: The parts, such as ``stem`` and ``stage1``, that keep the weights they start with; ``all`` but the head.
         thaw: Frozen parts that learn later, after the head: a second phase. With no ``freeze``, all but the head is
-            frozen in the first one.
+            frozen in the first one. ``progressive`` thaws them, or all if it names no others, one after the other, from
+            the last to the first.
         thaw_after: The share of the epochs before that.
         thaw_rate: What the learning rate of the thawed part nearest to the head is multiplied by; that of the one
             before it by the square, and so on.
+        thaw_statistics: Whether batch normalization of thawed parts follows the images or keeps the statistics that it
+            has, which is better for small batches and images like those of the weights.
         views: Where the first parts are frozen: how many augmented views of each training image there are, which the
             epochs show in turn; what the frozen parts make of them is computed once. 0 computes it in every epoch, of
             images that are augmented anew.
@@ -176,11 +179,15 @@ class Recipe:
         (), "Parts that do not learn, such as stem,stage1; all: all but the head."
     )
     thaw: tuple[str, ...] = setting(
-        (), "Frozen parts that learn in a second phase; without `freeze`, after the head."
+        (),
+        "Frozen parts that learn in a second phase; without `freeze`, after the head. progressive: one by one.",
     )
     thaw_after: float = setting(0.3, "Share of the epochs before the second phase.", above=0, below=1)
     thaw_rate: float = setting(
         0.1, "Learning rate of a thawed part over that of the part behind it.", above=0, most=1
+    )
+    thaw_statistics: Literal["follow", "keep"] = setting(
+        "follow", "What the statistics of thawed batch normalization do: follow the images again, or stay."
     )
     views: int = setting(
         4,
