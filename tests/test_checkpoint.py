@@ -101,6 +101,16 @@ def test_the_file_is_plain_safetensors_with_json(tmp_path: Path) -> None:
     assert card["recipe"] == {"epochs": 2, "augment": {"zoom": 0.1}}
 
 
+def test_the_size_before_a_crop_is_kept_where_there_is_one(tmp_path: Path) -> None:
+    """Files without it stay what they were, and are read."""
+    size = LENET.preprocessing.size
+    cropped = replace(LENET.preprocessing, policy="crop", resize=max(size) + 3)
+    card = replace(LENET, preprocessing=cropped)
+    written(tmp_path / "m.safetensors", card)
+    assert load_card(tmp_path / "m.safetensors") == card
+    assert described((tmp_path / "m.safetensors").read_bytes())["preprocessing"]["resize"] == max(size) + 3
+
+
 def test_a_digest_like_class_name_survives(tmp_path: Path) -> None:
     card = replace(LENET, target=Classes(("0" * 64, '"digest":"' + "0" * 64 + '"', "\udcff not Unicode")))
     written(tmp_path / "m.safetensors", card)

@@ -59,9 +59,10 @@ class LoadReport:
     had another size there; both keep the values that the network was built with. ``head_of`` are the classes that a
     head which was loaded was trained for, where they are known to be others. ``prefix`` stood before every name, and
     ``entry`` is the part of the file that was taken, where ``others`` are weights as well. ``name``, ``data`` and
-    ``licence`` are what a catalogue knows of public weights, and ``turned`` says that their first kernels, which expect
-    blue before green before red, were turned round. ``folded`` are biases that became a part of the means behind
-    them. ``text`` says it all in sentences, a line for what was loaded and one for each kind of exception.
+    ``licence`` are what a catalogue knows of public weights, ``expects`` is what pixels have to be for them, in words,
+    and ``turned`` says that their first kernels, which expect blue before green before red, were turned round.
+    ``folded`` are biases that became a part of the means behind them. ``text`` says it all in sentences, a line for
+    what was loaded and one for each kind of exception.
     """
 
     file: str
@@ -80,6 +81,7 @@ class LoadReport:
     name: str = ""
     data: str = ""
     licence: str = ""
+    expects: str = ""
     turned: bool = False
     folded: tuple[str, ...] = ()
     text: str = field(init=False)
@@ -115,7 +117,11 @@ def _told(report: LoadReport) -> str:
     )
     known = f"  {report.name}, trained on {report.data}; licence {report.licence}; SHA-256 {report.sha256}"
     turned = "  the first kernels were turned round, from blue, green, red to red, green, blue"
-    lines = [first, *([known] if report.name else ()), *([turned] if report.turned else ())]
+    expects = f"  they expect {report.expects}"
+    lines = [first]
+    lines += [known] if report.name else []
+    lines += [expects] if report.expects else []
+    lines += [turned] if report.turned else []
     return "\n".join(
         [*lines, *(f"  {what}: {listed(shown, SHOWN)}" for what, shown in named.items() if shown)]
     )

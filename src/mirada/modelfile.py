@@ -115,6 +115,7 @@ class WeightsOrigin:
         name: The set of public weights that it was; empty for others, as are ``data`` and ``licence``.
         data: What that set was trained on.
         licence: As its publisher states it, or implies.
+        expects: What pixels have to be for it, in words: values, range, order of colours, size and crop.
     """
 
     file: str
@@ -123,6 +124,7 @@ class WeightsOrigin:
     name: str = ""
     data: str = ""
     licence: str = ""
+    expects: str = ""
 
     def __str__(self) -> str:
         """In one line, for people."""
@@ -131,7 +133,8 @@ class WeightsOrigin:
             if self.name
             else f"{self.file}; "
         )
-        return f"training began with {known}SHA-256 {self.sha256}"
+        expects = f"; expects {self.expects}" if self.expects else ""
+        return f"training began with {known}SHA-256 {self.sha256}{expects}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,10 +229,12 @@ class Card:
         return torch.from_numpy(self.covariate_scaling.forward(values).astype(np.float32))
 
     def to_json(self) -> str:
-        """As one line of JSON; ``flip_average`` only where it is true, so that other files need no newer reader."""
+        """As one line of JSON; what few files need is left out where it is the default, for older readers."""
         values = asdict(self)
         if not self.flip_average:
             del values["flip_average"]
+        if not self.preprocessing.resize:
+            del values["preprocessing"]["resize"]
         return json.dumps({"format": FORMAT, "task": self.target.task, **values})
 
     @classmethod

@@ -565,6 +565,20 @@ def test_crop_is_the_middle_of_the_scaled_image(original: tuple[int, int], size:
     np.testing.assert_allclose(got, want, atol=1)
 
 
+@pytest.mark.parametrize(("original", "resize"), [((300, 400), 256), ((90, 61), 235), ((224, 224), 224)])
+def test_what_weights_are_judged_on_is_the_middle_of_a_larger_image(
+    original: tuple[int, int], resize: int
+) -> None:
+    """By Pillow: the shorter side is brought to ``resize``, and the middle 224 × 224 cut out."""
+    image = Image.fromarray(noise(*original))
+    scale = resize / min(original)
+    height, width = (round(side * scale) for side in original)
+    left, top = (width - 224) // 2, (height - 224) // 2
+    want = image.resize((width, height), BILINEAR).crop((left, top, left + 224, top + 224))
+    got = decode(encoded(image, "PNG"), to((224, 224), policy="crop", resize=resize))
+    np.testing.assert_allclose(got.astype(int), np.asarray(want).astype(int), atol=1)
+
+
 def test_cropping_a_thread_of_pixels_takes_no_memory() -> None:
     """Scaled as a whole it would be 64 × 6.4 million pixels, 1.2 GB."""
     pixels = decode(encoded(Image.new("RGB", (100_000, 1), "red"), "PNG"), to((64, 64), policy="crop"))

@@ -40,6 +40,8 @@ def test_the_key_names_what_decides_a_pixel_and_nothing_else(monkeypatch: pytest
             base,
             replace(base, size=(224, 225)),
             replace(base, policy="crop"),
+            replace(base, policy="crop", resize=224),
+            replace(base, policy="crop", resize=256),
             replace(base, depth=16),
             replace(base, window="full"),
             replace(base, clahe=2),
@@ -48,12 +50,20 @@ def test_the_key_names_what_decides_a_pixel_and_nothing_else(monkeypatch: pytest
     }
     assert replace(base, clahe=2).decode_key == replace(base, clahe=2.0).decode_key
     monkeypatch.setattr(module, "DECODER_VERSION", module.DECODER_VERSION + 1)
-    assert len(keys | {base.decode_key}) == 8
+    assert len(keys | {base.decode_key}) == 10
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        *(
+            (
+                {"resize": resize, "policy": policy},
+                '`resize` of Preprocessing goes with the policy "crop" and is at least the shorter side of `size`. Got '
+                f"{resize}, '{policy}' and (224, 224).",
+            )
+            for resize, policy in ((223, "crop"), (256, "stretch"), (256, "pad"), (-1, "crop"))
+        ),
         ({"mode": "CMYK"}, '`mode` of Preprocessing must be "L" (grey) or "RGB". Got \'CMYK\'.'),
         ({"policy": "fit"}, '`policy` of Preprocessing must be "crop", "pad" or "stretch". Got \'fit\'.'),
         ({"depth": 12}, "`depth` of Preprocessing must be 8 or 16 (bits). Got 12."),

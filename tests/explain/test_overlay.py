@@ -87,6 +87,16 @@ def test_crop_is_nan_exactly_where_the_cut_is(original):
     np.testing.assert_allclose(placed[seen], expected[seen], atol=1e-6)
 
 
+def test_what_a_larger_crop_leaves_out_has_no_map() -> None:
+    """Of 300 × 400 pixels with a shorter side of 256, the middle 224."""
+    heat = resize_to_photo(
+        np.ones((7, 7), dtype=np.float32), size=(224, 224), policy="crop", original=(300, 400), resize=256
+    )
+    rows, columns = (np.flatnonzero(np.isfinite(heat).any(axis=axis)) for axis in (1, 0))
+    assert (rows[0], rows[-1]) == (19, 280)  # from 18.75 to 281.25
+    assert (columns[0], columns[-1]) == (68, 330)  # of 341 columns, 58 are cut off on the left
+
+
 def read_at(grid, rows, columns):
     """The map at relative positions (0 … 1 over the input), by torch's own sampler."""
     points = np.stack(np.meshgrid(2 * columns - 1, 2 * rows - 1), axis=-1)

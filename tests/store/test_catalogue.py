@@ -5,7 +5,7 @@ import re
 import pytest
 
 from mirada.errors import CheckpointError, InvalidArgument
-from mirada.models import CATALOGUE, checked_options, facts
+from mirada.models import CATALOGUE, checked_options, facts, find
 from mirada.store.catalogue import (
     PublicWeights,
     named_weights,
@@ -139,3 +139,10 @@ def test_a_scale_in_a_files_metadata(tmp_path: object) -> None:
             scale_in("x", wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no scale"):
         ValueScale(mean=(0.5,), std=(0.5, 0.5))
+
+
+def test_the_size_of_every_set_is_that_of_its_network() -> None:
+    """So whoever sets none trains at the published one."""
+    for each in public_weights():
+        assert find(each.network).image[1:] == (each.input, each.input), each.name
+        assert each.resize >= each.input, each.name

@@ -25,7 +25,7 @@ from mirada.samples import Classes
 from mirada.store.adding import add_file
 from mirada.store.catalogue import named_weights
 from mirada.store.store import WeightStore
-from mirada.training.known_weights import StartingWeights, find_weights, with_average_head
+from mirada.training.known_weights import StartingWeights, find_weights, size_note, with_average_head
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.start import PixelScale, starting_network, starting_scale
 
@@ -210,6 +210,30 @@ def test_the_features_of_vgg_say_what_they_expect(shared_data: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "Images are brought to 224 × 224 pixels (stretch), the size that vgg16.features_in1k expect; they were "
+             "judged on the middle of a shorter side of 256, as --set policy=crop --set resize=256 has it."),
+        ({"policy": "crop", "resize": 256},
+         "Images are brought to 224 × 224 pixels (crop), the size that vgg16.features_in1k expect."),
+        ({"image_size": [96, 128]},
+         "Images are brought to 96 × 128 pixels (stretch), where vgg16.features_in1k expect 224 × 224."),
+    ],
+)  # fmt: skip
+def test_the_size_of_the_images_is_said_beside_the_published_one(
+    settings: dict[str, object], said: str
+) -> None:
+    public = named_weights("vgg16.features_in1k")
+    found = StartingWeights(file=Path("x"), sha256="", public=public, scale=public.scale)
+    assert size_note(recipe_for("vgg16").with_settings(settings), found) == said
+    assert size_note(recipe_for("vgg16"), None) == ""
+    assert public.expected == (
+        "values 0 to 255, RGB, mean 123.68, 116.779, 103.939, std 1, 1, 1; 224 × 224 pixels from the middle of a "
+        "shorter side of 256"
+    )
+
+
 # The head ----------------------------------------------------------------------------------------------------
 
 
@@ -268,21 +292,32 @@ def test_a_run_from_weights_by_name(store: WeightStore, published: Small, tmp_pa
     assert any(note.startswith("The head is average ") for note in start.notes)
     (told,) = (event for event in heard if isinstance(event, LoadReport))
     assert (told.name, told.data) == ("lenet5.test_digits", "drawn digits")
+    assert any(
+        note == "Images are brought to 32 × 32 pixels (stretch), where lenet5.test_digits expect 28 × 28."
+        for note in start.notes
+    )
     line = "lenet5.test_digits, trained on drawn digits; licence CC0-1.0 (the test that drew it); SHA-256 "
+    expects = "expects values 0 to 1, RGB, mean 0.5, std 0.25; 28 × 28 pixels"
     assert line in told.text
     card = load_card(run.model_path)
     assert card.began_with is not None and line in str(card.began_with)
+    assert (
+        str(card.began_with).endswith(expects)
+        and f"  they {expects.replace('expects', 'expect')}" in told.text
+    )
     assert card.preprocessing.mean == (0.5,) and card.preprocessing.std == (0.25,)
     assert card.architecture.options["head"] == "average" and card.recipe["weights"] == "lenet5"
     for arguments, said in (
         ((), f"weights: training began with {line}"),
         (("--markdown",), "Weights: training began"),
     ):
-        assert said in CliRunner().invoke(summary, [str(run.model_path), *arguments]).output
+        printed = CliRunner().invoke(summary, [str(run.model_path), *arguments]).output
+        assert next(each for each in printed.splitlines() if said in each).rstrip(".").endswith(expects)
     told_json = CliRunner().invoke(summary, [str(run.model_path), "--json"]).output
     assert json.loads(told_json)["weights"]["name"] == "lenet5.test_digits"
     page = run.report_path.read_text(encoding="utf-8")
     assert "lenet5.test_digits, trained on drawn digits; licence CC0-1.0" in re.sub(r"\s+", " ", page)
+    assert expects.removeprefix("expects ") in page
     again = mirada.train(
         tmp_path / "shapes", recipe=Recipe().with_settings(card.recipe), output=tmp_path / "again", epochs=1
     )

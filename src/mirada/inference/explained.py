@@ -153,7 +153,9 @@ def explained(
             title=explanation.title,
             unit=target.unit if isinstance(target, Numbers) else "logits",
             map=grid,
-            heat=resize_to_photo(grid, size=pre.size, policy=pre.policy, original=photo.shape[:2]),
+            heat=resize_to_photo(
+                grid, size=pre.size, policy=pre.policy, original=photo.shape[:2], resize=pre.resize
+            ),
             photo=photo,
             completeness_error=explanation.completeness_error,
             remark=explanation.remark,

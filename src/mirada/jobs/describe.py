@@ -103,9 +103,10 @@ def preprocessing_sentence(pre: Preprocessing) -> str:
     colour = "RGB" if pre.mode == "RGB" else "grey"
     mean, std = (", ".join(f"{value:.3g}" for value in values) for values in (pre.mean, pre.std))
     window = "" if pre.window == "auto" else f", window {pre.window}"
+    resized = f", the shorter side brought to {pre.resize} first" if pre.resize else ""
     equalized = f", equalized by CLAHE with the limit {pre.clahe:g}" if pre.clahe else ""
     return (
         f"Turned upright by EXIF, decoded as {pre.depth}-bit {colour}{window}, {FITTED[pre.policy]} to {pre.size[0]} × "
-        f"{pre.size[1]} pixels{equalized}, then (value / {2**pre.depth - 1:,} − mean) / std with mean {mean} and std "
-        f"{std}."
+        f"{pre.size[1]} pixels{resized}{equalized}, then (value / {2**pre.depth - 1:,} − mean) / std with mean {mean} "
+        f"and std {std}."
     )

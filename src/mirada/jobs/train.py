@@ -59,7 +59,7 @@ from mirada.training.feed import Feed
 from mirada.training.first_layer import FirstLayer, load_first_layer
 from mirada.training.flips import require_mirrored_answers, settle_flips
 from mirada.training.kept import keep_for_evaluation
-from mirada.training.known_weights import find_weights, with_average_head
+from mirada.training.known_weights import find_weights, size_note, with_average_head
 from mirada.training.loop import Outcome, Training, fit
 from mirada.training.phases import phases_of
 from mirada.training.reading import said_of
@@ -169,7 +169,7 @@ class _Job:
         require_mirrored_answers(recipe, index)
         self.architecture = architecture_for(recipe, index)
         self.index, self.split_note = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
-        notes = [each for each in (note, head_note) if each]
+        notes = [each for each in (note, head_note, size_note(recipe, self.start)) if each]
         self.index = replace(self.index, notes=(*self.index.notes, *notes))
         self.weights: LoadReport | None = None
         self.first_layer: FirstLayer | None = None
@@ -391,6 +391,7 @@ def _identity(weights: LoadReport | None) -> dict[str, str]:
             name=weights.name,
             data=weights.data,
             licence=weights.licence,
+            expects=weights.expects,
         )
     )
 

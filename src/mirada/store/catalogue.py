@@ -80,6 +80,13 @@ class PublicWeights:
     licence_source: str
 
     @property
+    def expected(self) -> str:
+        """What an image should be for it, in a few words: pixel values, then size and crop."""
+        whole = f"{self.input} × {self.input} pixels"
+        cut = f"{whole} from the middle of a shorter side of {self.resize}"
+        return f"{self.scale}; {cut if self.resize != self.input else whole}"
+
+    @property
     def size(self) -> int:
         """Bytes of the file to fetch, rounded where no more is known; 0 where nothing is."""
         return self.files[0].bytes or self.files[0].about if self.files else 0

@@ -48,6 +48,11 @@ class ValueScale:
             mean, std = mean[::-1], std[::-1]
         return tuple(mean), tuple(std)
 
+    def __str__(self) -> str:
+        """In a few words, for people."""
+        mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return f"values 0 to {self.top:g}, {self.channels}, mean {mean}, std {std}"
+
     def metadata(self) -> dict[str, str]:
         """As the metadata of a safetensors file, which ``scale_in`` reads."""
         return {

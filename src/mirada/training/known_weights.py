@@ -105,6 +105,27 @@ def _require_network(public: PublicWeights, network: str) -> None:
         )
 
 
+def size_note(recipe: Recipe, found: StartingWeights | None) -> str:
+    """A sentence on the size of the images, beside the one that public weights expect; "" for others.
+
+    A network's own size is that of its public weights, so that it is taken where nobody has set another.
+    """
+    if not found or not found.public:
+        return ""
+    public, pixels = found.public, recipe.pixels
+    height, width = pixels.image_size
+    done = f"Images are brought to {height} × {width} pixels ({pixels.policy}), "
+    if (height, width) != (public.input, public.input):
+        return f"{done}where {public.name} expect {public.input} × {public.input}."
+    done += f"the size that {public.name} expect"
+    if public.resize == public.input or (pixels.policy, pixels.resize) == ("crop", public.resize):
+        return f"{done}."
+    return (
+        f"{done}; they were judged on the middle of a shorter side of {public.resize}, as --set policy=crop --set "
+        f"resize={public.resize} has it."
+    )
+
+
 def with_average_head(recipe: Recipe, found: StartingWeights | None) -> tuple[Recipe, str]:
     """The recipe with the head that training from weights begins with, and a sentence if that is not the paper's.
 

@@ -71,6 +71,7 @@ class Pixels:
         image_size: (height, width) in pixels.
         mode: Colours, or grey.
         policy: What happens to an image of other proportions.
+        resize: As in ``Preprocessing``.
         depth: Bits per pixel and channel that are kept.
         window: As in ``Preprocessing``.
         clahe: As in ``Preprocessing``.
@@ -81,6 +82,11 @@ class Pixels:
     image_size: tuple[int, int] = setting((224, 224), "Size of the network's input in pixels.")
     mode: Literal["RGB", "L"] = setting("RGB", "Colours, or L for grey.")
     policy: Policy = setting("stretch", "How an image of other proportions fits.")
+    resize: int = setting(
+        0,
+        "With policy=crop: pixels of the shorter side before the middle is cut; 0: those of image_size.",
+        least=0,
+    )
     depth: Literal[8, 16] = setting(8, "Bits per pixel and channel that are kept.")
     window: str = setting(
         "auto", "Levels that are shown as black and white: auto, full, file, two percentiles or centre/width."
@@ -99,8 +105,8 @@ class Pixels:
         """How files are decoded, with pixel values 0 … 1 and no further scaling."""
         channels = 3 if self.mode == "RGB" else 1
         return Preprocessing(
-            mode=self.mode, size=self.image_size, policy=self.policy, depth=self.depth, window=self.window,
-            clahe=self.clahe, mean=(0.0,) * channels, std=(1.0,) * channels,
+            mode=self.mode, size=self.image_size, policy=self.policy, resize=self.resize, depth=self.depth,
+            window=self.window, clahe=self.clahe, mean=(0.0,) * channels, std=(1.0,) * channels,
         )  # fmt: skip
 
 

@@ -79,12 +79,15 @@ def starting_network(
     scale = _stated(recipe.model, report, found)
     blue_first = scale is not None and scale.channels == "BGR"
     report = replace(
-        report, turned=blue_first and turn_round(network), head_of=_trained_for(report, target, found)
+        report,
+        turned=blue_first and turn_round(network),
+        head_of=_trained_for(report, target, found),
+        expects=str(scale) if scale else "",
     )
     if found.public:
         public = found.public
         licence = f"{public.licence} ({public.licence_source})"
-        report = replace(report, name=public.name, data=public.data, licence=licence)
+        report = replace(report, name=public.name, data=public.data, licence=licence, expects=public.expected)
     return join_covariates(network, len(own)) if join else network, report
 
 
@@ -128,8 +131,6 @@ def _expected(recipe: Recipe, weights: LoadReport | None, found: StartingWeights
     """What weights, or else a first layer, expect; None without either, or if the first layer's file says nothing."""
     if weights and found and (stated := _stated(recipe.model, weights, found)):
         return stated.normalization
-    if weights and weights.convention not in (OWN, SEQUENTIAL):
-        return SCALES[facts(recipe.model).scale]
     before = found.card if found else card_in(recipe.first_layer) if recipe.first_layer else None
     if before:
         return before.preprocessing.mean, before.preprocessing.std
@@ -142,10 +143,18 @@ def _expected(recipe: Recipe, weights: LoadReport | None, found: StartingWeights
 
 
 def _stated(model: str, weights: LoadReport, found: StartingWeights) -> ValueScale | None:
-    """The pixel values that the catalogue or the file says; Caffe's names are those of one set, whoever renamed it."""
-    if found.scale or weights.convention != CADENE:
+    """The pixel values that the catalogue, the file or the names of its tensors say; None if none of them does.
+
+    Caffe's names are those of one set, whoever renamed it.
+    """
+    if found.scale:
         return found.scale
-    return weights_of(model)[0].scale
+    if weights.convention == CADENE:
+        return weights_of(model)[0].scale
+    if weights.convention in (OWN, SEQUENTIAL):
+        return None
+    mean, std = SCALES[facts(model).scale]
+    return ValueScale(mean=mean, std=std)
 
 
 def built(architecture: Architecture) -> Network:

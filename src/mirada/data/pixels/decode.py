@@ -144,7 +144,8 @@ def _content(path: Path) -> bytes:
 
 def decode(data: Encoded, preprocessing: Preprocessing) -> Pixels:
     """Decodes to the network's input: (H, W, C) of ``preprocessing.dtype``. Raises ``DecodeError``."""
-    side = DRAFT_MARGIN * max(preprocessing.size)
+    enlarged = preprocessing.resize / min(preprocessing.size) if preprocessing.resize else 1.0
+    side = DRAFT_MARGIN * round(max(preprocessing.size) * enlarged)
     return fit(_open(data, preprocessing.mode, draft=side), preprocessing)
 
 

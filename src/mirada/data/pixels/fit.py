@@ -61,17 +61,24 @@ def fit(opened: Opened, preprocessing: Preprocessing) -> Pixels:
         return content
     frame = np.zeros((*pre.size, pre.channels), dtype=pre.dtype)
     height, width = content.shape[:2]
-    top, left = placement(opened.size[::-1], pre.size, pre.policy).corner
+    top, left = placement(opened.size[::-1], pre.size, pre.policy, pre.resize).corner
     frame[top : top + height, left : left + width] = content
     return frame
 
 
-def placement(original: tuple[int, int], size: tuple[int, int], policy: Policy) -> Placement:
-    """Where a size policy puts an image of ``original`` in an input of ``size``, both (height, width)."""
+def placement(original: tuple[int, int], size: tuple[int, int], policy: Policy, resize: int = 0) -> Placement:
+    """Where a size policy puts an image of ``original`` in an input of ``size``, both (height, width).
+
+    Args:
+        original: Of the upright image.
+        size: Of the network's input.
+        policy: As in ``Preprocessing``.
+        resize: As in ``Preprocessing``.
+    """
     if policy == "stretch":
         return Placement(size, (0, 0))
     ratios = [new / old for new, old in zip(size, original, strict=True)]
-    scale = min(ratios) if policy == "pad" else max(ratios)
+    scale = min(ratios) if policy == "pad" else max(ratios) * (resize or min(size)) / min(size)
     height, width = (max(1, round(side * scale)) for side in original)
     if policy == "pad":
         return Placement((height, width), ((size[0] - height) // 2, (size[1] - width) // 2))
@@ -79,7 +86,7 @@ def placement(original: tuple[int, int], size: tuple[int, int], policy: Policy) 
 
 
 def resize_to_photo(
-    native: Grid, *, size: tuple[int, int], policy: Policy, original: tuple[int, int]
+    native: Grid, *, size: tuple[int, int], policy: Policy, original: tuple[int, int], resize: int = 0
 ) -> Grid:
     """A map on the network's grid, on the pixels of the original image.
 
@@ -91,6 +98,7 @@ def resize_to_photo(
         size: (height, width) of the network's input, in pixels.
         policy: How the image was made to fit it.
         original: (height, width) of the upright image, in pixels.
+        resize: As in ``Preprocessing``.
 
     Returns:
         (H, W), float32. Pixels that ``crop`` cut off were not seen by the network and are NaN; what lies on the bars
@@ -106,7 +114,7 @@ def resize_to_photo(
             "`native` must be (h, w), and every side of `native`, `size` and `original` at least 1. "
             f"Got {native.shape}, {size} and {original}."
         )
-    placed = placement(original, size, policy)
+    placed = placement(original, size, policy, resize)
     (rows, seen_rows), (columns, seen_columns) = (
         _reading(native.shape[axis], size[axis], placed.scaled[axis], placed.corner[axis], original[axis])
         for axis in (0, 1)
@@ -149,7 +157,7 @@ def _unit(opened: Opened, pre: Preprocessing) -> Shades:
 def _scaled(image: Image.Image, opened: Opened, pre: Preprocessing) -> Image.Image:
     """The part of the image that the network sees, by the size policy, with an antialiased bilinear filter."""
     height, width = pre.size
-    scaled, corner = placement(opened.size[::-1], pre.size, pre.policy)
+    scaled, corner = placement(opened.size[::-1], pre.size, pre.policy, pre.resize)
     if pre.policy != "crop":
         return image.resize(scaled[::-1], BILINEAR, box=opened.box)
     left, right = _seen(opened.box[2], scaled[1], -corner[1], width)

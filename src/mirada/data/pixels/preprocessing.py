@@ -34,6 +34,8 @@ class Preprocessing:
         size: (height, width) in pixels.
         policy: ``stretch`` ignores the aspect ratio, ``pad`` keeps it and fills the rest with black, ``crop`` keeps it
             and cuts what hangs over, centred.
+        resize: With ``crop``, the pixels to which the shorter side is brought before ``size`` is cut from the middle,
+            as public weights are judged; 0 for the shorter side of ``size``, so that as much as can be is kept.
         depth: Bits per pixel and channel that are kept between black and white.
         window: Which values become black and white, as ``mirada.data.pixels.window`` describes.
         clahe: The limit of contrast-limited adaptive histogram equalization, at least 1; 0 for none.
@@ -41,13 +43,14 @@ class Preprocessing:
         std: Per channel, in units where white is 1.
 
     Raises:
-        InvalidArgument: For an unknown mode, policy, depth or window, a size below one pixel, a ``clahe`` between 0
-            and 1, or a standard deviation that is not positive.
+        InvalidArgument: For an unknown mode, policy, depth or window, a size below one pixel, a ``resize`` that is
+            smaller or without ``crop``, a ``clahe`` between 0 and 1, or a standard deviation that is not positive.
     """
 
     mode: Mode = "RGB"
     size: tuple[int, int] = (224, 224)
     policy: Policy = "stretch"
+    resize: int = 0
     depth: Depth = 8
     window: str = "auto"
     clahe: float = 0.0
@@ -72,6 +75,11 @@ class Preprocessing:
             raise InvalidArgument(
                 f"`size` of Preprocessing must be (height, width), whole numbers ≥ 1. Got {self.size!r}."
             )
+        if self.resize and (self.policy != "crop" or self.resize < min(self.size)):
+            raise InvalidArgument(
+                f'`resize` of Preprocessing goes with the policy "crop" and is at least the shorter side of `size`. '
+                f"Got {self.resize!r}, {self.policy!r} and {self.size!r}."
+            )
         if not len(self.mean) == len(self.std) == self.channels or not all(
             std > 0 and isfinite(std) and isfinite(mean)
             for mean, std in zip(self.mean, self.std, strict=True)
@@ -95,5 +103,6 @@ class Preprocessing:
     def decode_key(self) -> str:
         """A short hash of all that decides a decoded pixel."""
         decided_by = (self.mode, self.size, self.policy, self.depth, self.window, float(self.clahe))
-        options = json.dumps([DECODER_VERSION, *decided_by])
+        resized = (self.resize,) if self.resize else ()
+        options = json.dumps([DECODER_VERSION, *decided_by, *resized])
         return blake2b(options.encode(), digest_size=8).hexdigest()
