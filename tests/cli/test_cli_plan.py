@@ -13,9 +13,9 @@ import mirada
 from mirada.compute import choose
 from mirada.data.sources import load_data
 from mirada.errors import InvalidArgument, RecipeError
-from mirada.jobs.costs import AROUND, DRAWN, Bench, Costs, Counts, Stretch, duration, features_in
 from mirada.jobs.plan import SHARE, Budget, Plan, decided
 from mirada.models import create_model
+from mirada.training.costs import AROUND, DRAWN, Bench, Costs, Counts, Stretch, duration, features_in
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.recipe_text import read_settings
 

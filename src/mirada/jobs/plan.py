@@ -21,9 +21,9 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits
 from mirada.errors import InvalidArgument, RecipeError, counted
-from mirada.jobs.costs import Bench, Counts, Stretch, duration, features_in, kept_bytes
 from mirada.models import create_model, facts, find
 from mirada.text import mebibytes
+from mirada.training.costs import Bench, Counts, Stretch, duration, features_in, kept_bytes
 from mirada.training.demands import require_targets
 from mirada.training.freezing import ALL
 from mirada.training.known_weights import StartingWeights, find_weights, with_average_head
