@@ -153,14 +153,19 @@ def explained(
             title=explanation.title,
             unit=target.unit if isinstance(target, Numbers) else "logits",
             map=grid,
-            heat=resize_to_photo(
-                grid, size=pre.size, policy=pre.policy, original=photo.shape[:2], resize=pre.resize
-            ),
+            heat=_on_photo(grid, photo, pre),
             photo=photo,
             completeness_error=explanation.completeness_error,
             remark=explanation.remark,
             note=explanation.notes[row],
         )
+
+
+def _on_photo(grid: NDArray[np.float32], photo: NDArray[np.uint8], pre: Preprocessing) -> NDArray[np.float32]:
+    """A map on the network's grid, on the pixels of the photo."""
+    return resize_to_photo(
+        grid, size=pre.size, policy=pre.policy, original=photo.shape[:2], resize=pre.resize
+    )
 
 
 def number_of(target: Target, name: str | None) -> int | None:

@@ -110,11 +110,7 @@ def plan(
         MiradaError: What else ``train`` raises before it decodes.
     """
     started = time.perf_counter()
-    if not 0 < minutes < 1e6:
-        raise InvalidArgument(f"`minutes` must be above 0. Got {minutes:g}.")
-    if odd := sorted(set(keep) - set(DECIDED)):
-        names = f'{", ".join(map(repr, DECIDED[:-1]))} and "{DECIDED[-1]}"'.replace("'", '"')
-        raise InvalidArgument(f'`keep` takes {names}. Got "{odd[0]}".')
+    _require_sensible(minutes, keep)
     wanted = recipe or recipe_for(Recipe.model)
     find(wanted.model)
     weights = find_weights(wanted)
@@ -123,8 +119,7 @@ def plan(
     require_targets(index)
     require_images(index)
     index, _ = complete_splits(index, **asdict(wanted.splits), seed=wanted.seed)
-    train, val, test = (len(index.rows(split)) for split in ("train", "val", "test"))
-    counts = Counts(train, val, test, min(wanted.batch_size, train), _free())
+    counts = _counts(index, wanted)
     side, decoding = look_at_some(index, wanted.pixels.decoding())
     bench = Bench(index, choose(wanted.device, wanted.precision), counts, decoding)
 
@@ -136,15 +131,21 @@ def plan(
     views = range(1, wanted.views + 1) if ways and "views" not in keep else ()
     with torch.random.fork_rng():
         torch.manual_seed(wanted.seed)
-        return decided(
-            wanted,
-            minutes,
-            Budget(counts, bench.stretches, left),
-            sizes,
-            ways,
-            views or (wanted.views,),
-            keep_epochs="epochs" in keep,
-        )
+        budget, shown = Budget(counts, bench.stretches, left), views or (wanted.views,)
+        return decided(wanted, minutes, budget, sizes, ways, shown, keep_epochs="epochs" in keep)
+
+
+def _require_sensible(minutes: float, keep: Collection[str]) -> None:
+    if not 0 < minutes < 1e6:
+        raise InvalidArgument(f"`minutes` must be above 0. Got {minutes:g}.")
+    if odd := sorted(set(keep) - set(DECIDED)):
+        names = ", ".join(f'"{each}"' for each in DECIDED)
+        raise InvalidArgument(f'`keep` takes {names}. Got "{odd[0]}".')
+
+
+def _counts(index: Index, recipe: Recipe) -> Counts:
+    train, val, test = (len(index.rows(split)) for split in ("train", "val", "test"))
+    return Counts(train, val, test, min(recipe.batch_size, train), _free(), looks=1 + recipe.flip_average)
 
 
 @dataclass(frozen=True)

@@ -54,13 +54,17 @@ class Costs(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Images by split, how many one step takes, and the bytes that are free where features are kept."""
+    """Images by split, how many one step takes, and the bytes that are free where features are kept.
+
+    ``looks`` is 2 where answers are averaged over an image and its mirror image, else 1.
+    """
 
     train: int
     val: int
     test: int
     batch_size: int
     free: float = inf
+    looks: int = 1
 
 
 class Stretch(NamedTuple):
@@ -89,12 +93,13 @@ def features_in(stretch: Stretch, counts: Counts) -> float:
     """Seconds for what frozen parts make of the images: once a view, or in every epoch if there is no room for it."""
     kept = kept_bytes(stretch, counts) <= counts.free
     views, again = (stretch.views, 1) if kept else (stretch.epochs, stretch.epochs)
-    return (views * counts.train + again * counts.val) * stretch.costs.before
+    return (views * counts.train + again * counts.looks * counts.val) * stretch.costs.before
 
 
 def kept_bytes(stretch: Stretch, counts: Counts) -> int:
     """The space of the features: of every view of the training images, and of all others."""
-    return (stretch.views * counts.train + counts.val + counts.test) * stretch.costs.row
+    rows = stretch.views * counts.train + counts.looks * (counts.val + counts.test)
+    return rows * stretch.costs.row
 
 
 class Bench:
@@ -173,7 +178,8 @@ def measured(
         return _normalized(augment.apply(to_float(compute.to_device(some)), draw), decoding)
 
     def judge() -> object:
-        return infer(network, pixels[:FEW], decoding, plain, beside if beside is None else beside[:FEW])
+        known = None if beside is None else beside[:FEW]
+        return infer(network, pixels[:FEW], decoding, plain, known, recipe.flip_average)
 
     def features() -> Tensor:
         with evaluating(network), torch.no_grad(), compute.autocast():
@@ -181,7 +187,7 @@ def measured(
 
     maps = features() if place else None
     judged = _timed(judge) / min(count, FEW)
-    step, forward = _steps(recipe, network, frozen, index, compute), _passes(network, compute, decoding)
+    step, forward = _steps(recipe, network, frozen, index, compute), _passes(recipe, network, compute)
     if maps is None:
         return Costs(
             _timed(lambda: step(images(pixels), beside, "")),
@@ -222,15 +228,17 @@ def _steps(recipe: Recipe, network: Network, frozen: Frozen, index: Index, compu
     return step
 
 
-def _passes(network: Network, compute: Compute, decoding: Preprocessing) -> Work:
+def _passes(recipe: Recipe, network: Network, compute: Compute) -> Work:
     """The pass of a few images, or of what the part ``after`` has made of them, through the rest of the network."""
 
     def forward(images: Tensor, beside: Tensor | None, after: str) -> object:
         known = None if beside is None else beside[: len(images)].to(compute.device)
         if not after:
-            return infer(network, images, decoding, compute, known)
+            return infer(network, images, recipe.pixels.decoding(), compute, known, recipe.flip_average)
         with evaluating(network), torch.inference_mode(), compute.autocast():
-            return network.forward_from(after, images, known).float().cpu()
+            for _ in range(1 + recipe.flip_average):
+                outputs = network.forward_from(after, images, known).float().cpu()
+            return outputs
 
     return forward
 
