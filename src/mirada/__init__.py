@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from mirada.jobs.train import Run as Run
     from mirada.jobs.train import train as train
     from mirada.layers.network import Network as Network
-    from mirada.models import create_model as create_model
     from mirada.models import list_models as list_models
     from mirada.summary import summarize as summarize
+    from mirada.training.pretrained import create_model as create_model
     from mirada.training.recipe import Recipe as Recipe
 
 _HOMES = {
@@ -54,7 +54,7 @@ _HOMES = {
     "TrainingError": "mirada.errors",
     "check": "mirada.jobs.check",
     "class_maps": "mirada.explain.class_maps",
-    "create_model": "mirada.models",
+    "create_model": "mirada.training.pretrained",
     "cross_validate": "mirada.jobs.folds",
     "evaluate": "mirada.evaluation.evaluate",
     "list_models": "mirada.models",

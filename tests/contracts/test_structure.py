@@ -79,6 +79,7 @@ FILE_LINES, CLASS_LINES, FUNCTION_LINES, PARAMETERS = 600, 250, 60, 8
 KWARGS_ALLOWED = {
     ("jobs/train.py", "train"), ("jobs/folds.py", "cross_validate"), ("jobs/seeds.py", "train_seeds"),
     ("cli/train.py", "command"), ("cli/plan.py", "command"), ("models/__init__.py", "create_model"),
+    ("training/pretrained.py", "create_model"),
 }  # fmt: skip
 
 

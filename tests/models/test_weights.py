@@ -18,13 +18,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mirada.data.pixels.preprocessing import Preprocessing
-from mirada.errors import CheckpointError, InvalidArgument
+from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.events import LoadReport
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, save_model
-from mirada.models import create_model, load_weights
+from mirada.models import load_weights
 from mirada.models.weights import conventions, convert, load_public
 from mirada.samples import Classes
+from mirada.training.pretrained import create_model
 
 SMALL_KEYS = ((r"^features\.0\.", "stem."), (r"^features\.1\.", "norm."), (r"^fc\.", "head.linear."))
 BY_CONVENTION = {"torchvision": SMALL_KEYS}
@@ -387,8 +388,12 @@ def test_weights_of_another_network_are_recognised(tmp_path: Path, theirs: str, 
 
 
 def test_public_weights_of_another_network_are_recognised(shared_data: Path) -> None:
+    """By the catalogue; and by their tensors, where nobody asks it."""
+    file = shared_data / "cifar10" / "resnet20-12fca82f.th"
+    with pytest.raises(RecipeError, match=r"are weights of resnet20, and the network is vgg11\. Choose"):
+        create_model("vgg11", weights=file, replace_head=True)
     with pytest.raises(CheckpointError, match=r"those of resnet20, and the network is vgg11\. Choose"):
-        create_model("vgg11", weights=shared_data / "cifar10" / "resnet20-12fca82f.th", replace_head=True)
+        load_weights(create_model("vgg11", image_size=32), "vgg11", file, replace_head=True)
 
 
 def test_weights_of_no_known_network(tmp_path: Path) -> None:

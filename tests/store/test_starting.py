@@ -276,6 +276,57 @@ def test_a_head_for_other_classes_is_said_to_be_one(published: Small) -> None:
     assert report is not None and report.head_of == ("the 10 classes of drawn digits",)
 
 
+# In Python ---------------------------------------------------------------------------------------------------
+
+
+def test_create_model_takes_a_name_as_training_does(store: WeightStore, published: Small) -> None:
+    """The very tensors, and the scale that the catalogue knows; a damaged file is refused."""
+    record, _ = add_file(store, published.lenet, nobody)
+    network = mirada.create_model("lenet5", weights="lenet5.test_digits")
+    trained, _, scale = begun(recipe_of("lenet5", "lenet5", head="dense"))
+    assert all(torch.equal(value, trained.state_dict()[name]) for name, value in network.state_dict().items())
+    assert network.pixel_scale == scale == ((0.5,), (0.25,))
+    assert mirada.create_model("lenet5").pixel_scale is None
+    file = store.path(record.name)
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(MiradaError, match="altered since it came in"):
+        mirada.create_model("lenet5", weights="lenet5")
+
+
+def test_create_model_refuses_what_training_refuses(
+    store: WeightStore, published: Small, tmp_path: Path
+) -> None:
+    renamed = Path(shutil.copy(published.mlp, tmp_path / published.lenet.name))
+    for model, weights in (
+        ("lenet5", "lenet5"), ("lenet5", "imagenet"), ("resnet18", "lenet5"), ("resnet18", "resnet18"),
+        ("lenet5", "own.pth"), ("lenet5", str(renamed)),
+    ):  # fmt: skip
+        with pytest.raises(MiradaError) as caught:
+            mirada.create_model(model, weights=weights)
+        assert str(caught.value) == refusal(model, weights)
+
+
+def test_create_model_turns_kernels_round_and_says_the_scale(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.manual_seed(0)
+    theirs = mirada.create_model("simplecnn", num_classes=10)
+    about = {"range": "0..255", "mean": "104,117,128", "std": "1,2,3", "channels": "BGR"}
+    save_file(theirs.state_dict(), tmp_path / "caffe.safetensors", about)
+    with caplog.at_level("INFO", logger="mirada"):
+        ours = mirada.create_model("simplecnn", num_classes=10, weights=tmp_path / "caffe.safetensors")
+    assert torch.equal(ours.state_dict()["stem.0.weight"], theirs.state_dict()["stem.0.weight"].flip(1))
+    assert ours.pixel_scale is not None
+    assert ours.pixel_scale[0] == pytest.approx((128 / 255, 117 / 255, 104 / 255))
+    assert ours.pixel_scale[1] == pytest.approx((3 / 255, 2 / 255, 1 / 255))
+    said = caplog.records[0].getMessage()
+    assert "  they expect values 0 to 255, BGR, mean 104, 117, 128, std 1, 2, 3\n" in said
+    assert said.endswith("the first kernels were turned round, from blue, green, red to red, green, blue")
+    torch.save(theirs.state_dict(), tmp_path / "own.pth")  # nobody knows what these expect
+    own = mirada.create_model("simplecnn", num_classes=10, weights=tmp_path / "own.pth")
+    assert own.pixel_scale is None
+
+
 # A run -------------------------------------------------------------------------------------------------------
 
 

@@ -28,6 +28,8 @@ class Network(nn.Module):
     Attributes:
         name: Its name in the catalogue, which ``create_model`` writes here; empty for another.
         covariates: How many numbers it reads beside an image; ``join_covariates`` sets it.
+        pixel_scale: Mean and deviation per channel, of values 0 … 1 in the order red, green, blue, by which images are
+            to be normalized; ``mirada.create_model`` writes here what public weights expect. None where nobody knows.
     """
 
     stem: nn.Module
@@ -52,6 +54,7 @@ class Network(nn.Module):
         self.min_size = min_size
         self.depth = len(stages)
         self.covariates = 0
+        self.pixel_scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
         self.stem = stem
         for number, stage in enumerate(stages, start=1):
             self.add_module(f"stage{number}", stage)

@@ -40,7 +40,7 @@ ARGUMENTS = (
     "image_size",
     "weights",
     "replace_head",
-)  # of create_model, for every network
+)  # of mirada.create_model, for every network
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -69,8 +69,6 @@ def create_model(
     num_classes: int | None = None,
     in_channels: int | None = None,
     image_size: int | tuple[int, int] | None = None,
-    weights: "str | Path | None" = None,
-    replace_head: bool = False,
     **options: Any,
 ) -> "Network":
     """Builds a network by name, with freshly drawn weights (set ``torch.manual_seed`` first to repeat them).
@@ -81,21 +79,14 @@ def create_model(
             here and below, is as the paper has it.
         in_channels: Channels of an image: 3 for colours, 1 for grey.
         image_size: A side, or (height, width), in pixels.
-        weights: A file of torchvision's, timm's or the public CIFAR ResNets' (``.pth``, ``.th``, ``.safetensors``), or
-            a model file of Mirada's. Images must then be normalized as the weights expect: ``mirada weights list NAME
-            --json`` says it of each public set, and ``mirada.train`` sees to it.
-        replace_head: Takes a file whose head has another size, and draws the head anew.
         options: The network's own, such as ``head="average"``; ``facts(name).options`` and ``mirada models NAME``
             list them.
 
     Returns:
-        The network in training mode. What became of every tensor of ``weights`` is logged by the logger ``mirada``:
-        as a warning where anything was left out, newly drawn or adapted, else as information; ``load_weights``
-        returns it.
+        The network in training mode. ``load_weights`` puts weights in.
 
     Raises:
         InvalidArgument: For an unknown name or option, a value out of range, or images too small for the network.
-        CheckpointError: For a file of weights that cannot be read or does not fit.
 
     >>> create_model("lenet5", num_classes=3).head.linear
     Linear(in_features=84, out_features=3, bias=True)
@@ -119,8 +110,6 @@ def create_model(
     except (RuntimeError, MemoryError) as error:  # of PyTorch, which could not have its tensors
         raise InvalidArgument(TOO_LARGE.format(name, *size)) from error
     network.name = name
-    if weights is not None:
-        _log(load_weights(network, name, weights, replace_head=replace_head))
     return network
 
 
@@ -137,12 +126,6 @@ def _require_sensible(numbers: Mapping[str, int], size: tuple[int, int]) -> None
         raise InvalidArgument(
             f"`image_size` of create_model must be at most {LONGEST:,} pixels a side. Got {size!r:.80}."
         )
-
-
-def _log(report: "LoadReport") -> None:
-    from logging import INFO, WARNING, getLogger  # which listing the networks goes without
-
-    getLogger("mirada").log(INFO if report.whole else WARNING, "%s", report)
 
 
 def facts(name: str) -> "Facts":
@@ -184,8 +167,9 @@ def load_weights(
     Args:
         network: What ``create_model(name)`` built.
         name: Its name in the catalogue.
-        path: A file of weights, as for ``create_model``.
-        replace_head: As for ``create_model``.
+        path: A file of torchvision's, timm's or the public CIFAR ResNets' (``.pth``, ``.th``, ``.safetensors``), or a
+            model file of Mirada's.
+        replace_head: Takes a file whose head has another size, or that has none; the network's own stays.
 
     Returns:
         Which tensors were copied, adapted, newly drawn or left out.

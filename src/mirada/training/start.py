@@ -73,22 +73,39 @@ def starting_network(
     own = tuple(covariate.label for covariate in covariates)
     join = bool(own) and own != (before.covariate_names if before else ())
     network = built(replace(architecture, covariates=0) if join else architecture)
-    report = load_weights(network, recipe.model, found.file, replace_head=True)
+    report = load_found(network, recipe.model, found, replace_head=True)
+    report = replace(report, head_of=_trained_for(report, target, found))
+    return join_covariates(network, len(own)) if join else network, report
+
+
+def load_found(
+    network: Network, model: str, found: StartingWeights, *, replace_head: bool = False
+) -> LoadReport:
+    """Copies weights into a network, and turns kernels round that expect blue first.
+
+    Args:
+        network: It is changed.
+        model: Its name.
+        found: The weights.
+        replace_head: As for ``mirada.create_model``.
+
+    Returns:
+        What became of every tensor, and what is known of the weights.
+
+    Raises:
+        CheckpointError: They cannot be read, are another network's, or were altered meanwhile.
+    """
+    report = load_weights(network, model, found.file, replace_head=replace_head)
     if report.sha256 != found.sha256:
         raise CheckpointError(f"{found.file}: was altered while it was read. Start again.")
-    scale = _stated(recipe.model, report, found)
+    scale = _stated(model, report, found)
     blue_first = scale is not None and scale.channels == "BGR"
-    report = replace(
-        report,
-        turned=blue_first and turn_round(network),
-        head_of=_trained_for(report, target, found),
-        expects=str(scale) if scale else "",
-    )
-    if found.public:
-        public = found.public
-        licence = f"{public.licence} ({public.licence_source})"
-        report = replace(report, name=public.name, data=public.data, licence=licence, expects=public.expected)
-    return join_covariates(network, len(own)) if join else network, report
+    report = replace(report, turned=blue_first and turn_round(network), expects=str(scale) if scale else "")
+    if not found.public:
+        return report
+    public = found.public
+    licence = f"{public.licence} ({public.licence_source})"
+    return replace(report, name=public.name, data=public.data, licence=licence, expects=public.expected)
 
 
 def _trained_for(report: LoadReport, target: Target, found: StartingWeights) -> tuple[str, ...]:
@@ -118,36 +135,57 @@ def starting_scale(
     """
     scale = SCALES.get(recipe.pixels.normalize)
     if recipe.pixels.normalize == "auto":
-        scale = _expected(recipe, weights, found)
-    if scale is None:
-        return None
+        scale = _expected(recipe, weights, channels, found)
+    return scale and _for_channels(scale, channels)
+
+
+def _expected(
+    recipe: Recipe, weights: LoadReport | None, channels: int, found: StartingWeights | None
+) -> PixelScale | None:
+    """What weights, or else a first layer, expect; None without either, or if the first layer's file says nothing."""
+    if weights:
+        if scale := known_scale(recipe.model, weights, found, channels):
+            return scale
+        raise RecipeError(
+            f"{weights.file}: nobody knows which pixel values these weights expect: they are no model file, no known "
+            f"public weights, and do not say it. State it: --set normalize=imagenet, half, unit or data."
+        )
+    before = card_in(recipe.first_layer) if recipe.first_layer else None
+    return (before.preprocessing.mean, before.preprocessing.std) if before else None
+
+
+def known_scale(
+    model: str, weights: LoadReport, found: StartingWeights | None, channels: int
+) -> PixelScale | None:
+    """The mean and deviation that weights expect of pixel values 0 … 1; None where nobody knows.
+
+    Args:
+        model: The network's name.
+        weights: What became of them.
+        found: What is known of them besides.
+        channels: Of the network's images; for grey ones a colour's three values are averaged.
+    """
+    scale = None
+    if stated := _stated(model, weights, found):
+        scale = stated.normalization
+    elif found and found.card:
+        scale = found.card.preprocessing.mean, found.card.preprocessing.std
+    return scale and _for_channels(scale, channels)
+
+
+def _for_channels(scale: PixelScale, channels: int) -> PixelScale:
     mean, std = (
         values if len(values) == channels else (sum(values) / len(values),) * channels for values in scale
     )
     return mean, std
 
 
-def _expected(recipe: Recipe, weights: LoadReport | None, found: StartingWeights | None) -> PixelScale | None:
-    """What weights, or else a first layer, expect; None without either, or if the first layer's file says nothing."""
-    if weights and found and (stated := _stated(recipe.model, weights, found)):
-        return stated.normalization
-    before = found.card if found else card_in(recipe.first_layer) if recipe.first_layer else None
-    if before:
-        return before.preprocessing.mean, before.preprocessing.std
-    if weights:
-        raise RecipeError(
-            f"{weights.file}: nobody knows which pixel values these weights expect: they are no model file, no known "
-            f"public weights, and do not say it. State it: --set normalize=imagenet, half, unit or data."
-        )
-    return None
-
-
-def _stated(model: str, weights: LoadReport, found: StartingWeights) -> ValueScale | None:
+def _stated(model: str, weights: LoadReport, found: StartingWeights | None) -> ValueScale | None:
     """The pixel values that the catalogue, the file or the names of its tensors say; None if none of them does.
 
     Caffe's names are those of one set, whoever renamed it.
     """
-    if found.scale:
+    if found and found.scale:
         return found.scale
     if weights.convention == CADENE:
         return weights_of(model)[0].scale
