@@ -104,8 +104,9 @@ def suspect_labels(predictions: Predictions) -> SuspectLabels:
     """Ranks labels by how strongly networks that had not seen them contradict.
 
     Classes: a label is suspected if the network's answer is another class, and the most probable of the classes that
-    it gives at least as much as it gives on average to images of that class is another one, too. Those come first; all
-    are ranked by the margin. Numbers: a label is suspected if its residual, in standard deviations of the residuals of
+    it gives at least as much as it gives on average to images of that class is another one, too. All are ranked by the
+    margin alone: the thresholds say how many to expect, but a network that has learnt little puts wrong labels on
+    either side of them. Numbers: a label is suspected if its residual, in standard deviations of the residuals of
     the 101 most similar answers, lies 1.5 interquartile ranges beyond the quartiles; of several numbers the one that
     is furthest off counts. Equals stay in the order of the rows.
 
@@ -169,7 +170,7 @@ def _of_classes(table: Predictions) -> SuspectLabels:
             score=float(margin[row]),
             suspected=bool(suspected[row]),
         )
-        for row in np.lexsort((margin, ~suspected)).tolist()
+        for row in np.argsort(margin, kind="stable").tolist()
     )
     return SuspectLabels(
         target=table.target,
@@ -235,7 +236,7 @@ def _of_numbers(table: Predictions) -> SuspectLabels:
             score=float(score[row]),
             suspected=bool(suspected[row]),
         )
-        for row in np.lexsort((-score, ~suspected)).tolist()
+        for row in np.argsort(-score, kind="stable").tolist()
     )
     by_chance = BEYOND_BY_CHANCE * float((~np.isnan(given)).sum())
     return SuspectLabels(target=table.target, ranked=ranked, by_chance=by_chance, wrong=None)

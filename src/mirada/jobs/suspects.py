@@ -34,7 +34,7 @@ def write_suspects(
     data: DataRecord = read_record(folder / "data.json", DataRecord)
     labels = suspect_labels(predictions)
     labels.to_csv(folder / SUSPECTS_TABLE)
-    first = [each.path for each in labels.suspected[:SHOWN]]
+    first = [each.path for each in labels.ranked[: min(SHOWN, len(labels.suspected))]]
     pictures = parallel_map(partial(preview, Path(data.root)), first, what="drawing", on_event=on_event)
     page = SuspectsPage(
         name=data.name or folder.name, folds=len(data.folds), labels=labels, pictures=list(pictures)
