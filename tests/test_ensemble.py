@@ -22,6 +22,7 @@ from mirada.evaluation.conformal import Conformal
 from mirada.evaluation.predictions import Predictions, spread_columns
 from mirada.inference.ensemble import joint_card
 from mirada.inference.model import Model, load_model
+from mirada.inference.similar import load_training_features, predict_with_similar
 from mirada.inference.trained_on import remembered
 from mirada.jobs.folds import Folds
 from mirada.modelfile import (
@@ -387,6 +388,35 @@ def test_on_the_command_line(
     assert "honest" not in capsys.readouterr().err
     assert run(["explain", ensemble, photo, "--device", "cpu"]) == 0
     assert "mean of 2 networks" in "".join(capsys.readouterr())
+
+
+def test_similar_images_of_an_ensemble(
+    folds: Folds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A training image is the most similar to itself, by every network that it taught; tables have the columns."""
+    root = folds.folder.parent / "shapes" / "train"
+    images = sorted(root.rglob("*.png"))[:4]
+    kept = [
+        set(load_training_features(run.folder / "features.npz", run.model_path).paths) for run in folds.runs
+    ]
+    found = predict_with_similar(load_model(folds.folder, device="cpu"), images, folds.folder)
+    for image, neighbours in zip(images, found.similar, strict=True):
+        name = image.relative_to(root).as_posix()
+        if name in kept[0] | kept[1]:
+            assert neighbours[0].path == name and neighbours[0].cosine == pytest.approx(1, abs=2e-3)
+    assert set().union(*kept) >= {each.path for neighbours in found.similar for each in neighbours}
+    monkeypatch.chdir(tmp_path)
+    options = ["--similar", "near.csv", "--csv", "p.csv", "--json", "p.json", "--device", "cpu"]
+    assert run(["predict", str(folds.folder), str(images[0]), *options]) == 0
+    table = Predictions.from_csv("p.csv")
+    assert not np.isnan(table.spreads).any()
+    near = table.similar[0]
+    assert [each.path for each in near] == [each.path for each in found.similar[0]]
+    np.testing.assert_allclose(
+        [each.cosine for each in near], [each.cosine for each in found.similar[0]], atol=1e-5
+    )
+    assert json.loads(Path("p.json").read_text(encoding="utf-8"))[0]["similar_1"] == found.similar[0][0].path
+    capsys.readouterr()
 
 
 def test_images_that_tested_all_networks_are_left_to_the_test(folds: Folds) -> None:

@@ -1,6 +1,7 @@
 """Similar training images: the nearest by cosine, whatever the memory; files that are missing, damaged or another's."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ from mirada.cli import run
 from mirada.data.examples.shapes import write_shapes
 from mirada.data.pixels.arrays import decode_image, digest, read_image
 from mirada.errors import DataError
+from mirada.evaluation.columns import Neighbour
 from mirada.evaluation.features import Features
+from mirada.evaluation.predictions import Predictions
 from mirada.explain.explainable import entering_head
 from mirada.inference import similar
 from mirada.inference.model import load_model
 from mirada.inference.similar import (
     TrainingFeatures,
+    joined_features,
     load_training_features,
     predict_with_similar,
     unit,
@@ -27,6 +31,7 @@ from mirada.inference.similar import (
 from mirada.inference.trained_on import short
 from mirada.jobs.train import Run
 from mirada.modelfile import load_network
+from mirada.samples import Classes
 
 pytestmark = pytest.mark.usefixtures("module_cache")
 QUICK: dict[str, Any] = {
@@ -61,6 +66,32 @@ def test_the_nearest_by_cosine(monkeypatch: pytest.MonkeyPatch, queries: int, ro
         best = np.argsort(-cosines[row])[:5]
         assert [each.path for each in neighbours] == [f"{place}.png" for place in best]
         np.testing.assert_allclose([each.cosine for each in neighbours], cosines[row, best], atol=2e-3)
+
+
+def test_of_several_networks_the_mean_cosine_by_those_that_an_image_taught(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    every, asked = draw.normal(size=(2, 9, 4)), draw.normal(size=(3, 2, 4)).astype(np.float32)
+    taught = np.array([[1, 1, 0, 1, 0, 1, 1, 0, 1], [0, 1, 1, 1, 1, 0, 1, 1, 1]], dtype=bool)
+    parts = []
+    for vectors, rows in zip(every, taught, strict=True):
+        part = made(vectors)
+        chosen = np.flatnonzero(rows)
+        parts.append(
+            TrainingFeatures(
+                tuple(part.paths[row] for row in chosen), part.digests[chosen], part.features[chosen], ""
+            )
+        )
+    (tmp_path / "e").write_bytes(b"ensemble")
+    together = joined_features(parts, tmp_path / "e")
+    cosines = np.stack([cosine_similarity(asked[:, each], every[each]) for each in range(2)], axis=-1)
+    wanted = (cosines * taught.T).sum(axis=-1) / taught.sum(axis=0)
+    for row, neighbours in enumerate(together.nearest(asked, 9)):
+        found = {each.path: each.cosine for each in neighbours}
+        np.testing.assert_allclose([found[f"{place}.png"] for place in range(9)], wanted[row], atol=3e-3)
+        assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert dict(zip(together.paths, together.digests.tolist(), strict=True)) == {
+        f"{n}.png": n for n in range(9)
+    }
 
 
 @pytest.mark.parametrize("rows", [65_536, 2])
@@ -120,7 +151,8 @@ def test_a_training_image_is_most_similar_to_itself(trained: Run, shapes: Path) 
     model = load_model(trained.model_path, device="cpu")
     names = training_images(trained)[:3]
     images = [str(shapes / names[0]), b"no image", str(shapes / names[1]), str(shapes / names[2])]
-    predictions, found = predict_with_similar(model, images, kept)
+    predictions = predict_with_similar(model, images, kept)
+    found = predictions.similar
     assert len(predictions) == 3 and len(predictions.failed) == 1
     assert [neighbours[0].path for neighbours in found] == names
     assert all(
@@ -128,6 +160,43 @@ def test_a_training_image_is_most_similar_to_itself(trained: Run, shapes: Path) 
     )
     np.testing.assert_array_equal(predictions.outputs, model.predict(images).outputs)
     assert not model.network.head._forward_pre_hooks  # nothing is left on the network
+    assert predict_with_similar(model, images, trained.folder).similar == found
+    assert predict_with_similar(model, [b"no image"], kept).similar == ()
+
+
+def test_tables_and_records_have_columns_for_them(trained: Run, shapes: Path, tmp_path: Path) -> None:
+    model = load_model(trained.model_path, device="cpu")
+    images = [str(shapes / name) for name in training_images(trained)[:2]]
+    found = predict_with_similar(model, [*images, b"no image"], trained.folder)
+    wanted = [f"{name}_{rank}" for rank in range(1, 6) for name in ("similar", "cosine")]
+    assert [name for name in found.columns if name.startswith(("similar", "cosine"))] == wanted
+    first = found.to_json()[0]
+    assert [first[name] for name in wanted[::2]] == [each.path for each in found.similar[0]]
+    assert [first[name] for name in wanted[1::2]] == [each.cosine for each in found.similar[0]]
+    found.to_csv(tmp_path / "p.csv")
+    back = Predictions.from_csv(tmp_path / "p.csv")
+    assert back.similar == found.similar and back.failed == found.failed
+    assert back.take([1]).similar == found.similar[1:]
+    assert "similar_1" not in model.predict(images).columns
+
+
+def test_fewer_neighbours_leave_cells_empty(tmp_path: Path) -> None:
+    """An odd name is written so that no spreadsheet calculates it."""
+    near = ((Neighbour("=1+1.png", 0.5), Neighbour("b.png", 0.25)), (Neighbour("c.png", -0.125),), ())
+    table = Predictions(
+        paths=("x", "y", "z"),
+        splits=np.full(3, "test"),
+        targets=np.array([0, 1, -1]),
+        target=Classes(("ash", "birch")),
+        outputs=np.full((3, 2), 0.5),
+        similar=near,
+    )
+    table.to_csv(tmp_path / "p.csv")
+    assert Predictions.from_csv(tmp_path / "p.csv").similar == near
+    assert table.to_json()[1]["similar_2"] is None
+    assert Predictions.joined([table, table]).similar == near + near
+    with pytest.raises(DataError, match="cannot have similar images of 1"):
+        replace(table, similar=near[:1])
 
 
 def test_a_frozen_run_leaves_the_means_over_its_views(
@@ -151,7 +220,7 @@ def test_a_frozen_run_leaves_the_means_over_its_views(
     assert len([view for view in ran if view >= 0]) == 2  # each view of the training images once
     model = load_model(done.model_path, device="cpu")
     names = training_images(done)[:6]
-    _, found = predict_with_similar(model, [str(shapes / name) for name in names], kept)
+    found = predict_with_similar(model, [str(shapes / name) for name in names], kept).similar
     assert all(neighbours[0].cosine > 0.8 for neighbours in found)
 
 

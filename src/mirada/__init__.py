@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mirada.explain.class_maps import class_maps as class_maps
     from mirada.inference.model import Model as Model
     from mirada.inference.model import load_model as load_model
+    from mirada.inference.similar import predict_with_similar as predict_with_similar
     from mirada.jobs.check import check as check
     from mirada.jobs.folds import cross_validate as cross_validate
     from mirada.jobs.plan import plan as plan
@@ -61,6 +62,7 @@ _HOMES = {
     "load_data": "mirada.data.sources",
     "load_model": "mirada.inference.model",
     "plan": "mirada.jobs.plan",
+    "predict_with_similar": "mirada.inference.similar",
     "summarize": "mirada.summary",
     "suspect_labels": "mirada.evaluation.suspects",
     "train": "mirada.jobs.train",

@@ -29,7 +29,6 @@ from mirada.text import table
 if TYPE_CHECKING:
     from mirada.evaluation.conformal import Conformal
     from mirada.evaluation.predictions import Predictions
-    from mirada.inference.similar import Neighbour, TrainingFeatures
 
 
 @click.command()
@@ -62,7 +61,8 @@ if TYPE_CHECKING:
     "--similar",
     type=click.Path(dir_okay=False),
     callback=new_name,
-    help="Write a table (CSV) with the five training images that the model finds most similar to each.",
+    help="Write a table (CSV) with the five training images that the model finds most similar to each; they are in "
+    "--csv and --json, too.",
 )
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto: the best there is."
@@ -88,15 +88,14 @@ def command(
     files = image_files(images)
     from mirada.data.index import Index
     from mirada.inference.model import load_model
-    from mirada.inference.similar import predict_with_similar, write_neighbours
+    from mirada.inference.similar import features_of, predict_with_similar, write_neighbours
 
     loaded = load_model(model, device=device)
     shown = samples(files, loaded.card, known, image)
-    training = _training_features(model) if similar else None
-    neighbours: list[tuple[Neighbour, ...]] = []
+    training = features_of(model) if similar else None
     with ProgressBar() as progress:
         if training:
-            predictions, neighbours = predict_with_similar(
+            predictions = predict_with_similar(
                 loaded, shown, training, known=known, on_event=progress.on_event
             )
         else:
@@ -107,7 +106,7 @@ def command(
     all_classes = top >= len(predictions.classes)
     if similar:
         with new_file(Path(similar), is_own=holds_neighbours) as file:
-            write_neighbours(file, predictions.paths, neighbours)
+            write_neighbours(file, predictions)
         told_of(similar, file)
     if csv_file:
         with new_file(Path(csv_file), is_own=partial(holds_predictions, labelled=False)) as file:
@@ -122,15 +121,6 @@ def command(
     else:
         say(*_table(predictions, top, loaded.card.conformal))
     return 1 if predictions.failed else 0
-
-
-def _training_features(model: str) -> TrainingFeatures:
-    """Those beside a model file, or in the folder of a run."""
-    from mirada.inference.similar import load_training_features
-    from mirada.runs.folder import SIMILAR, model_file
-
-    file = model_file(model)
-    return load_training_features(file.with_name(SIMILAR), file)
 
 
 def _table(predictions: Predictions, top: int, conformal: Conformal | None) -> list[str]:

@@ -15,18 +15,22 @@ from mirada.codec import Json
 from mirada.data.index import Index
 from mirada.data.splits import group_code
 from mirada.errors import DataError, InvalidArgument
+from mirada.evaluation.columns import (
+    CLASS,
+    CLASSIFICATION,
+    MANY,
+    RANKED,
+    SPREAD,
+    TOP,
+    Neighbour,
+    columns_beside,
+    number_columns,
+    read_csv,
+    similar_columns,
+)
 from mirada.files import json_text, replacing
-from mirada.samples import UNKNOWN_CLASS, Classes, Covariate, Excluded, Numbers, Samples, Target
-from mirada.text import csv_cell, csv_value
-
-CLASSIFICATION = ("path", "split", "target", "predicted", "probability", "correct")  # then p:<class> …
-REGRESSION = ("path", "split", "target", "predicted", "error", "half_width")
-PREDICTED = CLASSIFICATION.index("predicted")  # empty for a file that could not be read
-CLASS, TARGET, COVARIATE, GROUP, SPREAD = "p:", "target:", "c:", "group", "spread"
-RANKED = CLASSIFICATION[3:5]  # also of the second, third, … class: predicted:2, probability:2
-HALF_WIDTH = REGRESSION[-1]  # the newest column: tables without it are read, too
-MANY = 50  # classes; of more, a table has the most probable ones only
-TOP = 5  # of them
+from mirada.samples import Classes, Excluded, Numbers, Samples, Target
+from mirada.text import csv_cell
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +44,7 @@ class Predictions(Samples):
         spreads: Of an ensemble the standard deviation among its networks: of the probability of the predicted class
             (N, 1), or of each number (N, T); NaN for one network.
         trained_on: Whether the network was trained on the image (N,), as far as its model file knows.
+        similar: The training images that it finds most similar, the nearest first: none, or some per row.
         failed: The files that could not be read; they have no row.
 
     The others are those of ``Samples``; a group is "" for a row of its own.
@@ -49,12 +54,13 @@ class Predictions(Samples):
             finite or no probabilities, and targets that are no class number or infinite.
     """
 
-    PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths", "spreads", "trained_on")
+    PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths", "spreads", "trained_on", "similar")
 
     outputs: NDArray[np.float64]
     half_widths: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     spreads: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     trained_on: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    similar: tuple[tuple[Neighbour, ...], ...] = ()
     failed: tuple[Excluded, ...] = ()
 
     def __post_init__(self) -> None:
@@ -247,7 +253,8 @@ class Predictions(Samples):
         """Write the table of ``to_json`` as CSV (UTF-8, RFC 4180), whole or not at all.
 
         Numbers are written so that they read back to the same bits; ``correct`` is 1 or 0; what is unknown is
-        empty. ``half_width`` is that of the interval around a number; ``spread`` there is of an ensemble. Several
+        empty. ``half_width`` is that of the interval around a number; ``spread`` there is of an ensemble,
+        ``similar_1``, ``cosine_1`` and so on where similar training images were looked for. Several
         targets have columns of their own, ``target:<name>`` and so on; covariates are in ``c:<name>``, groups in
         ``group``. Texts that a spreadsheet would take for a formula have an apostrophe before them.
 
@@ -277,7 +284,7 @@ class Predictions(Samples):
         Raises:
             DataError: The file is missing, was not written by ``to_csv``, or has the most probable classes only.
         """
-        table = cls(**_read_csv(str(path)))
+        table = cls(**read_csv(str(path)))
         target = table.target
         return replace(table, target=replace(target, unit=unit)) if isinstance(target, Numbers) else table
 
@@ -365,6 +372,8 @@ def _check_columns(table: Predictions) -> None:
             f"Predictions for {n} paths need outputs {expected} and half widths {widths}. "
             f"Got outputs {table.outputs.shape} and half widths {table.half_widths.shape}."
         )
+    if len(table.similar) not in (0, n):
+        raise DataError(f"Predictions for {n} paths cannot have similar images of {len(table.similar)}.")
     if table.spreads.shape != (n, max(1, _count_of_numbers(table))):
         raise DataError(f"Predictions for {n} paths cannot have spreads {table.spreads.shape}.")
 
@@ -404,7 +413,9 @@ def _check_targets(table: Predictions) -> None:
 
 def _columns_of(table: Predictions, all_classes: bool) -> tuple[str, ...]:
     """The header of the table: what is known of each file, then ``problem``."""
-    beside = _beside(spread_columns(table), bool(table.groups), table.covariate_names)
+    beside = columns_beside(
+        spread_columns(table), similar_columns(table.similar), bool(table.groups), table.covariate_names
+    )
     match table.target:
         case Classes(names) if len(names) <= MANY or all_classes:
             return (*CLASSIFICATION, *(f"{CLASS}{name}" for name in names), *beside)
@@ -412,7 +423,7 @@ def _columns_of(table: Predictions, all_classes: bool) -> tuple[str, ...]:
             next_ones = (f"{column}:{rank}" for rank in range(2, TOP + 1) for column in RANKED)
             return (*CLASSIFICATION, *next_ones, *beside)
         case Numbers():
-            return (*_number_columns(table.target_names), *beside)
+            return (*number_columns(table.target_names), *beside)
 
 
 def _cells_of(table: Predictions, all_classes: bool) -> Iterator[list[Any]]:
@@ -424,47 +435,16 @@ def _cells_of(table: Predictions, all_classes: bool) -> Iterator[list[Any]]:
         case Numbers():
             cells = map(_value_cells, *(x.tolist() for x in (table.values, table.outputs, table.half_widths)))
     several = bool(spread_columns(table))  # networks
+    width = len(similar_columns(table.similar))
     for row, (path, own) in enumerate(zip(table.paths, cells, strict=True)):
         spread = map(_number, table.spreads[row].tolist() if several else [])
         group = [table.groups[row]] if table.groups else []
         covariates = map(_number, table.covariates[row].tolist())
-        yield [path, str(table.splits[row]) or None, *own, *spread, *group, *covariates, None]
+        similar = _similar_cells(table.similar[row], width) if width else []
+        yield [path, str(table.splits[row]) or None, *own, *spread, *similar, *group, *covariates, None]
     empty = [None] * (len(_columns_of(table, all_classes)) - 2)
     for item in table.failed:
         yield [item.path, *empty, item.reason]
-
-
-def _read_csv(path: str) -> dict[str, Any]:
-    """The fields of Predictions, without the unit, from a file of ``to_csv``.
-
-    Raises ``DataError`` for a file that is missing or was not written by ``to_csv``.
-    """
-    try:
-        with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file)
-            header = tuple(map(csv_value, next(reader, ())))
-            records = [(reader.line_num, list(map(csv_value, record))) for record in reader]
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file. Expected predictions written by Mirada.") from error
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV file ({error}).") from error
-    return _parsed(path, header, records)
-
-
-def _beside(spreads: Sequence[str], grouped: bool, covariates: Sequence[str]) -> tuple[str, ...]:
-    return (
-        *spreads,
-        *([GROUP] if grouped else []),
-        *(f"{COVARIATE}{name}" for name in covariates),
-        "problem",
-    )
-
-
-def _number_columns(names: Sequence[str]) -> tuple[str, ...]:
-    if len(names) < 2:
-        return REGRESSION
-    start, each = REGRESSION[:2], REGRESSION[2:]
-    return (*start, *(f"{column}:{name}" for name in names for column in each))
 
 
 def _class_cells(table: Predictions, row: int, whole: bool) -> list[Any]:
@@ -489,6 +469,11 @@ def _value_cells(
     return cells
 
 
+def _similar_cells(neighbours: Sequence[Neighbour], width: int) -> list[Any]:
+    cells = [cell for each in neighbours for cell in (each.path, each.cosine)]
+    return cells + [None] * (width - len(cells))
+
+
 def _number(value: float) -> float | None:
     return None if isnan(value) else value
 
@@ -499,94 +484,3 @@ def _csv_cells(record: list[Any]) -> list[Any]:
         csv_cell(cell) if isinstance(cell, str) else int(cell) if isinstance(cell, bool) else cell
         for cell in record
     ]
-
-
-def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[str]]]) -> dict[str, Any]:
-    """The fields of Predictions, without the unit, from the header and the (line, cells) of a CSV file."""
-    classes, names = _named(header, CLASS), _named(header, TARGET)
-    grouped, covariates = GROUP in header, _named(header, COVARIATE)
-    start = (*CLASSIFICATION, *(f"{CLASS}{name}" for name in classes)) if classes else _number_columns(names)
-    spread = _places(header, SPREAD)
-    beside = _beside([header[place] for place in spread], grouped, covariates)
-    _check_header(path, header, (*start, *beside))
-    good: list[list[str]] = []
-    failed, targets, outputs, half_widths, spreads = [], [], [], [], []
-    numbers = {name: number for number, name in enumerate(classes)}
-    own, given, widths = (
-        _places(header, name) for name in ("target", "p" if classes else "predicted", HALF_WIDTH)
-    )
-    for line, record in records:
-        if len(record) != len(header):
-            raise DataError(f"{path}, line {line}: expected {len(header)} cells. Got {len(record)}.")
-        if record[PREDICTED] == "":
-            failed.append(Excluded(record[0], record[-1]))
-            continue
-        try:
-            targets.append([_target(record[place], numbers) for place in own])
-            outputs.append([float(record[place]) for place in given])
-            half_widths.append([float(record[place] or "nan") for place in widths])
-            spreads.append([float(record[place] or "nan") for place in spread])
-        except ValueError as error:
-            raise DataError(f"{path}, line {line}: {error}.") from error
-        good.append(record)
-    width = max(1, len(names))
-    known = np.asarray(targets, dtype=np.int64 if classes else np.float64).reshape(len(good), width)
-    target: Target = Classes(classes) if classes else Numbers(names or ("",))
-    return {
-        "paths": tuple(record[0] for record in good),
-        "splits": np.array([record[1] for record in good], dtype="<U5"),
-        "outputs": np.asarray(outputs, dtype=np.float64).reshape(len(good), len(classes) or width),
-        "half_widths": np.asarray(half_widths, dtype=np.float64).reshape(len(good), len(widths)),
-        "spreads": np.asarray(spreads, dtype=np.float64).reshape(len(good), len(spread)),
-        "target": target,
-        "targets": known[:, 0] if classes else known,
-        "groups": tuple(record[header.index(GROUP)] for record in good) if grouped else (),
-        "covariate_specs": tuple(map(Covariate.parse, covariates)),
-        "covariates": _covariates(path, good, len(covariates)),
-        "failed": tuple(failed),
-    }
-
-
-def _places(header: tuple[str, ...], column: str) -> list[int]:
-    """Where a column stands, or those of its name for each target or class: ``column:<name>``."""
-    return [place for place, own in enumerate(header) if own == column or own.startswith(f"{column}:")]
-
-
-def _covariates(path: str, records: list[list[str]], count: int) -> np.ndarray:
-    """The numbers before the last column, NaN for empty cells. (N, count)"""
-    try:
-        cells = [
-            [float(cell or "nan") for cell in record[len(record) - 1 - count : -1]] for record in records
-        ]
-    except ValueError as error:
-        raise DataError(f"{path}: a covariate must be a number ({error}).") from error
-    return np.asarray(cells, dtype=np.float64).reshape(len(records), count)
-
-
-def _named(header: tuple[str, ...], prefix: str) -> tuple[str, ...]:
-    """The names behind a prefix, in order."""
-    return tuple(name.removeprefix(prefix) for name in header if name.startswith(prefix))
-
-
-def _check_header(path: str, header: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    if f"{RANKED[0]}:2" in header and f"{TARGET}2" not in header:
-        raise DataError(
-            f"{path}: has the {TOP} most probable classes of each file, and not all probabilities. Write it again "
-            f"with all classes (to_csv(…, all_classes=True), or --all-classes)."
-        )
-    before = tuple(column for column in expected if column.partition(":")[0] != HALF_WIDTH)
-    if header not in (expected, before):
-        raise DataError(
-            f"{path}: not a table of predictions. Expected the columns {', '.join(CLASSIFICATION)}, "
-            f"p:<class> …, problem, or {', '.join(REGRESSION)}, problem. "
-            f"Got {', '.join(header) or 'an empty file'}."
-        )
-
-
-def _target(cell: str, numbers: dict[str, int]) -> float:
-    """A class number or a value; −1 or NaN where the cell is empty."""
-    if cell == "":
-        return UNKNOWN_CLASS if numbers else np.nan
-    if numbers and cell not in numbers:
-        raise ValueError(f"unknown class {cell!r}, expected one of {', '.join(sorted(numbers))}")
-    return numbers[cell] if numbers else float(cell)

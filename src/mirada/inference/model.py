@@ -57,7 +57,8 @@ class Model:
     ensemble: tuple[Member, ...] = ()
 
     @property
-    def _members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[Member, ...]:
+        """The networks of an ensemble, or the only one, each with its card."""
         return self.ensemble or (Member(self.network, self.card),)
 
     @property
@@ -101,9 +102,9 @@ class Model:
         digests = np.zeros(len(index) if taught else 0, dtype=np.uint64)
         for rows, batch in self._decoded(index, pictures, failed, digests, on_event):
             kept += rows
-            outputs.append(infer_each(self._members, batch, self.compute, beside[rows]))
-        empty = torch.empty(0, len(self._members), self.card.architecture.outputs)
-        values, spreads = read_each(self._members, torch.cat(outputs) if outputs else empty)
+            outputs.append(infer_each(self.members, batch, self.compute, beside[rows]))
+        empty = torch.empty(0, len(self.members), self.card.architecture.outputs)
+        values, spreads = read_each(self.members, torch.cat(outputs) if outputs else empty)
         return Predictions.of(
             index.take(kept),
             values,
@@ -207,7 +208,7 @@ class Model:
         for rows in chunks(np.arange(len(index)), EXPLAINED_AT_ONCE):
             batch = [(index.paths[row], pictures[row]) for row in rows]
             seen = look_at(batch, self.card.preprocessing, max_side)
-            yield from explained(self._members, self.compute, seen, covariates[rows], asked)
+            yield from explained(self.members, self.compute, seen, covariates[rows], asked)
 
     def _outputs(
         self, cache: Cache, splits: Sequence[str], features: Features | None
@@ -228,13 +229,13 @@ class Model:
                 usable,
                 judged(card.flip_average),
             )
-            for network, card in self._members
+            for network, card in self.members
         ]
         return index.take(rows), torch.stack(raw, dim=1)
 
     def _read(self, index: Index, raw: Tensor) -> Predictions:
         """What raw outputs for the samples of an index say."""
-        values, spreads = read_each(self._members, raw)
+        values, spreads = read_each(self.members, raw)
         return Predictions.of(index, values, half_widths=self._half_widths, spreads=spreads)
 
     def _decoded(

@@ -2,8 +2,9 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
-from hashlib import sha256
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from hashlib import file_digest
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -15,6 +16,7 @@ from mirada.data.cache import Cache
 from mirada.data.index import Index
 from mirada.data.views import PLAIN
 from mirada.errors import DataError
+from mirada.evaluation.columns import NEAREST, Neighbour
 from mirada.evaluation.features import Demand, Features, infer_cached
 from mirada.evaluation.predictions import Predictions
 from mirada.events import OnProgress
@@ -24,19 +26,11 @@ from mirada.inference.matching import Known, as_known_to, covariates_of
 from mirada.inference.model import Model
 from mirada.inference.pictures import Picture
 from mirada.inference.trained_on import short
+from mirada.runs.folder import SIMILAR, model_file
 from mirada.text import csv_cell
 
-NEAREST = 5
 QUERIES, ROWS = 256, 65_536  # compared at once: memory stays bounded, whatever there is
 FILES = ("paths", "digests", "features", "model")
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A training image and the cosine between its features and those of the image in question, −1 to 1."""
-
-    path: str
-    cosine: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +40,9 @@ class TrainingFeatures:
     Args:
         paths: Their files (N,).
         digests: Eight bytes of each image's digest (N,).
-        features: The averages of the maps that enter the head, of unit length (N, C), float16.
+        features: The averages of the maps that enter the head, of unit length (N, C), float16. Of M networks those of
+            each, one beside the other (N, M · C), divided by how many of them the image taught, and 0 of the others:
+            so the product with M vectors of unit length is the mean of the cosines by the networks that it taught.
         model: The SHA-256 of the model file that they belong to.
     """
 
@@ -61,15 +57,16 @@ class TrainingFeatures:
         Every pair is compared, by matrix products of bounded size.
 
         Args:
-            vectors: Features of M images, (M, C), of any length.
+            vectors: Features of Q images, (Q, C), of any length; of M networks (Q, M, C).
             count: How many to find; all, where there are fewer.
 
         Returns:
-            The neighbours of each of the M images.
+            The neighbours of each of the Q images.
         """
         found: list[tuple[Neighbour, ...]] = []
         for start in range(0, len(vectors), QUERIES):
-            rows, cosines = self._nearest(unit(vectors[start : start + QUERIES]), count)
+            asked = unit(vectors[start : start + QUERIES])
+            rows, cosines = self._nearest(asked.reshape(len(asked), -1), count)
             found += [
                 tuple(Neighbour(self.paths[row], float(cosine)) for row, cosine in zip(*pair, strict=True))
                 for pair in zip(rows.tolist(), cosines.tolist(), strict=True)
@@ -104,9 +101,9 @@ class TrainingFeatures:
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors (N, C) of length 1; those of length 0, and what is no number, become 0."""
+    """Vectors (…, C) of length 1; those of length 0, and what is no number, become 0."""
     finite = np.nan_to_num(vectors, nan=0.0, posinf=0.0, neginf=0.0)
-    lengths = np.linalg.norm(finite, axis=1, keepdims=True)
+    lengths = np.linalg.norm(finite, axis=-1, keepdims=True)
     return np.asarray(finite / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
@@ -141,7 +138,7 @@ def training_features(
         paths=tuple(index.paths[row] for row in rows),
         digests=np.array([short(cache.digests[row]) for row in rows], dtype=np.uint64),
         features=unit(total).astype(np.float16),
-        model=sha256(file.read_bytes()).hexdigest(),
+        model=digest_of(file),
     )
 
 
@@ -150,6 +147,55 @@ def _kept_views(kept: Features | None, rows: NDArray[np.int64]) -> Sequence[int]
     if kept is None or not kept.missing([Demand(PLAIN, rows)]):
         return (PLAIN,)
     return [each for each in range(kept.views.count) if not kept.missing([Demand(each, rows)])] or (PLAIN,)
+
+
+def joined_features(parts: Sequence[TrainingFeatures], file: Path) -> TrainingFeatures:
+    """Those of an ensemble, from those of each of its networks, which have other training images each.
+
+    Args:
+        parts: Of two networks or more, in the order of the ensemble.
+        file: The model file of the ensemble.
+
+    Returns:
+        Every image that taught one of them.
+    """
+    digests = {
+        path: digest for part in parts for path, digest in zip(part.paths, part.digests.tolist(), strict=True)
+    }
+    places = {path: place for place, path in enumerate(digests)}
+    width = parts[0].features.shape[1]
+    features = np.zeros((len(places), len(parts), width), dtype=np.float16)
+    taught = np.zeros(len(places))
+    for number, part in enumerate(parts):
+        rows = [places[path] for path in part.paths]
+        features[rows, number] = part.features
+        taught[rows] += 1
+    features /= taught[:, np.newaxis, np.newaxis].astype(np.float16)
+    return TrainingFeatures(
+        paths=tuple(digests),
+        digests=np.array(list(digests.values()), dtype=np.uint64),
+        features=features.reshape(len(places), -1),
+        model=digest_of(file),
+    )
+
+
+def digest_of(file: Path) -> str:
+    """The SHA-256 of a file, read a piece at a time."""
+    with file.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
+
+
+def features_of(model: str | Path) -> TrainingFeatures:
+    """The features that training has left beside a model.
+
+    Args:
+        model: A model file, or the folder of a run or of folds.
+
+    Raises:
+        DataError: They are missing, damaged or of another model.
+    """
+    file = model_file(model)
+    return load_training_features(file.with_name(SIMILAR), file)
 
 
 def load_training_features(file: Path, model: Path) -> TrainingFeatures:
@@ -177,18 +223,17 @@ def load_training_features(file: Path, model: Path) -> TrainingFeatures:
         raise DataError(f"{file}: damaged; the features cannot be read. Train the model again.") from error
     if not sound:
         raise DataError(f"{file}: damaged; its columns do not fit each other. Train the model again.")
-    if read.model != sha256(model.read_bytes()).hexdigest():
+    if read.model != digest_of(model):
         raise DataError(f"{file}: holds the features of another model than {model.name}. Train it again.")
     return read
 
 
-def write_neighbours(file: Path, paths: Sequence[str], found: Sequence[Sequence[Neighbour]]) -> None:
+def write_neighbours(file: Path, predictions: Predictions) -> None:
     """Writes a row for each image and neighbour as CSV: ``path,rank,similar,cosine``.
 
     Args:
         file: To make or to replace, whole or not at all.
-        paths: The images.
-        found: The neighbours of each.
+        predictions: Of ``predict_with_similar``.
 
     Raises:
         OSError: The file cannot be written.
@@ -199,7 +244,7 @@ def write_neighbours(file: Path, paths: Sequence[str], found: Sequence[Sequence[
     ):
         writer = csv.writer(stream)
         writer.writerow(["path", "rank", "similar", "cosine"])
-        for path, neighbours in zip(paths, found, strict=True):
+        for path, neighbours in zip(predictions.paths, predictions.similar, strict=bool(predictions.similar)):
             for rank, each in enumerate(neighbours, start=1):
                 writer.writerow([csv_cell(path), rank, csv_cell(each.path), f"{each.cosine:.4f}"])
 
@@ -207,29 +252,35 @@ def write_neighbours(file: Path, paths: Sequence[str], found: Sequence[Sequence[
 def predict_with_similar(
     model: Model,
     images: Sequence[Picture] | Index,
-    training: TrainingFeatures,
+    training: TrainingFeatures | str | Path,
     *,
     known: Known | None = None,
     on_event: OnProgress | None = None,
-) -> tuple[Predictions, list[tuple[Neighbour, ...]]]:
+) -> Predictions:
     """What a model says of images, and the five training images that it finds most similar to each.
 
     Args:
-        model: Of one network.
+        model: The network, or those of an ensemble.
         images: As for ``Model.predict``.
-        training: The features of its training images.
+        training: The features of its training images, or its file, or the folder of its run, beside which they lie.
         known: As for ``Model.predict``.
         on_event: As for ``Model.predict``.
 
     Returns:
-        The predictions, and the neighbours of each of their rows.
+        The predictions, with the neighbours of each row in ``similar``: by the cosine of the features, of an ensemble
+        by the mean of the cosines by those of its networks that the training image taught.
 
     Raises:
+        DataError: There are no features beside the model, or those of another one.
         MiradaError: What ``Model.predict`` raises.
     """
-    with entering_head(model.network) as found:
+    features = training if isinstance(training, TrainingFeatures) else features_of(training)
+    networks = [network for network, _ in model.members]
+    with ExitStack() as stack:
+        found = [stack.enter_context(entering_head(network)) for network in networks]
         predictions = model.predict(images, known=known, on_event=on_event)
-    if model.card.flip_average:
-        found = found[::2]  # each batch, and its mirror image
-    vectors = torch.cat(found).numpy() if found else np.empty((0, training.features.shape[1]), np.float32)
-    return predictions, training.nearest(vectors)
+    if not len(predictions):
+        return predictions
+    step = 2 if model.card.flip_average else 1  # each batch, and its mirror image
+    vectors = np.stack([torch.cat(batches[::step]).numpy() for batches in found], axis=1)
+    return replace(predictions, similar=tuple(features.nearest(vectors)))

@@ -18,13 +18,14 @@ from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.spread import with_spreads
 from mirada.evaluation.suspects import SuspectLabels
 from mirada.events import Evaluated, FoldStarted, OnEvent
+from mirada.inference.similar import joined_features, load_training_features
 from mirada.jobs.family import Planned, RunFamily, interrupted, member
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
 from mirada.jobs.train import Run, chosen_recipe, new_folder
 from mirada.modelfile import save_ensemble
 from mirada.pages import write_report
-from mirada.runs.folder import ENSEMBLE, INTERVALS
+from mirada.runs.folder import ENSEMBLE, INTERVALS, SIMILAR, RunFolder
 from mirada.runs.records import DataRecord
 from mirada.samples import Numbers
 from mirada.training.demands import require_splits
@@ -174,9 +175,18 @@ def _conclude(family: RunFamily, runs: Sequence[Run]) -> tuple[Evaluation, Suspe
         folder.write(INTERVALS, intervals)
     try:
         save_ensemble(folder.file(ENSEMBLE), [run.model_path for run in runs], intervals)
+        _join_features(folder, runs)
     finally:  # a full disk must not cost the report as well
         write_report(folder.path)
     return result, suspects
+
+
+def _join_features(folder: RunFolder, runs: Sequence[Run]) -> None:
+    """What finds similar images for the ensemble, where each of its networks has left it."""
+    files = [run.folder / SIMILAR for run in runs]
+    if all(file.exists() for file in files):
+        parts = [load_training_features(file, run.model_path) for file, run in zip(files, runs, strict=True)]
+        joined_features(parts, folder.path / ENSEMBLE).save(folder.file(SIMILAR))
 
 
 def _intervals(table: Predictions) -> Conformal | None:

@@ -15,10 +15,11 @@ from mirada.data.checks.findings import label
 from mirada.data.index import Index
 from mirada.data.mixing import Mixing
 from mirada.data.pixels.arrays import read_image, show_image
+from mirada.evaluation.columns import Neighbour
 from mirada.evaluation.predictions import Predictions
 from mirada.files import replacing
 from mirada.inference.model import Model
-from mirada.inference.similar import Neighbour, TrainingFeatures, predict_with_similar
+from mirada.inference.similar import TrainingFeatures, predict_with_similar
 from mirada.runs.reader import read_maps
 from mirada.runs.records import MapRecord, Section, SheetRecord, SimilarRecord
 from mirada.samples import Classes, Numbers
@@ -84,8 +85,8 @@ def _neighbours(
     """The most similar training images by the path of the image."""
     if training is None or not len(shown):
         return {}
-    predictions, found = predict_with_similar(model, shown, training)
-    return dict(zip(predictions.paths, found, strict=True))
+    predictions = predict_with_similar(model, shown, training)
+    return dict(zip(predictions.paths, predictions.similar, strict=True))
 
 
 def _similar(

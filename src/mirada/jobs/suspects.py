@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mirada.data.checks.inspection import preview
 from mirada.data.parallel import parallel_map
-from mirada.evaluation.predictions import MANY, Predictions
+from mirada.evaluation.columns import MANY
+from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.suspects import SuspectLabels, suspect_labels
 from mirada.events import OnProgress
 from mirada.pages.suspects import SHOWN, SuspectsPage, write_suspects_page
