@@ -9,6 +9,7 @@ import csv
 import json
 import math
 import random
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -72,12 +73,20 @@ def shifted_table(data: Path, view: Path, target: str, shift: float, share: floa
 
 def view_of(options: argparse.Namespace, folder: Path, seed: int) -> tuple[list[str], set[str]]:
     """What ``mirada train`` is given, and the images whose labels are wrong."""
-    view = folder / f"view-{seed}"
+    view = (
+        folder / "view"
+    )  # of every seed in one place, by which what frozen parts make of images is found again
+    shutil.rmtree(view, ignore_errors=True)
     view.mkdir()
     if options.data.is_file():
         wrong = shifted_table(options.data, view, options.target, options.shift, options.share, seed)
         return [str(view / options.data.name), "--target", options.target], wrong
     return [str(view)], flipped_folder(options.data, view, options.share, seed)
+
+
+def shown(argument: str) -> str:
+    """An argument of a command, of a file its name alone."""
+    return Path(argument).name if Path(argument).is_file() else argument
 
 
 def measure(options: argparse.Namespace, folder: Path, seed: int) -> dict[str, object]:
@@ -105,7 +114,7 @@ def measure(options: argparse.Namespace, folder: Path, seed: int) -> dict[str, o
         "mae": found.get("mae"),
         "wall_s": process.wall_s,
         "cpu_s": process.cpu_s,
-        "command": " ".join(map(str, ["mirada train VIEW", *given[1:], *chosen])),
+        "command": " ".join(["mirada train VIEW", *given[1:], *map(shown, chosen)]),
         "versions": harness.versions(),
     }
 

@@ -1,12 +1,13 @@
 """The page of suspect labels: what it claims, and what it does not."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
 from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.suspects import SuspectLabels, suspect_labels
-from mirada.pages.suspects import SuspectsPage, render_suspects
+from mirada.pages.suspects import SuspectsPage, meaning, render_suspects
 from mirada.samples import Classes, Numbers
 
 PICTURE = "data:image/jpeg;base64,AAAA"
@@ -38,6 +39,14 @@ def test_a_page_of_classes() -> None:
     assert "margin −0.60" in html and "&lt;b&gt;.png" in html and "<b>.png" not in html
     assert 'href="report.html"' in html and not re.search(r"https?://", html)
     assert html.startswith("<!DOCTYPE html>")
+
+
+def test_of_a_network_that_errs_much_it_is_said_that_wrong_labels_are_hidden() -> None:
+    """Where a tenth of right labels would be contradicted, the first tenth of the list can be full of them."""
+    said = "So many hard images stand between the wrong labels"
+    labels = of_classes()  # 1.1 of 6
+    assert said in " ".join(meaning(labels)) and "--weights" in " ".join(meaning(labels))
+    assert said not in " ".join(meaning(replace(labels, by_chance=0.6)))
 
 
 def test_what_does_not_fit_is_counted() -> None:

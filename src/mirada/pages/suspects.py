@@ -11,6 +11,7 @@ from mirada.samples import Classes, Numbers
 from mirada.text import NBSP, integer, number, percent, with_unit
 
 SHOWN = 60  # images; the table has all
+MANY_HARD = 0.1  # of the labels: that many images would be contradicted with every label right
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,11 @@ def meaning(labels: SuspectLabels) -> list[str]:
                 f"If every label were right and its probabilities what they claim, it would contradict {chance} of "
                 f"them in this way: these are images that are hard, and not labels that are wrong.",
             ]
+            if labels.by_chance > MANY_HARD * n:
+                said.append(
+                    "So many hard images stand between the wrong labels: of a network that errs less, more of them "
+                    "come first. Train it longer (--epochs), or from public weights (--weights)."
+                )
             if labels.wrong is not None and n:
                 share = percent(labels.wrong / n)
                 said.append(
