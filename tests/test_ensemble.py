@@ -388,6 +388,10 @@ def test_on_the_command_line(
     assert "honest" not in capsys.readouterr().err
     assert run(["explain", ensemble, photo, "--device", "cpu"]) == 0
     assert "mean of 2 networks" in "".join(capsys.readouterr())
+    assert run(["summary", str(folds.folder)]) == 0
+    assert "Ensemble: 2 networks like this one answer together." in capsys.readouterr().out
+    assert run(["summary", ensemble, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["networks"] == 2
 
 
 def test_similar_images_of_an_ensemble(

@@ -266,7 +266,8 @@ def test_similar_images_are_those_of_the_image_itself(shapes: Path, tmp_path: Pa
     training = training_features(model, tmp_path / "m", open_cache(index, PIXELS))
     assert training is not None and len(training.paths) == len(index)
     few = index.take(np.arange(0, len(index), 3))
-    answers, found = predict_with_similar(model, few, training)
+    answers = predict_with_similar(model, few, training)
+    found = answers.similar
     assert len(answers) == len(found) == len(few)
     assert [each[0].path for each in found] == list(few.paths)  # each image is nearest to itself
     assert min(each[0].cosine for each in found) > 0.999

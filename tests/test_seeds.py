@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from math import sqrt
 from pathlib import Path
@@ -89,6 +90,7 @@ def test_the_page_and_the_listing(several: Seeds) -> None:
     assert write_report(several.folder).read_bytes() == before
     (state,) = (each for each in list_runs(several.folder.parent) if each.path == several.folder)
     assert state.state == "finished" and state.judged and state.judged.n == n
+    assert state.by_seed == tuple(run.evaluations["test"].metrics[0].value for run in several.runs)
     command = json.loads((several.folder / "environment.json").read_text())["command"]
     assert command.endswith("--seeds 3")
 
@@ -151,6 +153,7 @@ def test_on_the_command_line(
     told = "".join(capsys.readouterr())
     assert "a smaller difference is no improvement" in told and "seed 1, 2 of 2" in told
     assert run(["runs"]) == 0
-    assert "both" in capsys.readouterr().out
+    listed = " ".join(capsys.readouterr().out.split())
+    assert "both" in listed and re.search(r"accuracy .* test images, [\d.]+% to [\d.]+% with 2 seeds", listed)
     assert run(["train", str(shapes), *options, "--seeds", "2", "--folds", "2"]) == 2
     assert "do not go together" in capsys.readouterr().err

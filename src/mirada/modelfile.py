@@ -448,9 +448,15 @@ def _unlike(cards: Sequence[Card]) -> str:
 
 def load_card(file: str | Path) -> Card:
     """Reads a model file's description, after verifying the whole file. Raises as ``load_network``."""
+    cards = load_cards(file)
+    _require_one(cards, file)
+    return cards[0]
+
+
+def load_cards(file: str | Path) -> tuple[Card, ...]:
+    """The card of a model file, or those of an ensemble's networks. Raises as ``load_members``."""
     described, _ = _verified(Path(file))
-    _require_one(described.cards, file)
-    return described.cards[0]
+    return described.cards
 
 
 def load_network(file: str | Path) -> Member:

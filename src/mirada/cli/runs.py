@@ -49,8 +49,12 @@ def command(folder: str) -> int:
 
 
 def _result(run: RunState) -> str:
-    """The first metric, and of which images it is."""
+    """The first metric, of which images it is, and of several seeds how far they are apart."""
     if run.judged is None or not run.judged.metrics:
         return "–"
     key, value = next(iter(run.judged.metrics.items()))
-    return f"{key} {figure(key, value, run.unit)} on {run.judged.n:,} {SPLITS[run.judged.split]} images"
+    said = f"{key} {figure(key, value, run.unit)} on {run.judged.n:,} {SPLITS[run.judged.split]} images"
+    if not run.by_seed:
+        return said
+    low, high = (figure(key, end, run.unit) for end in (min(run.by_seed), max(run.by_seed)))
+    return f"{said}, {low} to {high} with {len(run.by_seed)} seeds"

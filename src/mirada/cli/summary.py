@@ -97,27 +97,34 @@ def command(
     from mirada.summary import summarize
 
     summary = replace(summarize(network, depth=depth), network=name)
-    origin = _origin(networks[0])
+    origin, count = _origin(networks[0])
+    together = [f"Ensemble: {count} networks like this one answer together."] if count > 1 else []
     if form == "json":
-        say_json(summary.to_dict(images) | ({"weights": to_json(origin)} if origin else {}))
+        known = ({"weights": to_json(origin)} if origin else {}) | ({"networks": count} if together else {})
+        say_json(summary.to_dict(images) | known)
     elif form == "markdown":
-        say(*summary.to_markdown(images).split("\n"), *(["", f"Weights: {origin}."] if origin else ()))
+        said = [*together, *([f"Weights: {origin}."] if origin else [])]
+        say(*summary.to_markdown(images).split("\n"), *([""] if said else []), *said)
     else:
         lines = summary.to_text(width=_columns(), batch_size=images).split("\n")
-        say(*lines, *([f"weights: {origin}"] if origin else ()))
+        say(*lines, *together, *([f"weights: {origin}"] if origin else ()))
     if diagram:
         _draw(name, network, None, Path(diagram), err=form is not None)
     return 0
 
 
-def _origin(name: str) -> WeightsOrigin | None:
-    """The weights that the training of a model file began with; nothing for a name of the catalogue."""
+def _origin(name: str) -> tuple[WeightsOrigin | None, int]:
+    """The weights that the training of a model file began with, and how many networks are in it.
+
+    None of a name of the catalogue.
+    """
     if name.lower() in CATALOGUE:
-        return None
-    from mirada.modelfile import load_card
+        return None, 0
+    from mirada.modelfile import load_cards
     from mirada.runs.folder import model_file
 
-    return load_card(model_file(name)).began_with
+    cards = load_cards(model_file(name))
+    return cards[0].began_with, len(cards)
 
 
 def _require_unused(chosen: str, options: Mapping[str, object]) -> None:
@@ -152,10 +159,10 @@ def _built(
             raise click.UsageError(
                 "--image-size, --classes and --set are for names; a model file says all of them itself."
             )
-        from mirada.modelfile import load_network
+        from mirada.modelfile import load_members
         from mirada.runs.folder import model_file
 
-        network, card = load_network(model_file(name))
+        network, card = load_members(model_file(name))[0]
         return card.architecture.model, network
     from mirada.models import checked_options
 

@@ -185,7 +185,7 @@ class Predictions(Samples):
             n: How many at most.
 
         Returns:
-            Row numbers, the smallest margin first, equals in order of the rows.
+            Row numbers, equals in order of the rows.
 
         Raises:
             InvalidArgument: For regression, or n < 0.
@@ -209,13 +209,10 @@ class Predictions(Samples):
         return replace(super().joined(tables), failed=tuple(failed))
 
     def of_split(self, split: str) -> Self:
-        """The rows of one split.
+        """The rows of one split, in their order; ``failed`` stays whole: files that were not read carry no split.
 
         Args:
             split: ``train``, ``val`` or ``test``.
-
-        Returns:
-            These rows in their order. ``failed`` stays whole: files that could not be read carry no split.
         """
         return self.take(self.rows(split))
 
@@ -252,11 +249,10 @@ class Predictions(Samples):
     def to_csv(self, path: str | Path, *, all_classes: bool = False) -> None:
         """Write the table of ``to_json`` as CSV (UTF-8, RFC 4180), whole or not at all.
 
-        Numbers are written so that they read back to the same bits; ``correct`` is 1 or 0; what is unknown is
-        empty. ``half_width`` is that of the interval around a number; ``spread`` there is of an ensemble,
-        ``similar_1``, ``cosine_1`` and so on where similar training images were looked for. Several
-        targets have columns of their own, ``target:<name>`` and so on; covariates are in ``c:<name>``, groups in
-        ``group``. Texts that a spreadsheet would take for a formula have an apostrophe before them.
+        Numbers read back to the same bits; ``correct`` is 1 or 0; what is unknown is empty. ``half_width`` is that of
+        the interval around a number; ``spread`` there is of an ensemble; ``similar_1``, ``cosine_1`` … where similar
+        images were looked for. Several targets have columns of their own, ``target:<name>`` …; covariates are in
+        ``c:<name>``. Texts that a spreadsheet would take for a formula have an apostrophe before them.
 
         Args:
             path: The file.

@@ -31,6 +31,7 @@ class RunState:
         epochs: How many are finished.
         unit: Of a target that is a number.
         judged: How well it does on the test images, or else on those for validation; None before it was judged.
+        by_seed: Of several seeds, the first metric of each run: how far apart luck alone puts them.
         problem: Why its files cannot be read.
     """
 
@@ -41,6 +42,7 @@ class RunState:
     epochs: int = 0
     unit: str = ""
     judged: Evaluated | None = None
+    by_seed: tuple[float, ...] = ()
     problem: str = ""
 
 
@@ -68,6 +70,7 @@ def _state_of(path: Path) -> RunState:
         return RunState(path=path, state="damaged", problem=str(error))
     judged = {event.split: event for event in events if isinstance(event, Evaluated)}
     stops = [STATES[event.reason] for event in events if isinstance(event, Stopped)]
+    result = judged.get("test") or judged.get("val")
     last: State = stops[-1] if stops else "unfinished"
     return RunState(
         path=path,
@@ -76,5 +79,13 @@ def _state_of(path: Path) -> RunState:
         data=data.name,
         epochs=sum(isinstance(event, EpochDone) for event in events),
         unit=data.unit,
-        judged=judged.get("test") or judged.get("val"),
+        judged=result,
+        by_seed=_by_seed(data, result),
     )
+
+
+def _by_seed(data: DataRecord, result: Evaluated | None) -> tuple[float, ...]:
+    """The first metric of each of several seeds, where it is defined."""
+    first = next(iter(result.metrics), "") if result else ""
+    measured = (each for member in data.seeds for each in member.metrics if each.key == first)
+    return tuple(each.value for each in measured if each.value is not None)
