@@ -257,6 +257,27 @@ def test_a_run_is_judged_by_the_average(shapes: Path, tmp_path: Path, freeze: st
         assert planned[-1].rows == 2 * len(table) and planned[-1].missing == 2 * (len(table) - len(val))
 
 
+def test_folds_answer_so_and_say_it_once(shapes: Path, tmp_path: Path) -> None:
+    index = load_data(shapes)
+    index = replace(index.take(np.flatnonzero(index.splits == "train")), source=None)
+    settings = {**QUICK, "flip_average": True, "average": "ema", "epochs": 1, "augment": "none"}
+    folds = mirada.cross_validate(index, folds=2, output=tmp_path / "folds", **settings)
+    told = read_run(folds.folder).beginnings
+    assert [line.split(",")[0] for line in told] == [
+        "From epoch 1 on",
+        "Answers are the mean of the outputs for an image and for its mirror image (`flip_average`)",
+    ]
+    ensemble = mirada.load_model(folds.folder / "ensemble.safetensors", device="cpu")
+    assert ensemble.card.flip_average and all(card.flip_average for _, card in ensemble.ensemble)
+    for run in folds.runs:
+        assert run.predictions is not None
+        tested = run.predictions.of_split("test")
+        row_of = {path: row for row, path in enumerate(index.paths)}
+        shown = index.take([row_of[path] for path in tested.paths])
+        again = mirada.load_model(run.model_path, device="cpu").predict(shown)
+        np.testing.assert_allclose(again.outputs, tested.outputs, atol=1e-5)
+
+
 def test_similar_images_are_those_of_the_image_itself(shapes: Path, tmp_path: Path) -> None:
     card = replace(CARD, target=Classes(("circle", "square", "star")), architecture=NET)
     model, index = model_of(card), load_data(shapes)

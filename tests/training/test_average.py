@@ -1,5 +1,6 @@
 """Averages of weights against PyTorch's, and a run in which the averaged network is the one that is judged and kept."""
 
+import signal
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import mirada
 from mirada.compute import Compute
 from mirada.data.examples.shapes import write_shapes
 from mirada.errors import RecipeError
-from mirada.events import Event, HowToRead, LayersThawed
+from mirada.events import EpochDone, Event, HowToRead, LayersThawed
 from mirada.jobs.memory import Room
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture, load_network
@@ -213,5 +214,34 @@ def test_what_is_kept_and_thawed_is_averaged_as_what_is_not(shapes: Path, tmp_pa
     assert any(isinstance(event, LayersThawed) for event in events)
     assert len(read_run(once.folder).epochs) >= 3
     one, other = (load_network(done.model_path)[0].state_dict() for done in (once, again))
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+@pytest.mark.usefixtures("module_cache")
+def test_an_interrupted_run_leaves_the_average(shapes: Path, tmp_path: Path) -> None:
+    """Of all steps until then; going on until the end of the epoch would leave the same as a run of one epoch."""
+
+    def press(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            signal.raise_signal(signal.SIGINT)
+
+    settings = {
+        "model": "resnet20",
+        "image_size": 32,
+        "batch_size": 16,
+        "device": "cpu",
+        "precision": "float32",
+    }
+    stopped = mirada.train(
+        shapes, output=tmp_path / "stopped", on_event=press, epochs=5, average="polyak",
+        schedule="constant", warmup=0, **{**settings, "average.start": 0.0},
+    )  # fmt: skip
+    whole = mirada.train(
+        shapes, output=tmp_path / "whole", epochs=1, average="polyak",
+        schedule="constant", warmup=0, **{**settings, "average.start": 0.0},
+    )  # fmt: skip
+    assert stopped.outcome.reason == "interrupted" and stopped.outcome.epochs == 1
+    one, other = (load_network(run.folder / LAST)[0].state_dict() for run in (stopped, whole))
     for name, value in one.items():
         assert torch.equal(value, other[name]), name

@@ -121,14 +121,14 @@ class Augmentation:
     def __str__(self) -> str:
         """What happens, in words: ``rotation 10, zoom 0.15, horizontal flip``; ``none``.
 
-        >>> str(Augmentation(zoom=0.2, horizontal_flip=True)), str(Augmentation())
-        ('zoom 0.2, horizontal flip', 'none')
+        >>> str(Augmentation(zoom=0.2, horizontal_flip=True, cutmix=1)), str(Augmentation())
+        ('zoom 0.2, horizontal flip, cutmix 1.0', 'none')
         """
         words = []
         for each in described(type(self)):
             value, name = getattr(self, each.name), each.name.replace("_", " ")
             if value != each.default and (each.name != "fill" or self.warps):
-                words.append(name if value in (True, "auto") else f"{name} {value}")
+                words.append(name if value is True or value == "auto" else f"{name} {value}")
         return ", ".join(words) or "none"
 
     @property

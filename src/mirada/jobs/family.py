@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mirada.data.index import Index
 from mirada.evaluation.evaluate import Measured
-from mirada.events import Event, FoldStarted, OnEvent, SeedStarted, Started
+from mirada.events import Event, FoldStarted, HowToRead, OnEvent, SeedStarted, Started
 from mirada.jobs.describe import command_line
 from mirada.jobs.train import Run, train
 from mirada.runs.folder import RunFolder
@@ -51,6 +51,7 @@ class RunFamily:
         self.options = options
         self.describe = describe
         self.on_event = on_event
+        self.told: set[str] = set()  # how the figures are to be read
 
     def train(self, planned: Sequence[Planned]) -> tuple[Run, ...]:
         """Makes the runs, one after the other, each in a folder of its own; none after one that is interrupted."""
@@ -73,6 +74,9 @@ class RunFamily:
     def record(self, event: Event) -> None:
         """Passes an event on; the folder keeps those that are not one run's alone."""
         if isinstance(event, FoldStarted | SeedStarted):
+            self.folder.event(event)
+        if isinstance(event, HowToRead) and event.text not in self.told:  # of one run, and so of all together
+            self.told.add(event.text)
             self.folder.event(event)
         if isinstance(event, Started) and not self.begun:
             self._begin(Path(event.folder))
