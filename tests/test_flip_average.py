@@ -284,7 +284,7 @@ def test_similar_images_are_those_of_the_image_itself(shapes: Path, tmp_path: Pa
     index = index.take(np.flatnonzero(index.targets < 3))
     index = replace(index, target=card.target, splits=np.full(len(index), "train"))
     save_model(tmp_path / "m", model.network, card)
-    training = training_features(model, tmp_path / "m", open_cache(index, PIXELS))
+    training = training_features(model, tmp_path / "m", open_cache(index, PIXELS), model.compute)
     assert training is not None and len(training.paths) == len(index)
     few = index.take(np.arange(0, len(index), 3))
     answers = predict_with_similar(model, few, training)

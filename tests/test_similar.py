@@ -289,3 +289,15 @@ def test_on_the_command_line(
     assert run(["predict", "alone.safetensors", image, "--similar", "more.csv"]) == 1
     assert "features of the training images are missing" in capsys.readouterr().err
     assert not (tmp_path / "more.csv").exists()
+
+
+def test_features_have_the_precision_of_the_training(shapes: Path, tmp_path: Path) -> None:
+    """In bfloat16, whose numbers have three digits, they are those of float32 within these."""
+    done = train(shapes, model="resnet20", output=tmp_path / "run", **QUICK | {"precision": "bfloat16"})
+    kept = load_training_features(done.folder / "features.npz", done.model_path)
+    model = load_model(done.model_path, device="cpu")
+    with entering_head(model.network) as found:
+        model.predict([shapes / path for path in kept.paths])
+    exact = torch.nn.functional.normalize(torch.cat(found)).numpy()
+    np.testing.assert_allclose(kept.features, exact, atol=0.02)
+    assert np.abs(kept.features - exact).max() > 1e-4

@@ -91,23 +91,26 @@ def free_name(target: Path) -> Path:
             return taken
 
 
-def write_bytes(target: Path, data: bytes) -> None:
-    """Writes a file, whole or not at all. Raises ``OSError`` that names it."""
-    with replacing(target) as draft:
+def write_bytes(target: Path, data: bytes, *, synced: bool = True) -> None:
+    """Writes a file, whole or not at all; ``synced`` as for ``replacing``. Raises ``OSError`` that names it."""
+    with replacing(target, synced=synced) as draft:
         draft.write_bytes(data)
 
 
-def write_text(target: Path, text: str) -> None:
+def write_text(target: Path, text: str, *, synced: bool = True) -> None:
     """Writes UTF-8, whole or not at all; bytes of file names that are no UTF-8 come out as they went in.
+
+    Raises ``OSError`` that names the file; ``synced`` is as for ``replacing``.
+    """
+    write_bytes(target, text.encode(errors="surrogateescape"), synced=synced)
+
+
+def write_json(target: Path, content: object, *, synced: bool = True) -> None:
+    """Writes a value as ``json_text`` puts it, whole or not at all; ``synced`` as for ``replacing``.
 
     Raises ``OSError`` that names the file.
     """
-    write_bytes(target, text.encode(errors="surrogateescape"))
-
-
-def write_json(target: Path, content: object) -> None:
-    """Writes a value as ``json_text`` puts it, whole or not at all. Raises ``OSError`` that names the file."""
-    write_text(target, json_text(content, indent=1) + "\n")
+    write_text(target, json_text(content, indent=1) + "\n", synced=synced)
 
 
 def json_text(content: object, *, indent: int | None = None) -> str:

@@ -68,6 +68,16 @@ def smooth(height: int, width: int) -> Image.Image:
     return Image.fromarray(noise(6, 5)).resize((width, height), Image.Resampling.BICUBIC)
 
 
+@pytest.mark.parametrize(("least", "side"), [(None, 256), (112, 128), (128, 128), (129, 256), (20, 32)])
+def test_a_jpeg_is_shown_as_small_as_is_asked_and_no_smaller(least: int | None, side: int) -> None:
+    """The decoder halves while the sides stay at least so long; the picture stays what it is."""
+    ramp = np.broadcast_to(np.linspace(0, 255, 256, dtype=np.uint8)[None, :, None], (256, 256, 3))
+    shown = open_upright(encoded(Image.fromarray(np.ascontiguousarray(ramp)), "JPEG"), least=least)
+    assert shown.size == (side, side)
+    want = np.linspace(0, 255, 256).reshape(side, -1).mean(axis=1)
+    np.testing.assert_allclose(np.asarray(shown)[side // 2, :, 1], want, atol=3)
+
+
 # --- colour -------------------------------------------------------------------------------------------------
 
 

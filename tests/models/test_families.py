@@ -11,6 +11,7 @@ from layer_rows import parameters
 from torch import Tensor, nn
 
 from mirada import reference as ref
+from mirada.errors import InvalidArgument
 from mirada.layers.network import Network
 from mirada.models import CATALOGUE, create_model
 
@@ -233,3 +234,34 @@ def test_resnet_stem_and_head_against_plain_torch() -> None:
     maps = torch.randn(2, 512, 2, 3, dtype=torch.float64)
     weight, bias = network.head.parameters()
     torch.testing.assert_close(network.head(maps), maps.mean(dim=(2, 3)) @ weight.T + bias)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_weights_that_memory_cannot_hold(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    monkeypatch.setattr("mirada.models.lenet.lenet", failing(error))
+    with pytest.raises(
+        InvalidArgument, match=r"^lenet5 for images of 32 × 32 pixels has more weights than there is"
+    ):
+        create_model("lenet5")
+
+
+def test_another_error_of_building_is_not_taken_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a person who sees PyTorch's own sentence can tell what went wrong."""
+    monkeypatch.setattr("mirada.models.lenet.lenet", failing(RuntimeError("expected scalar type Float")))
+    with pytest.raises(RuntimeError, match=r"^expected scalar type Float$"):
+        create_model("lenet5")
+
+
+def failing(error: Exception) -> Callable[..., Network]:
+    """A builder that raises this."""
+
+    def build(*_: object, **__: object) -> Network:
+        raise error
+
+    return build

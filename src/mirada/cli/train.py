@@ -12,6 +12,7 @@ import click
 from mirada.cli.console import ProgressBar, counts_table, figure, interval, say
 from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import data_path, new_folder
+from mirada.cli.loading import loading
 from mirada.cli.plan import PLAN, planned_for
 from mirada.cli.recipe_options import recipe_options, stated_recipe
 from mirada.cli.streams import heard_or_not
@@ -125,7 +126,8 @@ def command(
         raise click.UsageError("--folds and --seeds do not go together: each makes several runs.")
     chosen, stated = stated_recipe(recipe, settings, flags)
     index = columns.load(data)  # said before torch is loaded
-    from mirada.compute import flush_denormals, keep_freed_memory
+    with loading():
+        from mirada.compute import flush_denormals, keep_freed_memory
 
     flush_denormals()
     planned = None
@@ -167,19 +169,21 @@ def _done(
     on_event: OnEvent,
 ) -> _Done:
     """One run, or those of so many folds, or seeds; of interrupted ones the page is that of the last."""
-    from mirada.jobs.folds import cross_validate
-    from mirada.jobs.seeds import train_seeds
-    from mirada.jobs.train import train
-
     number_of_folds, number_of_seeds = several
     if number_of_folds:
+        with loading():
+            from mirada.jobs.folds import cross_validate
         folds = cross_validate(index, recipe=recipe, folds=number_of_folds, output=output, on_event=on_event)
         last, whole = folds.runs[-1], folds.report_path if folds.evaluation else None
         return _Done(last.folder, whole or last.report_path, whole is not None)
     if number_of_seeds:
+        with loading():
+            from mirada.jobs.seeds import train_seeds
         seeds = train_seeds(index, recipe=recipe, seeds=number_of_seeds, output=output, on_event=on_event)
         last, whole = seeds.runs[-1], seeds.report_path if seeds.spreads else None
         return _Done(last.folder, whole or last.report_path, whole is not None, _spread_lines(seeds.spreads))
+    with loading():
+        from mirada.jobs.train import train
     run = train(index, recipe=recipe, output=output, on_event=on_event)
     return _Done(run.folder, run.report_path, run.outcome.reason != "interrupted")
 

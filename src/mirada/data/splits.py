@@ -322,7 +322,7 @@ def save_splits(index: Index, file: Path) -> None:
     several = index.target_names
     grouped = ("group",) if index.groups else ()
     with (
-        replacing(file) as draft,
+        replacing(file, synced=False) as draft,  # as the other records of a run
         draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream,
     ):
         writer = csv.writer(stream)

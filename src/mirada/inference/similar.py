@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mirada.compute import Compute
+from mirada.data.batches import Rows
 from mirada.data.cache import Cache
 from mirada.data.index import Index
 from mirada.data.views import PLAIN
@@ -40,9 +42,11 @@ class TrainingFeatures:
     Args:
         paths: Their files (N,).
         digests: Eight bytes of each image's digest (N,).
-        features: The averages of the maps that enter the head, of unit length (N, C), float16. Of M networks those of
-            each, one beside the other (N, M · C), divided by how many of them the image taught, and 0 of the others:
-            so the product with M vectors of unit length is the mean of the cosines by the networks that it taught.
+        features: The averages of the maps that enter the head, of unit length (N, C), float16; computed at the
+            precision of the training, so that a cosine may differ from that of float32 in its third decimal. Of M
+            networks those of each, one beside the other (N, M · C), divided by how many of them the image taught, and
+            0 of the others: so the product with M vectors of unit length is the mean of the cosines by the networks
+            that it taught.
         model: The SHA-256 of the model file that they belong to.
     """
 
@@ -107,8 +111,37 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(finite / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
+def head_inputs(
+    model: Model,
+    cache: Cache,
+    rows: Rows,
+    compute: Compute,
+    kept: Features | None = None,
+    view: int = PLAIN,
+) -> NDArray[np.float32]:
+    """What enters the head of a network, averaged over the places.
+
+    Args:
+        model: The network.
+        cache: The images.
+        rows: Which of its index.
+        compute: The device that the network is on, and the precision.
+        kept: What its frozen parts make of images, at this precision.
+        view: The view of the images that it makes it of.
+
+    Returns:
+        (n, C).
+    """
+    index = as_known_to(model.card, cache.index)
+    covariates = model.card.scale_covariates(covariates_of(model.card, index))
+    with entering_head(model.network) as found:
+        infer_cached(model.network, cache, rows, model.card.preprocessing, compute, covariates, kept, (view,))
+    features: NDArray[np.float32] = torch.cat(found).numpy()
+    return features
+
+
 def training_features(
-    model: Model, file: Path, cache: Cache, kept: Features | None = None
+    model: Model, file: Path, cache: Cache, compute: Compute, kept: Features | None = None
 ) -> TrainingFeatures:
     """What a network makes of the training images of a cache.
 
@@ -116,26 +149,20 @@ def training_features(
         model: The network.
         file: Its model file.
         cache: The images.
-        kept: What the network's frozen parts make of images. Where that is kept of augmented views alone, the features
-            of an image are the mean over its views, as running the frozen parts once more would take longer than all
-            the rest.
+        compute: The device that the network is on; and the precision, of which that of training is enough to compare.
+        kept: What the network's frozen parts make of images, at this precision. Where that is kept of augmented views
+            alone, the features of an image are the mean over its views, as running the frozen parts once more would
+            take longer than all the rest.
 
     Returns:
         The features of all of them.
     """
-    index = as_known_to(model.card, cache.index)
-    rows = index.rows("train")
-    covariates = model.card.scale_covariates(covariates_of(model.card, index))
-    compute = kept.compute if kept else model.compute
+    rows = cache.index.rows("train")
     total = np.zeros((), dtype=np.float32)
     for view in _kept_views(kept, rows):
-        with entering_head(model.network) as found:
-            infer_cached(
-                model.network, cache, rows, model.card.preprocessing, compute, covariates, kept, (view,)
-            )
-        total = total + unit(torch.cat(found).numpy())
+        total = total + unit(head_inputs(model, cache, rows, compute, kept, view))
     return TrainingFeatures(
-        paths=tuple(index.paths[row] for row in rows),
+        paths=tuple(cache.index.paths[row] for row in rows),
         digests=np.array([short(cache.digests[row]) for row in rows], dtype=np.uint64),
         features=unit(total).astype(np.float16),
         model=digest_of(file),

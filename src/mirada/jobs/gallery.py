@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from mirada.data.batches import to_pictures
+from mirada.data.cache import Cache
 from mirada.data.checks.findings import label
 from mirada.data.index import Index
 from mirada.data.mixing import Mixing
@@ -19,7 +20,7 @@ from mirada.evaluation.columns import Neighbour
 from mirada.evaluation.predictions import Predictions
 from mirada.files import replacing
 from mirada.inference.model import Model
-from mirada.inference.similar import TrainingFeatures, predict_with_similar
+from mirada.inference.similar import TrainingFeatures, head_inputs
 from mirada.runs.reader import read_maps
 from mirada.runs.records import MapRecord, Section, SheetRecord, SimilarRecord
 from mirada.samples import Classes, Numbers
@@ -35,7 +36,7 @@ SIMILAR_SIDE = 112  # pixels of a similar training image there
 
 def draw_maps(
     model: Model,
-    index: Index,
+    cache: Cache,
     predictions: Predictions,
     folder: Path,
     training: TrainingFeatures | None = None,
@@ -44,20 +45,20 @@ def draw_maps(
 
     Args:
         model: The network.
-        index: All images of the run.
+        cache: All images of the run.
         predictions: Those of the images to choose from.
         folder: That of the run.
         training: The features of its training images, of which the similar ones are shown as well.
     """
     (folder / "maps").mkdir()
     chosen = _sections(predictions)
+    index = cache.index
     place = {path: row for row, path in enumerate(index.paths)}
-    shown = index.take([place[predictions.paths[row]] for _, row in chosen])
-    near = _neighbours(model, shown, training)
+    shown = [place[predictions.paths[row]] for _, row in chosen]
+    photos = model.explain(index.take(shown), max_side=PHOTO_SIDE)
+    near = _neighbours(model, cache, shown, training)
     records = []
-    for number, ((section, row), seen) in enumerate(
-        zip(chosen, model.explain(shown, max_side=PHOTO_SIDE), strict=True)
-    ):
+    for number, ((section, row), seen, similar) in enumerate(zip(chosen, photos, near, strict=True)):
         photo, picture = f"maps/{number:03}-photo.jpg", f"maps/{number:03}-map.jpg"
         _save(Image.fromarray(seen.photo), folder / photo, quality=88)
         _save(Image.fromarray(seen.picture(colour_bar=False)), folder / picture, quality=90)
@@ -73,20 +74,19 @@ def draw_maps(
                 remark=seen.remark,
                 image=photo,
                 overlay=picture,
-                similar=tuple(_similar(near.get(predictions.paths[row], ()), index, place, folder)),
+                similar=tuple(_similar(similar, index, place, folder)),
             )
         )
     return records
 
 
 def _neighbours(
-    model: Model, shown: Index, training: TrainingFeatures | None
-) -> dict[str, tuple[Neighbour, ...]]:
-    """The most similar training images by the path of the image."""
-    if training is None or not len(shown):
-        return {}
-    predictions = predict_with_similar(model, shown, training)
-    return dict(zip(predictions.paths, predictions.similar, strict=True))
+    model: Model, cache: Cache, rows: Sequence[int], training: TrainingFeatures | None
+) -> list[tuple[Neighbour, ...]]:
+    """The most similar training images of each of these rows of the cache."""
+    if training is None or not rows:
+        return [()] * len(rows)
+    return training.nearest(head_inputs(model, cache, np.array(rows), model.compute))
 
 
 def _similar(
@@ -97,7 +97,7 @@ def _similar(
         row = place[each.path]
         file = f"maps/training-{row:06}.jpg"
         if not (folder / file).exists():
-            picture = show_image(read_image(index.path(row)))
+            picture = show_image(read_image(index.path(row)), least=SIMILAR_SIDE)
             picture.thumbnail((SIMILAR_SIDE, SIMILAR_SIDE), Image.Resampling.BILINEAR)
             _save(picture, folder / file, quality=80)
         yield SimilarRecord(each.path, label(index, row), round(each.cosine, 4), file)

@@ -206,7 +206,7 @@ class _Job:
     ) -> Training:
         """Writes all that is known before training, and builds what training needs."""
         index = cache.index
-        write_text(folder.file("recipe.toml"), self.recipe.to_toml())
+        write_text(folder.file("recipe.toml"), self.recipe.to_toml(), synced=False)
         folder.write("environment.json", environment)
         folder.write("data.json", data_record(index, self.split_note))
         save_splits(index, folder.file("splits.csv"))
@@ -359,7 +359,7 @@ def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[st
     features = keep_for_evaluation(feed, model.compute, on_event)
     model, predictions = model.calibrated_on(cache, splits, features)
     save_model(folder.path / MODEL, model.network, model.card)
-    seen = training_features(model, folder.path / MODEL, cache, feed.features)
+    seen = training_features(model, folder.path / MODEL, cache, feed.compute, feed.features)
     seen.save(folder.path / SIMILAR)
     predictions.to_csv(folder.path / "predictions.csv")
     evaluations = {
@@ -373,9 +373,7 @@ def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[st
     folder.write("evaluation.json", {split: result.to_dict() for split, result in evaluations.items()})
     for split, result in evaluations.items():
         on_event(Evaluated(split, result.n, {metric.key: metric.value for metric in result.metrics}))
-    folder.write(
-        "maps.json", draw_maps(model, cache.index, predictions.of_split(splits[-1]), folder.path, seen)
-    )
+    folder.write("maps.json", draw_maps(model, cache, predictions.of_split(splits[-1]), folder.path, seen))
     return evaluations, predictions
 
 

@@ -34,6 +34,8 @@ LONGEST = 100_000  # pixels of a side
 TOO_LARGE = (
     "{} for images of {:,} × {:,} pixels has more weights than there is memory for. Choose smaller images."
 )
+# What PyTorch says where it cannot have a tensor; on the CPU it has no class of error for it.
+NO_MEMORY = ("allocate memory", "not enough memory", "out of memory", "Storage size calculation overflowed")
 ARGUMENTS = (
     "num_classes",
     "in_channels",
@@ -107,7 +109,9 @@ def create_model(
     build = resolve_name(f"mirada.models.{known.builder}")
     try:
         network: Network = build(name, image_size=size, **numbers, **deciding)
-    except (RuntimeError, MemoryError) as error:  # of PyTorch, which could not have its tensors
+    except (RuntimeError, MemoryError) as error:
+        if not (isinstance(error, MemoryError) or any(said in str(error) for said in NO_MEMORY)):
+            raise
         raise InvalidArgument(TOO_LARGE.format(name, *size)) from error
     network.name = name
     return network

@@ -44,6 +44,8 @@ WITHOUT_MODEL = {
     "kept when the first epoch is finished."
 }
 SIGNATURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+FORBIDDEN = [bytes([code]) for code in (*range(32), 127) if code not in b"\t\n\r"]
+REPLACEMENT = "\ufffd".encode()
 FILES = ("weights", "first_layer")  # settings that are paths
 
 
@@ -190,5 +192,9 @@ def cell(value: object) -> str:
 
 def clean(html: str) -> bytes:
     """UTF-8 without what HTML forbids: control characters and halves of surrogate pairs in file names."""
-    forbidden = {code: "\ufffd" for code in (*range(32), 127) if chr(code) not in "\t\n\r"}
-    return html.translate(forbidden).encode("utf-8", "backslashreplace")
+    page = html.encode("utf-8", "backslashreplace")
+    for (
+        code
+    ) in FORBIDDEN:  # thirty searches of bytes take a twentieth of the time of one look at every character
+        page = page.replace(code, REPLACEMENT)
+    return page

@@ -113,8 +113,11 @@ class RunFolder:
         return file
 
     def write(self, name: str, record: object) -> None:
-        """Writes a record, or several, as a JSON file, whole or not at all."""
-        write_json(self.file(name), to_json(record))
+        """Writes a record, or several, as a JSON file, whole or not at all; whoever kills the run finds it there.
+
+        Nobody waits for the disk, which takes 6 ms a file: a power cut may leave the last seconds' records empty.
+        """
+        write_json(self.file(name), to_json(record), synced=False)
 
     @property
     def seconds(self) -> float:

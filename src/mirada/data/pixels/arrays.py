@@ -171,10 +171,18 @@ def decode_image(image: Encoded | Array, preprocessing: Preprocessing) -> Array:
     )
 
 
-def show_image(image: Encoded | Array) -> Image.Image:
-    """What ``read_image`` has read at its own size, upright, as 8-bit RGB. Raises ``DecodeError``."""
+def show_image(image: Encoded | Array, *, least: int | None = None) -> Image.Image:
+    """What ``read_image`` has read, upright, as 8-bit RGB.
+
+    Args:
+        image: Bytes or an array.
+        least: As for ``open_upright``: the side in pixels to which an image may be reduced; None for its own size.
+
+    Raises:
+        DecodeError: It cannot be decoded.
+    """
     if not isinstance(image, np.ndarray):
-        return open_upright(image)
+        return open_upright(image, least=least)
     height, width = image.shape[:2]
     return Image.fromarray(decode_array(image, Preprocessing(mode="RGB", size=(height, width))))
 

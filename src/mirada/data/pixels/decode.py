@@ -157,9 +157,18 @@ def decode_array(values: NDArray[Any], preprocessing: Preprocessing) -> Pixels:
     return fit(_whole(_of_array(values, preprocessing.mode)), preprocessing)
 
 
-def open_upright(data: Encoded, *, window: str = "auto") -> Image.Image:
-    """Decodes at the image's own size, upright, as 8-bit RGB. Raises ``DecodeError``."""
-    opened = _open(data, "RGB", draft=None)
+def open_upright(data: Encoded, *, window: str = "auto", least: int | None = None) -> Image.Image:
+    """Decodes upright, as 8-bit RGB.
+
+    Args:
+        data: The file, or a frame of it.
+        window: What is black and what is white in an image of more than 8 bits.
+        least: The JPEG decoder may reduce the image down to this side in pixels; None for its own size.
+
+    Raises:
+        DecodeError: It cannot be decoded.
+    """
+    opened = _open(data, "RGB", draft=least)
     image = opened.image
     if window not in ("auto", "full") and isinstance(image, Image.Image):
         image = raw_of(image, opened.levels)
