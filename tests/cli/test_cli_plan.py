@@ -240,6 +240,9 @@ def test_trained_weights_are_frozen_first(shapes: Path, tmp_path: Path, cli: Cal
     Path("plan.toml").write_text(text.replace('["stem", "stage1"]', '["stage1"]'), encoding="utf-8")
     run = cli("train", "shapes", "--recipe", "plan.toml", "--output", "run")
     assert run.code == 0 and "from epoch 2 on: stage1 learns at 0.1 × the learning rate" in run.out, run.err
+    unknown = cli("plan", *command[:-2], "--minutes", 2)
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "own.pth: nobody knows which pixel values these weights expect" in unknown.err
     kept = cli("plan", *command, "--minutes", 2, "--epochs", 4, "--set", "freeze=stem")
     assert kept.code == 0 and "freeze" not in kept.out and "thaw" not in kept.out
 

@@ -29,6 +29,7 @@ from mirada.training.freezing import ALL
 from mirada.training.known_weights import StartingWeights, find_weights, with_average_head
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.settings_table import as_written
+from mirada.training.start import architecture_for, starting_network, starting_scale
 
 SIDES = (32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)  # of images, in pixels
 USUAL = 224  # the largest side for networks of small images
@@ -119,6 +120,7 @@ def plan(
     require_targets(index)
     require_images(index)
     index, _ = complete_splits(index, **asdict(wanted.splits), seed=wanted.seed)
+    _require_usable(wanted, index, weights)
     counts = _counts(index, wanted)
     side, decoding = look_at_some(index, wanted.pixels.decoding())
     bench = Bench(index, choose(wanted.device, wanted.precision), counts, decoding)
@@ -141,6 +143,14 @@ def _require_sensible(minutes: float, keep: Collection[str]) -> None:
     if odd := sorted(set(keep) - set(DECIDED)):
         names = ", ".join(f'"{each}"' for each in DECIDED)
         raise InvalidArgument(f'`keep` takes {names}. Got "{odd[0]}".')
+
+
+def _require_usable(recipe: Recipe, index: Index, weights: StartingWeights | None) -> None:
+    """Raises what training from these weights would raise: nobody need wait for a plan that cannot be followed."""
+    if weights:
+        architecture = architecture_for(recipe, index)
+        _, report = starting_network(recipe, architecture, index.target, index.covariate_specs, weights)
+        starting_scale(recipe, report, architecture.in_channels, weights)
 
 
 def _counts(index: Index, recipe: Recipe) -> Counts:
