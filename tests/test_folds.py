@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 from collections import Counter
 from dataclasses import replace
@@ -15,7 +16,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error
 from mirada import cross_validate, load_data, load_model, suspect_labels, train
 from mirada.data.examples.hands import write_ages
 from mirada.data.examples.shapes import write_shapes
-from mirada.errors import CheckpointError, DataError, InvalidArgument
+from mirada.errors import CheckpointError, DataError, InvalidArgument, TrainingError
 from mirada.evaluation.predictions import Predictions
 from mirada.events import EpochDone, Evaluated, Event, FoldStarted
 from mirada.jobs.folds import Folds, _parts
@@ -223,8 +224,64 @@ def test_interrupted_in_the_second_fold(
     done = cross_validate(
         shapes, folds=3, output=tmp_path / "folds", on_event=heard.append, **QUICK | {"epochs": 2}
     )
-    assert done.evaluation is None and len(done.runs) == 2 and not done.report_path.exists()
+    assert len(done.runs) == 2 and done.missing == ("fold-2", "fold-3") and not done.complete
     assert done.runs[0].evaluations and done.runs[1].outcome.reason == "interrupted"
+    judged = done.runs[0].evaluations["test"].n
+    assert done.evaluation and done.evaluation.n == judged and done.suspects is None
+    assert not done.ensemble_path.exists() and suspects_of(done.folder) is None
+    page = done.report_path.read_text(encoding="utf-8")
+    assert f"on {judged} test images of 1 of the 3 folds" in page
+    images = len(list(shapes.rglob("*.png"))) - 1
+    assert (
+        "Training was interrupted after 1 of 3 folds. Not finished are fold-2, fold-3, so "
+        f"{images - judged} images of {images} are not judged." in page
+    )
+    assert 'href="fold-1/report.html"' in page and "samples.jpg) is not" not in page
+    own = done.runs[1].report_path.read_text(encoding="utf-8")
+    assert "Training was interrupted after" in own and "of 2 epochs" in own
+    (state,) = list_runs(tmp_path)
+    assert state.state == "interrupted"
+
+
+def test_a_fold_that_fails(shapes: Path, tmp_path: Path) -> None:
+    """The page of all says which, why, and how the others did."""
+    heard: list[Event] = []
+
+    def disturb(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, EpochDone) and FoldStarted(2, 3) in heard:
+            raise TrainingError("The loss is no longer a number.")
+
+    with pytest.raises(TrainingError, match="no longer a number"):
+        cross_validate(shapes, folds=3, output=tmp_path / "folds", on_event=disturb, **QUICK)
+    page = (tmp_path / "folds" / "report.html").read_text(encoding="utf-8")
+    assert "Training ended after 1 of 3 folds: The loss is no longer a number." in page
+    assert "Not finished are fold-2, fold-3." in page and 'href="fold-1/report.html"' in page
+    (state,) = list_runs(tmp_path)
+    assert state.state == "failed"
+
+
+def test_killed_between_epochs(shapes: Path, tmp_path: Path) -> None:
+    """Nothing can be written any more: what is there was written when the fold began, also for ``mirada report``."""
+    folder, copy = tmp_path / "folds", tmp_path / "killed"
+    heard: list[Event] = []
+
+    def keep(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, EpochDone) and FoldStarted(2, 2) in heard and not copy.exists():
+            shutil.copytree(folder, copy)
+
+    cross_validate(shapes, folds=2, output=folder, on_event=keep, **QUICK | {"epochs": 2})
+    page = (copy / "report.html").read_text(encoding="utf-8")
+    said = "The run was killed after 1 of 2 folds, or is still running: its end is not recorded."
+    assert said in page and "Not finished is fold-2." in page
+    assert 'href="fold-1/report.html"' in page and 'id="sheet"' in page
+    assert said in write_report(copy).read_text(encoding="utf-8")
+    assert "The run was killed after 1 of 2 epochs, or is still running" in write_report(
+        copy / "fold-2"
+    ).read_text(encoding="utf-8")
+    (state,) = (each for each in list_runs(tmp_path) if each.path == copy)
+    assert state.state == "unfinished"
 
 
 def test_folds_know_from_the_start_what_they_are(of_ages: Folds, shapes: Path, tmp_path: Path) -> None:
@@ -240,11 +297,11 @@ def test_folds_know_from_the_start_what_they_are(of_ages: Folds, shapes: Path, t
     cross_validate(shapes, folds=2, output=tmp_path / "folds", on_event=hear, **QUICK)
     (begun,) = found
     assert begun.network.name == "lenet5" and begun.data.numeric is False and begun.data.folds == ()
-    assert begun.unfinished_folds == FoldStarted(1, 2)
+    assert begun.begun == FoldStarted(1, 2) and begun.missing == ("fold-1", "fold-2")
     assert begun.environment.command.endswith("--folds 2") and begun.environment.seconds is None
     assert "1 of 2 folds begun, not judged together" in pages[0] and "each run has a report in" in pages[0]
     done = read_run(tmp_path / "folds")
-    assert done.unfinished_folds is None
+    assert done.missing == ()
     assert [fold.folder for fold in done.data.folds] == ["fold-1", "fold-2"] and done.environment.seconds
     assert done.data.counts == begun.data.counts
     states = {state.path.name: state.state for state in list_runs(tmp_path)}

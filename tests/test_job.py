@@ -719,7 +719,7 @@ def test_a_run_that_is_killed_can_be_read_reported_and_listed(
         epochs,
     )
     page = write_report(folder).read_text(encoding="utf-8")
-    assert "it may have been killed, or may still be running" in page
+    assert f"The run was killed after {epochs} of 5 epochs, or is still running" in page
     assert ("Evaluate its model" in page) == (epochs > 0)
 
 

@@ -103,13 +103,33 @@ def test_interrupted(shapes: Path, tmp_path: Path) -> None:
         if isinstance(event, EpochDone) and SeedStarted(1, 2, 3) in heard:
             raise KeyboardInterrupt
 
-    try:
-        done = train_seeds(shapes, seeds=3, output=tmp_path / "seeds", on_event=press, **QUICK)
-    except KeyboardInterrupt:
-        done = None
+    done = train_seeds(shapes, seeds=3, output=tmp_path / "seeds", on_event=press, **QUICK)
     assert (tmp_path / "seeds" / "seed-0" / "report.html").exists()
-    assert done is None or (done.spreads == () and len(done.runs) == 2)
-    assert "seeds begun" in write_report(tmp_path / "seeds").read_text(encoding="utf-8")
+    assert done.spreads == () and done.missing == ("seed-1", "seed-2") and not done.complete
+    page = done.report_path.read_text(encoding="utf-8")
+    assert "2 of 3 seeds begun, not compared" in page
+    assert "Training was interrupted after 1 of 3 seeds. Not finished are seed-1, seed-2." in page
+    assert 'href="seed-0/report.html"' in page
+
+
+def test_interrupted_after_two(shapes: Path, tmp_path: Path) -> None:
+    """Two runs can be compared; the third is named."""
+    heard: list[Event] = []
+
+    def press(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, SeedStarted) and event.number == 3:
+            raise KeyboardInterrupt
+
+    done = train_seeds(shapes, seeds=3, output=tmp_path / "seeds", on_event=press, **QUICK)
+    assert [each.seeds for each in done.spreads if each.name == "accuracy"] == [2]
+    assert done.missing == ("seed-2",)
+    page = done.report_path.read_text(encoding="utf-8")
+    n = done.runs[0].evaluations["test"].n
+    assert f"over 2 seeds on {n} test images" in page
+    assert "Training was interrupted after 2 of 3 seeds. Not finished is seed-2." in page
+    (state,) = list_runs(tmp_path)
+    assert state.state == "interrupted"
 
 
 @pytest.mark.parametrize("seeds", [1, 0, -1])

@@ -205,7 +205,7 @@ def test_a_run_that_has_no_model_yet(classification: Path) -> None:
     assert "resnet18 on cats-dogs: no epoch finished, not evaluated" in text
     assert "no model to judge: it is kept when the first epoch is finished." in text
     assert "mirada evaluate" not in text
-    assert "it may have been killed, or may still be running" in text
+    assert "The run was killed after 0 of 40 epochs, or is still running" in text
 
 
 def test_the_page_tells_no_home_folder(

@@ -230,7 +230,7 @@ def test_a_run_without_an_end_may_have_been_killed(classification: Path) -> None
     assert stopped(read_run(classification)) == ""
     (classification / "evaluation.json").unlink()
     assert stopped(read_run(classification)).startswith(
-        "The end of this run is not recorded; it may have been killed"
+        "The run was killed after 24 of 40 epochs, or is still running: its end is not recorded"
     )
 
 

@@ -147,18 +147,27 @@ def command(
         done = _done(index, chosen, (folds, seeds), output, on_event)
     if not done.complete:
         with heard_or_not(sys.stderr):
-            say(f"Interrupted. What there is: {done.last}", err=True)
+            say(*_interrupted(done.folder, done.missing), err=True)
     progress.line(*done.lines, done.report)
     return 0 if done.complete else 130
 
 
-class _Done(NamedTuple):
-    """What has been trained: the folder of the last run, the page to look at, and lines to say before it."""
+def _interrupted(folder: Path, missing: Sequence[str]) -> list[str]:
+    """What there is after Ctrl-C, and of several runs which are not there, and how to see how far each came."""
+    lines = [f"Interrupted. What there is: {folder}"]
+    if missing:
+        lines += [f"Not finished: {', '.join(missing)}. How far each came: mirada runs {folder}"]
+    return lines
 
-    last: Path
+
+class _Done(NamedTuple):
+    """What has been trained: its folder, the page to look at, lines to say before it, and what is not finished."""
+
+    folder: Path
     report: Path
     complete: bool
     lines: Sequence[str] = ()
+    missing: Sequence[str] = ()
 
 
 def _done(
@@ -168,20 +177,19 @@ def _done(
     output: str | None,
     on_event: OnEvent,
 ) -> _Done:
-    """One run, or those of so many folds, or seeds; of interrupted ones the page is that of the last."""
+    """One run, or those of so many folds, or seeds."""
     number_of_folds, number_of_seeds = several
     if number_of_folds:
         with loading():
             from mirada.jobs.folds import cross_validate
         folds = cross_validate(index, recipe=recipe, folds=number_of_folds, output=output, on_event=on_event)
-        last, whole = folds.runs[-1], folds.report_path if folds.evaluation else None
-        return _Done(last.folder, whole or last.report_path, whole is not None)
+        return _Done(folds.folder, folds.report_path, folds.complete, missing=folds.missing)
     if number_of_seeds:
         with loading():
             from mirada.jobs.seeds import train_seeds
         seeds = train_seeds(index, recipe=recipe, seeds=number_of_seeds, output=output, on_event=on_event)
-        last, whole = seeds.runs[-1], seeds.report_path if seeds.spreads else None
-        return _Done(last.folder, whole or last.report_path, whole is not None, _spread_lines(seeds.spreads))
+        lines = _spread_lines(seeds.spreads)
+        return _Done(seeds.folder, seeds.report_path, seeds.complete, lines, seeds.missing)
     with loading():
         from mirada.jobs.train import train
     run = train(index, recipe=recipe, output=output, on_event=on_event)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from mirada.data.index import Index
 from mirada.evaluation.evaluate import Measured
-from mirada.events import Event, FoldStarted, HowToRead, OnEvent, SeedStarted, Started
+from mirada.events import Event, FoldStarted, HowToRead, OnEvent, Reason, SeedStarted, Started, Stopped
 from mirada.jobs.describe import command_line
 from mirada.jobs.train import Run, train
+from mirada.pages import write_report
 from mirada.runs.folder import RunFolder
 from mirada.runs.reader import read_record
 from mirada.runs.records import DataRecord, EnvironmentRecord, MemberRecord
@@ -30,11 +31,13 @@ class Planned:
 class RunFamily:
     """The folder of all runs: what is known is there as soon as the first of them knows it.
 
+    Its page is written whenever a run begins, so that one is there at whatever moment all of it ends.
+
     Args:
         folder: New.
         index: The data of all.
         options: What is said on the command line beside data and recipe, such as ``--folds 5``.
-        describe: What ``data.json`` says of all, from what it says of the first run.
+        describe: What ``data.json`` says of all, from what it says of the first run, and from those that are finished.
         on_event: Called with each event of each run, and with those that tell them apart.
     """
 
@@ -43,7 +46,7 @@ class RunFamily:
         folder: RunFolder,
         index: Index,
         options: Sequence[str],
-        describe: Callable[[DataRecord], DataRecord],
+        describe: Callable[[DataRecord, tuple[MemberRecord, ...]], DataRecord],
         on_event: OnEvent,
     ) -> None:
         self.folder = folder
@@ -51,25 +54,44 @@ class RunFamily:
         self.options = options
         self.describe = describe
         self.on_event = on_event
+        self.first = Path()
         self.told: set[str] = set()  # how the figures are to be read
 
     def train(self, planned: Sequence[Planned]) -> tuple[Run, ...]:
-        """Makes the runs, one after the other, each in a folder of its own; none after one that is interrupted."""
+        """Makes the runs, one after the other, each in a folder of its own; none after one that is interrupted.
+
+        Returns:
+            Those that have ended; the last of them may have been interrupted.
+
+        Raises:
+            KeyboardInterrupt: If the first run had not begun.
+            MiradaError: What else ``train`` raises; the page says what there is.
+        """
         runs: list[Run] = []
         try:
             for each in planned:
-                self.record(each.event)
-                own = self.folder.path / each.name
-                source = each.index.source or Source(path=each.index.root)
-                saved = replace(each.index, source=replace(source, split=str(own / "splits.csv")))
-                runs.append(train(saved, recipe=each.recipe, output=own, on_event=self.record))
-                if runs[-1].outcome.reason == "interrupted":
+                runs.append(self._train(each))
+                if len(finished(runs)) < len(runs):
                     break
-        except BaseException:
+                self._keep(runs)
+        except KeyboardInterrupt:  # between two runs, or pressed twice
             if not self.begun:
                 self.folder.discard()
+                raise
+        except BaseException as error:
+            if not self.begun:
+                self.folder.discard()
+            else:
+                self.stop("failed", str(error))
             raise
         return tuple(runs)
+
+    def _train(self, planned: Planned) -> Run:
+        self.record(planned.event)
+        own = self.folder.path / planned.name
+        source = planned.index.source or Source(path=planned.index.root)
+        saved = replace(planned.index, source=replace(source, split=str(own / "splits.csv")))
+        return train(saved, recipe=planned.recipe, output=own, on_event=self.record)
 
     def record(self, event: Event) -> None:
         """Passes an event on; the folder keeps those that are not one run's alone."""
@@ -78,8 +100,10 @@ class RunFamily:
         if isinstance(event, HowToRead) and event.text not in self.told:  # of one run, and so of all together
             self.told.add(event.text)
             self.folder.event(event)
-        if isinstance(event, Started) and not self.begun:
-            self._begin(Path(event.folder))
+        if isinstance(event, Started):
+            if not self.begun:
+                self._begin(Path(event.folder))
+            write_report(self.folder.path)
         self.on_event(event)
 
     @property
@@ -89,28 +113,40 @@ class RunFamily:
 
     def _begin(self, first: Path) -> None:
         """Writes what is known when the first run starts."""
-        for name in ("recipe.toml", "model.json"):
+        self.first = first
+        for name in ("recipe.toml", "model.json", "samples.jpg", "samples.json"):
             shutil.copyfile(first / name, self.folder.file(name))
         command = command_line(self.index, self.folder.path, *self.options)
         found: EnvironmentRecord = read_record(first / "environment.json", EnvironmentRecord)
         self.folder.write("environment.json", replace(found, command=command))
-        data: DataRecord = read_record(first / "data.json", DataRecord)
-        self.folder.write("data.json", self.describe(data))
+        self._keep(())
 
-    def finish(self, runs: Sequence[Run], change: Callable[[DataRecord], DataRecord]) -> None:
-        """Writes what is known when all runs have ended: what the first was shown, the data, how long it took."""
+    def _keep(self, runs: Sequence[Run]) -> None:
+        """Writes what is known of the data, and of the runs that are finished."""
+        data: DataRecord = read_record(self.first / "data.json", DataRecord)
+        self.folder.write("data.json", self.describe(data, tuple(map(_member, runs))))
+
+    def stop(self, reason: Reason, text: str = "") -> None:
+        """Records that all of it has ended before all runs were finished and judged, and writes the page."""
+        self.folder.event(Stopped(reason, text=text))
+        self.finish()
+
+    def finish(self) -> None:
+        """Writes how long it took, and the page of what there is."""
         folder = self.folder
-        for name in ("samples.jpg", "samples.json"):
-            shutil.copyfile(runs[0].folder / name, folder.path / name)
-        data: DataRecord = read_record(folder.path / "data.json", DataRecord)
-        folder.write("data.json", change(data))
         environment: EnvironmentRecord = read_record(folder.path / "environment.json", EnvironmentRecord)
         folder.write("environment.json", replace(environment, seconds=round(folder.seconds, 2)))
+        write_report(folder.path)
 
 
-def interrupted(runs: Sequence[Run]) -> bool:
-    """Whether the last run was interrupted, so that others may be missing."""
-    return runs[-1].outcome.reason == "interrupted"
+def finished(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Those that have not been interrupted, and so have been judged."""
+    return tuple(run for run in runs if run.outcome.reason != "interrupted")
+
+
+def missing(planned: Sequence[Planned], runs: Sequence[Run]) -> tuple[str, ...]:
+    """The names of the runs that are not finished."""
+    return tuple(each.name for each in planned[len(finished(runs)) :])
 
 
 def judged_on(run: Run) -> str:
@@ -123,7 +159,7 @@ def measured(run: Run) -> tuple[Measured, ...]:
     return run.evaluations[judged_on(run)].metrics
 
 
-def member(run: Run) -> MemberRecord:
+def _member(run: Run) -> MemberRecord:
     """What ``data.json`` says of one run."""
     return MemberRecord(
         run.folder.name, run.evaluations[judged_on(run)].n, run.outcome.best_epoch, measured(run)

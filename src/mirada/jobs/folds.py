@@ -19,12 +19,11 @@ from mirada.evaluation.spread import with_spreads
 from mirada.evaluation.suspects import SuspectLabels
 from mirada.events import Evaluated, FoldStarted, OnEvent
 from mirada.inference.similar import joined_features, load_training_features
-from mirada.jobs.family import Planned, RunFamily, interrupted, member
+from mirada.jobs.family import Planned, RunFamily, finished, missing
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
 from mirada.jobs.train import Run, chosen_recipe, new_folder
 from mirada.modelfile import save_ensemble
-from mirada.pages import write_report
 from mirada.runs.folder import ENSEMBLE, INTERVALS, SIMILAR, RunFolder
 from mirada.runs.records import DataRecord
 from mirada.samples import Numbers
@@ -38,15 +37,22 @@ class Folds:
 
     Args:
         folder: The folder of all runs.
-        runs: Those that have ended, in order.
-        evaluation: Of all images together; None if it was interrupted.
+        runs: Those that have ended, in order; the last one may have been interrupted.
+        evaluation: Of all images together, or, if it was interrupted, of those of the finished folds; None without one.
         suspects: Their labels, those first that are probably wrong; None if it was interrupted.
+        missing: The names of the folds that are not finished, such as ``fold-3``.
     """
 
     folder: Path
     runs: tuple[Run, ...]
     evaluation: Evaluation | None
     suspects: SuspectLabels | None = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all folds are finished, and judged together."""
+        return self.suspects is not None
 
     @property
     def ensemble_path(self) -> Path:
@@ -76,7 +82,8 @@ def cross_validate(
     ``output``; beside them are the predictions of every image by the one network that had not seen it, their metrics,
     the labels ranked by how probably they are wrong, all networks as one model file, ``ensemble.safetensors``, and a
     report. The intervals hold images to be independent, which the networks of the folds are not quite: they share
-    training images.
+    training images. If it is interrupted, the folds that are finished are judged together, and the report names those
+    that are missing; there is no ensemble, and labels are not suspected.
 
     Args:
         data: As for ``train``; without test images of its own.
@@ -104,18 +111,15 @@ def cross_validate(
         folder,
         index,
         ("--folds", str(folds)),
-        lambda found: _of_all_folds(found, folds, index),
+        lambda first, members: replace(_of_all_folds(first, folds, index), folds=members),
         on_event or (lambda event: None),
     )
-    runs = family.train(
-        [
-            Planned(f"fold-{number}", part, chosen, FoldStarted(number, folds))
-            for number, part in enumerate(parts, start=1)
-        ]
-    )
-    if interrupted(runs):
-        return Folds(folder.path, runs, None)
-    return Folds(folder.path, runs, *_conclude(family, runs))
+    planned = [
+        Planned(f"fold-{number}", part, chosen, FoldStarted(number, folds))
+        for number, part in enumerate(parts, start=1)
+    ]
+    runs = family.train(planned)
+    return _concluded(family, runs, missing(planned, runs))
 
 
 def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
@@ -155,8 +159,34 @@ def _of_all_folds(first: DataRecord, folds: int, index: Index) -> DataRecord:
     return replace(first, counts={"test": dict(tested)}, split_note=note)
 
 
-def _conclude(family: RunFamily, runs: Sequence[Run]) -> tuple[Evaluation, SuspectLabels]:
-    """Judges all images together, and writes what the report reads."""
+def _concluded(family: RunFamily, runs: tuple[Run, ...], absent: tuple[str, ...]) -> Folds:
+    """Judges what is finished, and writes the report; of all folds also the ensemble and the suspected labels."""
+    folder, done = family.folder, finished(runs)
+    evaluation: Evaluation | None = None
+    try:
+        if done:
+            table, evaluation = _judge(family, done)
+        if absent:
+            family.stop("interrupted")
+            return Folds(folder.path, runs, evaluation, missing=absent)
+        suspects = write_suspects(folder.path, table)
+        intervals = _intervals(table)
+        if intervals:
+            folder.write(INTERVALS, intervals)
+        save_ensemble(folder.file(ENSEMBLE), [run.model_path for run in runs], intervals)
+        _join_features(folder, runs)
+    except KeyboardInterrupt:
+        family.stop("interrupted", "while all folds were judged together")
+        return Folds(folder.path, runs, evaluation, missing=absent)
+    except BaseException:
+        family.finish()  # a full disk must not cost the report as well
+        raise
+    family.finish()
+    return Folds(folder.path, runs, evaluation, suspects)
+
+
+def _judge(family: RunFamily, runs: Sequence[Run]) -> tuple[Predictions, Evaluation]:
+    """Judges the images of these runs together, and writes what the report reads."""
     folder = family.folder
     said = [run.predictions for run in runs if run.predictions]
     tested = [each.of_split("test") for each in said]
@@ -168,17 +198,7 @@ def _conclude(family: RunFamily, runs: Sequence[Run]) -> tuple[Evaluation, Suspe
     folder.event(done)
     family.on_event(done)
     folder.write("evaluation.json", {"test": result.to_dict()})
-    family.finish(runs, lambda found: replace(found, folds=tuple(map(member, runs))))
-    suspects = write_suspects(folder.path, table)
-    intervals = _intervals(table)
-    if intervals:
-        folder.write(INTERVALS, intervals)
-    try:
-        save_ensemble(folder.file(ENSEMBLE), [run.model_path for run in runs], intervals)
-        _join_features(folder, runs)
-    finally:  # a full disk must not cost the report as well
-        write_report(folder.path)
-    return result, suspects
+    return table, result
 
 
 def _join_features(folder: RunFolder, runs: Sequence[Run]) -> None:

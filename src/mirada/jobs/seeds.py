@@ -11,9 +11,8 @@ from mirada.data.splits import complete_splits
 from mirada.errors import InvalidArgument
 from mirada.evaluation.seeds import SeedSpread, seed_spreads
 from mirada.events import Evaluated, OnEvent, SeedStarted
-from mirada.jobs.family import Planned, RunFamily, interrupted, judged_on, measured, member
+from mirada.jobs.family import Planned, RunFamily, finished, judged_on, measured, missing
 from mirada.jobs.train import Run, chosen_recipe, new_folder
-from mirada.pages import write_report
 from mirada.training.demands import require_splits
 from mirada.training.recipe import Recipe
 
@@ -24,13 +23,20 @@ class Seeds:
 
     Args:
         folder: The folder of all runs.
-        runs: Those that have ended, in order.
-        spreads: How much each metric varies between them; none if they were interrupted.
+        runs: Those that have ended, in order; the last one may have been interrupted.
+        spreads: How much each metric varies between those that are finished; none for fewer than two.
+        missing: The names of the runs that are not finished, such as ``seed-2``.
     """
 
     folder: Path
     runs: tuple[Run, ...]
     spreads: tuple[SeedSpread, ...]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all runs are finished, and compared."""
+        return not self.missing
 
     @property
     def report_path(self) -> Path:
@@ -51,7 +57,8 @@ def train_seeds(
     """Trains with several seeds on the same split, and says how much the figures vary by luck alone.
 
     The first run is the one that ``train`` makes; the others take the next seeds, on the images that the first seed
-    chose for training, validation and test. Each leaves its folder, ``seed-0`` and so on, in ``output``.
+    chose for training, validation and test. Each leaves its folder, ``seed-0`` and so on, in ``output``. If they are
+    interrupted, those that are finished are compared, and the report names those that are missing.
 
     Args:
         data: As for ``train``.
@@ -81,11 +88,18 @@ def train_seeds(
         folder,
         index,
         ("--seeds", str(seeds)),
-        lambda found: replace(found, split_note=told),
+        lambda first, members: replace(first, split_note=told, seeds=members),
         on_event or (lambda event: None),
     )
-    runs = family.train(_planned(split, chosen, seeds))
-    return Seeds(folder.path, runs, () if interrupted(runs) else _conclude(family, runs))
+    planned = _planned(split, chosen, seeds)
+    runs = family.train(planned)
+    absent = missing(planned, runs)
+    spreads = _compare(family, finished(runs))
+    if absent:
+        family.stop("interrupted")
+    else:
+        family.finish()
+    return Seeds(folder.path, runs, spreads, absent)
 
 
 def _planned(split: Index, recipe: Recipe, seeds: int) -> list[Planned]:
@@ -101,14 +115,14 @@ def _planned(split: Index, recipe: Recipe, seeds: int) -> list[Planned]:
     ]
 
 
-def _conclude(family: RunFamily, runs: Sequence[Run]) -> tuple[SeedSpread, ...]:
-    """Compares the runs, and writes what the report reads."""
+def _compare(family: RunFamily, runs: Sequence[Run]) -> tuple[SeedSpread, ...]:
+    """Compares the runs, if there are two or more, and records their means."""
+    if len(runs) < 2:
+        return ()
     spreads = seed_spreads([measured(run) for run in runs])
     split = judged_on(runs[0])
     means: dict[str, float | None] = {_key(each): each.mean for each in spreads}
     family.folder.event(Evaluated(split, runs[0].evaluations[split].n, means))
-    family.finish(runs, lambda found: replace(found, seeds=tuple(map(member, runs))))
-    write_report(family.folder.path)
     return spreads
 
 

@@ -11,7 +11,7 @@ from mirada.evaluation.suspects import SuspectLabels, suspect_labels
 from mirada.events import OnProgress
 from mirada.pages.suspects import SHOWN, SuspectsPage, write_suspects_page
 from mirada.runs.folder import SUSPECTS, SUSPECTS_TABLE
-from mirada.runs.reader import read_record
+from mirada.runs.reader import missing_members, read_record
 from mirada.runs.records import DataRecord
 
 
@@ -60,7 +60,8 @@ def suspects_of(folder: Path, *, on_event: OnProgress | None = None) -> SuspectL
         OSError: The files cannot be written.
     """
     data: DataRecord = read_record(folder / "data.json", DataRecord)
-    if not data.folds or len(data.classes) > MANY:
+    judged = (folder / "predictions.csv").is_file()  # all folds together
+    if not data.folds or not judged or missing_members(folder, data) or len(data.classes) > MANY:
         return None
     return write_suspects(
         folder, Predictions.from_csv(folder / "predictions.csv", unit=data.unit), on_event=on_event

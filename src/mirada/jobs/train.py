@@ -222,8 +222,8 @@ class _Job:
             seed=self.recipe.seed,
         )
         training = begin(self.network, self.phases, feed, self.recipe, folder, _both(folder, self.on_event))
-        self._tell_start(training, network.parameters)
         folder.write("samples.json", save_samples(feed, folder.file("samples.jpg")))
+        self._tell_start(training, network.parameters)
         return training
 
     def _tell_start(self, training: Training, parameters: int) -> None:
@@ -337,7 +337,10 @@ def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation], Predicti
     try:
         outcome = fit(training)
     except TrainingError as error:
-        training.on_event(Stopped("failed", text=str(error)))
+        training.on_event(Stopped("failed", training.state.epoch, str(error)))
+        raise
+    except KeyboardInterrupt:  # a second press, which waits for nothing
+        training.on_event(Stopped("interrupted", training.state.epoch))
         raise
     training.on_event(Stopped(outcome.reason, outcome.epochs))
     if outcome.best_epoch:

@@ -7,6 +7,7 @@ from statistics import fmean, median, stdev
 
 from mirada.errors import counted
 from mirada.evaluation.evaluate import Measured
+from mirada.events import FoldStarted, SeedStarted
 from mirada.pages.seeds import LEADING, seed_table
 from mirada.pages.words import SPLITS, Shown, shown
 from mirada.runs.reader import RunContents
@@ -43,7 +44,7 @@ def headline(run: RunContents) -> Headline:
     """The answer, from the test split if there is one, else from the validation split."""
     subject = f"{run.network.name} on {run.data.name or file_name(run.data.root)}"
     evaluation = run.evaluation or {}
-    if run.data.seeds:
+    if len(run.data.seeds) > 1:
         seeds = seed_table(run)
         images = counted(run.data.seeds[0].n, f"{SPLITS[seeds.split]} image")
         return Headline(subject=subject, answer=f"{seeds.answer} on {images}", interval="", split=seeds.split)
@@ -52,16 +53,18 @@ def headline(run: RunContents) -> Headline:
         count = len(run.epochs)
         trained = f"trained for {integer(count)} epoch{'s' if count != 1 else ''}"
         answer = f"{trained if count else 'no epoch finished'}, not evaluated"
-        if folds := run.unfinished_folds:
-            answer = f"{folds.fold} of {folds.folds} folds begun, not judged together"
-        if begun := run.unfinished_seeds:
-            answer = f"{begun.number} of {begun.seeds} seeds begun, not compared"
+        match run.begun:
+            case FoldStarted(fold, planned):
+                answer = f"{fold} of {planned} folds begun, not judged together"
+            case SeedStarted(_, number, planned):
+                answer = f"{number} of {planned} seeds begun, not compared"
         return Headline(subject=subject, answer=answer, interval="", split="")
     first = shown(leading(evaluation[split].metrics))
     said = f"{first.value} {first.label}" if first.share else f"{first.label} {first.value}"
     images = counted(evaluation[split].n, f"{SPLITS[split]} image")
     if run.data.folds:
-        images += f" of {len(run.data.folds)} folds"
+        planned = len(run.data.folds) + len(run.missing)
+        images += f" of {len(run.data.folds)}{f' of the {planned}' if run.missing else ''} folds"
     interval = f"{first.level} {first.interval}" if first.interval else ""
     return Headline(subject=subject, answer=f"{said} on {images}", interval=interval, split=split)
 
@@ -72,23 +75,50 @@ def file_name(path: str) -> str:
 
 
 def stopped(run: RunContents) -> str:
-    """A sentence on why the run ended before its last planned epoch; empty if it did not."""
+    """What is to be said of how the run ended: how far it came, if not to its end; else, mostly, nothing."""
     end = run.ending
     planned, patience = run.recipe.get("epochs"), run.recipe.get("patience")
     after = f"after {len(run.epochs)} of {planned} epochs" if planned else f"after {len(run.epochs)} epochs"
-    if end is None:
-        unknown = "The end of this run is not recorded; it may have been killed, or may still be running."
-        return unknown if run.evaluation is None else ""
-    match end.reason:
+    if run.begun:
+        done = len(run.data.folds) + len(run.data.seeds)
+        kind = "folds" if isinstance(run.begun, FoldStarted) else "seeds"
+        after = f"after {done} of {done + len(run.missing)} {kind}"
+    unjudged = ""
+    if run.evaluation is None and not run.begun:
+        unjudged = " It was killed before its model was judged, or is still at it: its end is not recorded."
+    match end.reason if end else None:
+        case None:
+            return _unrecorded(run, after)
         case "finished":
-            return ""
+            return f"All {planned} epochs are trained.{unjudged}" if unjudged else ""
         case "early":
-            return f"Training stopped early, {after}: the validation result had not improved for {patience} epochs."
+            sentence = f"Training stopped early, {after}: the validation result had not improved for {patience} epochs."
+            return sentence + unjudged
         case "interrupted":
-            when = f" {end.text}" if end.text else ""
-            return f"Training was interrupted {after}{when}."
+            when = f" {end.text}" if end and end.text else ""
+            return f"Training was interrupted {after}{when}.{_without(run)}"
         case "failed":
-            return f"Training ended {after}: {end.text.rstrip('.')}."
+            return f"Training ended {after}: {end.text.rstrip('.') if end else ''}.{_without(run)}"
+
+
+def _unrecorded(run: RunContents, after: str) -> str:
+    """Of a run whose end is not recorded how far it came; nothing of one that has all there is to be."""
+    whole = not run.missing if run.begun else run.evaluation is not None
+    if whole:
+        return ""
+    return f"The run was killed {after}, or is still running: its end is not recorded.{_without(run)}"
+
+
+def _without(run: RunContents) -> str:
+    """Which folds, or seeds, are not finished, and of how many images nothing is known."""
+    if not run.missing:
+        return ""
+    unjudged = ""
+    if run.evaluation and "test" in run.evaluation:
+        images = sum(sum(counts.values()) for counts in run.data.counts.values())
+        unjudged = f", so {counted(images - run.evaluation['test'].n, 'image')} of {images:,} are not judged"
+    verb = "is" if len(run.missing) == 1 else "are"
+    return f" Not finished {verb} {', '.join(run.missing)}{unjudged}."
 
 
 def leading(metrics: Sequence[Measured]) -> Measured:

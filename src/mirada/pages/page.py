@@ -28,7 +28,8 @@ ABSENT = {
     "results.csv": "There are no numbers per epoch (results.csv is missing or empty), so there is nothing to draw: "
     "no epoch was finished, or the file was removed.",
     "evaluation.json": "There are no results (evaluation.json is not in the run folder). They are computed after "
-    'the last epoch, so a run that was interrupted does not have them. Evaluate its model with "mirada evaluate".',
+    "the last epoch, so a run that was interrupted or killed does not have them. Evaluate its model, that of the best "
+    'epoch so far, with "mirada evaluate".',
     "predictions.csv": "The predictions per image (predictions.csv) are not in the run folder, so nothing can be "
     "said here about single images. They are written after the last epoch.",
     "maps.json": "There are no maps (maps.json is not in the run folder). They are computed after the last epoch; "
@@ -37,7 +38,8 @@ ABSENT = {
 
 UNFINISHED_FAMILY = {
     "evaluation.json": "There are no results of all runs (evaluation.json is not in the folder). They are put "
-    "together after the last one; until then each run has a report in its own folder, fold-1 or seed-0 and so on."
+    "together after the last one, or when training is interrupted; until then each run has a report in its own folder, "
+    "fold-1 or seed-0 and so on."
 }
 WITHOUT_MODEL = {
     "evaluation.json": "There are no results (evaluation.json is not in the run folder), and no model to judge: it is "
@@ -84,7 +86,9 @@ def render(run: RunContents) -> str:
         splits=splits,
         counts=counts,
         folds=folds,
-        seeds=seed_table(run) if run.data.seeds else None,
+        several=run.begun is not None,
+        members=sorted(page.parent.name for page in run.folder.glob("*/report.html")),
+        seeds=seed_table(run) if len(run.data.seeds) > 1 else None,
         spread=spread,
         ensemble=ENSEMBLE if (run.folder / ENSEMBLE).exists() else "",
         intervals=intervals_sentence(run.intervals, run.data.target_names, run.data.unit)
@@ -103,7 +107,7 @@ def render(run: RunContents) -> str:
 
 def absent(run: RunContents) -> dict[str, str]:
     """What is said in place of a file that is not there."""
-    if run.unfinished_folds or run.unfinished_seeds:
+    if run.begun:
         return ABSENT | UNFINISHED_FAMILY
     return ABSENT if run.has_model else ABSENT | WITHOUT_MODEL
 

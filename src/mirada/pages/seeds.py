@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from mirada.evaluation.evaluate import Measured
 from mirada.evaluation.seeds import SeedSpread, seed_spreads
-from mirada.events import Evaluated
 from mirada.pages.words import Shown, shown
 from mirada.runs.reader import RunContents
 
@@ -54,12 +53,12 @@ class SeedTable:
 
 
 def seed_table(run: RunContents) -> SeedTable:
-    """What the folder of several seeds says, once all have ended."""
+    """What the folder of several seeds says, once two or more are finished."""
     members = run.data.seeds
     spreads = seed_spreads([member.metrics for member in members])
     first = next((each for name in LEADING for each in spreads if each.name == name), spreads[0])
     row = _spread_row(first)
-    split = next((event.split for event in reversed(run.events) if isinstance(event, Evaluated)), "val")
+    split = "test" if run.data.counts.get("test") else "val"
     return SeedTable(
         sentence=(
             f"{len(members)} runs on the same split, which differ in their seed alone: their {row.label} is {row.mean} "

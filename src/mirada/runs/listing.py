@@ -7,7 +7,7 @@ from typing import Literal
 from mirada.errors import DataError
 from mirada.events import EpochDone, Evaluated, Stopped
 from mirada.runs.folder import EVENTS
-from mirada.runs.reader import read_events, read_record
+from mirada.runs.reader import last_begun, read_events, read_record, unfinished
 from mirada.runs.records import DataRecord, NetworkRecord
 
 State = Literal["finished", "stopped early", "interrupted", "failed", "unfinished", "damaged"]
@@ -71,10 +71,12 @@ def _state_of(path: Path) -> RunState:
     judged = {event.split: event for event in events if isinstance(event, Evaluated)}
     stops = [STATES[event.reason] for event in events if isinstance(event, Stopped)]
     result = judged.get("test") or judged.get("val")
-    last: State = stops[-1] if stops else "unfinished"
+    begun = last_begun(events)
+    whole = bool(data.folds or data.seeds) and not unfinished(begun, data)
+    last: State = stops[-1] if stops else "finished" if whole else "unfinished"
     return RunState(
         path=path,
-        state="finished" if data.folds or data.seeds else last,
+        state=last,
         network=network.name,
         data=data.name,
         epochs=sum(isinstance(event, EpochDone) for event in events),

@@ -92,21 +92,48 @@ class RunContents:
         return [line.strip() for text in told for line in text.splitlines()]
 
     @property
-    def unfinished_folds(self) -> FoldStarted | None:
-        """The last fold that began, of a cross-validation whose folds are not yet judged together."""
-        begun = [event for event in self.events if isinstance(event, FoldStarted)]
-        return begun[-1] if begun and not self.data.folds else None
+    def begun(self) -> FoldStarted | SeedStarted | None:
+        """The fold, or the run of several seeds, that began last; None for a single run."""
+        return last_begun(self.events)
 
     @property
-    def unfinished_seeds(self) -> SeedStarted | None:
-        """The last run that began of several seeds, which have not yet all ended."""
-        begun = [event for event in self.events if isinstance(event, SeedStarted)]
-        return begun[-1] if begun and not self.data.seeds else None
+    def missing(self) -> tuple[str, ...]:
+        """The names of the folds, or of the runs of several seeds, that are not finished; none for a single run."""
+        return unfinished(self.begun, self.data)
 
     @property
     def ending(self) -> Stopped | None:
         """How training ended; None if that is not recorded: it was killed, or still runs."""
         return next((event for event in reversed(self.events) if isinstance(event, Stopped)), None)
+
+
+def last_begun(events: Sequence[Event]) -> FoldStarted | SeedStarted | None:
+    """The fold, or the run of several seeds, that began last; None for a single run."""
+    return next((each for each in reversed(events) if isinstance(each, FoldStarted | SeedStarted)), None)
+
+
+def unfinished(begun: FoldStarted | SeedStarted | None, data: DataRecord) -> tuple[str, ...]:
+    """The names of the folds, or of the runs of several seeds, that are not finished, from the one begun last."""
+    match begun:
+        case FoldStarted():
+            planned = [f"fold-{number}" for number in range(1, begun.folds + 1)]
+        case SeedStarted():
+            first = begun.seed - begun.number + 1
+            planned = [f"seed-{seed}" for seed in range(first, first + begun.seeds)]
+        case None:
+            planned = []
+    done = {member.folder for member in (*data.folds, *data.seeds)}
+    return tuple(name for name in planned if name not in done)
+
+
+def missing_members(folder: Path, data: DataRecord) -> tuple[str, ...]:
+    """The names of the folds, or of the runs of several seeds, that are not finished; none for a single run.
+
+    Raises:
+        DataError: ``events.jsonl`` is missing or damaged.
+    """
+    events, _ = read_events(folder / EVENTS)
+    return unfinished(last_begun(events), data)
 
 
 def read_run(folder: Path) -> RunContents:
