@@ -178,7 +178,7 @@ def test_data_that_do_not_go_with_the_model(folder: Path, opened: Callable[[Card
     with pytest.raises(DataError) as caught:
         opened(card()).predict(an_index(folder, PNGS, target=Classes(("ash", "birk", "cedar"))))
     assert str(caught.value) == (
-        f'{folder}: has the class "birk", which the model does not know. Did you mean "birch"? '
+        f'{folder}: has the class "birk", which the model does not have. Did you mean "birch"? '
         f"Known: ash, birch, cedar."
     )
     numbers = an_index(folder, PNGS, target=Numbers(unit="years"), targets=np.arange(5.0))
@@ -486,7 +486,7 @@ def test_a_bad_file_does_not_shift_the_covariates(folder: Path, knowing: Callabl
 def test_covariates_that_are_not_there(folder: Path, knowing: Callable[[Card], Model]) -> None:
     model, files = knowing(BESIDE), [folder / PNGS[0]]
     sentence = (
-        "The model reads male, kg beside each image, and these come without {}. Say it of all images "
+        "The model reads male, kg as well as each image, and these come without {}. Say it of all images "
         "(--known {}=VALUE), or use data that has it as a covariate."
     )
     with pytest.raises(InvalidArgument, match=r'^The covariate "kg" is a number\. Got "much"\.$'):
@@ -514,7 +514,7 @@ def test_texts_are_told_by_their_value(folder: Path, knowing: Callable[[Card], M
     assert told["F"] - told["M"] == pytest.approx(20 * 2 * 1.5, rel=1e-4)
     assert model.predict(files, known={"sex=F": 1, "kg": 20}).predicted[0] == told["F"]
     with pytest.raises(
-        DataError, match=r"beside each image, and these come without sex\. .*--known sex=VALUE"
+        DataError, match=r"as well as each image, and these come without sex\. .*--known sex=VALUE"
     ):
         model.predict(files)
 

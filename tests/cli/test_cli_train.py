@@ -399,7 +399,7 @@ def test_a_table_from_training_to_maps(cli: Cli, xrays: Path) -> None:
     model = "run/model.safetensors"
     code, out, err = cli("predict", model, "00.png", "01.png")
     assert (code, out) == (1, "") and err.startswith(
-        "Error: The model reads male=M|F beside each image, and these come "
+        "Error: The model reads male=M|F as well as each image, and these come "
     )
     code, out, err = cli("predict", model, "00.png", "01.png", "--known", "male=M")
     assert (code, err) == (0, "") and out.splitlines()[1].startswith("00.png  ") and out.count(" months") == 2

@@ -310,8 +310,8 @@ def test_evaluate_what_cannot_be_evaluated(
     assert (code, out) == (1, "") and err.startswith("Error: t.csv: the column sex holds no number.")
     code, out, err = cli("evaluate", beside, shapes)
     assert (code, out) == (1, "") and err == (
-        f"Error: {shapes}: the model reads male, kg beside each image, and there is no table here that says it; give "
-        f"one (.csv, .tsv) that has a row for each image.\n"
+        f"Error: {shapes}: the model reads male, kg as well as each image, and there is no table here that says "
+        f"it; give one (.csv, .tsv) that has a row for each image.\n"
     )
     code, out, err = cli("evaluate", beside, shapes, "--target", "age")
     assert (code, out) == (2, "") and err.endswith("`target` names a column, and there is no table here.\n")

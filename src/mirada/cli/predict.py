@@ -86,6 +86,8 @@ def command(
     free name is taken, such as name-2.csv.
     """
     files = image_files(images)
+    import numpy as np
+
     from mirada.data.index import Index
     from mirada.inference.model import load_model
     from mirada.inference.similar import features_of, predict_with_similar, write_neighbours
@@ -120,6 +122,8 @@ def command(
         say_json(predictions.to_json(all_classes=all_classes))
     else:
         say(*_table(predictions, top, loaded.card.conformal))
+    if len(predictions) > 1 and not np.ptp(predictions.outputs, axis=0).any():
+        say(f"Note: the answer is the same for all {len(predictions):,} images, to the last digit.", err=True)
     return 1 if predictions.failed else 0
 
 

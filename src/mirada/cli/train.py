@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -294,7 +295,11 @@ class _Lines:
 
     def _epoch(self, event: EpochDone) -> None:
         self.speed = f", {event.images_per_second:,.0f} images/s"
-        shown = [f"{name} {figure(name, value)}" for name, value in event.metrics.items()]
+        shown = [
+            f"{name} {figure(name, value)}"
+            for name, value in event.metrics.items()
+            if value is not None and isfinite(value)  # R² of targets that are all alike is not defined
+        ]
         self.progress.line(
             f"epoch {event.epoch:3}  {event.seconds:6.2f} s  loss {_loss(event.train_loss)}  "
             f"validation loss {_loss(event.val_loss)}  {'  '.join(shown)}{'  best' if event.best else ''}"

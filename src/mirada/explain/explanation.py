@@ -19,6 +19,14 @@ Grid = NDArray[np.float32]
 ROUNDING = 1e-6  # of float32, relative: what is smaller is no difference between places
 
 
+class NotFinite(InvalidArgument):
+    """An output is no finite number; ``row`` is the first of the batch that has one."""
+
+    def __init__(self, message: str, row: int) -> None:
+        super().__init__(message)
+        self.row = row
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """One map per image, and the outputs that the maps explain.
@@ -181,9 +189,10 @@ def _choice(classes: ClassNumbers | None, target: Target) -> Choose:
 def _require_finite(outputs: Tensor) -> None:
     bad = torch.nonzero(~outputs.isfinite().all(dim=1)).flatten().tolist()
     if bad:
-        raise InvalidArgument(
+        raise NotFinite(
             f"{len(bad)} of {len(outputs)} images have outputs that are not finite (first: row {bad[0]} "
-            "of the batch), so there is nothing to explain. Look for NaN in the pixels or in the weights."
+            "of the batch), so there is nothing to explain. Look for NaN in the pixels or in the weights.",
+            bad[0],
         )
 
 

@@ -19,9 +19,9 @@ from mirada.data.pixels.arrays import decode_image, show_image
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.fit import resize_to_photo
 from mirada.data.pixels.preprocessing import Preprocessing
-from mirada.errors import InvalidArgument, nearest
+from mirada.errors import DataError, InvalidArgument, nearest
 from mirada.explain.explainable import Explainable, Method
-from mirada.explain.explanation import explain, mean_of, mirrored
+from mirada.explain.explanation import NotFinite, explain, mean_of, mirrored
 from mirada.explain.overlay import enlarged, limit_of, overlay, with_colour_bar
 from mirada.inference.ensemble import infer_each, read_each
 from mirada.inference.pictures import Picture, read_picture
@@ -134,9 +134,15 @@ def explained(
         opened = Explainable(network, None if beside is None else beside.to(compute.device))
         tensor = normalize(to_float(pixels), card.preprocessing)
         how = partial(explain, opened, classes=classes, target=target, method=asked.method, layer=asked.layer)
-        each = how(tensor)
-        if card.flip_average:
-            each = mean_of([each, mirrored(how(tensor.flip(-1)))], target, "the image and its mirror image")
+        try:
+            each = how(tensor)
+            if card.flip_average:
+                each = mean_of([each, mirrored(how(tensor.flip(-1)))], target, "the image and its mirror image")
+        except NotFinite as error:
+            raise DataError(
+                f"{seen[error.row].path}: the network's output must be finite numbers, so there is nothing to explain. "
+                f"Its weights have run away: train again, with a lower learning rate."
+            ) from error
         scale = card.target_scaling.std[asked.number or 0] if card.target_scaling else 1.0
         found.append(replace(each, maps=each.maps * np.float32(scale)))
         raw.append(torch.from_numpy(each.outputs))

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirada.data.index import Index
-from mirada.data.sources import load_data, table_at
+from mirada.data.sources import load_to_judge, table_at
 from mirada.data.sources.columns import Wanted
+from mirada.data.sources.listing import said_of_unknown
 from mirada.data.sources.roles import find_column
 from mirada.data.sources.rows import load_table
 from mirada.data.sources.tables import Table, read_table
@@ -35,10 +36,7 @@ def _with_classes(index: Index, names: tuple[str, ...], known: tuple[str, ...]) 
     """The model's class numbers in place of those of the index."""
     unknown = sorted(set(names) - set(known))
     if unknown:
-        raise DataError(
-            f'{index.origin}: has the class "{unknown[0]}", which the model does not know. '
-            f"{nearest(unknown[0], known)}"
-        )
+        raise DataError(f"{index.origin}: {said_of_unknown(unknown, known)}")
     numbers = np.array([known.index(name) for name in names], dtype=np.int64)
     targets = np.where(index.known, numbers[index.targets.astype(np.int64)], index.targets)
     return replace(index, target=Classes(known), targets=targets.astype(np.int64))
@@ -92,7 +90,7 @@ def covariates_of(card: Card, index: Index, known: Known | None = None) -> NDArr
     missing = [covariate.column for covariate in card.covariates if covariate.label not in columns]
     if missing:
         raise DataError(
-            f"The model reads {', '.join(card.covariate_names)} beside each image, and these come without "
+            f"The model reads {', '.join(card.covariate_names)} as well as each image, and these come without "
             f"{missing[0]}. Say it of all images (--known {missing[0]}=VALUE), or use data that has it as a covariate."
         )
     values = np.column_stack([np.empty((len(index), 0)), *(columns[name] for name in card.covariate_names)])
@@ -130,22 +128,14 @@ def load_for(card: Card, source: Source) -> Index:
     """
     asked = _as_in_training(card, source)
     try:
-        return load_data(
-            asked.path,
-            classes=card.target.names if isinstance(card.target, Classes) else None,
-            target=asked.targets or None,
-            image=asked.image or None,
-            group=asked.group or None,
-            split=asked.split or None,
-            covariates=asked.covariates,
-            task=asked.task,
-        )
+        classes = card.target.names if isinstance(card.target, Classes) else None
+        return load_to_judge(asked, classes, card.covariates)
     except InvalidArgument as error:
         named = (source.targets, source.image, source.group, *source.covariates)
         if any(named) or not card.covariates:
             raise
         raise DataError(
-            f"{source.path}: the model reads {', '.join(card.covariate_names)} beside each image, and there is no "
+            f"{source.path}: the model reads {', '.join(card.covariate_names)} as well as each image, and there is no "
             f"table here that says it; give one (.csv, .tsv) that has a row for each image."
         ) from error
 
@@ -164,7 +154,12 @@ def images_of_table(card: Card, file: Path, known: Known, image: str | None = No
         covariate.label for covariate in card.covariates if _is_to_be_read(covariate, table, known)
     )
     (chosen,) = (image,) if image else _columns_of_training(card, table).get("image", (None,))
-    found = load_table(table, Wanted(image=chosen, covariates=beside, unlabeled=True), file.parent, None)
+    found = load_table(
+        table,
+        Wanted(image=chosen, covariates=beside, read=card.covariates, unlabeled=True),
+        file.parent,
+        None,
+    )
     return replace(
         unlabeled(found.paths, card),
         root=found.root,

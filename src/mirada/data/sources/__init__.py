@@ -27,12 +27,12 @@ from mirada.data.sources.tables import is_frame, read_table, table_of_frame
 from mirada.data.sources.usable import require_images, with_numbers
 from mirada.data.sources.voc import load_voc, voc_files
 from mirada.errors import DataError, InvalidArgument, reason_of
-from mirada.samples import SPLIT_NAMES, Numbers, Task
+from mirada.samples import SPLIT_NAMES, Covariate, Numbers, Source, Task
 
 if TYPE_CHECKING:
     from pandas import DataFrame  # type: ignore[import-untyped]  # nothing of it is needed to run
 
-__all__ = ["SPLIT_NAMES", "load_data", "read_splits", "require_images", "table_at"]
+__all__ = ["SPLIT_NAMES", "load_data", "load_to_judge", "read_splits", "require_images", "table_at"]
 
 
 def load_data(
@@ -76,19 +76,71 @@ def load_data(
     one = {"image": image, "group": group}
     _require_texts({**one, "target": target, "covariates": covariates, "classes": classes}, single=tuple(one))
     _require_paths(root, split)
-    saved = Path(split) if split is not None and is_table(Path(split)) else None
+    index = _loaded(
+        root, split, _wanted(_names(target), image, group, split, _names(covariates), task), classes
+    )
+    if classes is None and not index.boxes:
+        require_images(index)
+    return _with_header_notes(index)
+
+
+def load_to_judge(source: Source, classes: Sequence[str] | None, covariates: Sequence[Covariate]) -> Index:
+    """The data of ``load_data`` for a model that is there: one image is enough, and need not be of every class.
+
+    Args:
+        source: The data, and what is said of their columns.
+        classes: Those of the model; None for numbers.
+        covariates: What the model reads beside each image; a row with another word, or with none, is left out.
+
+    Returns:
+        The samples.
+
+    Raises:
+        DataError: As ``load_data``, and for a class that the model does not have.
+        InvalidArgument: As ``load_data``.
+    """
+    wanted = _wanted(
+        source.targets,
+        source.image or None,
+        source.group or None,
+        source.split or None,
+        source.covariates,
+        source.task,
+    )
+    index = _loaded(source.path, source.split or None, replace(wanted, read=tuple(covariates)), classes)
+    return _with_header_notes(index)
+
+
+def _wanted(
+    target: tuple[str, ...],
+    image: str | None,
+    group: str | None,
+    split: str | Path | None,
+    covariates: tuple[str, ...],
+    task: Task | None,
+) -> Wanted:
+    """What the arguments of ``load_data`` say of a table's columns."""
     ungrouped = (group or "").lower() == UNGROUPED
-    wanted = Wanted(
-        target=_names(target),
+    return Wanted(
+        target=target,
         image=image,
         group=None if ungrouped else group,
-        split=None if saved or split is None else str(split),
-        covariates=_names(covariates),
+        split=None if split is None or _saved_splits(split) else str(split),
+        covariates=covariates,
         kind=wanted_kind(task),
         ungrouped=ungrouped,
     )
+
+
+def _saved_splits(split: str | Path | None) -> Path | None:
+    """The table of splits that is meant, unless a column is."""
+    return Path(split) if split is not None and is_table(Path(split)) else None
+
+
+def _loaded(root: Any, split: str | Path | None, wanted: Wanted, classes: Sequence[str] | None) -> Index:
+    """The data, with saved splits; of a foreign format it is said which."""
     try:
-        return _usable(_load(root, wanted, classes), wanted, classes, saved)
+        return _usable(_load(root, wanted, classes), wanted, _saved_splits(split))
     except DataError as error:
         if is_frame(root) or not (foreign := _foreign(Path(root))):
             raise
@@ -97,8 +149,8 @@ def load_data(
         raise DataError(f"{root}: cannot be read ({reason_of(error)}).") from error
 
 
-def _usable(index: Index, wanted: Wanted, classes: Sequence[str] | None, saved: Path | None) -> Index:
-    """The index with patients as its groups, numbers if they are asked for, saved splits, and notes by its files."""
+def _usable(index: Index, wanted: Wanted, saved: Path | None) -> Index:
+    """The index with patients as its groups, numbers if they are asked for, and saved splits."""
     if not wanted.ungrouped:
         index = with_patients(index)
     if wanted.kind is Numbers:
@@ -108,8 +160,11 @@ def _usable(index: Index, wanted: Wanted, classes: Sequence[str] | None, saved: 
         index = replace(index, source=replace(index.source, split=str(saved)) if index.source else None)
     if not len(index):
         raise DataError(f"{index.origin}: there are no images in it.")
-    if classes is None and not index.boxes:
-        require_images(index)
+    return index
+
+
+def _with_header_notes(index: Index) -> Index:
+    """The index with notes on what its files say of themselves."""
     return replace(index, notes=(*index.notes, *header_notes(index)))
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from mirada.data.sources.names import UNGROUPED
 from mirada.errors import InvalidArgument, nearest
-from mirada.samples import Classes, Numbers, Source
+from mirada.samples import Classes, Covariate, Numbers, Source
 
 Kind = type[Classes] | type[Numbers]
 KINDS: dict[str, Kind] = {"classification": Classes, "regression": Numbers}
@@ -17,7 +17,7 @@ class Wanted:
     """What the caller says of a table's columns; what is None or empty is inferred, or not used.
 
     If ``unlabeled``, the table needs no target, and none is read; if ``ungrouped``, nothing is grouped, whatever the
-    data say. ``kind`` is what the target is to be.
+    data say. ``kind`` is what the target is to be, ``read`` the covariates of a model, which say how to read theirs.
     """
 
     target: tuple[str, ...] = ()
@@ -26,6 +26,7 @@ class Wanted:
     split: str | None = None
     covariates: tuple[str, ...] = ()
     kind: Kind | None = None
+    read: tuple[Covariate, ...] = ()
     unlabeled: bool = False
     ungrouped: bool = False
 

@@ -14,11 +14,19 @@ import numpy as np
 from mirada.data.index import Index
 from mirada.data.sources.columns import Kind
 from mirada.data.sources.labels import require_no_mark
-from mirada.data.sources.listing import FolderListing, printable, quoted, relative, split_named, unusable
+from mirada.data.sources.listing import (
+    FolderListing,
+    printable,
+    quoted,
+    relative,
+    said_of_unknown,
+    split_named,
+    unusable,
+)
 from mirada.data.sources.lists import Labels, labels_by_name, labels_of, pixels_folder
 from mirada.data.sources.names import made_equal
 from mirada.data.sources.voc import boxes_beside
-from mirada.errors import DataError, counted, nearest
+from mirada.errors import DataError, counted
 from mirada.samples import SPLITS, Classes, Excluded
 
 NO_UTF8 = "its name is not valid UTF-8"  # and can stand in no table
@@ -355,7 +363,4 @@ def _require_known(parts: Mapping[str, _SplitFolder], classes: tuple[str, ...], 
     for part in parts.values():
         unknown = sorted(set(part.classes) - set(made_equal(classes)))
         if unknown:
-            raise DataError(
-                f"{part.folder}: has the class {quoted(unknown)}, which {owner} does not have. "
-                f"{nearest(unknown[0], classes)}"
-            )
+            raise DataError(f"{part.folder}: {said_of_unknown(unknown, classes, owner)}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from mirada import text
 from mirada.data.pixels.arrays import is_idx
 from mirada.data.pixels.kinds import EXTENSIONS, why_unread
-from mirada.errors import DataError, counted, reason_of
+from mirada.errors import DataError, counted, nearest, reason_of
 from mirada.samples import SPLIT_NAMES, Excluded
 
 JUNK_FILES = frozenset(("boxes.csv", "desktop.ini", "icon\r", "readme", "readme.md", "readme.txt"))
@@ -184,6 +184,23 @@ def printable(path: str) -> str:
 def quoted(names: Sequence[str]) -> str:
     """Names in quotes, the first eight of them."""
     return text.listed([f'"{name}"' for name in names], 8)
+
+
+def said_of_unknown(unknown: Sequence[str], known: Sequence[str], owner: str = "the model") -> str:
+    """That classes are not among those of a model, or of a split; and what may be meant.
+
+    >>> said_of_unknown(["Cat"], ["cat", "dog"])
+    'has the class "Cat", which the model does not have. Its "cat" differs in capitals alone: write it so.'
+    """
+    noun = "the class" if len(unknown) == 1 else "the classes"
+    alike = {name.casefold(): name for name in known}
+    meant = [alike[name.casefold()] for name in unknown if name.casefold() in alike]
+    if len(meant) == len(unknown):
+        differs = "differs" if len(meant) == 1 else "differ"
+        hint = f"Its {quoted(meant)} {differs} in capitals alone: write {'it' if len(meant) == 1 else 'them'} so."
+    else:
+        hint = nearest(next(name for name in unknown if name.casefold() not in alike), known)
+    return f"has {noun} {quoted(unknown)}, which {owner} does not have. {hint}"
 
 
 def by_extension(files: Sequence[Excluded]) -> str:

@@ -19,8 +19,9 @@ from mirada.data.pixels.arrays import (
 )
 from mirada.data.sources.columns import Kind
 from mirada.data.sources.labels import require_no_mark
+from mirada.data.sources.listing import said_of_unknown
 from mirada.data.sources.names import MISSING, SURELY_MISSING, made_equal
-from mirada.errors import DataError, counted, nearest
+from mirada.errors import DataError, counted
 from mirada.samples import SPLIT_NAMES, SPLITS, Classes, Excluded, Numbers
 
 IMAGES = frozenset(("data", "image", "images", "imgs", "x"))
@@ -291,9 +292,7 @@ def _with_classes(
     names = tuple(found) if known is None else tuple(known)
     unknown = [name for name in found if name not in names]
     if unknown:
-        raise DataError(
-            f'{source}: has the class "{unknown[0]}", which the model does not have. {nearest(unknown[0], names)}'
-        )
+        raise DataError(f"{source}: {said_of_unknown(unknown, names)}")
     return replace(
         index,
         targets=np.array([names.index(name) for name in found], dtype=np.int64)[numbers],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mirada.data.sources.columns import Columns, Kind, Place, Wanted
 from mirada.data.sources.labels import require_names, require_no_mark, require_single_labels, require_words
-from mirada.data.sources.listing import quoted
+from mirada.data.sources.listing import quoted, said_of_unknown
 from mirada.data.sources.names import MARKS, MISSING, SURELY_MISSING, UNSAID
 from mirada.data.sources.roles import split_words
 from mirada.data.sources.tables import Table
@@ -101,7 +101,7 @@ def read_values(
     """
     learnt = _learnt(table, columns, wanted, known)
     splits, groups = _splits(table, columns.split), _groups(table, columns, paths)
-    covariates, meanings = _covariates(table, columns.covariates)
+    covariates, meanings = _covariates(table, columns.covariates, wanted.read)
     bad = {**covariates.bad, **splits.bad, **learnt.bad}
     usable = [row for row in range(len(paths)) if row not in bad]
     said = _covariate_notes(meanings, covariates.values[usable])
@@ -300,9 +300,7 @@ def classes_of(
     names = tuple(in_order(found)) if known is None else tuple(known)
     unknown = sorted(found - set(names))
     if unknown:
-        raise DataError(
-            f'{where} has the class "{unknown[0]}", which the model does not have. {nearest(unknown[0], names)}'
-        )
+        raise DataError(f"{where} {said_of_unknown(unknown, names)}")
     numbered = {name: value for value, name in enumerate(names)}
     return names, np.array([numbered.get(cell, -1) for cell in cells], dtype=np.int64)
 
@@ -486,16 +484,20 @@ def _groups(table: Table, columns: Columns, paths: Sequence[str]) -> ColumnWords
     )
 
 
-def _covariates(table: Table, places: tuple[Place, ...]) -> tuple[NumberColumn, dict[Covariate, str]]:
-    """(N, K) numbers, and the K covariates with what the values mean, in words."""
+def _covariates(
+    table: Table, places: tuple[Place, ...], read: Sequence[Covariate]
+) -> tuple[NumberColumn, dict[Covariate, str]]:
+    """(N, K) numbers, and the K covariates with what the values mean, in words; ``read`` are those of a model."""
     columns, meanings = [], {}
+    known = {covariate.column: covariate for covariate in read if not covariate.one}
     for place in places:
         cells = blanked(table.cells[place.column])
-        column, found, meaning = (
-            indicator(Covariate.parse(f"{place.name}={place.value}"), cells)
-            if place.value
-            else covariate_of(place.name, cells, decimal_comma=table.decimal_comma)
-        )
+        if place.value:
+            column, found, meaning = indicator(Covariate.parse(f"{place.name}={place.value}"), cells)
+        elif place.name in known:
+            column, found, meaning = _number_of(known[place.name], cells, decimal_comma=table.decimal_comma)
+        else:
+            column, found, meaning = covariate_of(place.name, cells, decimal_comma=table.decimal_comma)
         columns.append(column)
         meanings[found] = meaning
     if len(meanings) < len(columns):
@@ -545,6 +547,16 @@ def covariate_of(
     raise DataError(
         f"{name}: a covariate is a column of numbers or of {words}; found {len(found)} ({quoted(found)}). {advice}"
     )
+
+
+def _number_of(
+    covariate: Covariate, cells: Sequence[str], *, decimal_comma: bool
+) -> tuple[NumberColumn, Covariate, str]:
+    """A column of the numbers, or of yes and no, that a model reads; a row with anything else is bad."""
+    said = TRUTH if covariate.binary else {}
+    written = [f"{said[cell.lower()]:.0f}" if cell.lower() in said else cell for cell in cells]
+    column = numbers(covariate.column, written, decimal_comma=decimal_comma)
+    return column, covariate, ", ".join(filter(None, ("numbers", column.note)))
 
 
 def indicator(covariate: Covariate, cells: Sequence[str]) -> tuple[NumberColumn, Covariate, str]:
