@@ -234,6 +234,7 @@ class Source:
         split: The column of splits, or a file of them.
         covariates: Their labels.
         task: The task, if it was stated and not inferred.
+        encoding: That of a table's text, if it was stated and not found.
     """
 
     path: Path
@@ -243,6 +244,7 @@ class Source:
     split: str = ""
     covariates: tuple[str, ...] = ()
     task: Task | None = None
+    encoding: str = ""
 
 
 def _no_numbers() -> NDArray[np.float64]:

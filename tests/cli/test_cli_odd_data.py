@@ -63,7 +63,7 @@ def listed(shapes: Path, tmp_path: Path, column: str, words: list[str]) -> Path:
         for place, (file, word) in enumerate(zip(files, words, strict=False))
     ]
     table = tmp_path / "t.csv"
-    table.write_text("\n".join([f"image,age (months),{column}", *rows, ""]))
+    table.write_text("\n".join([f"image,age (months),{column}", *rows, ""]), encoding="utf-8")
     return table
 
 
@@ -157,6 +157,25 @@ def test_a_network_that_has_learnt_nothing(
     assert code == 0 and out.count("the map is zero everywhere") == 2
     code, _, err = cli("predict", number, *pictures, "--known", "male=1")
     assert (code, err) == (0, "")
+
+
+def test_the_encoding_of_a_table_is_said(
+    cli: Cli, trained: Callable[[str], Path], shapes: Path, tmp_path: Path
+) -> None:
+    """Read as Windows-1252 the words would be none that the model knows."""
+    model = saved(trained("lenet5"), tmp_path / "cyrillic.safetensors", Covariate("пол", "муж", "жен"))
+    table = listed(shapes, tmp_path, "пол", ["муж", "жен", "муж"])
+    table.write_bytes(table.read_text(encoding="utf-8").encode("cp1251"))
+    for verb in ("predict", "evaluate"):
+        code, out, err = cli(verb, model, table, "--encoding", "cp1251")
+        assert (code, err) == (0, "") and out.count("left out") == 0
+    assert cli("predict", model, table).code == 1
+    code, out, err = cli("predict", model, table, "--encoding", "cp1521")
+    assert (code, out) == (2, "") and 'no encoding of texts called "cp1521". Did you mean "cp1251"?' in err
+    code, out, err = cli("predict", model, shapes / "test", "--encoding", "cp1251")
+    assert (code, out) == (2, "") and "--encoding is that of a table, and" in err
+    code, out, err = cli("evaluate", trained("lenet5"), shapes, "--encoding", "cp1251")
+    assert (code, out) == (2, "") and "`encoding` is how a table is read, and" in err
 
 
 def test_what_is_not_defined_is_left_out_of_an_epochs_line() -> None:

@@ -17,6 +17,7 @@ from mirada.data.index import Index
 from mirada.data.sources import load_data
 from mirada.data.sources.headers import Purpose, purposes
 from mirada.data.sources.names import made_equal
+from mirada.errors import DataError, InvalidArgument
 from mirada.samples import Classes, Excluded
 
 Made = Callable[..., Path]
@@ -523,7 +524,12 @@ def test_boxes_of_no_image_are_said(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_class_names_are_never_rubbish(made: Made, encoding: str, words: Sequence[str]) -> None:
     file = made("image,label", image, lambda n: words[n % 2], encoding=encoding)
-    assert refusal(file).endswith('Save the table as UTF-8 (in Excel: "CSV UTF-8").')
+    assert refusal(file).endswith(
+        'Save the table as UTF-8 (in Excel: "CSV UTF-8"), or name its `encoding`, such as cp1251 or gb18030.'
+    )
+    said = load_data(file, encoding=encoding)
+    assert set(said.classes) == set(words) and not any("encoding" in note for note in said.notes)
+    assert said.source and said.source.encoding == encoding
     plain = made(
         "image,remark,label", image, lambda n: words[n % 2], kind, encoding=encoding
     )  # what is not learnt
@@ -537,8 +543,36 @@ def test_western_letters_are_read_and_said(made: Made) -> None:
     index = load_data(file)
     assert set(index.classes) == set(words)
     assert index.notes[0] == (
-        "encoding: not UTF-8, read as Windows-1252, which is a guess; save the table as UTF-8 if letters are wrong"
+        "encoding: not UTF-8, read as Windows-1252, which is a guess; name the `encoding`, or save the table as "
+        "UTF-8, if letters are wrong"
     )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1251"])
+def test_an_encoding_that_is_stated(made: Made, encoding: str) -> None:
+    file = made("image,label", image, lambda n: ("кот", "пёс")[n % 2], encoding=encoding)
+    stated = encoding.removesuffix("-sig")
+    assert load_data(file, encoding=stated).classes == ("кот", "пёс")
+    wrong = "utf-8" if encoding in ("utf-16", "cp1251") else "ascii"
+    with pytest.raises(DataError, match=f"is not in {wrong}: its byte [0-9,]+ cannot be read"):
+        load_data(file, encoding=wrong)
+
+
+@pytest.mark.parametrize("encoding", ["cp1521", "rot13", "hex", "", "\0", "latin-one"])
+def test_what_is_no_encoding(made: Made, encoding: str) -> None:
+    file = made("image,label", image, kind)
+    with pytest.raises(InvalidArgument, match="There is no encoding of texts called"):
+        load_data(file, encoding=encoding)
+
+
+def test_an_encoding_is_a_tables(made: Made, tmp_path: Path) -> None:
+    made("image,label", image, kind).unlink()
+    with pytest.raises(
+        InvalidArgument, match="`encoding` is how a table is read, and there is no table here"
+    ):
+        load_data(tmp_path, encoding="cp1251")
+    with pytest.raises(InvalidArgument, match=r"`encoding` must be text\. Got a value of the type int"):
+        load_data(tmp_path, encoding=1251)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

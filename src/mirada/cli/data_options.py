@@ -27,6 +27,7 @@ class DataOptions:
     split: str | None = None
     covariates: tuple[str, ...] = ()
     task: Task | None = None
+    encoding: str | None = None
 
     def load(self, path: str, *, classes: Sequence[str] | None = None) -> Index:
         """The data at ``path``; ``classes`` are a model's. Raises as ``mirada.load_data``."""
@@ -47,6 +48,7 @@ class DataOptions:
             split=self.split or "",
             covariates=self.covariates,
             task=self.task,
+            encoding=self.encoding or "",
         )
 
 
@@ -64,6 +66,7 @@ def _names(context: click.Context, parameter: click.Parameter, value: tuple[str,
 
 
 IMAGE_HELP = "Of a table: the column of image file names."
+ENCODING_HELP = "Of a table: that of its text, such as cp1251 or gb18030. [default: found]"
 OPTIONS = (
     click.option(
         "--target", metavar="COLUMN", expose_value=False, callback=_keep,
@@ -82,6 +85,7 @@ OPTIONS = (
         "--task", type=click.Choice(["classification", "regression"]), expose_value=False, callback=_keep,
         help="Take the target as classes, or as numbers. [default: by what it holds]",
     ),
+    click.option("--encoding", metavar="NAME", expose_value=False, callback=_keep, help=ENCODING_HELP),
 )  # fmt: skip
 
 

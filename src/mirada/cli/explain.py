@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import ProgressBar
-from mirada.cli.data_options import IMAGE_HELP
+from mirada.cli.data_options import ENCODING_HELP, IMAGE_HELP
 from mirada.cli.files import image_files, model_path, new_file, new_folder, samples, there
 from mirada.cli.known import known_option
 from mirada.events import Progress
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     help="The part whose maps are weighed, such as stage2. [default: the last whose maps are larger than 1 x 1]",
 )
 @click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
+@click.option("--encoding", metavar="NAME", help=ENCODING_HELP)
 @known_option
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto: the best there is."
@@ -58,6 +59,7 @@ def command(
     method: str | None,
     layer: str | None,
     image: str | None,
+    encoding: str | None,
     known: dict[str, str],
     device: str,
 ) -> int:
@@ -73,7 +75,7 @@ def command(
     from mirada.inference.model import load_model
 
     loaded = load_model(model, device=device)
-    shown = samples(files, loaded.card, known, image)
+    shown = samples(files, loaded.card, known, image, encoding)
     index = shown if isinstance(shown, Index) else unlabeled(shown, loaded.card)
     explained = partial(loaded.explain, target=target, method=method, layer=layer, known=known)
     failed = len(index.excluded)

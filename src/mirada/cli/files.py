@@ -137,21 +137,25 @@ def _an_address(files: Sequence[Path]) -> str:
 
 
 def samples(
-    files: Sequence[str], card: Card, known: Mapping[str, str], image: str | None
+    files: Sequence[str], card: Card, known: Mapping[str, str], image: str | None, encoding: str | None
 ) -> Sequence[str] | Index:
     """The files; for a table the images that it names, with what it says of what the model reads beside them.
 
     The table needs no target; its column ``image`` names the files, or else the one that training took, if it is
-    there. Rows that cannot be used are in ``excluded``. Raises as ``mirada.load_data``, ``UsageError`` for a column
-    without a table.
+    there. Rows that cannot be used are in ``excluded``. Raises as ``mirada.load_data``, ``UsageError`` for a column, or
+    an encoding, without a table.
     """
     if not _is_table(files[0]):
+        if encoding:
+            raise click.UsageError(
+                f"--encoding is that of a table, and {files[0]} is none (.csv, .tsv, .txt)."
+            )
         if image:
             raise click.UsageError(f"--image names a column, and {files[0]} is no table (.csv, .tsv, .txt).")
         return files
     from mirada.inference.matching import images_of_table
 
-    return images_of_table(card, Path(files[0]), known, image)
+    return images_of_table(card, Path(files[0]), known, image, encoding)
 
 
 def new_name(context: click.Context, parameter: click.Parameter, file: str | None) -> str | None:

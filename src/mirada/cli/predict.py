@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import ProgressBar, say, say_json
-from mirada.cli.data_options import IMAGE_HELP
+from mirada.cli.data_options import ENCODING_HELP, IMAGE_HELP
 from mirada.cli.files import (
     holds_neighbours,
     holds_predictions,
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     help="Write the predictions as JSON; - prints them.",
 )
 @click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
+@click.option("--encoding", metavar="NAME", help=ENCODING_HELP)
 @known_option
 @click.option(
     "--similar",
@@ -74,6 +75,7 @@ def command(
     csv_file: str | None,
     json_file: str | None,
     image: str | None,
+    encoding: str | None,
     known: dict[str, str],
     similar: str | None,
     device: str,
@@ -93,7 +95,7 @@ def command(
     from mirada.inference.similar import features_of, predict_with_similar, write_neighbours
 
     loaded = load_model(model, device=device)
-    shown = samples(files, loaded.card, known, image)
+    shown = samples(files, loaded.card, known, image, encoding)
     training = features_of(model) if similar else None
     with ProgressBar() as progress:
         if training:

@@ -140,7 +140,9 @@ def load_for(card: Card, source: Source) -> Index:
         ) from error
 
 
-def images_of_table(card: Card, file: Path, known: Known, image: str | None = None) -> Index:
+def images_of_table(
+    card: Card, file: Path, known: Known, image: str | None = None, encoding: str | None = None
+) -> Index:
     """The images that a table names, with what it says of what the model reads beside them; it needs no target.
 
     Args:
@@ -148,8 +150,9 @@ def images_of_table(card: Card, file: Path, known: Known, image: str | None = No
         file: The table.
         known: What is said of all images; the table's column need not be there.
         image: The column that names the files, or else the one that training took, if it is there.
+        encoding: That of its text; by default it is found.
     """
-    table = read_table(file)
+    table = read_table(file, encoding)
     beside = tuple(
         covariate.label for covariate in card.covariates if _is_to_be_read(covariate, table, known)
     )
@@ -177,7 +180,7 @@ def _as_in_training(card: Card, source: Source) -> Source:
     file = table_at(source.path)
     if not file:
         return source
-    table = read_table(file)
+    table = read_table(file, source.encoding or None)
     usual = _columns_of_training(card, table)
     learnt = card.provenance.get("columns", {}).get("target")
     if learnt and not source.targets and "target" not in usual:

@@ -45,6 +45,7 @@ def load_data(
     split: str | Path | None = None,
     covariates: str | Sequence[str] = (),
     task: Task | None = None,
+    encoding: str | None = None,
 ) -> Index:
     """Lists the images of a folder, a table, a data frame, IDX files or an NPZ file.
 
@@ -65,6 +66,8 @@ def load_data(
         split: The column of splits, or the path of a table of splits that training has saved, ``splits.csv``.
         covariates: The columns that the network reads as well as the image.
         task: Classes or numbers; by default numbers make a regression, texts classes.
+        encoding: That of a table's text, such as ``cp1251``; by default it is found, and where it cannot be, and the
+            classes would be no words, the table is refused.
 
     Returns:
         The samples; ``notes`` say what was inferred, ``excluded`` what was left out and why.
@@ -73,12 +76,11 @@ def load_data(
         DataError: For what cannot be used, is not there or could as well be another.
         InvalidArgument: For columns without a table, and arguments of another type.
     """
-    one = {"image": image, "group": group}
+    one = {"image": image, "group": group, "encoding": encoding}
     _require_texts({**one, "target": target, "covariates": covariates, "classes": classes}, single=tuple(one))
     _require_paths(root, split)
-    index = _loaded(
-        root, split, _wanted(_names(target), image, group, split, _names(covariates), task), classes
-    )
+    wanted = _wanted(_names(target), image, group, split, _names(covariates), task)
+    index = _loaded(root, split, replace(wanted, encoding=encoding), classes)
     if classes is None and not index.boxes:
         require_images(index)
     return _with_header_notes(index)
@@ -107,7 +109,8 @@ def load_to_judge(source: Source, classes: Sequence[str] | None, covariates: Seq
         source.covariates,
         source.task,
     )
-    index = _loaded(source.path, source.split or None, replace(wanted, read=tuple(covariates)), classes)
+    wanted = replace(wanted, read=tuple(covariates), encoding=source.encoding or None)
+    index = _loaded(source.path, source.split or None, wanted, classes)
     return _with_header_notes(index)
 
 
@@ -206,14 +209,23 @@ def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
 
 def _load(root: Any, wanted: Wanted, known: Sequence[str] | None) -> Index:
     if is_frame(root):
+        if wanted.encoding:
+            raise InvalidArgument(
+                "`encoding` is how a table is read from a file, and a data frame was given."
+            )
         return load_table(table_of_frame(root), wanted, Path.cwd(), known)
     path = Path(root)
     if file := table_at(path):
-        return replace(load_table(read_table(file), wanted, file.parent, known), source=wanted.source(file))
+        return replace(
+            load_table(read_table(file, wanted.encoding), wanted, file.parent, known),
+            source=wanted.source(file),
+        )
     if path.is_file() and path.suffix.lower() in WORKBOOKS:
         raise DataError(f"{path}: is an Excel workbook. Save the sheet as CSV.")
     if columns := wanted.columns():
         raise InvalidArgument(f"{path}: `{columns[0]}` names a column, and {instead_of_a_table(path)}")
+    if wanted.encoding:
+        raise InvalidArgument(f"{path}: `encoding` is how a table is read, and {instead_of_a_table(path)}")
     if path.is_dir():
         return replace(_load_folder(path, wanted.kind, known), source=wanted.source(path))
     if path.is_file() and (is_npz(path) or is_idx(path)):

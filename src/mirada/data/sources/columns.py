@@ -17,7 +17,8 @@ class Wanted:
     """What the caller says of a table's columns; what is None or empty is inferred, or not used.
 
     If ``unlabeled``, the table needs no target, and none is read; if ``ungrouped``, nothing is grouped, whatever the
-    data say. ``kind`` is what the target is to be, ``read`` the covariates of a model, which say how to read theirs.
+    data say. ``kind`` is what the target is to be, ``read`` the covariates of a model, which say how to read theirs;
+    ``encoding`` is that of the table's text.
     """
 
     target: tuple[str, ...] = ()
@@ -27,6 +28,7 @@ class Wanted:
     covariates: tuple[str, ...] = ()
     kind: Kind | None = None
     read: tuple[Covariate, ...] = ()
+    encoding: str | None = None
     unlabeled: bool = False
     ungrouped: bool = False
 
@@ -48,6 +50,7 @@ class Wanted:
             split=self.split or "",
             covariates=self.covariates,
             task=self.kind().task if self.kind else None,
+            encoding=self.encoding or "",
         )
 
 

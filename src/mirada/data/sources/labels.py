@@ -126,7 +126,7 @@ def require_words(where: str, name: str, labels: Sequence[str], encoding: str) -
     if rubbish := [label for label in labels if _is_rubbish(label)]:
         raise DataError(
             f'{where}: is not UTF-8, and as {encoding} the column {name} holds "{rubbish[0]}", which is no word. Save '
-            f'the table as UTF-8 (in Excel: "CSV UTF-8").'
+            f'the table as UTF-8 (in Excel: "CSV UTF-8"), or name its `encoding`, such as cp1251 or gb18030.'
         )
 
 

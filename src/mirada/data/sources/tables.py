@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mirada.data.sources.names import EXTENSIONS, TABLES, made_equal
-from mirada.errors import DataError, counted, reason_of
+from mirada.errors import DataError, InvalidArgument, counted, nearest, reason_of
 
 __all__ = ["TABLES", "Table", "is_frame", "not_divided", "read_table", "table_of_frame", "written_table"]
 
@@ -56,20 +56,27 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def read_table(file: Path) -> Table:
+def read_table(file: Path, encoding: str | None = None) -> Table:
     """A table with its texts made equal, which ``written_table`` reads. Raises ``DataError`` as that."""
-    return _made_equal(written_table(file))
+    return _made_equal(written_table(file, encoding))
 
 
-def written_table(file: Path) -> Table:
+def written_table(file: Path, encoding: str | None = None) -> Table:
     """Reads a table of any delimiter (tab ``;`` ``|`` ``,``), in UTF-8, UTF-16 or an older encoding.
 
     Fields may be quoted and padded, lines may be empty, a first line ``sep=;`` is obeyed, comments and a title above
     the header are passed over. A first row that names an image is no header: the columns are then called
     ``column 1``, ``column 2`` … A list of images without delimiters is a table of one column.
 
-    Raises ``DataError`` for a file that is no such table, a row with more fields than the
-    header, or a table without rows.
+    Args:
+        file: The table.
+        encoding: That of its text, as Python calls it; by default found, by a mark, its bytes or the files that it
+            names.
+
+    Raises:
+        DataError: For a file that is no such table or not in this encoding, a row with more fields than the header, or
+            a table without rows.
+        InvalidArgument: For an encoding that there is not.
     """
     try:
         data = file.read_bytes()
@@ -77,7 +84,7 @@ def written_table(file: Path) -> Table:
         raise DataError(f"{file}: cannot be read ({reason_of(error)}).") from error
     if data.startswith(PACKED):
         raise DataError(f"{file}: is an Excel workbook or another packed file. Save the sheet as CSV.")
-    text, guessed, note = _decoded(data, file.parent)
+    text, guessed, note = _decoded(data, file.parent) if encoding is None else _stated(data, file, encoding)
     if not text.strip("\ufeff\0 \t\r\n"):
         raise DataError(f"{file}: is empty. Expected a header and a row for each image.")
     delimiter = ""
@@ -133,9 +140,24 @@ def _decoded(data: bytes, folder: Path) -> tuple[str, str, tuple[str, ...]]:
     text = _strictly(data, "cp1252")
     said = "Windows-1252" if text is not None else "Latin-1"
     note = (
-        f"encoding: not UTF-8, read as {said}, which is a guess; save the table as UTF-8 if letters are wrong"
+        f"encoding: not UTF-8, read as {said}, which is a guess; name the `encoding`, or save the table as UTF-8, if "
+        f"letters are wrong"
     )
     return data.decode("latin-1") if text is None else text, said, (note,)
+
+
+def _stated(data: bytes, file: Path, encoding: str) -> tuple[str, str, tuple[str, ...]]:
+    """The text in an encoding that was stated; no guess, and nothing to note."""
+    try:
+        return data.decode(encoding).removeprefix("\ufeff"), "", ()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file}: is not in {encoding}: its byte {error.start + 1:,} cannot be read ({error.reason}). Name another "
+            f"`encoding`, or save the table as UTF-8."
+        ) from error
+    except (LookupError, ValueError) as error:  # no encoding of texts, or none at all
+        known = nearest(encoding, ("utf-8", "utf-16", *OLD_ENCODINGS))
+        raise InvalidArgument(f'There is no encoding of texts called "{encoding}". {known}') from error
 
 
 def _strictly(data: bytes, encoding: str) -> str | None:
