@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from mirada.cli.train import _Lines
+from mirada.data.sources import load_data
+from mirada.errors import InvalidArgument
 from mirada.events import EpochDone
 from mirada.inference.model import load_model
 from mirada.modelfile import load_network, save_model
 from mirada.samples import Covariate, Numbers, Scaling
 
+TINY = ["--epochs", "1", "--image-size", "32", "--device", "cpu"]
 Cli = Callable[..., Any]
 
 
@@ -159,6 +162,34 @@ def test_a_network_that_has_learnt_nothing(
     assert (code, err) == (0, "")
 
 
+def test_own_output_among_the_images_is_no_data(
+    cli: Cli, trained: Callable[[str], Path], shapes: Path, tmp_path: Path
+) -> None:
+    """Maps in the folder of a class, tables beside those that list images, a run in a class: wherever one writes."""
+    model = trained("lenet5")
+    shutil.copytree(shapes / "test", tmp_path / "data")
+    before = load_data("data")
+    picture = sorted((tmp_path / "data" / "star").glob("*.png"))[0].relative_to(tmp_path)
+    for folder in ("data/star", "data/circle", "data/star"):
+        assert cli("explain", model, picture, "--output", folder).code == 0
+    assert cli("train", shapes, "--model", "lenet5", *TINY, "--output", "data/star/run").code == 0
+    after = load_data("data")
+    assert after.paths == before.paths and after.classes == before.classes
+    (note,) = (note for note in after.notes if "passed over" in note)
+    assert "(Mirada's own output)" in note
+    code, out, _ = cli("predict", model, "data/star", "--csv", "data/p.csv", "--similar", "data/near.csv")
+    assert code == 0 and "-map" not in out
+    (tmp_path / "data" / "t.csv").write_text(
+        "image,label\n" + "".join(f"{path},x\n" for path in before.paths[:2])
+    )
+    with pytest.raises(InvalidArgument) as caught:
+        load_data("data", target="label")
+    assert "There is a table in it, too (t.csv)" in str(caught.value)
+    own = tmp_path / "data" / "star" / "europe-map.png"
+    shutil.copy(tmp_path / picture, own)
+    assert len(load_data("data")) == len(before) + 1
+
+
 def test_the_encoding_of_a_table_is_said(
     cli: Cli, trained: Callable[[str], Path], shapes: Path, tmp_path: Path
 ) -> None:
@@ -170,8 +201,8 @@ def test_the_encoding_of_a_table_is_said(
         code, out, err = cli(verb, model, table, "--encoding", "cp1251")
         assert (code, err) == (0, "") and out.count("left out") == 0
     assert cli("predict", model, table).code == 1
-    code, out, err = cli("predict", model, table, "--encoding", "cp1521")
-    assert (code, out) == (2, "") and 'no encoding of texts called "cp1521". Did you mean "cp1251"?' in err
+    code, out, err = cli("predict", model, table, "--encoding", "cp12510")
+    assert (code, out) == (2, "") and 'no encoding of texts called "cp12510". Did you mean "cp1251"?' in err
     code, out, err = cli("predict", model, shapes / "test", "--encoding", "cp1251")
     assert (code, out) == (2, "") and "--encoding is that of a table, and" in err
     code, out, err = cli("evaluate", trained("lenet5"), shapes, "--encoding", "cp1251")

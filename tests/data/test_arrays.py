@@ -243,6 +243,23 @@ def test_zero_and_one_are_classes_as_in_a_table(tmp_path: Path, dtype: str) -> N
     assert wider.task == "regression" and "task=classification makes classes" in wider.notes[-1]
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_real_numbers_that_may_number_classes_are_refused(tmp_path: Path, first: int) -> None:
+    """Both readings are as likely, and what is learnt depends on it: it is to be said."""
+    x, labels = pictures(9, 4, 4), np.arange(9) % 3 + float(first)
+    file = npz(tmp_path, x=x, y=labels)
+    assert refusal(file) == (
+        f"ROOT: the labels are the real numbers {first}, {first + 1} … {first + 2}, which may number classes. Say "
+        f"task=classification if they do, task=regression if they are amounts."
+    )
+    names = tuple(str(first + number) for number in range(3))
+    assert load_data(file, task="classification").classes == names
+    assert load_data(file, classes=names).targets.tolist() == [0, 1, 2] * 3
+    assert load_data(file, task="regression").targets.ravel().tolist() == labels.tolist()
+    labels[0] = 0.5
+    assert load_data(npz(tmp_path, x=x, y=labels)).task == "regression"
+
+
 def test_words_of_bytes_are_words(tmp_path: Path) -> None:
     labels = np.array(["cat", "Käse", "cat"], dtype="U4")
     index = load_data(npz(tmp_path, x=pictures(3, 4, 4), y=np.char.encode(labels, "utf-8")))

@@ -100,14 +100,17 @@ def command(
 def _save(seen: Explained, folder: Path) -> str:
     """Writes the picture; returns what is said about it."""
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     from mirada.data.pixels.arrays import container
 
+    signature = PngInfo()
+    signature.add_text("Software", "Mirada")  # by which it is never taken for an image of the data
     folder.mkdir(parents=True, exist_ok=True)
     file = container(seen.path)
     within = seen.path.name.removeprefix(file.name).replace("#", "-")  # of an address the frame, or the row
     with new_file(folder / f"{file.stem}{within}-map.png") as picture, replacing(picture) as draft:
-        Image.fromarray(seen.picture()).save(draft)
+        Image.fromarray(seen.picture()).save(draft, pnginfo=signature)
     error = seen.completeness_error
     sum_ = "" if error is None else f", adds up to the output within {max(error, 1e-9):.0e}"
     note = f"; {seen.note}" if seen.note else ""

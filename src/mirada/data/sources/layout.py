@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mirada.data.sources.listing import FolderListing, is_predictions, split_named
+from mirada.data.sources.listing import FolderListing, is_own_table, split_named
 from mirada.data.sources.lists import pixels_folder
 from mirada.data.sources.names import BOX_TABLE, is_table
 
@@ -60,5 +60,5 @@ def _tables(folder: Path) -> list[Path]:
         if child.suffix.lower() in (".csv", ".tsv")
         and child.is_file()
         and not child.name.startswith(".")
-        and not is_predictions(child)
+        and not is_own_table(child)
     )

@@ -26,9 +26,11 @@ JUNK_FOLDERS = frozenset((
 THUMBNAILS = re.compile(r"(eh)?thumbs(_\w+)?\.db(:.*)?")  # of Windows, in lower case
 RUN_FILES = ("recipe.toml", "model.safetensors")  # what a folder of a run holds, the first from its start
 MAP = re.compile(r".+-map(-\d+)?\.png")  # what ``mirada explain`` calls its pictures
-PREDICTIONS = re.compile(
-    rb"path,split,\"?target[:,].*predicted[:,]"
-)  # how Mirada's tables of predictions begin
+MADE_BY = b"tEXtSoftware\0Mirada"  # and what is in them
+LOOKED_AT = 256  # bytes of a picture, in which that stands
+OWN_TABLES = re.compile(  # how Mirada's tables of predictions, and of similar images, begin
+    rb"path,split,\"?target[:,].*predicted[:,]|path,rank,similar,cosine\r?$"
+)
 LEVELS = 2  # of folders in which a table's images are looked for by their names
 LINE = 2**16  # bytes of a table's first line
 
@@ -105,7 +107,9 @@ class FolderListing:
         if name.startswith("."):
             return self._hidden
         if not _is_folder(entry):
-            return self._junk if name in JUNK_FILES or THUMBNAILS.fullmatch(name) else None
+            if name in JUNK_FILES or THUMBNAILS.fullmatch(name):
+                return self._junk
+            return self._own if is_own_map(Path(entry.path)) else None
         if name in JUNK_FOLDERS:
             return self._junk
         return self._own if is_own_output(Path(entry.path)) else None
@@ -162,11 +166,22 @@ def is_own_output(folder: Path) -> bool:
     return not beside and all(map(is_own_output, within))
 
 
-def is_predictions(table: Path) -> bool:
+def is_own_map(file: Path) -> bool:
+    """Whether a picture is one that ``mirada explain`` has written: it is called so, and says so."""
+    if not MAP.fullmatch(file.name):
+        return False
+    try:
+        with file.open("rb") as opened:
+            return MADE_BY in opened.read(LOOKED_AT)
+    except OSError:
+        return False
+
+
+def is_own_table(table: Path) -> bool:
     """Whether a table is one that ``mirada predict`` or ``evaluate`` has written."""
     try:
         with table.open("rb") as opened:
-            return PREDICTIONS.match(opened.readline(LINE)) is not None
+            return OWN_TABLES.match(opened.readline(LINE).rstrip(b"\n")) is not None
     except OSError:
         return False
 

@@ -206,6 +206,13 @@ def _require_clear(labels: Array, source: Path) -> None:
     different = np.unique(labels) if labels.ndim == 1 and labels.dtype.kind in "iuf" else np.empty(0)
     if len(different) < MARKED:
         require_no_mark(str(source), "the labels", different.tolist())
+    known = different[np.isfinite(different)]
+    numbered = labels.dtype.kind == "f" and 3 <= len(known) <= min(MANY, len(labels) / 2)
+    if numbered and np.array_equal(known - known[0], np.arange(len(known))) and known[0] in (0, 1):
+        raise DataError(
+            f"{source}: the labels are the real numbers {known[0]:g}, {known[1]:g} … {known[-1]:g}, which may number "
+            f"classes. Say task=classification if they do, task=regression if they are amounts."
+        )
     count = len(different) if labels.dtype.kind in "iu" else 0
     if count > max(MANY, len(labels) / 2):
         raise DataError(
