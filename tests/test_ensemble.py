@@ -274,6 +274,15 @@ def test_what_is_no_ensemble_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "e").exists()
 
 
+def test_the_same_network_twice(tmp_path: Path) -> None:
+    """Each member has its tensors in the file."""
+    one = member(0)
+    write_ensemble(tmp_path / "e.safetensors", [one, one])
+    first, second = (each.network.state_dict() for each in load_members(tmp_path / "e.safetensors"))
+    assert all(torch.equal(first[name], value) for name, value in second.items())
+    assert all(torch.equal(first[name], value) for name, value in one.network.state_dict().items())
+
+
 def test_where_one_network_is_needed_an_ensemble_says_so(tmp_path: Path) -> None:
     write_ensemble(tmp_path / "e.safetensors", classes())
     for read in (load_network, load_card):

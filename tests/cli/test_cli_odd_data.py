@@ -77,7 +77,7 @@ def test_one_image_is_judged(
     code, out, err = cli("evaluate", number, listed(shapes, tmp_path, "male", ["True"]))
     assert (code, err) == (0, "") and out.startswith("1 image (")
     mae = next(line for line in out.splitlines() if line.startswith("mae"))
-    assert "–" in mae and "no interval: fewer than 2" in mae
+    assert "–" in mae and "no interval: fewer than two images" in mae
     picture = next((shapes / "test" / "star").glob("*.png"))
     (tmp_path / "one" / "star").mkdir(parents=True)
     shutil.copy(picture, tmp_path / "one" / "star")

@@ -15,6 +15,7 @@ from mirada.store.catalogue import (
     weights_of,
 )
 from mirada.store.scale import ValueScale, scale_in
+from mirada.training.start import SCALES
 
 ALL = public_weights()
 
@@ -146,3 +147,12 @@ def test_the_size_of_every_set_is_that_of_its_network() -> None:
     for each in public_weights():
         assert find(each.network).image[1:] == (each.input, each.input), each.name
         assert each.resize >= each.input, each.name
+
+
+@pytest.mark.parametrize("network", sorted({public.network for public in ALL}))
+def test_a_networks_usual_scale_is_that_of_its_public_weights(network: str) -> None:
+    """By it weights are read of which the catalogue does not know more; None where they have one of their own."""
+    usual, (mean, std) = facts(network).scale, weights_of(network)[0].scale.normalization
+    colours = {name: [each * (3 // len(each)) for each in scale] for name, scale in SCALES.items()}
+    named = (name for name, scale in colours.items() if scale == [mean, std])
+    assert usual == next(named, None)

@@ -137,7 +137,9 @@ def explained(
         try:
             each = how(tensor)
             if card.flip_average:
-                each = mean_of([each, mirrored(how(tensor.flip(-1)))], target, "the image and its mirror image")
+                each = mean_of(
+                    [each, mirrored(how(tensor.flip(-1)))], target, "the image and its mirror image"
+                )
         except NotFinite as error:
             raise DataError(
                 f"{seen[error.row].path}: the network's output must be finite numbers, so there is nothing to explain. "

@@ -56,7 +56,7 @@ from mirada.training.demands import (
     require_whole_batches,
 )
 from mirada.training.feed import Feed
-from mirada.training.first_layer import FirstLayer, load_first_layer
+from mirada.training.first_layer import FirstLayerOrigin, load_first_layer
 from mirada.training.flips import require_mirrored_answers, settle_flips
 from mirada.training.kept import keep_for_evaluation
 from mirada.training.known_weights import find_weights, size_note, with_average_head
@@ -172,7 +172,7 @@ class _Job:
         notes = [each for each in (note, head_note, size_note(recipe, self.start)) if each]
         self.index = replace(self.index, notes=(*self.index.notes, *notes))
         self.weights: LoadReport | None = None
-        self.first_layer: FirstLayer | None = None
+        self.first_layer: FirstLayerOrigin | None = None
         room = Room(self.architecture, recipe, self.compute, len(self.index.rows("train")))
         room.require_for_weights()
         torch.manual_seed(recipe.seed)

@@ -73,14 +73,15 @@ class Family:
 class Own:
     """What one network has in place of its family's; an option of None is one that it does not have.
 
-    ``scale`` is that of the pixel values that its public weights expect: ``imagenet``, or ``half``, from −1 to 1.
+    ``scale`` is that of the pixel values that its public weights expect: ``imagenet``, or ``half``, from −1 to 1; None
+    where they expect another, which the catalogue of weights knows.
     ``loss`` is what the recipe's ``auto`` stands for with classes: ``map`` where the outputs are minus a squared
     distance to the code of each class.
     """
 
     options: Mapping[str, Option | None] = field(default_factory=dict)
     recipe: Settings = field(default_factory=dict)
-    scale: Scale = "imagenet"
+    scale: Scale | None = "imagenet"
     loss: Loss = "cross_entropy"
 
 
@@ -91,7 +92,7 @@ class Facts:
     builder: str
     options: Mapping[str, Option]
     recipe: Settings
-    scale: Scale
+    scale: Scale | None
     loss: Loss
 
     def loss_with(self, options: Mapping[str, object]) -> Loss:
@@ -243,7 +244,7 @@ OWN: dict[str, Own] = {
         loss="map",
     ),
     "googlenet_bn": Own(options={"dropout": dropout(0.2)}, scale="half"),
-    "bn_inception": Own(options={"dropout": dropout(0.0), "auxiliary": None}),
+    "bn_inception": Own(options={"dropout": dropout(0.0), "auxiliary": None}, scale=None),  # Caffe's, to 255
     "inception_v2": Own(recipe=_TRAINED_WITH_HEADS),
     "inception_v3": Own(recipe=_TRAINED_WITH_HEADS, scale="half"),
     "inception_v4": Own(scale="half"),

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mirada.layers.network import Network
 from mirada.training.averages import Ema, Polyak
-from mirada.training.freezing import NOTHING, Frozen
+from mirada.training.freezing import NOTHING, FrozenParts
 
 
 class AveragedNetwork:
@@ -32,7 +32,7 @@ class AveragedNetwork:
         self.first = first
         self.follow(learning, NOTHING)
 
-    def follow(self, learning: Network, frozen: Frozen) -> None:
+    def follow(self, learning: Network, frozen: FrozenParts) -> None:
         """Looks up what changes from step to step, which is all that is not frozen."""
         own, theirs = self.network.state_dict(), learning.state_dict()
         changing = [name for name in own if name.partition(".")[0] not in frozen.names]

@@ -21,7 +21,7 @@ from mirada.layers.modes import evaluating
 from mirada.layers.network import Network
 from mirada.training.demands import usual_loss
 from mirada.training.flips import settle_flips
-from mirada.training.freezing import Frozen
+from mirada.training.freezing import FrozenParts
 from mirada.training.loss import chosen_loss, make_loss
 from mirada.training.optimizer import Optimizer
 from mirada.training.phases import Phase, phases_of
@@ -148,7 +148,7 @@ class Bench:
 
 
 def measured(
-    recipe: Recipe, network: Network, frozen: Frozen, index: Index, compute: Compute, count: int
+    recipe: Recipe, network: Network, frozen: FrozenParts, index: Index, compute: Compute, count: int
 ) -> Costs:
     """What training costs, decoding aside, on noise.
 
@@ -211,7 +211,7 @@ def measured(
 Work = Callable[[Tensor, Tensor | None, str], object]  # on images or maps, covariates, and what made the maps
 
 
-def _steps(recipe: Recipe, network: Network, frozen: Frozen, index: Index, compute: Compute) -> Work:
+def _steps(recipe: Recipe, network: Network, frozen: FrozenParts, index: Index, compute: Compute) -> Work:
     """A step of training, by the recipe's own optimizer and loss, on targets of zero."""
     state = TrainState(network=network, optimizer=Optimizer(network, recipe.optimizer), frozen=frozen)
     name = chosen_loss(recipe.loss, index.target, usual_loss(recipe))

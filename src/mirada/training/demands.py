@@ -12,7 +12,7 @@ from mirada.errors import DataError, RecipeError
 from mirada.layers.network import Network
 from mirada.models import CATALOGUE, facts
 from mirada.samples import Classes, Numbers, Target
-from mirada.training.freezing import Frozen
+from mirada.training.freezing import FrozenParts
 from mirada.training.loss import DISTANCES, chosen_loss
 from mirada.training.recipe import Recipe
 
@@ -89,7 +89,7 @@ def _require_for_numbers(recipe: Recipe, loss: str) -> None:
             )
 
 
-def require_whole_batches(frozen: Frozen, recipe: Recipe) -> None:
+def require_whole_batches(frozen: FrozenParts, recipe: Recipe) -> None:
     """Raises ``RecipeError`` where images are to be mixed whose features are computed once, for each by itself."""
     if recipe.augment.mixes and frozen.place and recipe.views:
         raise RecipeError(
@@ -98,7 +98,7 @@ def require_whole_batches(frozen: Frozen, recipe: Recipe) -> None:
         )
 
 
-def require_batches(network: Network, frozen: Frozen, recipe: Recipe) -> None:
+def require_batches(network: Network, frozen: FrozenParts, recipe: Recipe) -> None:
     """Raises ``RecipeError`` where batch normalization would get one number per map, which has no deviation.
 
     That is where one image at a time goes through a network whose last maps have a single place.

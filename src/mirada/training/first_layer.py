@@ -15,7 +15,7 @@ COLOURS = 3
 
 
 @dataclass(frozen=True)
-class FirstLayer:
+class FirstLayerOrigin:
     """Where a first layer comes from: the file, its digest, the tensor; and whether its colours were summed."""
 
     file: str
@@ -28,7 +28,7 @@ class FirstLayer:
         return f"{self.file}: {self.tensor} is the first layer{how}."
 
 
-def load_first_layer(network: Network, path: str | Path) -> FirstLayer:
+def load_first_layer(network: Network, path: str | Path) -> FirstLayerOrigin:
     """Copies the first convolution of a ``.pth`` or ``.safetensors`` file into that of a network.
 
     It is the only tensor in the file that has the shape of the network's, whatever its name, and its bias. For grey
@@ -57,7 +57,7 @@ def load_first_layer(network: Network, path: str | Path) -> FirstLayer:
         layer.weight.copy_(weight.sum(dim=1, keepdim=True) if summed else weight)
         if layer.bias is not None:
             layer.bias.copy_(torch.zeros_like(layer.bias) if bias is None else bias)
-    return FirstLayer(file.name, sha256(file.read_bytes()).hexdigest(), name, summed)
+    return FirstLayerOrigin(file.name, sha256(file.read_bytes()).hexdigest(), name, summed)
 
 
 def _only_one(file: Path, tensors: dict[str, Tensor], wanted: tuple[int, ...]) -> str:

@@ -14,7 +14,7 @@ HEAD = "head"
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FrozenParts:
     """The parts of a network that do not learn, by name, and how many parameters they have together.
 
     ``place`` is the last one of those that the images enter first, all of which are frozen; empty if the first one
@@ -44,10 +44,10 @@ class Frozen:
                 layer.eval()
 
 
-NOTHING = Frozen()
+NOTHING = FrozenParts()
 
 
-def freeze(network: Network, names: Sequence[str]) -> Frozen:
+def freeze(network: Network, names: Sequence[str]) -> FrozenParts:
     """Takes parts of a network, such as ``stem`` and ``stage1``, out of its training; ``all`` is all but the head.
 
     Raises ``RecipeError`` for a part that is not there, and for the head.
@@ -65,12 +65,12 @@ def freeze(network: Network, names: Sequence[str]) -> Frozen:
     return frozen_parts(network, chosen)
 
 
-def frozen_parts(network: Network, chosen: Sequence[str]) -> Frozen:
+def frozen_parts(network: Network, chosen: Sequence[str]) -> FrozenParts:
     """What it means that some parts of a network, in its order, are frozen; nothing is changed."""
     count = sum(value.numel() for name in chosen for value in network.get_submodule(name).parameters())
     first = list(takewhile(chosen.__contains__, network.parts()))
     place = first[-1] if first else ""
-    return Frozen(tuple(chosen), count, place, _notes(network, chosen, first))
+    return FrozenParts(tuple(chosen), count, place, _notes(network, chosen, first))
 
 
 def _notes(network: Network, chosen: Sequence[str], first: Sequence[str]) -> tuple[str, ...]:

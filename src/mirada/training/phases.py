@@ -9,7 +9,7 @@ from mirada.evaluation.features import Features
 from mirada.events import LayersThawed, OnEvent
 from mirada.layers.network import Network
 from mirada.training.feed import Feed
-from mirada.training.freezing import ALL, HEAD, Frozen, freeze, frozen_parts, has_statistics
+from mirada.training.freezing import ALL, HEAD, FrozenParts, freeze, frozen_parts, has_statistics
 from mirada.training.kept import keep_for_training
 from mirada.training.recipe import Recipe
 from mirada.training.state import TrainState
@@ -34,7 +34,7 @@ class Phase:
 
     first: int
     last: int
-    frozen: Frozen
+    frozen: FrozenParts
     factors: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -80,13 +80,13 @@ def phases_of(network: Network, recipe: Recipe) -> tuple[Phase, ...]:
     return tuple(phases)
 
 
-def _without(network: Network, frozen: Frozen, done: Collection[str], *, steady: bool) -> Frozen:
+def _without(network: Network, frozen: FrozenParts, done: Collection[str], *, steady: bool) -> FrozenParts:
     """What is still frozen once some parts are not."""
     rest = frozen_parts(network, [name for name in frozen.names if name not in done])
     return replace(rest, steady=tuple(name for name in frozen.names if name in done)) if steady else rest
 
 
-def _thawed(network: Network, frozen: Frozen, recipe: Recipe) -> list[str]:
+def _thawed(network: Network, frozen: FrozenParts, recipe: Recipe) -> list[str]:
     """The parts that are to be thawed, from the first to the last."""
     if HEAD in recipe.thaw:
         raise RecipeError(
@@ -105,7 +105,7 @@ def _thawed(network: Network, frozen: Frozen, recipe: Recipe) -> list[str]:
     return [name for name in frozen.names if name in named or ALL in named]
 
 
-def features_of(network: Network, frozen: Frozen, feed: Feed, recipe: Recipe) -> Features | None:
+def features_of(network: Network, frozen: FrozenParts, feed: Feed, recipe: Recipe) -> Features | None:
     """What the first parts make of the feed's images, computed each time; None if the first part learns."""
     if not frozen.place or not recipe.views:
         return None

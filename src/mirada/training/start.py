@@ -189,9 +189,10 @@ def _stated(model: str, weights: LoadReport, found: StartingWeights | None) -> V
         return found.scale
     if weights.convention == CADENE:
         return weights_of(model)[0].scale
-    if weights.convention in (OWN, SEQUENTIAL):
+    usual = facts(model).scale
+    if usual is None or weights.convention in (OWN, SEQUENTIAL):
         return None
-    mean, std = SCALES[facts(model).scale]
+    mean, std = SCALES[usual]
     return ValueScale(mean=mean, std=std)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mirada.errors import CheckpointError
 from mirada.layers.network import Network
 from mirada.training.averaged import AveragedNetwork
-from mirada.training.freezing import NOTHING, Frozen
+from mirada.training.freezing import NOTHING, FrozenParts
 from mirada.training.optimizer import Optimizer
 
 
@@ -39,7 +39,7 @@ class TrainState:
     network: Network
     optimizer: Optimizer
     average: AveragedNetwork | None = None
-    frozen: Frozen = NOTHING
+    frozen: FrozenParts = NOTHING
     epoch: int = 0
     step: int = 0
     best: Best = Best()
