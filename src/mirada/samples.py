@@ -26,6 +26,7 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test", "test_set": "test",
 }  # fmt: skip  # what folders and columns call them, in lower case
 UNKNOWN_CLASS = -1
+MOST_PARTS = 20  # different words of a column by which a model is judged apart
 WORD_BAR = "|"  # between the two words of a covariate: sex=M|F
 TRUTH = {"false": 0.0, "no": 0.0, "n": 0.0, "true": 1.0, "yes": 1.0, "y": 1.0}
 
@@ -235,6 +236,7 @@ class Source:
         covariates: Their labels.
         task: The task, if it was stated and not inferred.
         encoding: That of a table's text, if it was stated and not found.
+        by: The columns by whose words a model is judged apart.
     """
 
     path: Path
@@ -245,6 +247,7 @@ class Source:
     covariates: tuple[str, ...] = ()
     task: Task | None = None
     encoding: str = ""
+    by: tuple[str, ...] = ()
 
 
 def _no_numbers() -> NDArray[np.float64]:
@@ -277,6 +280,9 @@ class Samples:
         groups: What must not be divided between splits, such as the patient: none, or one per row.
         covariates: The K numbers that are known beside each image (N, K).
         covariate_specs: What they are.
+        by: The words of the columns by which a model is judged apart, such as the site, "" where nothing is said:
+            none, or one tuple per row.
+        by_names: What these columns are called.
 
     Raises:
         DataError: The columns do not fit each other.
@@ -289,8 +295,10 @@ class Samples:
     groups: tuple[str, ...] = ()
     covariate_specs: tuple[Covariate, ...] = ()
     covariates: NDArray[np.float64] = field(default_factory=_no_numbers)
+    by: tuple[tuple[str, ...], ...] = ()
+    by_names: tuple[str, ...] = ()
 
-    PER_ROW: ClassVar[tuple[str, ...]] = ("paths", "splits", "targets", "groups", "covariates")
+    PER_ROW: ClassVar[tuple[str, ...]] = ("paths", "splits", "targets", "groups", "covariates", "by")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", self.target.values(self.targets))
@@ -317,6 +325,11 @@ class Samples:
         if len(self.groups) not in (0, count):
             raise DataError(
                 f"The groups of {name} must be none or one per row. Got {len(self.groups)} groups and {count} paths."
+            )
+        if len(self.by) != (count if self.by_names else 0) or {*map(len, self.by)} - {len(self.by_names)}:
+            raise DataError(
+                f"`by` of {name} must have {len(self.by_names)} words for each of {count} rows. Got {len(self.by)} "
+                f"rows."
             )
 
     def __len__(self) -> int:

@@ -1,5 +1,6 @@
 """Odd data where a model is used: one image, other capitals, words that it does not know, and networks gone wrong."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -188,6 +189,35 @@ def test_own_output_among_the_images_is_no_data(
     own = tmp_path / "data" / "star" / "europe-map.png"
     shutil.copy(tmp_path / picture, own)
     assert len(load_data("data")) == len(before) + 1
+
+
+def test_judged_by_the_words_of_a_column(
+    cli: Cli, trained: Callable[[str], Path], number: Path, shapes: Path, tmp_path: Path
+) -> None:
+    """On the terminal, in evaluation.json, on the page, and in the command that repeats a run."""
+    files = sorted(path for path in shapes.rglob("*.png"))
+    rows = [f"{file},{file.parent.name},{('A', 'B', '')[place % 3]}" for place, file in enumerate(files)]
+    (tmp_path / "t.csv").write_text("\n".join(["image,label,site", *rows, ""]))
+    code, out, err = cli("evaluate", trained("lenet5"), "t.csv", "--by", "site")
+    assert (code, err) == (0, "")
+    head, *lines = out[out.index("site ") :].splitlines()[:4]
+    assert head.split() == ["site", "images", "accuracy", "interval", "balanced_accuracy", "interval"]
+    assert [line.split("  ")[0] for line in lines] == ["A", "B", "(says nothing)"]
+    assert sum(int(line[len("(says nothing)") :].split()[0]) for line in lines) == int(
+        out.split(" images (")[0]
+    )
+    done = cli("train", "t.csv", "--by", "site", "--model", "lenet5", *TINY, "--output", "run")
+    assert done.code == 0 and "judged by site: A 20, B 20, 20 of which it says nothing" in done.out
+    record = json.loads((tmp_path / "run" / "evaluation.json").read_text())["test"]["by"]
+    assert [(each["column"], each["word"]) for each in record] == [("site", "A"), ("site", "B"), ("site", "")]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "<h3>By site</h3>" in page and '<th scope="row">(says nothing)</th>' in page
+    command = json.loads((tmp_path / "run" / "environment.json").read_text())["command"]
+    assert "--by site" in command
+    code, out, err = cli(
+        "evaluate", number, listed(shapes, tmp_path, "male", ["True", "no"] * 4), "--by", "male"
+    )
+    assert (code, err) == (0, "") and "\nmale " in out and "bias" in out
 
 
 def test_the_encoding_of_a_table_is_said(

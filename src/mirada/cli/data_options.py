@@ -28,6 +28,7 @@ class DataOptions:
     covariates: tuple[str, ...] = ()
     task: Task | None = None
     encoding: str | None = None
+    by: tuple[str, ...] = ()
 
     def load(self, path: str, *, classes: Sequence[str] | None = None) -> Index:
         """The data at ``path``; ``classes`` are a model's. Raises as ``mirada.load_data``."""
@@ -49,6 +50,7 @@ class DataOptions:
             covariates=self.covariates,
             task=self.task,
             encoding=self.encoding or "",
+            by=self.by,
         )
 
 
@@ -84,6 +86,10 @@ OPTIONS = (
     click.option(
         "--task", type=click.Choice(["classification", "regression"]), expose_value=False, callback=_keep,
         help="Take the target as classes, or as numbers. [default: by what it holds]",
+    ),
+    click.option(
+        "--by", metavar="COLUMNS", multiple=True, expose_value=False, callback=_names,
+        help="Of a table: columns by whose words the model is judged apart, such as sex,site; it does not see them.",
     ),
     click.option("--encoding", metavar="NAME", expose_value=False, callback=_keep, help=ENCODING_HELP),
 )  # fmt: skip

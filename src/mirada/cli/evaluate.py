@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from mirada.errors import ContaminationWarning, DataError, counted
 from mirada.text import table
 
 if TYPE_CHECKING:
-    from mirada.evaluation.evaluate import Evaluation, OneAnswer
+    from mirada.evaluation.evaluate import Evaluation, Measured, OneAnswer
     from mirada.samples import Excluded
 
 LISTED = 10  # files that are left out; all of them are in the CSV file
@@ -62,7 +63,8 @@ def command(
     """Measure a model on labelled images: metrics with 95 % intervals, and where it errs.
 
     Of classes: per class, the confusion matrix, and whether the probabilities can be trusted. Of numbers: limits of
-    agreement, and the error by range of the target and by each covariate.
+    agreement, and the error by range of the target and by each covariate. --by sex,site judges the images of each word
+    of such columns apart.
 
     Classes are matched by name. The model file knows by content which images it was trained on, wherever they lie: of
     those only the ones set aside for the test are judged, together with new ones. The exit code is 1 if an image had
@@ -129,6 +131,7 @@ def _result(result: Evaluation, split: str, unit: str, kind: str) -> None:
     for constant in result.constant:
         say(_always(constant, unit), "")
     _metrics(result)
+    _by(result)
     _parts(result, unit, kind)
     _spread(result, unit)
     _calibration(result)
@@ -155,6 +158,29 @@ def _metrics(result: Evaluation) -> None:
         if target:
             say(*[""] * bool(number), f"target: {target}")
         say(*metric_lines([each for each in result.metrics if each.target == target]))
+
+
+def _by(result: Evaluation) -> None:
+    """How well the model does on the images of each word of a column."""
+    for column in dict.fromkeys(part.column for part in result.by):
+        parts = [part for part in result.by if part.column == column]
+        rows = [
+            [
+                part.word or "(says nothing)",
+                f"{part.n:,}",
+                *chain.from_iterable(map(_with_interval, part.metrics)),
+            ]
+            for part in parts
+        ]
+        header = [column, "images"]
+        for metric in parts[0].metrics:
+            header += [metric.key, "interval"]
+        say("", *table(header, rows))
+
+
+def _with_interval(metric: Measured) -> list[str]:
+    ends = (figure(metric.name, each) for each in (metric.low, metric.high))
+    return [figure(metric.name, metric.value, metric.unit), interval(*ends)]
 
 
 def _parts(result: Evaluation, unit: str, kind: str) -> None:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.ranking import roc_area
 from mirada.evaluation.spread import SpreadCheck, check_spread
 from mirada.evaluation.subgroups import Subgroup, covariate_subgroups, target_subgroups
-from mirada.samples import Numbers
+from mirada.samples import Classes, Numbers
 
+PART_METRICS = {Classes: ("accuracy", "balanced_accuracy"), Numbers: ("mae", "bias")}
 ALIKE = 0.01  # of the targets' range: answers closer to each other are one answer
 
 
@@ -90,6 +92,20 @@ class OneAnswer:
     answer: str | float
 
 
+@dataclass(frozen=True)
+class Part:
+    """How well a model does on ``n`` images of which ``column`` says ``word``, which is "" where it says nothing.
+
+    ``metrics`` are, with intervals, accuracy and balanced accuracy of classes; of numbers, per target, the mean
+    absolute error and the bias.
+    """
+
+    column: str
+    word: str
+    n: int
+    metrics: tuple[Measured, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What a model is worth on ``n`` images with a known target.
@@ -105,6 +121,7 @@ class Evaluation:
         coverage: How often the conformal intervals held, per target.
         constant: The answer, per target, of a network that always gives the same although the images differ.
         spread: Of several networks, whether a large spread among them goes with a large error, per target.
+        by: How well it does on the images of which a column says the same word.
     """
 
     n: int
@@ -117,6 +134,7 @@ class Evaluation:
     coverage: tuple[Coverage, ...] = ()
     constant: tuple[OneAnswer, ...] = ()
     spread: tuple[SpreadCheck, ...] = ()
+    by: tuple[Part, ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
         """As plain JSON values, None for undefined numbers; what there is not of the task has no key."""
@@ -127,7 +145,7 @@ class Evaluation:
             result[name] = _listed(getattr(self, name))
         if self.calibration:
             result["calibration"] = _without_none(_listed(asdict(self.calibration)))
-        for name in ("parts", "coverage", "constant", "spread"):
+        for name in ("parts", "coverage", "constant", "spread", "by"):
             if found := getattr(self, name):
                 result[name] = [_listed(asdict(each)) for each in found]
         return result
@@ -194,7 +212,34 @@ def evaluate(
         if isinstance(table.target, Numbers)
         else _classification(table, _temperatures(temperature, known), sampling)
     )
-    return replace(result, spread=check_spread(table, sampling))
+    return replace(result, spread=check_spread(table, sampling), by=_parts(table, sampling))
+
+
+def _parts(table: Predictions, sampling: Sampling) -> tuple[Part, ...]:
+    """The rows by the words of each column; those of which nothing is said come last."""
+    found: list[Part] = []
+    if not len(table):
+        return ()
+    for name, words in zip(table.by_names, zip(*table.by, strict=True), strict=True):
+        for word in sorted(set(words), key=lambda word: (not word, word)):
+            members = np.array([each == word for each in words])
+            part = table.take(np.flatnonzero(members))
+            found.append(Part(name, word, len(part), _metrics_of_part(part, sampling.take(members))))
+    return tuple(found)
+
+
+def _metrics_of_part(part: Predictions, sampling: Sampling) -> tuple[Measured, ...]:
+    chosen = map(metric_named, PART_METRICS[type(part.target)])
+    if not isinstance(part.target, Numbers):
+        columns = [("", part.class_numbers, part.outputs)]
+    else:
+        columns = list(zip(part.target_names or ("",), part.values.T, part.outputs.T, strict=True))
+    return tuple(
+        _measured(
+            metric, targets, outputs, sampling, part.unit if metric.kind == "unit" else metric.unit, name
+        )
+        for metric, (name, targets, outputs) in product(chosen, columns)
+    )
 
 
 def _temperatures(temperature: float | Sequence[float], known: NDArray[np.bool_]) -> float | m.Floats:

@@ -102,6 +102,8 @@ class Predictions(Samples):
             groups=tuple(map(group_code, index.groups)),
             covariate_specs=index.covariate_specs,
             covariates=index.covariates,
+            by=index.by,
+            by_names=index.by_names,
             outputs=outputs,
             half_widths=np.tile(half_widths, (len(index), 1)),
             spreads=np.empty((0, 0)) if spreads is None else spreads,

@@ -131,7 +131,7 @@ def load_for(card: Card, source: Source) -> Index:
         classes = card.target.names if isinstance(card.target, Classes) else None
         return load_to_judge(asked, classes, card.covariates)
     except InvalidArgument as error:
-        named = (source.targets, source.image, source.group, *source.covariates)
+        named = (source.targets, source.image, source.group, *source.covariates, *source.by)
         if any(named) or not card.covariates:
             raise
         raise DataError(

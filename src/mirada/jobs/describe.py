@@ -43,7 +43,7 @@ def _options(source: Source | None) -> tuple[str, ...]:
     said = {
         "--target": ",".join(source.targets), "--image": source.image, "--group": source.group,
         "--covariates": ",".join(source.covariates), "--task": source.task, "--split": source.split,
-        "--encoding": source.encoding,
+        "--encoding": source.encoding, "--by": ",".join(source.by),
     }  # fmt: skip
     return tuple(word for option, value in said.items() if value for word in (option, value))
 

@@ -57,6 +57,15 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartRow:
+    """The images of which a column says one word: how many they are, and how well the network does on them."""
+
+    word: str
+    n: int
+    metrics: list[Shown]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """How well the network does on one split."""
 
@@ -73,6 +82,7 @@ class Result:
     baseline: str
     constant: list[str]
     spread: list[SpreadResult]
+    by: dict[str, list[PartRow]]
 
     @property
     def spread_known(self) -> bool:
@@ -171,7 +181,19 @@ def result(run: RunContents, split: str, evaluation: Evaluation) -> Result:
         else class_baseline(confusion, classes),
         constant=[always(each, evaluation.n, run.data.unit) for each in evaluation.constant],
         spread=spread_results(evaluation.spread, rows, run.data.unit, numeric=run.data.numeric),
+        by=by_column(evaluation),
     )
+
+
+def by_column(evaluation: Evaluation) -> dict[str, list[PartRow]]:
+    """For each column by which the network was judged apart, a row for each of its words."""
+    found: dict[str, list[PartRow]] = {}
+    for part in evaluation.by:
+        row = PartRow(
+            word=part.word or "(says nothing)", n=part.n, metrics=[shown(each) for each in part.metrics]
+        )
+        found.setdefault(part.column, []).append(row)
+    return found
 
 
 def always(constant: OneAnswer, n: int, unit: str) -> str:

@@ -46,6 +46,7 @@ def load_data(
     covariates: str | Sequence[str] = (),
     task: Task | None = None,
     encoding: str | None = None,
+    by: str | Sequence[str] = (),
 ) -> Index:
     """Lists the images of a folder, a table, a data frame, IDX files or an NPZ file.
 
@@ -68,6 +69,7 @@ def load_data(
         task: Classes or numbers; by default numbers make a regression, texts classes.
         encoding: That of a table's text, such as ``cp1251``; by default it is found, and where it cannot be, and the
             classes would be no words, the table is refused.
+        by: The columns by whose words a model is judged apart, such as the site or the sex; it does not see them.
 
     Returns:
         The samples; ``notes`` say what was inferred, ``excluded`` what was left out and why.
@@ -77,10 +79,12 @@ def load_data(
         InvalidArgument: For columns without a table, and arguments of another type.
     """
     one = {"image": image, "group": group, "encoding": encoding}
-    _require_texts({**one, "target": target, "covariates": covariates, "classes": classes}, single=tuple(one))
+    _require_texts(
+        {**one, "target": target, "covariates": covariates, "by": by, "classes": classes}, single=tuple(one)
+    )
     _require_paths(root, split)
     wanted = _wanted(_names(target), image, group, split, _names(covariates), task)
-    index = _loaded(root, split, replace(wanted, encoding=encoding), classes)
+    index = _loaded(root, split, replace(wanted, encoding=encoding, by=_names(by)), classes)
     if classes is None and not index.boxes:
         require_images(index)
     return _with_header_notes(index)
@@ -109,7 +113,7 @@ def load_to_judge(source: Source, classes: Sequence[str] | None, covariates: Seq
         source.covariates,
         source.task,
     )
-    wanted = replace(wanted, read=tuple(covariates), encoding=source.encoding or None)
+    wanted = replace(wanted, read=tuple(covariates), encoding=source.encoding or None, by=source.by)
     index = _loaded(source.path, source.split or None, wanted, classes)
     return _with_header_notes(index)
 

@@ -104,7 +104,9 @@ def _said_of_images(
     table: Table, columns: Columns, rows: Mapping[str, Sequence[int]]
 ) -> tuple[dict[str, dict[int, str]], list[Excluded]]:
     """What the rows of each image say of group, split and covariates; the images whose rows disagree."""
-    places = [place.column for place in (columns.group, columns.split, *columns.covariates) if place]
+    places = [
+        place.column for place in (columns.group, columns.split, *columns.covariates, *columns.by) if place
+    ]
     split = columns.split.column if columns.split else -1
     images: dict[str, dict[int, str]] = {}
     excluded = []

@@ -26,6 +26,7 @@ class Wanted:
     group: str | None = None
     split: str | None = None
     covariates: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
     kind: Kind | None = None
     read: tuple[Covariate, ...] = ()
     encoding: str | None = None
@@ -36,7 +37,7 @@ class Wanted:
         """The arguments that name a column."""
         named = {
             "target": self.target, "image": self.image, "group": self.group,
-            "split": self.split, "covariates": self.covariates,
+            "split": self.split, "covariates": self.covariates, "by": self.by,
         }  # fmt: skip
         return tuple(argument for argument, value in named.items() if value)
 
@@ -51,6 +52,7 @@ class Wanted:
             covariates=self.covariates,
             task=self.kind().task if self.kind else None,
             encoding=self.encoding or "",
+            by=self.by,
         )
 
 
@@ -87,6 +89,7 @@ class Columns:
     Args:
         image: That of the images' files.
         targets: What is to be learnt; a column of yes and no for each class if ``marked``.
+        by: By what a model is judged apart.
         boxes: The columns of a table with a row for each box.
         notes: What was found and is not used.
     """
@@ -96,6 +99,7 @@ class Columns:
     group: Place | None
     split: Place | None
     covariates: tuple[Place, ...]
+    by: tuple[Place, ...] = ()
     marked: bool = False
     boxes: BoxColumns | None = None
     notes: tuple[str, ...] = ()

@@ -37,7 +37,8 @@ def find_columns(table: Table, wanted: Wanted, files: ImageFiles) -> Columns:
     covariates = tuple(_covariate_place(table, name) for name in _one_or_several(table, wanted.covariates))
     group = find_column(table, wanted.group) if wanted.group else None
     targets = tuple(find_column(table, name) for name in _one_or_several(table, wanted.target))
-    taken = {place.column for place in (*covariates, *targets, *((group,) if group else ()))}
+    by = tuple(find_column(table, name) for name in _one_or_several(table, wanted.by))
+    taken = {place.column for place in (*covariates, *targets, *by, *((group,) if group else ()))}
     image = find_column(table, wanted.image) if wanted.image else _image_place(table, kinds, files, taken)
     taken.add(image.column)
     notes: list[str] = []
@@ -65,7 +66,9 @@ def find_columns(table: Table, wanted: Wanted, files: ImageFiles) -> Columns:
         and wanted.kind is not Numbers
         and all(_is_marks(table.cells[t.column]) for t in targets)
     )
-    return Columns(image, targets, group, split, covariates, marked, boxes if used else None, tuple(notes))
+    return Columns(
+        image, targets, group, split, covariates, by, marked, boxes if used else None, tuple(notes)
+    )
 
 
 def find_column(table: Table, name: str) -> Place:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mirada.data.index import Index
 from mirada.data.sources.boxes import by_image
+from mirada.data.sources.by import notes_by, words_by
 from mirada.data.sources.columns import Columns, Wanted
 from mirada.data.sources.files import ImageFiles, Lookup
 from mirada.data.sources.names import MISSING
@@ -72,11 +73,14 @@ def load_table(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] 
         groups=read.groups,
         covariate_specs=read.covariates,
         covariates=read.covariate_values,
+        by=words_by(table, columns.by),
+        by_names=tuple(place.name for place in columns.by),
         excluded=tuple(excluded),
         columns=columns.names(),
-        notes=tuple(notes),
     ).take(usable)
-    return replace(index, boxes={path: boxes[path] for path in index.paths if path in boxes})
+    notes += notes_by(columns.by, index.by)
+    own = {path: boxes[path] for path in index.paths if path in boxes}
+    return replace(index, boxes=own, notes=tuple(notes))
 
 
 def _splits(table: Table, columns: Columns) -> list[str]:

@@ -1,0 +1,135 @@
+"""Parts of the images by the words of a column: against scikit-learn, with groups, and with nothing said."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, mean_absolute_error
+
+from mirada import load_data
+from mirada.codec import from_json
+from mirada.errors import DataError, InvalidArgument
+from mirada.evaluation.evaluate import Evaluation, evaluate
+from mirada.evaluation.predictions import Predictions
+from mirada.samples import MOST_PARTS, Classes, Numbers
+
+N = 60
+SITES = np.array(["A", "B", ""])[np.arange(N) % 3]
+SEXES = np.array(["F", "M"])[np.arange(N) % 2]
+
+
+def classes() -> Predictions:
+    rng = np.random.default_rng(0)
+    return Predictions(
+        paths=tuple(f"{row}.png" for row in range(N)),
+        splits=np.full(N, "test"),
+        target=Classes(("a", "b", "c")),
+        targets=rng.integers(3, size=N),
+        outputs=rng.dirichlet(np.ones(3), N),
+        by=tuple(zip(SITES.tolist(), SEXES.tolist(), strict=True)),
+        by_names=("site", "sex"),
+    )
+
+
+def numbers() -> Predictions:
+    rng = np.random.default_rng(1)
+    return replace(
+        classes(),
+        target=Numbers(("age", "height"), "cm"),
+        targets=rng.normal(size=(N, 2)),
+        outputs=rng.normal(size=(N, 2)),
+        half_widths=np.empty((0, 0)),
+        spreads=np.empty((0, 0)),
+    )
+
+
+def test_each_word_of_each_column_is_judged_apart() -> None:
+    table = classes()
+    parts = evaluate(table).by
+    assert [(part.column, part.word, part.n) for part in parts] == [
+        ("site", "A", 20),
+        ("site", "B", 20),
+        ("site", "", 20),  # of which nothing is said: last
+        ("sex", "F", 30),
+        ("sex", "M", 30),
+    ]
+    for part in parts:
+        rows = (SITES if part.column == "site" else SEXES) == part.word
+        truth, said = table.class_numbers[rows], table.predicted[rows]
+        accuracy, balanced = part.metrics
+        assert (accuracy.name, balanced.name, accuracy.n) == ("accuracy", "balanced_accuracy", part.n)
+        assert accuracy.value == pytest.approx(accuracy_score(truth, said))
+        assert balanced.value == pytest.approx(balanced_accuracy_score(truth, said))
+        assert accuracy.low is not None and accuracy.high is not None
+        assert accuracy.low < accuracy_score(truth, said) < accuracy.high
+
+
+def test_numbers_are_judged_per_target() -> None:
+    table = numbers()
+    for part in evaluate(table).by:
+        rows = (SITES if part.column == "site" else SEXES) == part.word
+        assert [metric.key for metric in part.metrics] == ["mae:age", "mae:height", "bias:age", "bias:height"]
+        for column in (0, 1):
+            error = mean_absolute_error(table.values[rows, column], table.outputs[rows, column])
+            assert part.metrics[column].value == pytest.approx(error) and part.metrics[column].unit == "cm"
+
+
+def test_a_part_of_one_group_has_no_interval() -> None:
+    """Patients stay whole in the resamples of a part, too."""
+    grouped = replace(numbers(), groups=tuple(f"p{site or row}" for row, site in enumerate(SITES)))
+    first, _, last, *_ = evaluate(grouped).by
+    assert first.metrics[0].low is None and "fewer than two groups" in first.metrics[0].method
+    assert last.metrics[0].low is not None
+
+
+def test_it_reads_back() -> None:
+    found = evaluate(classes())
+    assert from_json(Evaluation, found.to_dict()) == found
+    without = evaluate(replace(classes(), by=(), by_names=()))
+    assert without.by == () and "by" not in without.to_dict()
+    assert without.metrics == found.metrics
+    assert evaluate(classes().take([])).by == ()
+
+
+def test_columns_that_do_not_fit() -> None:
+    with pytest.raises(DataError, match=r"`by` of Predictions must have 2 words for each of 60 rows"):
+        replace(classes(), by=(("A", "F"),))
+    with pytest.raises(DataError, match=r"`by` of Predictions must have 1 words"):
+        replace(classes(), by_names=("site",))
+
+
+def made(folder: Path, words: list[str], column: str = "site") -> Path:
+    for row in range(len(words)):
+        (folder / f"{row}.png").touch()
+    rows = [f"{row}.png,{'cat' if row % 2 else 'dog'},{word}" for row, word in enumerate(words)]
+    (folder / "t.csv").write_text("\n".join([f"image,label,{column}", *rows, ""]))
+    return folder / "t.csv"
+
+
+def test_a_tables_column(tmp_path: Path) -> None:
+    index = load_data(made(tmp_path, ["A", "B", "NA", "", "A", "B"]), by="site")
+    assert index.by_names == ("site",) and index.by == (("A",), ("B",), ("",), ("",), ("A",), ("B",))
+    assert "judged by site: A 2, B 2, 2 of which it says nothing" in index.notes
+    assert index.columns["target"] == ("label",) and index.source and index.source.by == ("site",)
+    assert index.take([5, 0]).by == (("B",), ("A",))
+    plain = load_data(tmp_path / "t.csv", target="label")
+    assert plain.by == () and plain.take([1]).by == ()
+
+
+def test_too_many_words_are_refused(tmp_path: Path) -> None:
+    """A number, too: its ranges are not guessed."""
+    most = [f"s{row % MOST_PARTS}" for row in range(2 * MOST_PARTS)]
+    assert len(set(load_data(made(tmp_path, most), by="site").by)) == MOST_PARTS
+    file = made(tmp_path, [str(20 + row) for row in range(30)], "age")
+    with pytest.raises(
+        DataError, match="the column age says 30 different things, and a model is judged by 20 at the"
+    ):
+        load_data(file, target="label", by="age")
+    with pytest.raises(DataError, match='has no column "sites"'):
+        load_data(file, target="label", by="sites")
+    for name in ("cat", "dog"):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        (tmp_path / "d" / name / "1.png").touch()
+    with pytest.raises(InvalidArgument, match="`by` names a column, and there is no table here"):
+        load_data(tmp_path / "d", by="site")
