@@ -15,6 +15,7 @@ import click
 from mirada.cli.console import ProgressBar, figure, interval, metric_lines, quantity, say, share
 from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import data_path, holds_predictions, model_path, new_file, new_name
+from mirada.cli.image_options import device_option
 from mirada.errors import ContaminationWarning, DataError, counted
 from mirada.text import table
 
@@ -48,9 +49,7 @@ MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
     is_flag=True,
     help="Write the probability of every class; of more than 50 else the five most probable.",
 )
-@click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto: the best there is."
-)
+@device_option
 def command(
     columns: DataOptions,
     model: str,

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import ProgressBar
-from mirada.cli.data_options import ENCODING_HELP, IMAGE_HELP
-from mirada.cli.files import image_files, model_path, new_file, new_folder, samples, there
-from mirada.cli.known import known_option
+from mirada.cli.files import image_files, new_file, new_folder, samples
+from mirada.cli.image_options import image_arguments, image_options
 from mirada.events import Progress
 from mirada.files import replacing
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", callback=model_path)
-@click.argument("images", nargs=-1, required=True, callback=there)
+@image_arguments
 @click.option(
     "--output",
     default="maps",
@@ -45,12 +43,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="The part whose maps are weighed, such as stage2. [default: the last whose maps are larger than 1 x 1]",
 )
-@click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
-@click.option("--encoding", metavar="NAME", help=ENCODING_HELP)
-@known_option
-@click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto: the best there is."
-)
+@image_options
 def command(
     model: str,
     images: tuple[str, ...],

@@ -10,20 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import ProgressBar, say, say_json
-from mirada.cli.data_options import ENCODING_HELP, IMAGE_HELP
 from mirada.cli.files import (
     holds_neighbours,
     holds_predictions,
     holds_records,
     image_files,
-    model_path,
     new_file,
     new_name,
     samples,
-    there,
     told_of,
 )
-from mirada.cli.known import known_option
+from mirada.cli.image_options import image_arguments, image_options
 from mirada.text import table
 
 if TYPE_CHECKING:
@@ -32,8 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", callback=model_path)
-@click.argument("images", nargs=-1, required=True, callback=there)
+@image_arguments
 @click.option(
     "--top",
     type=click.IntRange(1),
@@ -55,9 +51,6 @@ if TYPE_CHECKING:
     callback=new_name,
     help="Write the predictions as JSON; - prints them.",
 )
-@click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
-@click.option("--encoding", metavar="NAME", help=ENCODING_HELP)
-@known_option
 @click.option(
     "--similar",
     type=click.Path(dir_okay=False),
@@ -65,9 +58,7 @@ if TYPE_CHECKING:
     help="Write a table (CSV) with the five training images that the model finds most similar to each; they are in "
     "--csv and --json, too.",
 )
-@click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps; auto: the best there is."
-)
+@image_options
 def command(
     model: str,
     images: tuple[str, ...],
