@@ -22,7 +22,7 @@ Rows = Sequence[int] | NDArray[np.int64]
 SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {
     "train": "train", "training": "train", "training_set": "train",
-    "val": "val", "valid": "val", "validation": "val", "validation_set": "val",
+    "val": "val", "valid": "val", "validate": "val", "validation": "val", "validation_set": "val",
     "test": "test", "testing": "test", "test_set": "test",
 }  # fmt: skip  # what folders and columns call them, in lower case
 UNKNOWN_CLASS = -1

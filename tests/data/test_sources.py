@@ -100,6 +100,7 @@ def test_a_name_that_is_no_utf8_is_left_out_and_can_be_printed(tmp_path: Path) -
         ("train_set", "val_set"), ("trainset", "testset"), ("train_images", "test_images"),
         ("Training_data", "Testing_data"), ("seg_train", "seg_test"), ("train-data", "validation data"),
         ("dataset_train", "dataset_test"), ("train2017", "val2017"), ("images.train", "images.test"),
+        ("Train", "Validate"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("repeated", [False, True])

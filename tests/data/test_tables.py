@@ -285,7 +285,7 @@ def test_splits_by_a_column_named_or_found(tmp_path: Path) -> None:
 def test_an_unknown_word_in_a_column_of_splits_is_refused_however_it_was_found(tmp_path: Path) -> None:
     rows = ("a.png,train,x", "b.png,tset,y", "c.png,,x")
     file = table_at(tmp_path, "\n".join(("file,split,kind", *rows)), images=["a.png", "b.png", "c.png"])
-    known = "test, test_set, testing, train, training, training_set, val, valid, validation, validation_set"
+    known = "test, test_set, testing, train, training, training_set, val, valid, validate, validation, validation_set"
     for options in ({}, {"split": "split"}):
         assert refusal(file, **options) == (
             'TABLE: row 3 has "tset" in the column split, which is no split. Did you mean "test"? '

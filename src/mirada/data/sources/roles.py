@@ -22,7 +22,7 @@ SHOWN = 8  # columns in a message
 NUMERIC = re.compile(r"[+-]?[\d.,]+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 UNIT = re.compile(r"(?P<name>.+?)\s*[(\[](?P<unit>[^()\[\]]+)[)\]]|(?P<stem>.+?)[_ ](?P<word>[a-z]+)")
 UNIT_WORDS = frozenset(("years", "months", "weeks", "days", "hours", "minutes", "seconds", "cm", "mm", "kg"))
-SPLIT_WORDS = {**SPLIT_NAMES, "dev": "val", "validate": "val", "publictest": "val", "privatetest": "test"}
+SPLIT_WORDS = {**SPLIT_NAMES, "dev": "val", "publictest": "val", "privatetest": "test"}
 SPACES = re.compile(r"[\s-]+")
 FLAG = re.compile(r"(is|in)?(?P<split>train|training|val|valid|validation|test|testing)(set|image)?")
 
