@@ -18,7 +18,7 @@ from mirada.data.sources import load_data
 from mirada.data.sources.headers import Purpose, purposes
 from mirada.data.sources.names import made_equal
 from mirada.errors import DataError, InvalidArgument
-from mirada.samples import Classes, Excluded
+from mirada.samples import Classes, Excluded, Source
 
 Made = Callable[..., Path]
 N = 24
@@ -527,7 +527,7 @@ def test_class_names_are_never_rubbish(made: Made, encoding: str, words: Sequenc
     assert refusal(file).endswith(
         'Save the table as UTF-8 (in Excel: "CSV UTF-8"), or name its `encoding`, such as cp1251 or gb18030.'
     )
-    said = load_data(file, encoding=encoding)
+    said = load_data(Source(path=file, encoding=encoding))
     assert set(said.classes) == set(words) and not any("encoding" in note for note in said.notes)
     assert said.source and said.source.encoding == encoding
     plain = made(
@@ -552,17 +552,17 @@ def test_western_letters_are_read_and_said(made: Made) -> None:
 def test_an_encoding_that_is_stated(made: Made, encoding: str) -> None:
     file = made("image,label", image, lambda n: ("кот", "пёс")[n % 2], encoding=encoding)
     stated = encoding.removesuffix("-sig")
-    assert load_data(file, encoding=stated).classes == ("кот", "пёс")
+    assert load_data(Source(path=file, encoding=stated)).classes == ("кот", "пёс")
     wrong = "utf-8" if encoding in ("utf-16", "cp1251") else "ascii"
     with pytest.raises(DataError, match=f"is not in {wrong}: its byte [0-9,]+ cannot be read"):
-        load_data(file, encoding=wrong)
+        load_data(Source(path=file, encoding=wrong))
 
 
-@pytest.mark.parametrize("encoding", ["cp1521", "rot13", "hex", "", "\0", "latin-one"])
+@pytest.mark.parametrize("encoding", ["cp1521", "rot13", "hex", "\0", "latin-one"])
 def test_what_is_no_encoding(made: Made, encoding: str) -> None:
     file = made("image,label", image, kind)
     with pytest.raises(InvalidArgument, match="There is no encoding of texts called"):
-        load_data(file, encoding=encoding)
+        load_data(Source(path=file, encoding=encoding))
 
 
 def test_an_encoding_is_a_tables(made: Made, tmp_path: Path) -> None:
@@ -570,9 +570,9 @@ def test_an_encoding_is_a_tables(made: Made, tmp_path: Path) -> None:
     with pytest.raises(
         InvalidArgument, match="`encoding` is how a table is read, and there is no table here"
     ):
-        load_data(tmp_path, encoding="cp1251")
-    with pytest.raises(InvalidArgument, match=r"`encoding` must be text\. Got a value of the type int"):
-        load_data(tmp_path, encoding=1251)  # type: ignore[arg-type]
+        load_data(Source(path=tmp_path, encoding="cp1251"))
+    with pytest.raises(InvalidArgument, match=r"A Source says its columns itself\. Leave `group` out"):
+        load_data(Source(path=tmp_path), group="patient")
 
 
 @pytest.mark.parametrize(

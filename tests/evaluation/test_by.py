@@ -12,7 +12,7 @@ from mirada.codec import from_json
 from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
-from mirada.samples import MOST_PARTS, Classes, Numbers
+from mirada.samples import MOST_PARTS, Classes, Numbers, Source
 
 N = 60
 SITES = np.array(["A", "B", ""])[np.arange(N) % 3]
@@ -108,7 +108,7 @@ def made(folder: Path, words: list[str], column: str = "site") -> Path:
 
 
 def test_a_tables_column(tmp_path: Path) -> None:
-    index = load_data(made(tmp_path, ["A", "B", "NA", "", "A", "B"]), by="site")
+    index = load_data(Source(path=made(tmp_path, ["A", "B", "NA", "", "A", "B"]), by=("site",)))
     assert index.by_names == ("site",) and index.by == (("A",), ("B",), ("",), ("",), ("A",), ("B",))
     assert "judged by site: A 2, B 2, 2 of which it says nothing" in index.notes
     assert index.columns["target"] == ("label",) and index.source and index.source.by == ("site",)
@@ -120,16 +120,16 @@ def test_a_tables_column(tmp_path: Path) -> None:
 def test_too_many_words_are_refused(tmp_path: Path) -> None:
     """A number, too: its ranges are not guessed."""
     most = [f"s{row % MOST_PARTS}" for row in range(2 * MOST_PARTS)]
-    assert len(set(load_data(made(tmp_path, most), by="site").by)) == MOST_PARTS
+    assert len(set(load_data(Source(path=made(tmp_path, most), by=("site",))).by)) == MOST_PARTS
     file = made(tmp_path, [str(20 + row) for row in range(30)], "age")
     with pytest.raises(
         DataError, match="the column age says 30 different things, and a model is judged by 20 at the"
     ):
-        load_data(file, target="label", by="age")
+        load_data(Source(path=file, targets=("label",), by=("age",)))
     with pytest.raises(DataError, match='has no column "sites"'):
-        load_data(file, target="label", by="sites")
+        load_data(Source(path=file, targets=("label",), by=("sites",)))
     for name in ("cat", "dog"):
         (tmp_path / "d" / name).mkdir(parents=True)
         (tmp_path / "d" / name / "1.png").touch()
     with pytest.raises(InvalidArgument, match="`by` names a column, and there is no table here"):
-        load_data(tmp_path / "d", by="site")
+        load_data(Source(path=tmp_path / "d", by=("site",)))

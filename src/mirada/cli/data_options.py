@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ class DataOptions:
         """The data at ``path``; ``classes`` are a model's. Raises as ``mirada.load_data``."""
         from mirada.data.sources import load_data
 
-        return load_data(path, classes=classes, **asdict(self))
+        return load_data(self.source(path), classes=classes)
 
     def source(self, path: str) -> Source:
         """As a record of what is at ``path``."""

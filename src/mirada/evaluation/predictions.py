@@ -50,8 +50,7 @@ class Predictions(Samples):
     The others are those of ``Samples``; a group is "" for a row of its own.
 
     Raises:
-        DataError: For columns that do not fit each other, names that are empty or occur twice, outputs that are not
-            finite or no probabilities, and targets that are no class number or infinite.
+        DataError: Columns do not fit, names are empty or occur twice, or an output or a target cannot be one.
     """
 
     PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths", "spreads", "trained_on", "similar")
@@ -81,7 +80,7 @@ class Predictions(Samples):
         trained_on: NDArray[np.bool_] | None = None,
         failed: Sequence[Excluded] = (),
     ) -> Self:
-        """What a network says about every sample of an index, with the targets and covariates of the index.
+        """What a network says about every sample of an index, with all that the index says of it.
 
         Args:
             index: The samples. Groups, whose names may tell who a patient is, become the codes of ``splits.csv``.
@@ -107,7 +106,7 @@ class Predictions(Samples):
             outputs=outputs,
             half_widths=np.tile(half_widths, (len(index), 1)),
             spreads=np.empty((0, 0)) if spreads is None else spreads,
-            trained_on=np.zeros(len(index), dtype=np.bool_) if trained_on is None else trained_on,
+            trained_on=np.empty(0, dtype=np.bool_) if trained_on is None else trained_on,
             failed=tuple(failed),
         )
 
@@ -258,8 +257,7 @@ class Predictions(Samples):
 
         Args:
             path: The file.
-            all_classes: Of more than 50 classes, the probability of each, and not of the five most probable only;
-                ``from_csv`` needs it.
+            all_classes: As for ``to_json``; ``from_csv`` needs it.
 
         Raises:
             OSError: The file cannot be written.
@@ -277,7 +275,7 @@ class Predictions(Samples):
             unit: That of numbers, which the file does not have.
 
         Returns:
-            The table, to the same bits; what is not in the file (``trained_on``) is as for a new one.
+            The table, to the same bits, but for ``trained_on`` and ``by``, which the file does not have.
 
         Raises:
             DataError: The file is missing, was not written by ``to_csv``, or has the most probable classes only.

@@ -1,6 +1,7 @@
 """Where a trained model looks: maps in the unit of its answers, on the photo's own pixels."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -134,24 +135,17 @@ def explained(
         opened = Explainable(network, None if beside is None else beside.to(compute.device))
         tensor = normalize(to_float(pixels), card.preprocessing)
         how = partial(explain, opened, classes=classes, target=target, method=asked.method, layer=asked.layer)
-        try:
+        with _named_if_not_finite(seen):
             each = how(tensor)
             if card.flip_average:
-                each = mean_of(
-                    [each, mirrored(how(tensor.flip(-1)))], target, "the image and its mirror image"
-                )
-        except NotFinite as error:
-            raise DataError(
-                f"{seen[error.row].path}: the network's output must be finite numbers, so there is nothing to explain. "
-                f"Its weights have run away: train again, with a lower learning rate."
-            ) from error
+                turned = mirrored(how(tensor.flip(-1)))
+                each = mean_of([each, turned], target, "the image and its mirror image")
         scale = card.target_scaling.std[asked.number or 0] if card.target_scaling else 1.0
         found.append(replace(each, maps=each.maps * np.float32(scale)))
         raw.append(torch.from_numpy(each.outputs))
     values, _ = read_each(members, torch.stack(raw, dim=1))
     explanation = mean_of(found, target, f"{len(found)} networks")
     for row, (path, _, photo) in enumerate(seen):
-        grid = explanation.maps[row]
         yield Explained(
             path=Path(path),
             answer=_answer(target, values[row]),
@@ -160,13 +154,25 @@ def explained(
             layer=explanation.layer,
             title=explanation.title,
             unit=target.unit if isinstance(target, Numbers) else "logits",
-            map=grid,
-            heat=_on_photo(grid, photo, pre),
+            map=explanation.maps[row],
+            heat=_on_photo(explanation.maps[row], photo, pre),
             photo=photo,
             completeness_error=explanation.completeness_error,
             remark=explanation.remark,
             note=explanation.notes[row],
         )
+
+
+@contextmanager
+def _named_if_not_finite(seen: Sequence[Seen]) -> Iterator[None]:
+    """Raises ``DataError`` with the image's name where an output is no finite number."""
+    try:
+        yield
+    except NotFinite as error:
+        raise DataError(
+            f"{seen[error.row].path}: the network's output must be finite numbers, so there is nothing to explain. Its "
+            f"weights have run away: train again, with a lower learning rate."
+        ) from error
 
 
 def _on_photo(grid: NDArray[np.float32], photo: NDArray[np.uint8], pre: Preprocessing) -> NDArray[np.float32]:

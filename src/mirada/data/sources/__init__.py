@@ -36,7 +36,7 @@ __all__ = ["SPLIT_NAMES", "load_data", "load_to_judge", "read_splits", "require_
 
 
 def load_data(
-    root: "str | Path | DataFrame",
+    root: "str | Path | DataFrame | Source",
     *,
     classes: Sequence[str] | None = None,
     target: str | Sequence[str] | None = None,
@@ -45,8 +45,6 @@ def load_data(
     split: str | Path | None = None,
     covariates: str | Sequence[str] = (),
     task: Task | None = None,
-    encoding: str | None = None,
-    by: str | Sequence[str] = (),
 ) -> Index:
     """Lists the images of a folder, a table, a data frame, IDX files or an NPZ file.
 
@@ -57,7 +55,8 @@ def load_data(
     found by their headers and what they hold; where another reading is as likely, it is refused.
 
     Args:
-        root: A path, or a data frame of pandas or polars.
+        root: A path, or a data frame of pandas or polars. Or a ``Source``, which says the columns itself, and what is
+            asked for more rarely: the encoding of a table, and the columns by whose words a model is judged apart.
         classes: Those of a model, in its order, which the data's must then be among.
         target: The column to learn; several (``"x,y"``, ``("x", "y")``) are numbers, or classes where each is a
             column of 0 and 1. ``age (months)`` says the unit of ``age``.
@@ -67,9 +66,6 @@ def load_data(
         split: The column of splits, or the path of a table of splits that training has saved, ``splits.csv``.
         covariates: The columns that the network reads as well as the image.
         task: Classes or numbers; by default numbers make a regression, texts classes.
-        encoding: That of a table's text, such as ``cp1251``; by default it is found, and where it cannot be, and the
-            classes would be no words, the table is refused.
-        by: The columns by whose words a model is judged apart, such as the site or the sex; it does not see them.
 
     Returns:
         The samples; ``notes`` say what was inferred, ``excluded`` what was left out and why.
@@ -78,13 +74,20 @@ def load_data(
         DataError: For what cannot be used, is not there or could as well be another.
         InvalidArgument: For columns without a table, and arguments of another type.
     """
-    one = {"image": image, "group": group, "encoding": encoding}
-    _require_texts(
-        {**one, "target": target, "covariates": covariates, "by": by, "classes": classes}, single=tuple(one)
-    )
-    _require_paths(root, split)
-    wanted = _wanted(_names(target), image, group, split, _names(covariates), task)
-    index = _loaded(root, split, replace(wanted, encoding=encoding, by=_names(by)), classes)
+    one = {"image": image, "group": group}
+    said = {**one, "target": target, "covariates": covariates}
+    _require_texts({**said, "classes": classes}, single=tuple(one))
+    if isinstance(root, Source):
+        if named := [name for name, value in {**said, "split": split, "task": task}.items() if value]:
+            raise InvalidArgument(
+                f"A Source says its columns itself. Leave `{named[0]}` out, or say it there."
+            )
+        index = _loaded(root.path, _wanted(root), classes, root.split)
+    else:
+        _require_paths(root, split)
+        columns = (image or "", _names(target), group or "", str(split or ""), _names(covariates))
+        asked = replace(Source(Path(), *columns), task=task)
+        index = _loaded(root, _wanted(asked), classes, asked.split)
     if classes is None and not index.boxes:
         require_images(index)
     return _with_header_notes(index)
@@ -105,46 +108,33 @@ def load_to_judge(source: Source, classes: Sequence[str] | None, covariates: Seq
         DataError: As ``load_data``, and for a class that the model does not have.
         InvalidArgument: As ``load_data``.
     """
-    wanted = _wanted(
-        source.targets,
-        source.image or None,
-        source.group or None,
-        source.split or None,
-        source.covariates,
-        source.task,
-    )
-    wanted = replace(wanted, read=tuple(covariates), encoding=source.encoding or None, by=source.by)
-    index = _loaded(source.path, source.split or None, wanted, classes)
+    wanted = replace(_wanted(source), read=tuple(covariates))
+    index = _loaded(source.path, wanted, classes, source.split)
     return _with_header_notes(index)
 
 
-def _wanted(
-    target: tuple[str, ...],
-    image: str | None,
-    group: str | None,
-    split: str | Path | None,
-    covariates: tuple[str, ...],
-    task: Task | None,
-) -> Wanted:
-    """What the arguments of ``load_data`` say of a table's columns."""
-    ungrouped = (group or "").lower() == UNGROUPED
+def _wanted(source: Source) -> Wanted:
+    """What a source says of a table's columns; its path is passed over."""
+    ungrouped = source.group.lower() == UNGROUPED
     return Wanted(
-        target=target,
-        image=image,
-        group=None if ungrouped else group,
-        split=None if split is None or _saved_splits(split) else str(split),
-        covariates=covariates,
-        kind=wanted_kind(task),
+        target=source.targets,
+        image=source.image or None,
+        group=None if ungrouped else source.group or None,
+        split=None if _saved_splits(source.split) else source.split or None,
+        covariates=source.covariates,
+        by=source.by,
+        kind=wanted_kind(source.task),
+        encoding=source.encoding or None,
         ungrouped=ungrouped,
     )
 
 
-def _saved_splits(split: str | Path | None) -> Path | None:
+def _saved_splits(split: str) -> Path | None:
     """The table of splits that is meant, unless a column is."""
-    return Path(split) if split is not None and is_table(Path(split)) else None
+    return Path(split) if split and is_table(Path(split)) else None
 
 
-def _loaded(root: Any, split: str | Path | None, wanted: Wanted, classes: Sequence[str] | None) -> Index:
+def _loaded(root: Any, wanted: Wanted, classes: Sequence[str] | None, split: str) -> Index:
     """The data, with saved splits; of a foreign format it is said which."""
     try:
         return _usable(_load(root, wanted, classes), wanted, _saved_splits(split))

@@ -78,9 +78,8 @@ def load_table(table: Table, wanted: Wanted, folder: Path, known: Sequence[str] 
         excluded=tuple(excluded),
         columns=columns.names(),
     ).take(usable)
-    notes += notes_by(columns.by, index.by)
     own = {path: boxes[path] for path in index.paths if path in boxes}
-    return replace(index, boxes=own, notes=tuple(notes))
+    return replace(index, boxes=own, notes=(*notes, *notes_by(columns.by, index.by)))
 
 
 def _splits(table: Table, columns: Columns) -> list[str]:
