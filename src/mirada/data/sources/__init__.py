@@ -85,8 +85,10 @@ def load_data(
         index = _loaded(root.path, _wanted(root), classes, root.split)
     else:
         _require_paths(root, split)
-        columns = (image or "", _names(target), group or "", str(split or ""), _names(covariates))
-        asked = replace(Source(Path(), *columns), task=task)
+        asked = Source(
+            path=Path(), image=image or "", targets=_names(target), group=group or "", split=str(split or ""),
+            covariates=_names(covariates), task=task,
+        )  # fmt: skip
         index = _loaded(root, _wanted(asked), classes, asked.split)
     if classes is None and not index.boxes:
         require_images(index)
