@@ -123,6 +123,7 @@ def test_a_long_gradient_is_shortened_to_the_norm(layer: nn.Linear, clip: float)
 PEERS = {
     "sgd": lambda groups: torch.optim.SGD(groups, lr=0.01, momentum=0.9),
     "adam": lambda groups: torch.optim.Adam(groups, lr=0.01),
+    "adamw": lambda groups: torch.optim.AdamW(groups, lr=0.01),
     "rmsprop": lambda groups: torch.optim.RMSprop(groups, lr=0.01, momentum=0.9),
 }
 
@@ -131,8 +132,10 @@ PEERS = {
 def test_every_step_is_that_of_torchs_class(layer: nn.Linear, name: str) -> None:
     other = nn.Linear(3, 2).double()
     other.load_state_dict(layer.state_dict())
-    theirs = PEERS[name]([{"params": [other.weight], "weight_decay": 0.1}, {"params": [other.bias]}])
-    momentum = {} if name == "adam" else {"momentum": 0.9}
+    theirs = PEERS[name](
+        [{"params": [other.weight], "weight_decay": 0.1}, {"params": [other.bias], "weight_decay": 0.0}]
+    )
+    momentum = {} if name.startswith("adam") else {"momentum": 0.9}
     ours = Optimizer(layer, recipe_of(optimizer=name, lr=0.01, weight_decay=0.1, **momentum).optimizer)
     for gradient in itertools.islice(gradients((2, 3)), 5):
         for pair in (layer, other):
@@ -141,6 +144,19 @@ def test_every_step_is_that_of_torchs_class(layer: nn.Linear, name: str) -> None
         theirs.step()
         torch.testing.assert_close(layer.weight, other.weight, rtol=1e-12, atol=1e-14)
         torch.testing.assert_close(layer.bias, other.bias, rtol=1e-12, atol=1e-14)
+
+
+def test_nesterovs_rule_is_torchs(layer: nn.Linear) -> None:
+    other = nn.Linear(3, 2).double()
+    other.load_state_dict(layer.state_dict())
+    theirs = torch.optim.SGD(other.parameters(), lr=0.01, momentum=0.9, nesterov=True)
+    ours = Optimizer(layer, recipe_of(optimizer="sgd", lr=0.01, weight_decay=0, nesterov=True).optimizer)
+    for gradient in itertools.islice(gradients((2, 3)), 5):
+        for pair in (layer, other):
+            pair.weight.grad, pair.bias.grad = gradient.clone(), gradient[:, 0].clone()
+        ours.step(0.01)
+        theirs.step()
+        torch.testing.assert_close(layer.weight, other.weight, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", PEERS)

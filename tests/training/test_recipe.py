@@ -49,7 +49,7 @@ DECLARED = {
 CHOICES = {name: get_args(each.hint) for name, each in DECLARED.items() if get_origin(each.hint) is Literal}
 KNOWN = sorted({*PLAIN, *SHORT, *TABLES})
 TAKEN: dict[str, dict[str, Any]] = {  # what a setting needs beside it to be taken
-    "momentum": {"optimizer": "sgd"}, "decay": {"schedule": "time"},
+    "momentum": {"optimizer": "sgd"}, "nesterov": {"optimizer": "sgd"}, "decay": {"schedule": "time"},
 }  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def test_who_asks_what_there_is_is_told_where(key: str) -> None:
 @pytest.mark.parametrize("name", sorted(SHORT.keys() - set(OPTION_NAMES)))
 def test_short_and_full_names_are_the_same(name: str) -> None:
     recipe = Recipe().with_settings(TAKEN.get(name, {}))
-    values: dict[str, Any] = {"image_size": 48, "window": "full"}
+    values: dict[str, Any] = {"image_size": 48, "window": "full", "nesterov": True, "resize": 64}
     value = values.get(name, CHOICES[name][-1] if name in CHOICES else 0.25)
     one, other = (recipe.with_settings({key: value}) for key in (name, f"{SHORT[name]}.{name}"))
     assert one == other != recipe
@@ -196,7 +196,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("image_size", [64, 64, 3], "`image_size` must be a side in pixels or [height, width]. Got [64, 64, 3]."),
     ("image_size", [64, 64.5], "`image_size` must be a side in pixels or [height, width]. Got [64, 64.5]."),
     ("image_size", True, "`image_size` must be a side in pixels or [height, width]. Got True."),
-    ("optimizer", "sdg", '`optimizer` cannot be "sdg". Did you mean "sgd"? Known: adam, rmsprop, sgd.'),
+    ("optimizer", "sdg", '`optimizer` cannot be "sdg". Did you mean "sgd"? Known: adam, adamw, rmsprop, sgd.'),
     ("optimizer", ["sgd"], "`optimizer` cannot be \"['sgd']\". "),
     (
         "schedule",

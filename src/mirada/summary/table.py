@@ -23,6 +23,7 @@ GOOD_NAME_WIDTH = 24  # what a column that need not be there has to leave to the
 OPTIMIZERS = {
     "sgd": ("SGD with momentum", 1),
     "adam": ("Adam", 2),
+    "adamw": ("AdamW", 2),
     "rmsprop": ("RMSProp", 2),
 }  # moments per weight
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -146,7 +147,7 @@ class Summary:
         Args:
             width: Columns.
             batch_size: Images in memory.
-            optimizer: That of the training: ``sgd``, ``adam`` or ``rmsprop``; by default SGD, and what Adam adds.
+            optimizer: That of the training: a name of ``OPTIMIZERS``; by default SGD, and what Adam adds.
 
         Raises:
             InvalidArgument: There is no such optimizer.

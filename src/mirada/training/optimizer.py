@@ -13,7 +13,7 @@ from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
-from mirada.training.recipe import Adam, Rmsprop, Sgd, Stepping
+from mirada.training.recipe import Adam, AdamW, Rmsprop, Sgd, Stepping
 
 COUNT = "count"  # of a parameter's steps; float32, as torch wants it
 ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
@@ -32,7 +32,7 @@ def moments_of(stepping: Stepping) -> tuple[str, ...]:
 
 
 class Optimizer:
-    """Moves what is trainable in a network as ``Adam``, ``Sgd`` or ``Rmsprop`` says.
+    """Moves what is trainable in a network as ``Adam``, ``AdamW``, ``Sgd`` or ``Rmsprop`` says.
 
     Weight decay applies to weights only, not to biases and normalization parameters, which have one dimension.
     ``state`` holds, by the parameter's name, the moments in the parameter's shape and ``count``, the number of
@@ -102,18 +102,19 @@ class Optimizer:
         counts = [self.state[name][COUNT] for name in names]
         moments = [[self.state[name][moment] for name in names] for moment in self.moments]
         match self.stepping:
-            case Sgd(momentum=momentum):
+            case Sgd(momentum=momentum, nesterov=nesterov):
                 torch._foreach_add_(counts, 1)
                 velocity: list[Tensor | None] = list(moments[0])
                 sgd(
                     parameters, gradients, velocity, lr=lr, weight_decay=decay, momentum=momentum, dampening=0,
-                    nesterov=False, maximize=False, fused=True,
+                    nesterov=nesterov, maximize=False, fused=True,
                 )  # fmt: skip
             case Adam():
                 mean, square = moments
                 adam(
                     parameters, gradients, mean, square, [], counts, lr=lr, weight_decay=decay, beta1=ADAM_BETAS[0],
                     beta2=ADAM_BETAS[1], eps=ADAM_EPS, amsgrad=False, maximize=False, fused=True,
+                    decoupled_weight_decay=isinstance(self.stepping, AdamW),
                 )  # fmt: skip
             case Rmsprop(momentum=momentum):
                 square, motion = moments

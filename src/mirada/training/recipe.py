@@ -34,12 +34,28 @@ class Adam:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdamW(Adam):
+    """Adam whose weight decay shrinks the weights themselves, by lr · weight_decay each step.
+
+    Source:
+        Loshchilov & Hutter 2017, arXiv:1711.05101, Alg. 2.
+    """
+
+    kind: ClassVar[str] = "adamw"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sgd:
-    """Stochastic gradient descent: v ← μv + g, W ← W − lr · v. Sutskever et al. 2013."""
+    """Stochastic gradient descent: v ← μv + g, W ← W − lr · v; by Nesterov's rule W ← W − lr · (g + μv).
+
+    Source:
+        Sutskever et al. 2013, ICML 28:1139, eq. 1–4, in the form of PyTorch.
+    """
 
     kind: ClassVar[str] = "sgd"
     lr: float = setting(1e-3, LR, above=0)
     momentum: float = setting(0.9, MOMENTUM, least=0)
+    nesterov: bool = setting(False, "Whether the gradient is taken where the momentum leads.")
     weight_decay: float = setting(0.0, WEIGHT_DECAY, least=0)
 
     def __post_init__(self) -> None:
@@ -59,8 +75,8 @@ class Rmsprop:
         check(self, RecipeError)
 
 
-Stepping = Adam | Sgd | Rmsprop
-OPTIMIZERS: dict[str, type[Stepping]] = {each.kind: each for each in (Adam, Sgd, Rmsprop)}
+Stepping = Adam | AdamW | Sgd | Rmsprop
+OPTIMIZERS: dict[str, type[Stepping]] = {each.kind: each for each in (Adam, AdamW, Sgd, Rmsprop)}
 
 
 @dataclass(frozen=True, kw_only=True)
