@@ -196,7 +196,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("image_size", [64, 64, 3], "`image_size` must be a side in pixels or [height, width]. Got [64, 64, 3]."),
     ("image_size", [64, 64.5], "`image_size` must be a side in pixels or [height, width]. Got [64, 64.5]."),
     ("image_size", True, "`image_size` must be a side in pixels or [height, width]. Got True."),
-    ("optimizer", "sdg", '`optimizer` cannot be "sdg". Did you mean "sgd"? Known: adam, adamw, rmsprop, sgd.'),
+    (
+        "optimizer",
+        "sdg",
+        '`optimizer` cannot be "sdg". Did you mean "sgd"? Known: adam, adamw, rmsprop, sgd.',
+    ),
     ("optimizer", ["sgd"], "`optimizer` cannot be \"['sgd']\". "),
     (
         "schedule",
