@@ -35,14 +35,6 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(autouse=True)
-def denormals_are_back() -> Iterator[None]:
-    """``train`` flushes them for the rest of its process, which here is that of all tests."""
-    yield
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_flush_denormal(False)
-
-
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 + 8 + 12 images of 32 pixels in four classes, once split into train and validation."""
