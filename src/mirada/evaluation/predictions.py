@@ -137,10 +137,7 @@ class Predictions(Samples):
 
     @property
     def error(self) -> NDArray[np.float64]:
-        """Predicted − target, NaN without a target: (N,), of several targets (N, T).
-
-        Raises ``InvalidArgument`` for classification.
-        """
+        """Predicted − target: (N,), or (N, T); NaN where unknown. Raises ``InvalidArgument`` for classification."""
         _require_task(self, Numbers, "error")
         errors = self.outputs - self.values
         return errors if len(self.target_names) > 1 else errors[:, 0]
@@ -214,6 +211,9 @@ class Predictions(Samples):
 
         Args:
             split: ``train``, ``val`` or ``test``.
+
+        Returns:
+            Predictions of those rows alone.
         """
         return self.take(self.rows(split))
 

@@ -169,6 +169,9 @@ FAMILIES: dict[str, Family] = {
                 choices=("A", "B", "C"),
                 meaning="where shapes change: A pads, B projects; C projects everywhere (§3.3)",
             ),
+            "width": Option(
+                default=1, least=1, most=16, meaning="how many times the maps of each stage, k (arXiv:1605.07146)"
+            ),
             "activation": ACTIVATION,
             "head": AVERAGE_HEAD,
         },
@@ -218,15 +221,11 @@ FAMILIES: dict[str, Family] = {
     ),
 }  # fmt: skip
 
-# A plain network has no shortcuts; the CIFAR networks pad theirs, and may be wider.
-_WIDTH = Option(
-    default=1, least=1, most=16, meaning="how many times the maps of each stage, k (arXiv:1605.07146)"
-)
-_PLAIN = Own(options={"shortcut": None})
-_PLAIN_CIFAR = Own(options={"shortcut": None, "width": _WIDTH})
-_CIFAR = Own(
-    options={"shortcut": replace(FAMILIES["resnet"].options["shortcut"], default="A"), "width": _WIDTH}
-)
+# A plain network has no shortcuts; the CIFAR networks pad theirs, and they alone may be wider.
+_IMAGENET = Own(options={"width": None})
+_PLAIN = Own(options={"shortcut": None, "width": None})
+_PLAIN_CIFAR = Own(options={"shortcut": None})
+_CIFAR = Own(options={"shortcut": replace(FAMILIES["resnet"].options["shortcut"], default="A")})
 _TRAINED_WITH_HEADS: Settings = {"label_smoothing": 0.1, "options.auxiliary": True}
 # Whose public weights, torchvision's as well as timm's, were trained on values from −1 to 1; all others on ImageNet's
 # scale. (torchvision's own networks turn the latter into the former.)
@@ -253,6 +252,7 @@ OWN: dict[str, Own] = {
     "bonet_simple": Own(
         options={"head": replace(FAMILIES["bonet"].options["head"], default="average_dense")}
     ),
+    **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), _IMAGENET),
     **dict.fromkeys(("resnet20", "resnet32", "resnet44", "resnet56", "resnet110"), _CIFAR),
     **dict.fromkeys(("plain18", "plain34"), _PLAIN),
     **dict.fromkeys(("plain20", "plain32", "plain44", "plain56", "plain110"), _PLAIN_CIFAR),
