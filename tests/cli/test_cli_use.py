@@ -624,7 +624,7 @@ def test_odd_images_through_every_verb(shell: Cli, shared_data: Path, tmp_path: 
     ):
         answer = shell(*arguments)
         assert answer.code == code, (arguments, answer.err)
-        progress = re.compile(r"(checking|decoding|predicting|explaining): \d+ of \d+")
+        progress = re.compile(r"(checking|decoding|predicting|explaining): \d+ of \d+(, about .+ left)?")
         assert all(map(progress.fullmatch, answer.err.splitlines())), (arguments, answer.err)
     records = json.loads((tmp_path / "p.json").read_text())
     good = [record for record in records if record["problem"] is None]

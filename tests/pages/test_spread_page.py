@@ -43,7 +43,8 @@ def test_intervals_are_said_with_what_they_promise() -> None:
     assert f"height ± 1.50{NB}cm, girth ± 20.0{NB}cm" in text
 
 
-def test_the_page_has_the_cloud_the_thirds_and_a_column(regression: Path) -> None:
+@pytest.mark.parametrize("name", ["", "girth"])
+def test_the_page_has_the_cloud_the_thirds_and_a_column(regression: Path, name: str) -> None:
     file = regression / "predictions.csv"
     with file.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -58,7 +59,7 @@ def test_the_page_has_the_cloud_the_thirds_and_a_column(regression: Path) -> Non
     table = Predictions(
         paths=tuple(row["path"] for row in tested),
         splits=np.full(len(tested), "test"),
-        target=Numbers(("",), "months"),
+        target=Numbers((name,), "months"),
         targets=np.array([[float(row["target"])] for row in tested]),
         outputs=np.array([[float(row["predicted"])] for row in tested]),
         spreads=np.array([[float(row["spread"])] for row in tested]),

@@ -119,7 +119,9 @@ def _cloud(check: SpreadCheck, predictions: Sequence[Prediction], unit: str) -> 
     points = [
         (row.spread, row.wrong, f"{row.path}\nspread {number(row.spread)}, error {number(row.wrong)}")
         for row in predictions
-        if row.column == check.target and known(row.spread) and known(row.wrong)
+        if row.column in ("", check.target)  # of one number alone the table does not repeat the name
+        and known(row.spread)
+        and known(row.wrong)
     ]
     drawing = error_cloud(points, [], across="spread", unit=unit)
     return Figure(title="Error over the spread", svg=drawing, caption=CAPTION)
