@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mirada.training.recipe import recipe_for
+from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.recipe_text import read_settings
 
 ROOT = Path(__file__).parents[1]
@@ -52,10 +52,15 @@ def test_what_a_page_points_to_is_there(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-def test_the_guides_recipe_is_one() -> None:
-    settings = read_settings(GUIDE / "bone-age.toml")
-    recipe = recipe_for(str(settings["model"])).with_settings(settings)
-    assert recipe.pixels.clahe == 2 and recipe.augment.fill == "black"
+def recipe_of(name: str) -> Recipe:
+    settings = read_settings(GUIDE / name)
+    return recipe_for(str(settings["model"])).with_settings(settings)
+
+
+def test_the_guides_recipes_are_recipes() -> None:
+    hands, scratch = recipe_of("bone-age.toml"), recipe_of("scratch.toml")
+    assert hands.pixels.clahe == 2 and hands.augment.fill == "black"
+    assert scratch.flip_average and scratch.optimizer.weight_decay == 0.05 and scratch.augment.cutmix == 1
 
 
 def test_the_guides_baselines(tmp_path: Path) -> None:
