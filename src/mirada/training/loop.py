@@ -108,9 +108,7 @@ def fit(training: Training) -> Outcome:
                 state.best = Best(epoch, reached)
                 best.take(state.judged)
             training.on_event(replace(done, best=state.best.epoch == epoch))
-            since = max(
-                state.best.epoch, training.settled
-            )  # nothing that begins later goes without its chance
+            since = max(state.best.epoch, training.settled)  # what begins later has its chance, too
             if 0 < recipe.patience <= epoch - since and epoch < recipe.epochs:
                 reason = "early"
                 break
