@@ -22,6 +22,14 @@ STANDARD_STREAMS = (1, 2)  # the descriptors of output and errors
 POLL = 0.1  # seconds between two tries for a lock
 
 
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file in hexadecimal digits, read a piece at a time. Raises ``OSError`` if it cannot be read."""
+    from hashlib import file_digest  # loads OpenSSL, which few commands need
+
+    with file.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
+
+
 @contextmanager
 def replacing(target: Path, *, synced: bool = True) -> Iterator[Path]:
     """A draft beside the target, to be written: it takes the target's place once it is whole, and safely on disk.

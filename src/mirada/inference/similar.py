@@ -4,7 +4,6 @@ import csv
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from hashlib import file_digest
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -23,7 +22,7 @@ from mirada.evaluation.features import Demand, Features, infer_cached
 from mirada.evaluation.predictions import Predictions
 from mirada.events import OnProgress
 from mirada.explain.explainable import entering_head
-from mirada.files import replacing
+from mirada.files import replacing, sha256_of
 from mirada.inference.matching import Known, as_known_to, covariates_of
 from mirada.inference.model import Model
 from mirada.inference.pictures import Picture
@@ -165,7 +164,7 @@ def training_features(
         paths=tuple(cache.index.paths[row] for row in rows),
         digests=np.array([short(cache.digests[row]) for row in rows], dtype=np.uint64),
         features=unit(total).astype(np.float16),
-        model=digest_of(file),
+        model=sha256_of(file),
     )
 
 
@@ -202,14 +201,8 @@ def joined_features(parts: Sequence[TrainingFeatures], file: Path) -> TrainingFe
         paths=tuple(digests),
         digests=np.array(list(digests.values()), dtype=np.uint64),
         features=features.reshape(len(places), -1),
-        model=digest_of(file),
+        model=sha256_of(file),
     )
-
-
-def digest_of(file: Path) -> str:
-    """The SHA-256 of a file, read a piece at a time."""
-    with file.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()
 
 
 def features_of(model: str | Path) -> TrainingFeatures:
@@ -250,7 +243,7 @@ def load_training_features(file: Path, model: Path) -> TrainingFeatures:
         raise DataError(f"{file}: damaged; the features cannot be read. Train the model again.") from error
     if not sound:
         raise DataError(f"{file}: damaged; its columns do not fit each other. Train the model again.")
-    if read.model != digest_of(model):
+    if read.model != sha256_of(model):
         raise DataError(f"{file}: holds the features of another model than {model.name}. Train it again.")
     return read
 

@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from hashlib import file_digest
 from math import log
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from mirada.errors import CheckpointError
 from mirada.events import LoadReport
+from mirada.files import sha256_of
 from mirada.models.weight_files import read_weights
 from mirada.text import listed, shortened
 
@@ -128,11 +128,9 @@ def load_public(
     except CheckpointError as error:
         raise type(error)(f"{file}: {error}") from error
     network.load_state_dict(chosen, strict=False)
-    with file.open("rb") as stream:
-        digest = file_digest(stream, "sha256").hexdigest()
     return LoadReport(
         file=file.name,
-        sha256=digest,
+        sha256=sha256_of(file),
         convention=convention,
         loaded=len(chosen),
         renamed=tuple((t, o) for t, o in names.items() if o in chosen and t != o),

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import file_digest
 from importlib.metadata import version
 from pathlib import Path
 
 from mirada.codec import BadRecord, from_json, to_json
 from mirada.errors import reason_of
-from mirada.files import locked, replacing, write_json
+from mirada.files import locked, replacing, sha256_of, write_json
 from mirada.store import StoreError
 from mirada.store.catalogue import PublicWeights
 from mirada.text import mebibytes
@@ -68,8 +67,7 @@ def store_folder() -> Path:
 def digest_of(file: Path) -> str:
     """The SHA-256 of a file. Raises ``StoreError`` if it cannot be read."""
     try:
-        with file.open("rb") as stream:
-            return file_digest(stream, "sha256").hexdigest()
+        return sha256_of(file)
     except OSError as error:
         raise StoreError(f"{file}: cannot be read ({reason_of(error)}).") from error
 

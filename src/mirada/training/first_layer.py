@@ -1,13 +1,13 @@
 """A network's first convolution from another network's file, as BoNet takes OverFeat's."""
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from mirada.errors import CheckpointError, RecipeError
+from mirada.files import sha256_of
 from mirada.layers.network import Network
 from mirada.models.weight_files import read_public
 
@@ -57,7 +57,7 @@ def load_first_layer(network: Network, path: str | Path) -> FirstLayerOrigin:
         layer.weight.copy_(weight.sum(dim=1, keepdim=True) if summed else weight)
         if layer.bias is not None:
             layer.bias.copy_(torch.zeros_like(layer.bias) if bias is None else bias)
-    return FirstLayerOrigin(file.name, sha256(file.read_bytes()).hexdigest(), name, summed)
+    return FirstLayerOrigin(file.name, sha256_of(file), name, summed)
 
 
 def _only_one(file: Path, tensors: dict[str, Tensor], wanted: tuple[int, ...]) -> str:
