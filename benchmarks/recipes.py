@@ -44,21 +44,21 @@ class Task:
         """Name → settings of each change; "" is the base."""
         lr, epochs = float(str(self.base["lr"])), int(str(self.base["epochs"]))
         alone: list[Settings] = [
-            {"weight_decay": 0},
-            {"weight_decay": 0.01},
             {"augment": "none"},
             {"augment.horizontal_flip": "alternate"},
-            {"augment.erase": 0.25},
-            {"augment.mixup": 0.2},
             {"flip_average": "true"},
-            *([] if self.table else [{"augment.cutmix": 1}, {"label_smoothing": 0.1}]),
+            {"weight_decay": 0},
+            {"weight_decay": 0.01},
+            {"augment.mixup": 0.2},
+            {"augment.erase": 0.25},
+            *([] if self.table else [{"label_smoothing": 0.1}, {"augment.cutmix": 1}]),
         ]
         return {
             "": {},
-            "lr ÷ 3": {"lr": round(lr / 3, 6)},
-            "lr × 3": {"lr": 3 * lr},
-            "epochs ÷ 2": {"epochs": epochs // 2},
             "epochs × 2": {"epochs": epochs * 2},
+            "epochs ÷ 2": {"epochs": epochs // 2},
+            "lr × 3": {"lr": 3 * lr},
+            "lr ÷ 3": {"lr": round(lr / 3, 6)},
             "average=ema": {"average": "ema", "average.decay": 0.99},
             **{f"{key}={value}": {key: value} for change in alone for key, value in change.items()},
         }
@@ -185,12 +185,13 @@ def main() -> None:
         parser.error(f"--seeds: 2 to {max(T95)} of them, or there is no interval.")
     if not options.show:
         done = recorded(options.results)
+        rows = dict.fromkeys(change for name in options.tasks for change in TASKS[name].changes())
         cells = [
             (name, change, seed)
-            for seed in options.seeds
+            for change in rows  # change by change, so that a table cut short has whole rows
             for name in options.tasks
-            for change in TASKS[name].changes()
-            if (name, change, seed) not in done
+            for seed in options.seeds
+            if change in TASKS[name].changes() and (name, change, seed) not in done
         ]
         with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(options.jobs) as pool:
             views(options.data, Path(temporary), options.seeds)
