@@ -201,6 +201,32 @@ def test_brightness_and_contrast_follow_their_formula() -> None:
     assert want.max() == 255
 
 
+def test_saturation_moves_values_from_the_grey_of_their_pixel_before_all_else() -> None:
+    images = batch(6, (9, 11), channels=3)
+    augmentation = Augmentation(brightness=0.6, contrast=0.7, saturation=0.8)
+    draw = augmentation.draw(6, generator(0))
+    x = images.double().numpy()
+    contrast, brightness, saturation = (
+        v.reshape(-1, 1, 1, 1) for v in (draw.contrast, draw.brightness, draw.saturation)
+    )
+    grey = x.mean(axis=1, keepdims=True)
+    coloured = (x - grey) * saturation + grey
+    mean = x.mean(axis=(1, 2, 3), keepdims=True)
+    want = np.clip(((coloured - mean) * contrast + mean) * brightness, 0, 255)
+    np.testing.assert_allclose(augmentation.apply(images, draw), want, atol=1e-3)
+    assert np.abs(want - np.clip(((x - mean) * contrast + mean) * brightness, 0, 255)).max() > 20
+
+
+def test_saturation_is_drawn_uniformly_and_changes_no_other_draw() -> None:
+    """Also not what is erased: a seed means the same whether colours change or not."""
+    less = replace(EVERYTHING, erase=0.5)
+    one, other = (settings.draw(5000, generator(3)) for settings in (less, replace(less, saturation=0.4)))
+    for name in ("matrices", "crop", "brightness", "contrast", "erased"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert (one.saturation == 1).all() and Augmentation(saturation=0.1).recolours
+    assert stats.kstest(other.saturation, stats.uniform(0.6, 0.8).cdf).pvalue > 0.01
+
+
 def test_values_stay_between_0_and_255() -> None:
     images = (pixels(64, 3, 12, 10) > 127) * 255.0
     augmentation = Augmentation(**{**vars(EVERYTHING), "brightness": 1.0, "contrast": 1.0})
@@ -376,6 +402,7 @@ def test_every_preset_can_be_used(preset: str) -> None:
         ("shift", (-0.1, 1.1), "a number from 0 to 1"),
         ("brightness", (-0.1, 1.1, [0.8, 1.2]), "a number from 0 to 1"),
         ("contrast", (-0.1, 1.1), "a number from 0 to 1"),
+        ("saturation", (-0.1, 1.1, math.nan), "a number from 0 to 1"),
         ("crop", (0, 1.1, -1, math.nan, "half"), "a number above 0 and at most 1"),
         ("horizontal_flip", ("yes", 1, None), "auto, alternate, true, false"),
         ("erase", (-0.1, 1.1), "a number from 0 to 1"),

@@ -16,7 +16,7 @@ from mirada.jobs.memory import Room
 from mirada.modelfile import Architecture
 from mirada.models import create_model
 from mirada.samples import Classes, Covariate, Numbers
-from mirada.training.demands import require_batches, require_fitting, require_whole_batches
+from mirada.training.demands import require_batches, require_colour, require_fitting, require_whole_batches
 from mirada.training.flips import settle_flips
 from mirada.training.freezing import NOTHING, freeze
 from mirada.training.phases import phases_of
@@ -92,6 +92,14 @@ def test_cutmix_is_for_classes() -> None:
     with pytest.raises(RecipeError, match=r"^`augment.cutmix` is for classes, and the target is a number"):
         require_fitting(recipe, Numbers())
     require_fitting(Recipe().with_settings({"augment.mixup": 0.2}), Numbers())
+
+
+def test_colours_are_not_changed_where_there_are_none() -> None:
+    recipe = Recipe().with_settings({"augment.saturation": 0.4})
+    with pytest.raises(RecipeError, match=r"^`augment.saturation` .* grey\. Set it to 0\. Got 0\.4\.$"):
+        require_colour(recipe, 1)
+    require_colour(recipe, 3)
+    require_colour(Recipe(), 1)
 
 
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])

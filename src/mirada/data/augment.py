@@ -24,7 +24,7 @@ Fill = Literal["edge", "reflect", "black"]
 Flip = bool | Literal["auto", "alternate"]
 Floats = NDArray[np.float64]
 DRAWN = 14  # random numbers of one sample
-ERASED = 6  # and those of random erasing, if there is any
+ERASED = 6  # and those of random erasing, if there is any; the saturation takes one more
 ERASED_SHARE, ERASED_ASPECT = (0.02, 0.4), math.log(1 / 0.3)  # Zhong et al. 2017, §4: s_l, s_h and r_1
 
 
@@ -33,7 +33,8 @@ class Draw(NamedTuple):
 
     ``matrices`` (n, 2, 3) map output to input positions: the linear part in units that are the same on both
     axes, the shift in units where the image spans −1 … 1 on each. ``crop`` (n, 4) holds width and height, as
-    shares of the image's, and the centre's x and y, from −1 to 1. ``brightness`` and ``contrast`` (n,) are factors.
+    shares of the image's, and the centre's x and y, from −1 to 1. ``brightness``, ``contrast`` and
+    ``saturation`` (n,) are factors.
     ``erased`` (n, 5) holds the rectangle that is erased, as ``crop`` does, all 0 where none is, and the seed of the
     noise in its place; (n, 0) where nothing can be erased.
     """
@@ -42,6 +43,7 @@ class Draw(NamedTuple):
     crop: Floats
     brightness: Floats
     contrast: Floats
+    saturation: Floats
     erased: Floats
 
 
@@ -73,6 +75,7 @@ class Augmentation:
             the image's own times ¾ … 4⁄3, log-uniform, as far as it fits; 1 switches it off.
         brightness: Fraction; a factor U(1 − v, 1 + v).
         contrast: Fraction; a factor U(1 − v, 1 + v), around the image's mean.
+        saturation: Fraction; a factor U(1 − v, 1 + v) of each value's distance from the grey of its pixel.
         erase: Probability that a rectangle of 2 to 40 % of the area gives way to noise.
         mixup: α of mixup, 0 for none: every image of a batch is mixed with another one, and so is what is to be learnt;
             the share is drawn from Beta(α, α) for each batch.
@@ -103,6 +106,7 @@ class Augmentation:
     )
     brightness: float = setting(0.0, "Brightness times 1 ± up to this fraction.", least=0, most=1)
     contrast: float = setting(0.0, "Contrast times 1 ± up to this fraction.", least=0, most=1)
+    saturation: float = setting(0.0, "Saturation times 1 ± up to this fraction.", least=0, most=1)
     erase: float = setting(0.0, "Probability that noise takes the place of a rectangle.", least=0, most=1)
     mixup: float = setting(
         0.0, "α of mixup: two images and their targets mixed by Beta(α, α); 0: none.", least=0, most=100
@@ -154,13 +158,13 @@ class Augmentation:
 
     @property
     def recolours(self) -> bool:
-        """Whether brightness or contrast can change."""
-        return self.brightness > 0 or self.contrast > 0
+        """Whether brightness, contrast or saturation can change."""
+        return self.brightness > 0 or self.contrast > 0 or self.saturation > 0
 
     @property
     def numbers(self) -> int:
         """How many random numbers an image takes."""
-        return DRAWN + ERASED * (self.erase > 0)
+        return DRAWN + ERASED * (self.erase > 0) + (self.saturation > 0)
 
     def draw(self, n: int, generator: np.random.Generator, mirrored: NDArray[np.bool_] | None = None) -> Draw:
         """The random numbers that decide what happens to each image of a batch.
@@ -171,7 +175,7 @@ class Augmentation:
             mirrored: (n,), which images are mirrored; None to draw that, too.
 
         Returns:
-            Matrices (n, 2, 3), crops (n, 4), factors of brightness and contrast (n,), and what is erased.
+            Matrices (n, 2, 3), crops (n, 4), factors of brightness, contrast and saturation (n,), and what is erased.
         """
         return self.drawn(generator.random((self.numbers, n)), mirrored)
 
@@ -202,6 +206,7 @@ class Augmentation:
             _rectangles((self.crop, 1), math.log(4 / 3), u[8], signed[9:12]),
             1 + signed[12] * self.brightness,
             1 + signed[13] * self.contrast,
+            1 + signed[-1] * self.saturation,
             self._erased(u[DRAWN:]) if self.erase else np.empty((n, 0)),
         )
 
@@ -226,7 +231,7 @@ class Augmentation:
         if self.warps:
             images = warp(images, draw.matrices, draw.crop, self.fill)
         if self.recolours:
-            images = recolour(images, draw.brightness, draw.contrast)
+            images = recolour(images, draw.brightness, draw.contrast, draw.saturation)
         return erase(images, draw.erased) if self.erase else images
 
 

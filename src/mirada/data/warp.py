@@ -48,11 +48,19 @@ def _in_image_units(matrices: Floats, crop: Floats, aspect: float) -> Floats:
     return theta
 
 
-def recolour(images: Tensor, brightness: Floats, contrast: Floats) -> Tensor:
-    """(contrast · (x − mean) + mean) · brightness, within 0 … 255; the mean is each image's own."""
+def recolour(images: Tensor, brightness: Floats, contrast: Floats, saturation: Floats) -> Tensor:
+    """(contrast · (x − mean) + mean) · brightness, within 0 … 255; the mean is each image's own.
+
+    Before that, with factors of the saturation: saturation · (x − grey) + grey, the grey being that of the pixel, the
+    mean of its channels; so the mean of the image stays as it is.
+    """
     factors = np.stack((contrast * brightness, (1 - contrast) * brightness))
     scale, share = _like(images, factors)[:, :, None, None, None]
     offset = images.mean(dim=(1, 2, 3), keepdim=True) * share
+    if (saturation != 1).any():
+        images = torch.lerp(
+            images.mean(dim=1, keepdim=True), images, _like(images, saturation)[:, None, None, None]
+        )
     return torch.addcmul(offset, images, scale).clamp_(0, 255)
 
 

@@ -50,6 +50,7 @@ from mirada.samples import Classes, Numbers
 from mirada.training.begin import begin
 from mirada.training.demands import (
     require_batches,
+    require_colour,
     require_fitting,
     require_splits,
     require_targets,
@@ -168,6 +169,7 @@ class _Job:
         require_fitting(recipe, index.target)
         require_mirrored_answers(recipe, index)
         self.architecture = architecture_for(recipe, index)
+        require_colour(recipe, self.architecture.in_channels)
         self.index, self.split_note = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
         notes = [each for each in (note, head_note, size_note(recipe, self.start)) if each]
         self.index = replace(self.index, notes=(*self.index.notes, *notes))

@@ -89,6 +89,15 @@ def _require_for_numbers(recipe: Recipe, loss: str) -> None:
             )
 
 
+def require_colour(recipe: Recipe, channels: int) -> None:
+    """Raises ``RecipeError`` where the saturation of images without colours is to be changed."""
+    if recipe.augment.saturation and channels == 1:
+        raise RecipeError(
+            f"`augment.saturation` changes colours, and these images are grey. Set it to 0. "
+            f"Got {recipe.augment.saturation!r}."
+        )
+
+
 def require_whole_batches(frozen: FrozenParts, recipe: Recipe) -> None:
     """Raises ``RecipeError`` where images are to be mixed whose features are computed once, for each by itself."""
     if recipe.augment.mixes and frozen.place and recipe.views:
