@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "layers": set(),
     "summary": {"layers", "models"},
     "diagram": {"summary"},
-    "pages": {"evaluation", "runs"},
+    "pages": {"evaluation", "judging", "runs"},
     "runs": {"evaluation"},
     "data": set(),
     "models": {"layers"},
@@ -44,9 +44,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"data", "compute", "layers"},
     "training": {"models", "data", "evaluation", "modelfile", "layers", "compute", "runs", "store"},
     "inference": {"compute", "data", "evaluation", "explain", "layers", "modelfile", "runs"},
+    "judging": {"compute", "data", "evaluation", "inference", "layers", "modelfile"},
     "jobs": {
-        "compute", "data", "evaluation", "inference", "modelfile", "models", "pages", "runs", "store", "summary",
-        "training",
+        "compute", "data", "evaluation", "inference", "judging", "modelfile", "models", "pages", "runs", "store",
+        "summary", "training",
     },
     "cli": {
         "compute", "data", "diagram", "evaluation", "inference", "jobs", "layers", "modelfile", "models", "pages",

@@ -123,7 +123,7 @@ def _numbered(listing: Path, places: Sequence[Path], names: Sequence[str], used:
 
 def _numbers_of_kit(meta: Path) -> dict[str, str]:
     """``ILSVRC2012_ID`` → ``WNID``."""
-    from scipy.io.matlab import MatReadError, loadmat  # type: ignore[import-untyped]  # scikit-learn brings it
+    from scipy.io.matlab import MatReadError, loadmat  # scikit-learn brings it
 
     try:
         synsets = loadmat(meta, squeeze_me=True)["synsets"]

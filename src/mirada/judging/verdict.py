@@ -1,0 +1,182 @@
+"""What a test of explanations ends in: pass, fail or cannot tell, by a rule that is stated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isnan
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from mirada.errors import counted
+from mirada.evaluation.intervals import bootstrap
+
+Floats = NDArray[np.float64]
+Outcome = Literal["pass", "fail", "cannot tell"]
+
+LEAST = 10  # images, or groups of them: fewer say nothing
+ALPHA = 0.05
+FLIPS = 9999  # sign flips drawn; with few images all of them are taken
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """One number of a test, as a row of its table.
+
+    Args:
+        name: What was measured, in words.
+        value: The mean over images; None where there is none.
+        low: The lower end of its 95 % interval; None where there is none.
+        high: The upper end.
+        unit: "" for a plain number, ``%`` for a share from 0 to 1.
+        p_value: Of the comparison that this row is; None for a row that is none.
+    """
+
+    name: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    p_value: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a test says of a method of explanation.
+
+    Args:
+        test: Its name.
+        outcome: Pass, fail, or cannot tell.
+        rule: When it passes, when it fails, and when nothing can be said.
+        reason: What decided, in a sentence.
+        statistic: What ``value`` is, in words.
+        value: The number that was tested; None if there is none.
+        low: The lower end of its 95 % interval over images.
+        high: The upper end.
+        p_value: Of the one-sided test by sign flips.
+        images: How many were used.
+        left_out: How many could not be.
+        quantities: The other numbers of the test.
+    """
+
+    test: str
+    outcome: Outcome
+    rule: str
+    reason: str
+    statistic: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    images: int = 0
+    left_out: int = 0
+    quantities: tuple[Quantity, ...] = ()
+
+
+class Paired(NamedTuple):
+    """The mean of a difference over images, its 95 % interval, and the p-value that the mean is above 0."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    p_value: float
+
+
+def mean_of_images(
+    name: str, values: Floats, *, groups: NDArray[Any] | None, seed: int, unit: str = ""
+) -> Quantity:
+    """The mean of one number per image, with its 95 % bootstrap interval; images without one (NaN) are passed over.
+
+    Args:
+        name: What it is.
+        values: (N,).
+        groups: A group per image (N,), such as the patient; None where images are independent.
+        seed: Draws the resamples.
+        unit: As in ``Quantity``.
+    """
+    there = ~np.isnan(values)
+    if not there.any():
+        return Quantity(name=name, value=None, unit=unit)
+    low, high = _interval(values[there], None if groups is None else groups[there], seed) or (None, None)
+    return Quantity(name=name, value=float(values[there].mean()), low=low, high=high, unit=unit)
+
+
+def paired(differences: Floats, *, groups: NDArray[Any] | None = None, seed: int = 0) -> Paired:
+    """The mean of differences between pairs, its bootstrap interval, and a sign-flip permutation test.
+
+    Under the hypothesis that nothing is better, each difference is as likely to have the other sign. All signs of a
+    group are flipped together, and whole groups are resampled.
+
+    Args:
+        differences: One per image (N,), N ≥ 1.
+        groups: A group per image (N,); None where images are independent.
+        seed: Draws resamples and flips.
+
+    Returns:
+        The interval is None where there is no honest one; p is one-sided, for a mean above 0.
+
+    Source: Fisher 1935, The Design of Experiments, §21 (the test); Efron & Tibshirani 1993, §13.3 (the interval).
+    """
+    low, high = _interval(differences, groups, seed) or (None, None)
+    sums = differences if groups is None else _sums(differences, groups)
+    test = stats.permutation_test(
+        (sums,),
+        lambda values, axis: values.mean(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=FLIPS,
+        alternative="greater",
+        rng=np.random.default_rng(seed),
+    )
+    return Paired(float(differences.mean()), low, high, float(test.pvalue))
+
+
+def decide(
+    comparisons: Sequence[Paired], count: int, *, worth: float = 0.0, least: int = LEAST
+) -> tuple[Outcome, str]:
+    """The rule of all tests here: better than every rival, no better than one, or not to be told.
+
+    Pass: the 95 % interval of every mean difference lies above ``worth``, and every p is below 0.05. All have to hold
+    at once, so the largest p is that of the whole claim and needs no correction. Fail: the interval of some mean
+    difference ends at or below ``worth``, the smallest advantage that is one. Cannot tell: anything else, or fewer
+    than 10 images, or groups of them.
+
+    Args:
+        comparisons: With each rival.
+        count: Images, or groups of images where they have some.
+        worth: The smallest difference that counts as an advantage.
+        least: Fewer images say nothing.
+
+    Returns:
+        The outcome, and what decided.
+    """
+    if count < least:
+        return "cannot tell", f"{counted(count, 'image')} or group of images is too few; {least} are needed"
+    if not comparisons or any(
+        each.low is None or each.high is None or isnan(each.mean) for each in comparisons
+    ):
+        return "cannot tell", "there is no interval"
+    lows = [each.low for each in comparisons if each.low is not None]
+    highs = [each.high for each in comparisons if each.high is not None]
+    if min(highs) <= worth:
+        return "fail", "the interval of the difference ends at or below the smallest advantage worth the name"
+    if min(lows) > worth and max(each.p_value for each in comparisons) < ALPHA:
+        return "pass", "the interval of the difference lies above the smallest advantage worth the name"
+    return "cannot tell", "the interval of the difference reaches both sides of the limit"
+
+
+def independent(count: int, groups: NDArray[Any] | None) -> int:
+    """How many independent draws there are among images: themselves, or their groups."""
+    return count if groups is None else len(np.unique(groups))
+
+
+def _interval(values: Floats, groups: NDArray[Any] | None, seed: int) -> tuple[float, float] | None:
+    return bootstrap(
+        lambda weights: weights @ values / weights.sum(axis=-1), len(values), seed=seed, groups=groups
+    )
+
+
+def _sums(values: Floats, groups: NDArray[Any]) -> Floats:
+    _, member = np.unique(groups, return_inverse=True)
+    return np.bincount(member, weights=values).astype(np.float64)
