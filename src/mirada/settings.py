@@ -113,6 +113,8 @@ def formed(hint: Any, rule: Rule, value: Any) -> tuple[Any, str]:
         return _size(value)
     if hint == tuple[str, ...]:
         return _names(value)
+    if hint == tuple[float, ...]:
+        return _numbers(rule, value)
     kinds = _choices(hint)
     if kinds and any(value == known and type(value) is type(known) for known in kinds):
         return value, ""
@@ -155,6 +157,26 @@ def _names(value: Any) -> tuple[Any, str]:
     return tuple(word.strip() for word in words if word.strip()), ""
 
 
+def _numbers(rule: Rule, value: Any) -> tuple[Any, str]:
+    """A list of numbers, or one, or one text of numbers with commas between."""
+    listed = value.split(",") if isinstance(value, str) else value
+    listed = [listed] if isinstance(listed, int | float) else listed
+    wrong = f"must be {wanted(tuple[float, ...], rule)}, such as 30,60. Got {shown(value)}."
+    if not isinstance(listed, list | tuple):
+        return value, wrong
+    found = []
+    for each in listed:
+        try:
+            number = float(each) if isinstance(each, str) else each
+        except ValueError:
+            return value, wrong
+        number, problem = formed(float, rule, number)
+        if problem:
+            return value, wrong
+        found.append(number)
+    return tuple(found), ""
+
+
 def wanted(hint: Any, rule: Rule) -> str:
     """What a value has to be, in words.
 
@@ -174,6 +196,8 @@ def type_words(hint: Any) -> str:
         return "a side in pixels or [height, width]"
     if hint == tuple[str, ...]:
         return "names"
+    if hint == tuple[float, ...]:
+        return "numbers"
     known = {int: "a whole number", float: "a number", bool: "true, false", str: "a text"}
     words = [known[kind] for kind in _members(hint) if kind in known]
     return ", ".join([*map(str, _choices(hint)), *words])

@@ -62,7 +62,7 @@ def test_one_setting(cli: Cli) -> None:
         "momentum, in full optimizer.momentum",
         "  The share of the last step that is added to the next one.",
         "  values: a number of at least 0",
-        "  default: 0.9 with sgd, 0 with rmsprop",
+        "  default: 0.9 with sgd, notes; 0 with rmsprop, rmsprop_tf",
         "  0.9 for bonet_simple, bonet",
     ]
     assert cli("settings", "optimizer.lr").out == cli("settings", "lr").out

@@ -69,7 +69,7 @@ NO_TORCH = [
         "models/__init__.py", "jobs/__init__.py", "jobs/check.py",
         "arithmetic.py", "codec.py", "errors.py", "events.py", "files.py", "samples.py", "settings.py",
         "data/augment.py", "data/mirrored.py", "training/recipe_text.py", "training/schedules.py",
-        "training/settings_table.py",
+        "training/settings_table.py", "training/stepping.py",
         "svg.py", "text.py", "__init__.py",
         *(f"store/{file}.py" for file in ("__init__", "catalogue", "fetch", "scale")),
     }

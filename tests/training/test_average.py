@@ -27,9 +27,10 @@ from mirada.training.averages import Ema, LastWeights, Polyak, epochs_before
 from mirada.training.freezing import freeze
 from mirada.training.loss import make_loss
 from mirada.training.optimizer import Optimizer
-from mirada.training.recipe import Recipe, Sgd
+from mirada.training.recipe import Recipe
 from mirada.training.state import TrainState
 from mirada.training.step import Batch, train_step
+from mirada.training.stepping import Sgd
 
 CPU = Compute(torch.device("cpu"), "float32")
 LOSS = make_loss("cross_entropy", Classes(("a", "b", "c")), outputs=3)

@@ -8,7 +8,8 @@ from mirada.errors import RecipeError
 from mirada.models import create_model
 from mirada.training.freezing import NOTHING, freeze
 from mirada.training.optimizer import Optimizer
-from mirada.training.recipe import Adam, Recipe
+from mirada.training.recipe import Recipe
+from mirada.training.stepping import Adam
 
 
 def step(network: nn.Module, recipe: Recipe) -> None:

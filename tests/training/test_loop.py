@@ -351,6 +351,17 @@ def test_patience(
     assert len(rows_of(training)) == outcome.epochs
 
 
+def test_the_rate_falls_where_validation_stands_still(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best epoch is the second: after the fourth there is the first plateau, after the sixth another one."""
+    scripted(monkeypatch, accuracies((0.5, 1), (0.8, 1), *[(0.6, 1)] * 5))
+    training = make(epochs=7, schedule="plateau", gamma=0.5, wait=2, lr=0.01)
+    fit(training)
+    assert [row["lr"] for row in rows_of(training)] == [0.01] * 4 + [0.005] * 2 + [0.0025]
+    assert (training.state.plateaus, training.state.lowered) == (2, 6)
+
+
 def test_events_tell_each_epoch(make: Callable[..., Training]) -> None:
     """The same numbers as results.csv; progress counts up to all steps of the run."""
     events: list[Event] = []

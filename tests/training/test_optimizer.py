@@ -1,18 +1,24 @@
 """Each step against the reference's formula, and the learning rate against torch's schedulers."""
 
+import copy
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mirada import reference as ref
+from mirada.errors import RecipeError
 from mirada.models import create_model
 from mirada.training.optimizer import Optimizer
-from mirada.training.recipe import Adam, Recipe, Sgd
-from mirada.training.schedules import learning_rate
+from mirada.training.recipe import Recipe
+from mirada.training.schedules import OneCycle, learning_rate
+from mirada.training.stepping import Adam, Sgd
+
+Array = NDArray[np.float64]
 
 
 def recipe_of(**changes: object) -> Recipe:
@@ -173,6 +179,90 @@ def test_what_has_no_gradient_stays_and_does_not_age(layer: nn.Linear, name: str
     assert layer.bias.grad is None
 
 
+def by_hand(rule: Callable[[Array, Array], None], weight: Array, steps: int, decay: float) -> Array:
+    """The weight after a rule, (weight, gradient) → changed weight, has taken steps in float64."""
+    weight = weight.copy()
+    for gradient in itertools.islice(gradients((2, 3)), steps):
+        rule(weight, gradient.numpy() + decay * weight)
+    return weight
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("printed", [False, True])
+def test_the_notes_rule_as_printed_and_corrected(layer: nn.Linear, decay: float, printed: bool) -> None:
+    """Ten steps; the previous gradient is added as printed, the previous step as it is meant."""
+    memory = np.zeros((2, 3))
+
+    def rule(weight: Array, gradient: Array) -> None:
+        nonlocal memory
+        step = -0.01 * gradient + 0.9 * memory
+        weight += step
+        memory = gradient if printed else step
+
+    expected = by_hand(rule, layer.weight.detach().numpy(), 10, decay)
+    settings = {"optimizer": "notes", "lr": 0.01, "as_printed": printed, "weight_decay": decay}
+    trained(layer, recipe_of(**settings), 10)
+    np.testing.assert_allclose(layer.weight.detach().numpy(), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_the_notes_rule_corrected_keeps_its_speed_when_the_rate_changes(layer: nn.Linear) -> None:
+    """Which is where it parts from PyTorch's form: after a step at 0.1 there is one at 0, which goes on by μ · v."""
+    optimizer = Optimizer(layer, recipe_of(optimizer="notes", momentum=0.5).optimizer)
+    before = layer.weight.detach().clone()
+    for rate in (0.1, 0.0):
+        layer.weight.grad = torch.ones_like(layer.weight)
+        optimizer.step(rate)
+    torch.testing.assert_close(layer.weight.detach(), before - 0.1 - 0.05)
+
+
+def test_the_notes_rule_as_printed_runs_away_and_corrected_it_does_not() -> None:
+    """On L = w²/2 from w = 1 with the rate 0.1 and μ = 0.9; 1.4·10⁵ after 30 steps, as computed by hand."""
+    ends = {}
+    for printed in (True, False):
+        line = nn.Linear(1, 1, bias=False).double()
+        nn.init.ones_(line.weight)
+        optimizer = Optimizer(line, recipe_of(optimizer="notes", as_printed=printed).optimizer)
+        for _ in range(30):
+            line.weight.grad = line.weight.detach().clone()
+            optimizer.step(0.1)
+        ends[printed] = abs(line.weight.item())
+    w, before = 1.0, 0.0
+    for _ in range(30):
+        w, before = w - 0.1 * w + 0.9 * before, w
+    assert ends[True] == pytest.approx(abs(w), rel=1e-9) and ends[True] > 1e4
+    assert ends[False] < 0.5
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("eps", [1e-10, 1.0])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_tensorflows_rmsprop(layer: nn.Linear, momentum: float, eps: float, decay: float) -> None:
+    """ε within the root, the rate within the momentum, the mean of squares from 1 on; ten steps."""
+    square, motion = np.ones((2, 3)), np.zeros((2, 3))
+
+    def rule(weight: Array, gradient: Array) -> None:
+        nonlocal square, motion
+        square = 0.9 * square + 0.1 * gradient**2
+        motion = momentum * motion + 0.045 * gradient / np.sqrt(square + eps)
+        weight -= motion
+
+    expected = by_hand(rule, layer.weight.detach().numpy(), 10, decay)
+    settings = {"optimizer": "rmsprop_tf", "lr": 0.045, "momentum": momentum, "eps": eps}
+    trained(layer, recipe_of(**settings, weight_decay=decay), 10)
+    np.testing.assert_allclose(layer.weight.detach().numpy(), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("alpha", "eps"), [(0.9, 1.0), (0.5, 1e-3)])
+def test_rmsprop_takes_its_share_and_its_epsilon(layer: nn.Linear, alpha: float, eps: float) -> None:
+    theirs = copy.deepcopy(layer)
+    optimizer = torch.optim.RMSprop([theirs.weight], lr=0.045, alpha=alpha, eps=eps, momentum=0.9)
+    for gradient in itertools.islice(gradients((2, 3)), 10):
+        theirs.weight.grad = gradient.clone()
+        optimizer.step()
+    trained(layer, recipe_of(optimizer="rmsprop", lr=0.045, alpha=alpha, eps=eps, momentum=0.9), 10)
+    torch.testing.assert_close(layer.weight, theirs.weight, rtol=1e-12, atol=1e-14)
+
+
 # Learning rate -------------------------------------------------------------------------------------------
 
 
@@ -229,7 +319,7 @@ def test_cosine_begins_where_the_warmup_ends() -> None:
 
 
 @pytest.mark.parametrize("warmup", [0, 0.3, 1, 2.5, 10])
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "poly", "exponential", "step", "plateau"])
 def test_rates_stay_between_nothing_and_the_rate(warmup: float, schedule: str) -> None:
     """Also where the warm-up is as long as the run, or longer."""
     ours = rates(recipe_of(lr=0.3, epochs=3, schedule=schedule, warmup=warmup), 3)
@@ -254,3 +344,102 @@ def test_time_is_keras() -> None:
 def test_time_begins_where_the_warmup_ends() -> None:
     ours = rates(recipe_of(lr=1.0, epochs=3, schedule="time", decay=1.0, warmup=1), 2)
     np.testing.assert_allclose(ours, [0.5, 1.0, 1.0, 1 / 2, 1 / 3, 1 / 4], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("epochs", "per_epoch"), [(9, 7), (12, 1)])
+def test_schedules_are_torchs(epochs: int, per_epoch: int) -> None:
+    """Step, milestones, power and one cycle, over all steps of a run."""
+    total = epochs * per_epoch
+    schedulers = torch.optim.lr_scheduler
+    pairs = [
+        (
+            {"schedule": "step", "step_size": 2, "gamma": 0.3},
+            schedulers.StepLR,
+            {"step_size": 2 * per_epoch, "gamma": 0.3},
+        ),
+        (
+            {"schedule": "multi_step", "milestones": [3, 7], "gamma": 0.2},
+            schedulers.MultiStepLR,
+            {"milestones": [3 * per_epoch, 7 * per_epoch], "gamma": 0.2},
+        ),
+        ({"schedule": "poly", "power": 0.5}, schedulers.PolynomialLR, {"total_iters": total, "power": 0.5}),
+        ({"schedule": "one_cycle"}, schedulers.OneCycleLR, {"max_lr": 0.3, "total_steps": total}),
+        (
+            {"schedule": "one_cycle", "rise": 0.45, "begin": 10, "end": 100},
+            schedulers.OneCycleLR,
+            {
+                "max_lr": 0.3,
+                "total_steps": total,
+                "pct_start": 0.45,
+                "div_factor": 10,
+                "final_div_factor": 100,
+            },
+        ),
+        (
+            {"schedule": "exponential", "gamma": 0.9},
+            schedulers.ExponentialLR,
+            {"gamma": 0.9 ** (1 / per_epoch)},
+        ),
+    ]
+    for settings, make, options in pairs:
+        theirs = scheduled(make, total, 0.3, **options)
+        ours = rates(recipe_of(lr=0.3, epochs=epochs, **settings), per_epoch)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12, err_msg=str(settings))
+
+
+def test_parts_of_an_epoch_are_steps() -> None:
+    half = recipe_of(lr=1.0, epochs=2, schedule="step", step_size=0.5, gamma=0.5)
+    assert rates(half, 4) == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125]
+    after = recipe_of(lr=1.0, epochs=2, schedule="multi_step", milestones="0.75,1.5", warmup=0.25)
+    assert rates(after, 4) == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.1, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("30,x", "'30,x'"),
+        ([0], r"\[0\]"),
+        ([-1.0], r"\[-1"),
+        ({"a": 1}, "'a'"),
+        ([True], "True"),
+        (["nan"], "nan"),
+    ],
+)
+def test_milestones_are_numbers_above_0(value: object, wrong: str) -> None:
+    with pytest.raises(
+        RecipeError, match=f"`milestones` must be numbers above 0, such as 30,60. Got .*{wrong}"
+    ):
+        recipe_of(schedule="multi_step", milestones=value)
+
+
+@pytest.mark.parametrize("wait", [1, 3])
+def test_a_plateau_lowers_the_rate_as_torchs_scheduler_does(wait: int) -> None:
+    """Which waits one epoch longer than its ``patience``; scores of 40 epochs that rise and stand still."""
+    random = np.random.default_rng(0)
+    scores = (np.cumsum(random.random(40) * (random.random(40) < 0.4)) + random.normal(0, 0.02, 40)).tolist()
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.8)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, mode="max", factor=0.5, patience=wait - 1, threshold=0, eps=0
+    )
+    recipe = recipe_of(lr=0.8, epochs=40, schedule="plateau", gamma=0.5, wait=wait)
+    plateaus, best, since = 0, -np.inf, 0
+    expected = []
+    for epoch, score in enumerate(scores, start=1):
+        optimizer.step()
+        theirs.step(score)
+        expected.append(optimizer.param_groups[0]["lr"])
+        if score > best:
+            best, since = score, epoch
+        if epoch - since >= wait:
+            plateaus, since = plateaus + 1, epoch
+        rate = learning_rate(recipe.schedule, 0.8, epoch, steps_per_epoch=1, epochs=40, plateaus=plateaus)
+        assert rate == pytest.approx(expected[-1], rel=1e-12), epoch
+    assert expected[-1] <= 0.8 * 0.5**2
+
+
+def test_one_cycle_has_no_warmup_of_its_own() -> None:
+    assert (
+        recipe_of(schedule="cosine", warmup=2).with_settings({"schedule": "one_cycle"}).schedule == OneCycle()
+    )
+    with pytest.raises(RecipeError, match="one_cycle takes no `warmup`"):
+        recipe_of(schedule="one_cycle", warmup=1)

@@ -27,7 +27,8 @@ from mirada.training.feed import Feed
 from mirada.training.loop import Training, fit
 from mirada.training.optimizer import Optimizer
 from mirada.training.phases import Phase, phases_of
-from mirada.training.recipe import Adam, Recipe, Rmsprop, Sgd, Stepping
+from mirada.training.recipe import Recipe
+from mirada.training.stepping import Adam, Rmsprop, Sgd, Stepping
 
 CPU = Compute(torch.device("cpu"), "float32")
 SIDE = 16

@@ -28,17 +28,15 @@ from mirada.training.recipe import (
     PLAIN,
     SHORT,
     TABLES,
-    Adam,
     Pixels,
     Recipe,
-    Rmsprop,
-    Sgd,
     Splits,
     augment_preset,
     recipe_for,
 )
 from mirada.training.recipe_text import modern, parse, read_settings
-from mirada.training.schedules import Constant, Cosine, Time
+from mirada.training.schedules import Constant, Cosine, MultiStep, OneCycle, Plateau, Time
+from mirada.training.stepping import Adam, NotesMomentum, Rmsprop, RmspropTF, Sgd
 
 # Every setting by its short name, as it is declared; of several kinds, the last that has it.
 DECLARED = {
@@ -50,6 +48,10 @@ CHOICES = {name: get_args(each.hint) for name, each in DECLARED.items() if get_o
 KNOWN = sorted({*PLAIN, *SHORT, *TABLES})
 TAKEN: dict[str, dict[str, Any]] = {  # what a setting needs beside it to be taken
     "momentum": {"optimizer": "sgd"}, "nesterov": {"optimizer": "sgd"}, "decay": {"schedule": "time"},
+    "alpha": {"optimizer": "rmsprop"}, "eps": {"optimizer": "rmsprop"}, "as_printed": {"optimizer": "notes"},
+    "gamma": {"schedule": "step"}, "step_size": {"schedule": "step"}, "milestones": {"schedule": "multi_step"},
+    "power": {"schedule": "poly"}, "wait": {"schedule": "plateau"},
+    **{key: {"schedule": "one_cycle"} for key in ("rise", "begin", "end")},
 }  # fmt: skip
 
 
@@ -173,7 +175,14 @@ def test_who_asks_what_there_is_is_told_where(key: str) -> None:
 @pytest.mark.parametrize("name", sorted(SHORT.keys() - set(OPTION_NAMES)))
 def test_short_and_full_names_are_the_same(name: str) -> None:
     recipe = Recipe().with_settings(TAKEN.get(name, {}))
-    values: dict[str, Any] = {"image_size": 48, "window": "full", "nesterov": True, "resize": 64}
+    values: dict[str, Any] = {
+        "image_size": 48,
+        "window": "full",
+        "nesterov": True,
+        "resize": 64,
+        "as_printed": True,
+    }
+    values |= {"milestones": (30.0,), "wait": 3, "begin": 5.0, "end": 7.0}
     value = values.get(name, CHOICES[name][-1] if name in CHOICES else 0.25)
     one, other = (recipe.with_settings({key: value}) for key in (name, f"{SHORT[name]}.{name}"))
     assert one == other != recipe
@@ -199,13 +208,14 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "optimizer",
         "sdg",
-        '`optimizer` cannot be "sdg". Did you mean "sgd"? Known: adam, adamw, rmsprop, sgd.',
+        '`optimizer` cannot be "sdg". Did you mean "sgd"? Known: adam, adamw, notes, rmsprop, rmsprop_tf, sgd.',
     ),
     ("optimizer", ["sgd"], "`optimizer` cannot be \"['sgd']\". "),
     (
         "schedule",
         "cosin",
-        '`schedule` cannot be "cosin". Did you mean "cosine"? Known: constant, cosine, time.',
+        '`schedule` cannot be "cosin". Did you mean "cosine"? Known: constant, cosine, '
+        "exponential, multi_step, one_cycle, plateau, poly, step, time.",
     ),
     ("mode", "rgb", '`mode` cannot be "rgb". Known: L, RGB.'),
     ("precision", "float16", '`precision` cannot be "float16". Did you mean "bfloat16"? '),
@@ -273,8 +283,8 @@ def test_numbers_of_an_average_are_finite(name: str, value: float) -> None:
 def test_whole_numbers_have_an_end(name: str) -> None:
     for value in (2**63, 10**5000):
         with pytest.raises(RecipeError, match=rf"`{name}` must be below 2⁶³\. Got .{{1,80}}\.$"):
-            Recipe().with_settings({name: value})
-    assert got(Recipe().with_settings({name: 2**63 - 1}), name) == 2**63 - 1
+            Recipe().with_settings({**TAKEN.get(name, {}), name: value})
+    assert got(Recipe().with_settings({**TAKEN.get(name, {}), name: 2**63 - 1}), name) == 2**63 - 1
 
 
 @pytest.mark.parametrize("name", [name for name, each in DECLARED.items() if each.hint is str])
@@ -424,11 +434,16 @@ OPTIMIZERS = st.one_of(
     st.builds(Adam, lr=POSITIVE, weight_decay=NOT_NEGATIVE),
     st.builds(Sgd, lr=POSITIVE, weight_decay=NOT_NEGATIVE, momentum=SHARE),
     st.builds(Rmsprop, lr=POSITIVE, weight_decay=NOT_NEGATIVE, momentum=SHARE),
+    st.builds(RmspropTF, lr=POSITIVE, eps=POSITIVE, alpha=SHARE),
+    st.builds(NotesMomentum, lr=POSITIVE, as_printed=st.booleans()),
 )
 SCHEDULES = st.one_of(
     st.builds(Constant, warmup=NOT_NEGATIVE),
     st.builds(Cosine, warmup=NOT_NEGATIVE),
     st.builds(Time, warmup=NOT_NEGATIVE, decay=NOT_NEGATIVE),
+    st.builds(MultiStep, warmup=NOT_NEGATIVE, milestones=st.lists(POSITIVE, max_size=3).map(tuple)),
+    st.builds(OneCycle, rise=SHARE),
+    st.builds(Plateau, wait=SMALL),
 )
 RECIPES = st.builds(
     Recipe,

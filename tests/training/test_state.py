@@ -14,9 +14,9 @@ from mirada.samples import Classes
 from mirada.training.freezing import freeze
 from mirada.training.loss import make_loss
 from mirada.training.optimizer import Optimizer
-from mirada.training.recipe import Adam, Rmsprop, Sgd, Stepping
 from mirada.training.state import Best, TrainState
 from mirada.training.step import Batch, slices, train_step
+from mirada.training.stepping import Adam, NotesMomentum, Rmsprop, RmspropTF, Sgd, Stepping
 
 CPU = Compute(torch.device("cpu"), "float32")
 LOSS = make_loss("cross_entropy", Classes(("a", "b", "c")), outputs=3)
@@ -44,16 +44,28 @@ def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in tensors.items()}
 
 
-@pytest.mark.parametrize("stepping", [Adam(), Sgd(), Rmsprop(momentum=0.5)], ids=lambda each: each.kind)
+EVERY = [
+    Adam(),
+    Sgd(),
+    NotesMomentum(),
+    NotesMomentum(as_printed=True),
+    Rmsprop(momentum=0.5),
+    RmspropTF(momentum=0.5),
+]
+
+
+@pytest.mark.parametrize("stepping", EVERY, ids=lambda each: each.kind)
 def test_going_on_from_a_file_is_going_on(stepping: Stepping, tmp_path: Path) -> None:
     whole = state_of(stepping)
     steps(whole, range(3))
     whole.epoch, whole.best = 7, Best(5, (0.75, -0.25))
+    whole.plateaus, whole.lowered = 2, 6
     save_file({name: value.contiguous() for name, value in whole.tensors().items()}, tmp_path / "state")
     steps(whole, range(3, 5))
     other = state_of(stepping, seed=1)
     other.restore(load_file(tmp_path / "state"))
     assert (other.epoch, other.step, other.best) == (7, 3, Best(5, (0.75, -0.25)))
+    assert (other.plateaus, other.lowered) == (2, 6)
     steps(other, range(3, 5))
     for name, value in whole.tensors().items():
         assert torch.equal(value, other.tensors()[name]), name

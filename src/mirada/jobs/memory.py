@@ -12,8 +12,9 @@ from mirada.modelfile import Architecture
 from mirada.summary import Summary, summarize
 from mirada.training.averages import LastWeights
 from mirada.training.phases import Phase, phases_of
-from mirada.training.recipe import Adam, Recipe
+from mirada.training.recipe import Recipe
 from mirada.training.start import built
+from mirada.training.stepping import Adam
 
 NUMBER = 4  # bytes of a float32
 COPIES = 3  # of a batch of images: as they are read, augmented, normalized

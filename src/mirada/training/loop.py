@@ -18,7 +18,7 @@ from mirada.training.interrupt import interruptible
 from mirada.training.loss import Loss
 from mirada.training.phases import Phase, enter
 from mirada.training.recipe import Recipe
-from mirada.training.schedules import learning_rate
+from mirada.training.schedules import Plateau, learning_rate
 from mirada.training.state import Best, TrainState
 from mirada.training.step import train_step
 from mirada.training.validation import score, validate
@@ -61,7 +61,12 @@ class Training:
         """The learning rate at a step of the run, counted from 0."""
         recipe = self.recipe
         return learning_rate(
-            recipe.schedule, recipe.optimizer.lr, step, steps_per_epoch=self.feed.steps, epochs=recipe.epochs
+            recipe.schedule,
+            recipe.optimizer.lr,
+            step,
+            steps_per_epoch=self.feed.steps,
+            epochs=recipe.epochs,
+            plateaus=self.state.plateaus,
         )
 
 
@@ -109,6 +114,7 @@ def fit(training: Training) -> Outcome:
                 best.take(state.judged)
             training.on_event(replace(done, best=state.best.epoch == epoch))
             since = max(state.best.epoch, training.settled)  # what begins later has its chance, too
+            _lower(training, max(since, state.lowered))
             if 0 < recipe.patience <= epoch - since and epoch < recipe.epochs:
                 reason = "early"
                 break
@@ -116,6 +122,13 @@ def fit(training: Training) -> Outcome:
             reason = "interrupted"
     save_model(training.folder.file(LAST), state.judged, card)
     return Outcome(reason, state.epoch, state.best.epoch)
+
+
+def _lower(training: Training, since: int) -> None:
+    """Counts a plateau where the schedule goes by them, and validation has not improved for as long as it waits."""
+    schedule, state = training.recipe.schedule, training.state
+    if isinstance(schedule, Plateau) and state.epoch - since >= schedule.wait:
+        state.plateaus, state.lowered = state.plateaus + 1, state.epoch
 
 
 def _enter(training: Training, phase: Phase, interrupted: Callable[[], bool]) -> bool:

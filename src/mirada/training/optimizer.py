@@ -13,26 +13,29 @@ from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
-from mirada.training.recipe import Adam, AdamW, Rmsprop, Sgd, Stepping
+from mirada.training.stepping import Adam, AdamW, NotesMomentum, Rmsprop, RmspropTF, Sgd, Stepping
 
 COUNT = "count"  # of a parameter's steps; float32, as torch wants it
 ADAM_BETAS, ADAM_EPS = (0.9, 0.999), 1e-8
-RMSPROP_ALPHA, RMSPROP_EPS = 0.99, 1e-8
 
 
-def moments_of(stepping: Stepping) -> tuple[str, ...]:
-    """What is remembered of a parameter from step to step, in the parameter's shape."""
+def moments_of(stepping: Stepping) -> dict[str, float]:
+    """What is remembered of a parameter from step to step, in the parameter's shape, and where each begins."""
     match stepping:
         case Sgd():
-            return ("velocity",)
+            return {"velocity": 0.0}
+        case NotesMomentum(as_printed=as_printed):
+            return {"gradient" if as_printed else "velocity": 0.0}
         case Adam():
-            return ("mean", "square")
+            return {"mean": 0.0, "square": 0.0}
+        case RmspropTF():
+            return {"square": 1.0, "velocity": 0.0}
         case Rmsprop():
-            return ("square", "velocity")
+            return {"square": 0.0, "velocity": 0.0}
 
 
 class Optimizer:
-    """Moves what is trainable in a network as ``Adam``, ``AdamW``, ``Sgd`` or ``Rmsprop`` says.
+    """Moves what is trainable in a network as a record of ``training.stepping`` says.
 
     Weight decay applies to weights only, not to biases and normalization parameters, which have one dimension.
     ``state`` holds, by the parameter's name, the moments in the parameter's shape and ``count``, the number of
@@ -70,7 +73,7 @@ class Optimizer:
             self.parameters[name] = parameter
             self.factors[name] = factors.get(name.partition(".")[0], 1.0)
             self.state[name] = {
-                **{moment: torch.zeros_like(parameter) for moment in self.moments},
+                **{moment: torch.full_like(parameter, begin) for moment, begin in self.moments.items()},
                 COUNT: torch.zeros((), device=parameter.device),
             }
 
@@ -116,9 +119,56 @@ class Optimizer:
                     beta2=ADAM_BETAS[1], eps=ADAM_EPS, amsgrad=False, maximize=False, fused=True,
                     decoupled_weight_decay=isinstance(self.stepping, AdamW),
                 )  # fmt: skip
-            case Rmsprop(momentum=momentum):
+            case NotesMomentum():
+                torch._foreach_add_(counts, 1)
+                _notes_step(self.stepping, parameters, gradients, moments[0], lr, decay)
+            case RmspropTF():
+                torch._foreach_add_(counts, 1)
+                square, motion = moments
+                _tensorflow_step(self.stepping, parameters, gradients, square, motion, lr, decay)
+            case Rmsprop(momentum=momentum, alpha=alpha, eps=eps):
                 square, motion = moments
                 rmsprop(
                     parameters, gradients, square, [], motion, counts, lr=lr, weight_decay=decay, momentum=momentum,
-                    alpha=RMSPROP_ALPHA, eps=RMSPROP_EPS, centered=False,
+                    alpha=alpha, eps=eps, centered=False,
                 )  # fmt: skip
+
+
+def _notes_step(
+    rule: NotesMomentum,
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    remembered: list[Tensor],
+    lr: float,
+    decay: float,
+) -> None:
+    """One step of the lecture notes' rule; what is remembered is the last step, or as printed the last gradient."""
+    gradients = list(torch._foreach_add(gradients, parameters, alpha=decay))
+    if rule.as_printed:
+        torch._foreach_add_(parameters, gradients, alpha=-lr)
+        torch._foreach_add_(parameters, remembered, alpha=rule.momentum)
+        torch._foreach_copy_(remembered, gradients)
+        return
+    torch._foreach_mul_(remembered, rule.momentum)
+    torch._foreach_add_(remembered, gradients, alpha=-lr)
+    torch._foreach_add_(parameters, remembered)
+
+
+def _tensorflow_step(
+    rule: RmspropTF,
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    square: list[Tensor],
+    motion: list[Tensor],
+    lr: float,
+    decay: float,
+) -> None:
+    """One step of TensorFlow's RMSprop: ε within the root, and the rate within the momentum."""
+    gradients = list(torch._foreach_add(gradients, parameters, alpha=decay))
+    torch._foreach_mul_(square, rule.alpha)
+    torch._foreach_addcmul_(square, gradients, gradients, value=1 - rule.alpha)
+    roots = torch._foreach_add(square, rule.eps)
+    torch._foreach_sqrt_(roots)
+    torch._foreach_mul_(motion, rule.momentum)
+    torch._foreach_addcdiv_(motion, gradients, roots, value=lr)
+    torch._foreach_sub_(parameters, motion)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from mirada.data.augment import Augmentation
 from mirada.data.pixels.preprocessing import Policy, Preprocessing
@@ -13,70 +13,9 @@ from mirada.settings import check, described, setting, shown, shown_text
 from mirada.training.averages import AVERAGES, Averaging, LastWeights
 from mirada.training.recipe_text import plain_value, toml_text
 from mirada.training.schedules import SCHEDULES, Constant, Schedule
+from mirada.training.stepping import OPTIMIZERS, Adam, Stepping
 
 Settings = Mapping[str, object]
-
-LR = "Learning rate, per step of `batch_size` images; the highest one where a schedule changes it."
-WEIGHT_DECAY = "How strongly weights, not biases, are drawn towards 0."
-MOMENTUM = "The share of the last step that is added to the next one."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adam:
-    """Kingma & Ba 2014, arXiv:1412.6980, Alg. 1, with its β and ε; weight decay is added to the gradient."""
-
-    kind: ClassVar[str] = "adam"
-    lr: float = setting(1e-3, LR, above=0)
-    weight_decay: float = setting(0.0, WEIGHT_DECAY, least=0)
-
-    def __post_init__(self) -> None:
-        check(self, RecipeError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdamW(Adam):
-    """Adam whose weight decay shrinks the weights themselves, by lr · weight_decay each step.
-
-    Source:
-        Loshchilov & Hutter 2017, arXiv:1711.05101, Alg. 2.
-    """
-
-    kind: ClassVar[str] = "adamw"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sgd:
-    """Stochastic gradient descent: v ← μv + g, W ← W − lr · v; by Nesterov's rule W ← W − lr · (g + μv).
-
-    Source:
-        Sutskever et al. 2013, ICML 28:1139, eq. 1–4, in the form of PyTorch.
-    """
-
-    kind: ClassVar[str] = "sgd"
-    lr: float = setting(1e-3, LR, above=0)
-    momentum: float = setting(0.9, MOMENTUM, least=0)
-    nesterov: bool = setting(False, "Whether the gradient is taken where the momentum leads.")
-    weight_decay: float = setting(0.0, WEIGHT_DECAY, least=0)
-
-    def __post_init__(self) -> None:
-        check(self, RecipeError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rmsprop:
-    """Tieleman & Hinton 2012: the gradient over the root of the mean of its squares, of late."""
-
-    kind: ClassVar[str] = "rmsprop"
-    lr: float = setting(1e-3, LR, above=0)
-    momentum: float = setting(0.0, MOMENTUM, least=0)
-    weight_decay: float = setting(0.0, WEIGHT_DECAY, least=0)
-
-    def __post_init__(self) -> None:
-        check(self, RecipeError)
-
-
-Stepping = Adam | AdamW | Sgd | Rmsprop
-OPTIMIZERS: dict[str, type[Stepping]] = {each.kind: each for each in (Adam, AdamW, Sgd, Rmsprop)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,8 +117,8 @@ class Recipe:
         flip_average: Whether the network's answer for an image is the mean of its outputs for the image and for its
             mirror image, wherever it is judged or used. ``evaluation.infer`` says more.
         clip: The largest norm of the gradient of all parameters together; a longer one is shortened to it. 0 for none.
-        optimizer: ``Adam``, ``Sgd`` or ``Rmsprop``, with the learning rate.
-        schedule: ``Constant``, ``Cosine`` or ``Time``, with the warm-up.
+        optimizer: A record of ``training.stepping``, with the learning rate.
+        schedule: A record of ``training.schedules``, with the warm-up.
         average: ``LastWeights``, ``Ema`` or ``Polyak``: the average of weights that is judged and kept, if any.
         pixels: What the network reads of an image file.
         splits: What is set aside for validation and test.
@@ -331,6 +270,7 @@ PARTS: dict[str, tuple[type, ...]] = {
     "augment": (Augmentation,),
 }
 TABLES = (*PARTS, "options")
+CARRIED = {"lr", "weight_decay", "warmup"}  # what stays when another optimizer or schedule is chosen
 LONG = ("augment", "average")  # tables that are named before their settings, as in ``augment.zoom``
 SHORT = {
     **dict.fromkeys(OPTION_NAMES, "options"),
@@ -404,7 +344,7 @@ def _of_kind(table: str, part: Any, kind: object) -> Any:
         raise RecipeError(f'`{table}` cannot be "{text}". {nearest(text, kinds)}')
     if kind == part.kind:
         return part
-    shared = set.intersection(*({each.name for each in fields(one)} for one in kinds.values()))
+    shared = {each.name for each in fields(part)} & {each.name for each in fields(kinds[kind])} & CARRIED
     return kinds[kind](**{name: getattr(part, name) for name in shared})
 
 

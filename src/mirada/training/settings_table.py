@@ -88,14 +88,13 @@ def _options(recipe: Recipe) -> list[SettingRow]:
 
 
 def _if_taken(table: str, name: str) -> str:
-    """What a setting is where the optimizer, or the schedule, takes it: ``0.9 with sgd``."""
-    taken = [
-        f"{as_written(each.default)} with {kind}"
-        for kind, record in KINDS[table].items()
-        for each in described(record)
-        if each.name == name
-    ]
-    return ", ".join(taken)
+    """What a setting is where the optimizer, or the schedule, takes it: ``0.9 with sgd, notes; 0 with rmsprop``."""
+    takers: dict[str, list[str]] = {}
+    for kind, record in KINDS[table].items():
+        for each in described(record):
+            if each.name == name:
+                takers.setdefault(as_written(each.default), []).append(kind)
+    return "; ".join(f"{value} with {', '.join(kinds)}" for value, kinds in takers.items())
 
 
 def as_written(value: object) -> str:

@@ -34,6 +34,8 @@ class TrainState:
         epoch: Epochs that are done.
         step: Optimizer steps that are done, over all epochs.
         best: The best epoch so far.
+        plateaus: How often the schedule has lowered the rate because validation stood still.
+        lowered: The epoch after which it last did; 0 if never.
     """
 
     network: Network
@@ -43,6 +45,8 @@ class TrainState:
     epoch: int = 0
     step: int = 0
     best: Best = Best()
+    plateaus: int = 0
+    lowered: int = 0
 
     @property
     def judged(self) -> Network:
@@ -76,7 +80,7 @@ class TrainState:
         weights = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         average = self.average.tensors() if self.average else {}
         averages = {f"average.{name}": value for name, value in average.items()}
-        numbers = (self.epoch, self.step, self.best.epoch, *self.best.score)
+        numbers = (self.epoch, self.step, self.best.epoch, *self.best.score, self.plateaus, self.lowered)
         return {**weights, **moments, **averages, "progress": torch.tensor(numbers, dtype=torch.float64)}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -99,6 +103,6 @@ class TrainState:
         with torch.no_grad():
             for name, value in own.items():
                 value.copy_(tensors[name])
-        epoch, step, best_epoch, *score = tensors["progress"].tolist()
-        self.epoch, self.step = int(epoch), int(step)
+        epoch, step, best_epoch, *score, plateaus, lowered = tensors["progress"].tolist()
+        self.epoch, self.step, self.plateaus, self.lowered = map(int, (epoch, step, plateaus, lowered))
         self.best = Best(int(best_epoch), (score[0], score[1]))
