@@ -1,7 +1,7 @@
 """What a test of explanations ends in: pass, fail or cannot tell, by a rule that is stated."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from typing import Any, Literal, NamedTuple
 
@@ -83,6 +83,74 @@ class Paired(NamedTuple):
     p_value: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class LimitTest:
+    """A test of whether the mean of one number per image lies on the right side of a limit.
+
+    Pass: the whole 95 % interval lies on that side, and p < 0.05. Fail: it ends at the limit, or lies on the other
+    side. Cannot tell: otherwise, with fewer than 10 images, or if no image has a number.
+
+    Args:
+        test: Its name.
+        rule: That in words.
+        statistic: What the mean is of.
+        limit: The number.
+        above: Whether above it is right.
+    """
+
+    test: str
+    rule: str
+    statistic: str
+    limit: float
+    above: bool
+
+    def judge(
+        self,
+        values: Floats,
+        quantities: Sequence[Quantity],
+        *,
+        groups: NDArray[Any] | None = None,
+        seed: int = 0,
+    ) -> Verdict:
+        """The verdict on N images.
+
+        Args:
+            values: (N,); NaN for an image whose map is constant, which is left out and counted.
+            quantities: What stands in the table.
+            groups: A group per image (N,), such as the patient; None where images are independent.
+            seed: Draws the resamples.
+        """
+        there = ~np.isnan(values)
+        left_out = int((~there).sum())
+        verdict = Verdict(
+            test=self.test,
+            outcome="cannot tell",
+            rule=self.rule,
+            reason="the maps are constant",
+            statistic=self.statistic,
+            left_out=left_out,
+            quantities=tuple(quantities),
+        )
+        if not there.any():
+            return verdict
+        sign = 1 if self.above else -1
+        parties = None if groups is None else groups[there]
+        found = paired(sign * (values[there] - self.limit), groups=parties, seed=seed)
+        outcome, reason = decide([found], independent(int(there.sum()), parties))
+        ends = [None if end is None else self.limit + sign * end for end in (found.low, found.high)]
+        low, high = ends[::sign]
+        return replace(
+            verdict,
+            outcome=outcome,
+            reason=reason,
+            value=self.limit + sign * found.mean,
+            low=low,
+            high=high,
+            p_value=found.p_value,
+            images=int(there.sum()),
+        )
+
+
 def mean_of_images(
     name: str, values: Floats, *, groups: NDArray[Any] | None, seed: int, unit: str = ""
 ) -> Quantity:
@@ -127,7 +195,7 @@ def paired(differences: Floats, *, groups: NDArray[Any] | None = None, seed: int
         vectorized=True,
         n_resamples=FLIPS,
         alternative="greater",
-        rng=np.random.default_rng(seed),
+        random_state=np.random.default_rng(seed),
     )
     return Paired(float(differences.mean()), low, high, float(test.pvalue))
 
