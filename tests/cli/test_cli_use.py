@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from mirada.evaluation.conformal import Conformal
+from mirada.inference.model import load_model
 from mirada.modelfile import load_network, save_model
 from mirada.samples import Covariate, Numbers, Scaling
 
@@ -545,6 +546,39 @@ def test_explain_says_once_where_the_maps_come_from(cli: Cli, trained: Trained, 
     report = (trained("mlp").parent / "report.html").read_text(encoding="utf-8")
     assert report.count(said) == 1 < report.count("HiResCAM at image")
     assert "keeps no places" not in (trained("lenet5").parent / "report.html").read_text(encoding="utf-8")
+
+
+def test_explain_tells_of_many_passes_and_of_other_units(
+    cli: Cli, lenet: Path, number: Path, shapes: Path
+) -> None:
+    """How many passes, once and beforehand; what adds up to what; no unit where there is none."""
+    first, second = sorted((shapes / "test" / "star").iterdir())[:2]
+    code, out, err = cli("explain", lenet, first, second, "--method", "occlusion")
+    assert (code, err) == (0, "")
+    note, *lines = out.splitlines()
+    assert note == "Note: this method takes 225 passes through the network for each image."
+    assert len(lines) == 2 and all(re.search(r"; evidence for \w+, occlusion(;|$)", line) for line in lines)
+    code, out, err = cli("explain", number, first, "--method", "integrated_gradients")
+    assert (
+        code == 0 and "integrated gradients, adds up to the output less that for a blank image within " in out
+    )
+    assert "Note: this method takes 50 passes " in out
+    code, out, err = cli("explain", number, first, "--method", "saliency")
+    assert code == 0 and "; sensitivity of months, saliency" in out and "Note" not in out
+    code, out, err = cli("explain", lenet, first, "--method", "rise", "--layer", "stage1")
+    assert (code, out) == (2, "")
+    assert err == "Error: RISE is about the image itself, not about stage1. Leave the layer out.\n"
+    scaled = load_model(number)
+    wide = replace(scaled.card, target_scaling=Scaling((90.0,), (40.0,)))
+    for method, times, unit in (
+        ("occlusion", 40, "months"), ("saliency", 40, "months per deviation of a pixel"),
+        ("guided_backprop", 1, "relative, no unit"), ("score_cam", 1, "relative, no unit"),
+    ):  # fmt: skip
+        (one,), (other,) = (
+            model.explain([first], method=method) for model in (scaled, replace(scaled, card=wide))
+        )
+        np.testing.assert_allclose(other.map, times * one.map, rtol=1e-5)
+        assert other.unit == unit
 
 
 def test_explain_what_cannot_be_explained(

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 @click.option(
     "--method",
     metavar="NAME",
-    help="exact, grad_cam or hires_cam. [default: exact if the network's head allows it, else grad_cam]",
+    help="exact, grad_cam, hires_cam, grad_cam_pp or layer_cam; in many passes score_cam or recipro_cam; of the image "
+    "itself saliency or guided_backprop, and in many passes smooth_grad, integrated_gradients, occlusion or rise. "
+    "[default: exact if the network's head allows it, else grad_cam]",
 )
 @click.option(
     "--layer",
@@ -77,8 +79,9 @@ def command(
         for item in index.excluded:
             progress.line(f"left out: {item.path}: {item.reason}")
         for row in range(len(index)):
+            told = partial(_tell_passes, progress, row, len(index))
             try:
-                (seen,) = explained(index.take([row]))
+                (seen,) = explained(index.take([row]), on_event=told)
                 if seen.remark != remark:  # once, not for every image
                     remark = seen.remark
                     progress.line(f"Note: {remark}.")
@@ -88,6 +91,13 @@ def command(
                 progress.line(f"left out: {error}")
             progress.on_event(Progress("explaining", row + 1, len(index)))
     return 1 if failed else 0
+
+
+def _tell_passes(progress: ProgressBar, row: int, rows: int, event: Progress) -> None:
+    """Shows how far the passes for one of the rows are, of those for all; says beforehand how many there are."""
+    if row == event.done == 0:
+        progress.line(f"Note: this method takes {event.total:,} passes through the network for each image.")
+    progress.on_event(Progress("passes", row * event.total + event.done, rows * event.total))
 
 
 def _save(seen: Explained, folder: Path) -> str:
@@ -105,6 +115,6 @@ def _save(seen: Explained, folder: Path) -> str:
     with new_file(folder / f"{file.stem}{within}-map.png") as picture, replacing(picture) as draft:
         Image.fromarray(seen.picture()).save(draft, pnginfo=signature)
     error = seen.completeness_error
-    sum_ = "" if error is None else f", adds up to the output within {max(error, 1e-9):.0e}"
+    sum_ = "" if error is None else f", adds up to {seen.method.adds_up_to} within {max(error, 1e-9):.0e}"
     note = f"; {seen.note}" if seen.note else ""
     return f"{picture}: {seen.answer}; {seen.subject}, {seen.title}{sum_}{note}"

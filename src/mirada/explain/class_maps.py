@@ -165,7 +165,7 @@ def _describe(head: object) -> str:
 EXACT = Method(
     key="exact",
     title="class activation map (exact)",
-    adds_up=True,
+    adds_up_to="the output",
     source="Zhou et al. 2016, arXiv:1512.04150, eq. 2",
     find=_find,
     refusal=_refusal,

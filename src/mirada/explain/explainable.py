@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import Enum
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from mirada.errors import InvalidArgument
 from mirada.layers.modes import evaluating
+from mirada.layers.network import Network
 
 IMAGE = "image"  # the layer before all others, whose maps are the channels of the image
 
@@ -29,10 +31,12 @@ class Explainable:
     Args:
         network: Images (N, C, H, W) → outputs (N, K); and covariates, for one that reads them.
         covariates: What the network reads beside the images, (N, K′), scaled; None for images alone.
+        on_passes: Hears how many of how many passes are done, first of none, from methods that take many.
     """
 
     network: nn.Module
     covariates: Tensor | None = None
+    on_passes: Callable[[int, int], None] = lambda _done, _total: None
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -112,9 +116,43 @@ class Explainable:
             raise InvalidArgument(f'"{layer}" does not run when the network answers. Name another layer.')
         return kept[-1], outputs
 
+    def answer(self, images: Tensor) -> Tensor:
+        """The outputs in eval mode, (V·N, K), for V versions of the N images, (V·N, C, H, W), one after the other."""
+        with torch.inference_mode(mode=False), torch.no_grad(), _opened(self.network, [], _unseen):
+            return self._run(images, self._beside(len(images)))
+
+    def answer_from(self, layer: str, maps: Tensor, images: Tensor) -> Tensor:
+        """The outputs in eval mode, (V·N, K), if a layer had put out other maps.
+
+        Of a network of ``create_model`` only what comes after the layer is run, where that is one of its parts.
+
+        Args:
+            layer: Whose maps.
+            maps: V versions of them for the N images, (V·N, C, h, w), one after the other.
+            images: The N images that the network is shown, (N, C, H, W).
+        """
+        network, beside = self.network, self._beside(len(maps))
+        hooked = [] if isinstance(network, Network) and layer in network.parts() else [layer]
+        with (
+            torch.inference_mode(mode=False),
+            torch.no_grad(),
+            _opened(network, hooked, lambda _name, _output: maps.clone()),
+        ):
+            if isinstance(network, Network) and not hooked:
+                return network.forward_from(layer, maps, beside)
+            return self._run(images.repeat(len(maps) // len(images), 1, 1, 1), beside)
+
+    def _beside(self, count: int) -> Tensor | None:
+        """The covariates for ``count`` images, which are whole batches of these."""
+        return None if self.covariates is None else self.covariates.repeat(count // len(self.covariates), 1)
+
     def _run(self, images: Tensor, covariates: Tensor | None) -> Tensor:
         outputs: Tensor = self.network(images) if covariates is None else self.network(images, covariates)
         return outputs
+
+
+def _unseen(_name: str, _output: object) -> None:
+    """What sees nothing, where no layer is looked at."""
 
 
 @contextmanager
@@ -177,10 +215,32 @@ Choose = Callable[
 ]  # outputs (N, K) → the class to explain in each image (N,), as ``pick`` takes it
 
 
-class Found(NamedTuple):
-    """What a method finds: signed maps (N, h, w) float32 in the output's unit, and the outputs (N, K) they explain.
+class Meaning(Enum):
+    """What a value of a map says."""
 
-    ``completeness_error`` is the largest |mean(map) + bias − output|, None where maps need not add up.
+    SHARE = "a share of the output, in its unit: the mean of the map is compared with the output"
+    EFFECT = "by how much the output changes, in its unit; the mean of the map is not compared with it"
+    SLOPE = (
+        "how steeply the output changes there, in its unit per standard deviation of a pixel, without sign"
+    )
+    RELATIVE = "a weight without unit, to be compared with others of the same map alone"
+
+    def unit(self, output: str) -> str:
+        """That of the map, in words, of an output in this unit."""
+        match self:
+            case Meaning.SHARE | Meaning.EFFECT:
+                return output
+            case Meaning.SLOPE:
+                return f"{output} per deviation of a pixel".lstrip()
+            case Meaning.RELATIVE:
+                return "relative, no unit"
+
+
+class Found(NamedTuple):
+    """What a method finds: maps (N, h, w) float32, and the outputs (N, K) that they explain.
+
+    ``classes`` (N,) are those that the maps are for. ``completeness_error`` is the largest difference between what the
+    means of the maps should add up to, ``Method.adds_up_to``, and what they do; None where they need not.
     """
 
     maps: Tensor
@@ -196,15 +256,37 @@ class Method:
     Args:
         key: Its name on the command line.
         title: Its name in a caption.
-        adds_up: Whether the mean of every map, with a bias, is the output.
         source: Where it was published.
         find: (network, images (N, C, H, W), layer, which class) → the maps of that layer.
+        meaning: What a value of its maps says, and so their unit.
+        adds_up_to: What the mean of every map is, in words that go on "adds up to"; "" where it need not be anything.
+        of_image: Whether its maps are always those of the image itself.
         refusal: (network, layer) → why it cannot be used there, in a sentence; "" where it can.
     """
 
     key: str
     title: str
-    adds_up: bool
     source: str
     find: Callable[[Explainable, Tensor, str, Choose], Found]
+    meaning: Meaning = Meaning.SHARE
+    adds_up_to: str = ""
+    of_image: bool = False
     refusal: Callable[[Explainable, str], str] = lambda _network, _layer: ""
+
+
+def weighs_a_layer(title: str) -> Callable[[Explainable, str], str]:
+    """The refusal of a method, by its title, that weighs the maps of a layer: not those of the image."""
+    return lambda _network, layer: (
+        f"{title} weighs the maps of a layer, and the image has none yet. Use hires_cam, or name a later layer."
+        if layer == IMAGE
+        else ""
+    )
+
+
+def reads_the_image(title: str) -> Callable[[Explainable, str], str]:
+    """The refusal of a method, by its title, whose maps are those of the image: of any other layer."""
+    return lambda _network, layer: (
+        ""
+        if layer == IMAGE
+        else f"{title} is about the image itself, not about {layer}. Leave the layer out."
+    )

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mirada.errors import InvalidArgument
 from mirada.explain.class_maps import ClassNumbers, pick
-from mirada.explain.explainable import IMAGE, Choose, Explainable, Method
-from mirada.explain.methods import chosen_method
+from mirada.explain.explainable import IMAGE, Choose, Explainable, Meaning, Method
+from mirada.explain.methods import chosen_method, named_method
 from mirada.samples import Classes, Numbers, Target
 
 Grid = NDArray[np.float32]
@@ -36,10 +36,10 @@ class Explanation:
         layer: Whose maps they are.
         title: The method, with the layer where it is not the one before the head.
         remark: Why another layer than that was taken, where none was asked for; "" otherwise.
-        maps: (N, h, w) float32: signed, on the layer's grid, in the unit of the network's output.
+        maps: (N, h, w) float32: on the layer's grid, in the unit that ``method.meaning`` says.
         classes: (N,): the class, or the number of several, that each map is for.
         outputs: (N, K) float32.
-        completeness_error: How far maps are from adding up to the outputs; None for a method that need not.
+        completeness_error: How far maps are from ``method.adds_up_to``; None for a method whose maps need not add up.
         notes: Per image, "" or what keeps its map from being read as it looks.
     """
 
@@ -75,7 +75,7 @@ def explain(
         target: What the network predicts.
         method: A key of ``METHODS``; by default the first of them that network and layer allow.
         layer: The layer whose maps are weighed, such as ``stage3``, or ``image``; by default the part before the head,
-            or the last one before it that still has places.
+            or the last one before it that still has places, or the image for a method that is about nothing else.
 
     Raises:
         InvalidArgument: An output is not finite, a class number is wrong, there is no such method or layer, the layer
@@ -83,8 +83,10 @@ def explain(
     """
     if layer is not None:
         explainable.require(layer)
-    at, remark = (layer, "") if layer else _last_with_places(explainable, images)
-    how = chosen_method(method, explainable, at)
+    asked = None if method is None else named_method(method)
+    of_image = asked is not None and asked.of_image
+    at, remark = (layer or IMAGE, "") if layer or of_image else _last_with_places(explainable, images)
+    how = chosen_method(asked, explainable, at)
     found = how.find(explainable, images, at, _choice(classes, target))
     if layer and found.maps.shape[1:] == (1, 1):
         better, _ = _last_with_places(explainable, images)
@@ -97,13 +99,13 @@ def explain(
     return Explanation(
         method=how,
         layer=at,
-        title=how.title if at == explainable.last else f"{how.title} at {at}",
+        title=how.title if of_image or at == explainable.last else f"{how.title} at {at}",
         remark=remark,
         maps=maps,
         classes=numbers - 1 if isinstance(target, Numbers) and found.outputs.shape[1] == 1 else numbers,
         outputs=found.outputs.float().cpu().numpy(),
         completeness_error=found.completeness_error,
-        notes=tuple(_note(grid, answer, target) for grid, answer in zip(maps, answers, strict=True)),
+        notes=tuple(_note(grid, answer, target, how) for grid, answer in zip(maps, answers, strict=True)),
     )
 
 
@@ -137,7 +139,9 @@ def mean_of(explanations: Sequence[Explanation], target: Target, of: str) -> Exp
         maps=maps,
         outputs=outputs,
         completeness_error=max(errors, default=None),
-        notes=tuple(_note(grid, answer, target) for grid, answer in zip(maps, answers, strict=True)),
+        notes=tuple(
+            _note(grid, answer, target, first.method) for grid, answer in zip(maps, answers, strict=True)
+        ),
     )
 
 
@@ -215,7 +219,7 @@ def _answers(outputs: Tensor, classes: Tensor) -> list[_Answer]:
     return [_Answer(wins, value, alone) for wins, value in pairs]
 
 
-def _note(grid: Grid, answer: "_Answer", target: Target) -> str:
+def _note(grid: Grid, answer: "_Answer", target: Target, method: Method) -> str:
     """Why a map shows nothing, or nothing for its class, or not what the network answers; "" for a map that does."""
     largest = np.abs(grid).max()
     if largest == 0:
@@ -226,7 +230,8 @@ def _note(grid: Grid, answer: "_Answer", target: Target) -> str:
         return "the map is constant"
     if isinstance(target, Numbers):
         return ""
-    if contradiction := _contradiction(float(grid.mean()), ROUNDING * largest, answer):
+    shares = method.meaning is Meaning.SHARE  # of no other map is the mean to be compared with the answer
+    if shares and (contradiction := _contradiction(float(grid.mean()), ROUNDING * largest, answer)):
         return contradiction
     if grid.max() <= 0:
         return "no positive evidence for this class anywhere"

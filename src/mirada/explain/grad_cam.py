@@ -7,7 +7,7 @@ Gradient-based Localization", arXiv:1610.02391, eq. 1–2.
 import torch
 from torch import Tensor
 
-from mirada.explain.explainable import IMAGE, Choose, Explainable, Found, Method
+from mirada.explain.explainable import Choose, Explainable, Found, Method, weighs_a_layer
 from mirada.explain.gradients import gradients
 
 
@@ -24,17 +24,10 @@ def _find(explainable: Explainable, images: Tensor, layer: str, choose: Choose) 
     return Found(torch.einsum("nc,nchw->nhw", weights, found.maps), found.outputs, found.classes, None)
 
 
-def _refusal(_: Explainable, layer: str) -> str:
-    if layer == IMAGE:
-        return "Grad-CAM weighs the maps of a layer, and the image has none yet. Use hires_cam, or name a later layer."
-    return ""
-
-
 GRAD_CAM = Method(
     key="grad_cam",
     title="Grad-CAM",
-    adds_up=False,
     source="Selvaraju et al. 2017, arXiv:1610.02391, eq. 1–2",
     find=_find,
-    refusal=_refusal,
+    refusal=weighs_a_layer("Grad-CAM"),
 )

@@ -29,6 +29,6 @@ def gradients(explainable: Explainable, images: Tensor, layer: str, choose: Choo
     """
     maps, outputs = explainable.read(images, layer, gradient=True)
     with torch.inference_mode(mode=False), torch.enable_grad():  # whatever the caller is in
-        classes = choose(outputs.detach())
+        classes = choose(outputs.detach()).clone()  # which inference mode may have made
         (gradient,) = torch.autograd.grad(pick(outputs, classes).sum(), maps)
     return Gradients(maps.detach().float(), gradient.float(), outputs.detach(), classes)

@@ -25,7 +25,6 @@ def _find(explainable: Explainable, images: Tensor, layer: str, choose: Choose) 
 HIRES_CAM = Method(
     key="hires_cam",
     title="HiResCAM",
-    adds_up=False,
     source="Draelos & Carin 2020, arXiv:2011.08891",
     find=_find,
 )

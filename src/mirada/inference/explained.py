@@ -1,6 +1,6 @@
 """Where a trained model looks: maps in the unit of its answers, on the photo's own pixels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,12 +21,13 @@ from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.fit import resize_to_photo
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError, InvalidArgument, nearest
-from mirada.explain.explainable import Explainable, Method
+from mirada.events import OnProgress, Progress
+from mirada.explain.explainable import Explainable, Meaning, Method
 from mirada.explain.explanation import NotFinite, explain, mean_of, mirrored
 from mirada.explain.overlay import enlarged, limit_of, overlay, with_colour_bar
 from mirada.inference.ensemble import infer_each, read_each
 from mirada.inference.pictures import Picture, read_picture
-from mirada.modelfile import Member
+from mirada.modelfile import Card, Member
 from mirada.samples import Classes, Numbers, Target
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -48,7 +49,7 @@ class Explained:
         map: (h, w) float32, signed, on the layer's own grid.
         heat: (H, W), the same on the pixels of ``photo``; NaN where the network saw nothing.
         photo: (H, W, 3) uint8.
-        completeness_error: The largest |mean(map) + bias − output| of the batch, for a method that adds up, else None.
+        completeness_error: How far the maps of the batch are from ``method.adds_up_to``, where they add up, else None.
         remark: Why the map is of another layer than the one before the head, the same for all images; "" if it is not.
         note: What keeps this map from being read as it looks, such as that it is blank; "" otherwise.
     """
@@ -91,6 +92,7 @@ class Asked:
     number: int | None
     method: str | None
     layer: str | None
+    on_event: OnProgress | None = None  # hears of the passes of a method that takes many
 
 
 class Seen(NamedTuple):
@@ -130,9 +132,10 @@ def explained(
         together, _ = read_each(members, infer_each(members, pixels, compute, covariates))
         classes = torch.from_numpy(together.argmax(axis=1))
     found, raw = [], []
+    told = _told(asked.on_event, sum(2 if card.flip_average else 1 for _, card in members))
     for network, card in members:
         beside = card.scale_covariates(covariates)
-        opened = Explainable(network, None if beside is None else beside.to(compute.device))
+        opened = Explainable(network, None if beside is None else beside.to(compute.device), told)
         tensor = normalize(to_float(pixels), card.preprocessing)
         how = partial(explain, opened, classes=classes, target=target, method=asked.method, layer=asked.layer)
         with _named_if_not_finite(seen):
@@ -140,8 +143,7 @@ def explained(
             if card.flip_average:
                 turned = mirrored(how(tensor.flip(-1)))
                 each = mean_of([each, turned], target, "the image and its mirror image")
-        scale = card.target_scaling.std[asked.number or 0] if card.target_scaling else 1.0
-        found.append(replace(each, maps=each.maps * np.float32(scale)))
+        found.append(replace(each, maps=each.maps * _unit_of_data(each.method, card, asked.number or 0)))
         raw.append(torch.from_numpy(each.outputs))
     values, _ = read_each(members, torch.stack(raw, dim=1))
     explanation = mean_of(found, target, f"{len(found)} networks")
@@ -149,11 +151,11 @@ def explained(
         yield Explained(
             path=Path(path),
             answer=_answer(target, values[row]),
-            subject=_subject(target, int(explanation.classes[row])),
+            subject=_subject(target, int(explanation.classes[row]), explanation.method),
             method=explanation.method,
             layer=explanation.layer,
             title=explanation.title,
-            unit=target.unit if isinstance(target, Numbers) else "logits",
+            unit=explanation.method.meaning.unit(target.unit if isinstance(target, Numbers) else "logits"),
             map=explanation.maps[row],
             heat=_on_photo(explanation.maps[row], photo, pre),
             photo=photo,
@@ -161,6 +163,26 @@ def explained(
             remark=explanation.remark,
             note=explanation.notes[row],
         )
+
+
+def _unit_of_data(method: Method, card: Card, number: int) -> np.float32:
+    """What turns a map of one of the card's numbers into the unit of the data; 1 for classes and maps without unit."""
+    scaling = None if method.meaning is Meaning.RELATIVE else card.target_scaling
+    return np.float32(scaling.std[number] if scaling else 1)
+
+
+def _told(on_event: OnProgress | None, times: int) -> Callable[[int, int], None]:
+    """Tells of the passes of a method that is used ``times`` times, one after the other, as of one piece of work."""
+    before = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal before
+        if on_event and (done or not before):
+            on_event(Progress("passes", before + done, times * total))
+        if done == total:
+            before += total
+
+    return tell
 
 
 @contextmanager
@@ -239,9 +261,11 @@ def _answer(target: Target, values: NDArray[np.float64]) -> str:
             return ", ".join(f"{name} {value:.4g} {unit}".strip() for name, value in pairs)
 
 
-def _subject(target: Target, number: int) -> str:
+def _subject(target: Target, number: int, method: Method) -> str:
     match target:
         case Classes(names):
-            return f"evidence for {names[number]}"
+            name, evidence = names[number], f"evidence for {names[number]}"
         case Numbers(_, unit) as numbers:
-            return f"what raises the {numbers.several[number] if numbers.several else unit or 'value'}"
+            name = numbers.several[number] if numbers.several else unit or "value"
+            evidence = f"what raises the {name}"
+    return f"sensitivity of {name}" if method.meaning is Meaning.SLOPE else evidence

@@ -180,6 +180,7 @@ class Model:
         layer: str | None = None,
         known: Known | None = None,
         max_side: int | None = None,
+        on_event: OnProgress | None = None,
     ) -> Iterator[Explained]:
         """Where the network looks in each image, for its own answer or for the class ``target``.
 
@@ -193,6 +194,7 @@ class Model:
                 it that still has places.
             known: As for ``predict``.
             max_side: Shrinks the photo under the map to this many pixels.
+            on_event: Hears of the passes through the network, first of none, of a method that takes many for a batch.
 
         Returns:
             An iterator over the images in the order given; each is read when it is asked for, eight at a time.
@@ -202,7 +204,7 @@ class Model:
             DataError: A covariate that the model reads is not there.
             DecodeError: A file cannot be decoded; it is named.
         """
-        asked = Asked(number_of(self.card.target, target), method, layer)
+        asked = Asked(number_of(self.card.target, target), method, layer, on_event)
         index, pictures = _with_pictures(images, self.card)
         covariates = covariates_of(self.card, index, known)
         for rows in chunks(np.arange(len(index)), EXPLAINED_AT_ONCE):
