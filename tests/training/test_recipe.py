@@ -90,6 +90,7 @@ def test_auxiliary_heads_and_label_smoothing_where_the_papers_have_them() -> Non
     assert [model for model, recipe in recipes.items() if recipe.options.get("auxiliary")] == [
         "googlenet",
         "googlenet_bn",
+        "googlenet_gap",
         "inception_v2",
         "inception_v3",
     ]

@@ -22,6 +22,7 @@ from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits
 from mirada.errors import InvalidArgument, RecipeError, counted
 from mirada.models import create_model, facts, find
+from mirada.models.families import AVERAGE, CAM
 from mirada.text import mebibytes
 from mirada.training.costs import Bench, Counts, Stretch, duration, features_in, kept_bytes
 from mirada.training.demands import require_targets
@@ -371,7 +372,7 @@ def _sizes(recipe: Recipe, side: int) -> list[tuple[int, int]]:
     with torch.device("meta"):
         least = create_model(recipe.model, **recipe.options).min_size
     head = recipe.options.get("head", facts(recipe.model).options["head"].default)
-    most = max(own, USUAL) if head == "average" else own
+    most = max(own, USUAL) if head in (AVERAGE, CAM) else own
     sides = (
         [each for each in SIDES if least <= each < own]
         + [own]
@@ -389,5 +390,5 @@ def _ways(recipe: Recipe, weights: StartingWeights | None) -> list[tuple[str, ..
     if not weights or recipe.freeze or recipe.thaw:
         return []
     with torch.device("meta"):
-        parts = create_model(recipe.model, **recipe.options).parts()[:-1]
+        parts = create_model(recipe.model, **recipe.options).trunk()
     return [parts[len(parts) - count :] for count in range(len(parts) + 1)]

@@ -28,6 +28,8 @@ class Network(nn.Module):
     Attributes:
         name: Its name in the catalogue, which ``create_model`` writes here; empty for another.
         covariates: How many numbers it reads beside an image; ``join_covariates`` sets it.
+        drawn: The stage that joins a cut network to its new head, which files of the whole network do not have; empty
+            for a network that is whole.
         pixel_scale: Mean and deviation per channel, of values 0 … 1 in the order red, green, blue, by which images are
             to be normalized; ``mirada.create_model`` writes here what public weights expect. None where nobody knows.
     """
@@ -54,6 +56,7 @@ class Network(nn.Module):
         self.min_size = min_size
         self.depth = len(stages)
         self.covariates = 0
+        self.drawn = ""
         self.pixel_scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
         self.stem = stem
         for number, stage in enumerate(stages, start=1):
@@ -70,6 +73,14 @@ class Network(nn.Module):
             ``stem``, ``stage1 … stageN``, ``head``.
         """
         return ("stem", *(f"stage{number}" for number in range(1, self.depth + 1)), "head")
+
+    def trunk(self) -> tuple[str, ...]:
+        """The names of the parts before the head, but for the stage that was drawn with it.
+
+        Returns:
+            ``stem``, ``stage1 …``: what has learnt something where training starts from weights.
+        """
+        return tuple(name for name in self.parts()[:-1] if name != self.drawn)
 
     def auxiliary_heads(self) -> dict[str, nn.Module]:
         """The heads that are there in training only.

@@ -102,19 +102,51 @@ def create_model(
     if isinstance(size, int):
         size = (size, size)
     _require_sensible(numbers, size)
-    known = facts(name)
     chosen = checked_options(name, options, arguments=ARGUMENTS)
-    # An option with a single choice decides nothing, and no builder takes it.
-    deciding = {key: value for key, value in chosen.items() if len(known.options[key].choices) != 1}
-    build = resolve_name(f"mirada.models.{known.builder}")
     try:
-        network: Network = build(name, image_size=size, **numbers, **deciding)
+        network = _build(name, numbers, size, chosen)
     except (RuntimeError, MemoryError) as error:
         if not (isinstance(error, MemoryError) or any(said in str(error) for said in NO_MEMORY)):
             raise
         raise InvalidArgument(TOO_LARGE.format(name, *size)) from error
     network.name = name
     return network
+
+
+def _build(
+    name: str, numbers: Mapping[str, int], size: tuple[int, int], options: "Mapping[str, Value]"
+) -> "Network":
+    """The network of a family's builder, cut and with a new head where its head is that of class activation maps."""
+    from mirada.models.families import AVERAGE, CAM, CAM_OPTIONS
+
+    known = facts(name)
+    stated: dict[str, Any] = {**{key: option.default for key, option in known.options.items()}, **options}
+    taken = {key: value for key, value in options.items() if key in known.taken}
+    build = resolve_name(f"mirada.models.{known.builder}")
+    if stated["head"] != CAM:
+        for key in CAM_OPTIONS.keys() & options.keys():
+            if options[key] != known.options[key].default:
+                raise InvalidArgument(
+                    f'`{key}` of {name} has no effect without head="{CAM}". Got {options[key]!r}.'
+                )
+        whole: Network = build(name, image_size=size, **numbers, **taken)
+        return whole
+    from mirada.models.cam import with_cam_head
+
+    light = (
+        {"head": AVERAGE} if "head" in known.taken else {}
+    )  # not the dense layers, which would be thrown away
+    whole = build(known.uncut, image_size=size, **numbers, **{**taken, **light})
+    whole.name = name
+    return with_cam_head(
+        whole,
+        numbers["num_classes"],
+        after=stated["cam_after"],
+        width=stated["cam_width"],
+        groups=stated["cam_groups"],
+        activation=stated["activation"],
+        dropout=stated.get("dropout", 0.0),
+    )
 
 
 def _require_sensible(numbers: Mapping[str, int], size: tuple[int, int]) -> None:
@@ -198,7 +230,7 @@ def load_weights(
 def _conventions(name: str) -> "dict[str, Keys]":
     from mirada.models.weights import conventions
 
-    return conventions(import_module(f"mirada.models.{find(name).family}"), name)
+    return conventions(import_module(f"mirada.models.{find(name).family}"), facts(name).uncut)
 
 
 def find(name: str) -> Entry:

@@ -37,6 +37,7 @@ HE_CIFAR = "He et al. 2015, arXiv:1512.03385, §4.2"
 HUANG = "Huang et al. 2016, arXiv:1608.06993, Table 1"
 NOTES = "Calderón 2019, lecture notes on convolutional networks, §5.1"
 NOTES_BONET = "Calderón 2019, lecture notes on convolutional networks, §5.2"
+ZHOU = "Zhou et al. 2016, arXiv:1512.04150, §3"
 SPAMPINATO = "Spampinato et al. 2017, Medical Image Analysis 36; lecture notes §5.3"
 
 # fmt: off
@@ -49,6 +50,7 @@ CATALOGUE: dict[str, Entry] = {
     "alexnet":                  Entry("alexnet",     KRIZHEVSKY,      (3, 227, 227), 1000,  60_965_224,    724_406_816),
     "alexnet_bn":               Entry("alexnet",     NOTES_ALEXNET,   (3, 227, 227), 1000,  62_379_048,  1_135_256_096),
     "alexnet_owt":              Entry("alexnet",     KRIZHEVSKY_2014, (3, 224, 224), 1000,  61_100_840,    714_188_480),
+    "alexnet_gap":              Entry("alexnet",     ZHOU,            (3, 227, 227), 1000,   5_719_400,  1_065_529_888),
     "overfeat_fast":            Entry("overfeat",    SERMANET,        (3, 231, 231), 1000, 145_920_872,  2_801_403_904),
     "overfeat_accurate":        Entry("overfeat",    SERMANET,        (3, 221, 221), 1000, 144_656_488,  5_355_446_784),
     "vgg11":                    Entry("vgg",         SIMONYAN,        (3, 224, 224), 1000, 132_863_336,  7_609_090_048),
@@ -60,8 +62,10 @@ CATALOGUE: dict[str, Entry] = {
     "vgg16_bn":                 Entry("vgg",         SIMONYAN,        (3, 224, 224), 1000, 138_365_992, 15_470_264_320),
     "vgg19":                    Entry("vgg",         SIMONYAN,        (3, 224, 224), 1000, 143_667_240, 19_632_062_464),
     "vgg19_bn":                 Entry("vgg",         SIMONYAN,        (3, 224, 224), 1000, 143_678_248, 19_632_062_464),
+    "vgg16_gap":                Entry("vgg",         ZHOU,            (3, 224, 224), 1000,  18_100_008, 15_810_076_672),
     "googlenet":                Entry("googlenet",   SZEGEDY_2014,    (3, 224, 224), 1000,   6_998_552,  1_582_671_872),
     "googlenet_bn":             Entry("googlenet",   SZEGEDY_2014,    (3, 224, 224), 1000,   6_624_904,  1_498_376_192),
+    "googlenet_gap":            Entry("googlenet",   ZHOU,            (3, 224, 224), 1000,  12_179_752,  2_963_766_272),
     "bn_inception":             Entry("inception",   IOFFE,           (3, 224, 224), 1000,  11_285_224,  2_032_600_064),
     "inception_v2":             Entry("inception",   SZEGEDY_2015,    (3, 299, 299), 1000,  25_954_248,  6_352_562_784),
     "inception_v3":             Entry("inception",   SZEGEDY_2015,    (3, 299, 299), 1000,  23_834_568,  5_713_216_096),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from mirada.models.options import Option
+from mirada.models.options import Option, Value
 
 Settings = Mapping[str, object]  # keys of a recipe; ``augment.crop`` reaches into a table
 Scale = Literal["imagenet", "half"]
@@ -21,6 +21,7 @@ ACTIVATIONS = (
     "absolute", "leaky_relu", "prelu", "prelu_per_channel", "relu", "scaled_tanh", "sigmoid", "tanh",
 )  # fmt: skip
 AVERAGE = "average"  # global average pooling and one linear layer: the form of which class maps are exact
+CAM = "cam"  # a convolution before those, behind a stage of which the final pooling is taken away (``models/cam.py``)
 ACTIVATION = Option(default="relu", choices=ACTIVATIONS, meaning="the activation behind every weighted layer")
 AVERAGE_HEAD = Option(
     default=AVERAGE,
@@ -34,6 +35,21 @@ DENSE_HEAD = Option(
     "with public weights)",
 )
 AUXILIARY = Option(default=False, meaning="heads in the middle of the network that help in training")
+CAM_OPTIONS: Mapping[str, Option] = {  # of every network whose parts put out maps with places
+    "cam_after": Option(
+        default="", meaning="with head=cam: the stage behind which it is cut; empty: the last"
+    ),
+    "cam_width": Option(
+        default=1024,
+        least=1,
+        most=65_536,
+        meaning="with head=cam: maps of the 3 x 3 convolution before the average",
+    ),
+    "cam_groups": Option(default=1, least=1, most=1024, meaning="with head=cam: groups of this convolution"),
+}
+CAM_MEANING = (
+    "cut behind cam_after, then a 3 x 3 convolution, average and linear, with finer exact class maps"
+)
 
 
 def dropout(share: float) -> Option:
@@ -62,11 +78,13 @@ class Family:
     """Networks that one function builds.
 
     ``builder`` is that function, ``module:name`` in this folder. ``recipe`` holds the settings to begin training with.
+    ``maps`` says whether its parts put out maps with places, which can be averaged.
     """
 
     builder: str
     options: Mapping[str, Option]
     recipe: Settings = field(default_factory=lambda: ADAM)
+    maps: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,27 +95,36 @@ class Own:
     where they expect another, which the catalogue of weights knows.
     ``loss`` is what the recipe's ``auto`` stands for with classes: ``map`` where the outputs are minus a squared
     distance to the code of each class.
+    ``of`` is the network of the family that it is cut from, and ``cam`` the values of ``CAM_OPTIONS`` that it has then;
+    it has no other head.
     """
 
     options: Mapping[str, Option | None] = field(default_factory=dict)
     recipe: Settings = field(default_factory=dict)
     scale: Scale | None = "imagenet"
     loss: Loss = "cross_entropy"
+    of: str = ""
+    cam: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What there is to know of a network besides its layers: its family's, and its own on top."""
+    """What there is to know of a network besides its layers: its family's, and its own on top.
+
+    ``taken`` are the options that the builder takes, and ``uncut`` is the name by which it knows the network.
+    """
 
     builder: str
     options: Mapping[str, Option]
     recipe: Settings
     scale: Scale | None
     loss: Loss
+    taken: tuple[str, ...]
+    uncut: str
 
     def loss_with(self, options: Mapping[str, object]) -> Loss:
         """The loss for classes when it is built with these options: a head of averages has no codes to compare."""
-        return "cross_entropy" if options.get("head") == AVERAGE else self.loss
+        return "cross_entropy" if options.get("head") in (AVERAGE, CAM) else self.loss
 
 
 FAMILIES: dict[str, Family] = {
@@ -109,6 +136,7 @@ FAMILIES: dict[str, Family] = {
             "head": DENSE_HEAD,
         },
         recipe={"schedule": "cosine", "augment": "digits"},
+        maps=False,
     ),
     "lenet": Family(
         builder="lenet:lenet",
@@ -252,6 +280,12 @@ OWN: dict[str, Own] = {
     "bonet_simple": Own(
         options={"head": replace(FAMILIES["bonet"].options["head"], default="average_dense")}
     ),
+    # Zhou et al. 2016: AlexNet by their §3, VGG16 and GoogLeNet as released (a CAM_conv of two groups; no dropout).
+    "alexnet_gap": Own(of="alexnet", cam={"cam_after": "stage4", "cam_width": 1024}),
+    "vgg16_gap": Own(of="vgg16", cam={"cam_after": "stage4", "cam_width": 1024, "cam_groups": 2}),
+    "googlenet_gap": Own(
+        of="googlenet", options={"dropout": dropout(0.0)}, cam={"cam_after": "stage4", "cam_width": 1024}
+    ),
     **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), _IMAGENET),
     **dict.fromkeys(("resnet20", "resnet32", "resnet44", "resnet56", "resnet110"), _CIFAR),
     **dict.fromkeys(("plain18", "plain34"), _PLAIN),
@@ -261,17 +295,31 @@ OWN: dict[str, Own] = {
 
 # The names of the options that any network has.
 _ROWS: list[Family | Own] = [*FAMILIES.values(), *OWN.values()]
-OPTION_NAMES = tuple(sorted({name for row in _ROWS for name in row.options}))
+OPTION_NAMES = tuple(sorted({name for row in _ROWS for name in row.options} | CAM_OPTIONS.keys()))
 
 
 def facts_of(name: str, family: str) -> Facts:
     """The facts of a network of this family; ``mirada.models.facts`` finds the family by itself."""
     row, own = FAMILIES[family], OWN.get(name, Own())
-    options = {**row.options, **own.options}
+    options = {key: option for key, option in {**row.options, **own.options}.items() if option is not None}
     return Facts(
         builder=row.builder,
-        options={key: option for key, option in options.items() if option is not None},
+        options={**options, **_cam_options(options["head"], own)} if row.maps else options,
         recipe={**row.recipe, **own.recipe},
         scale=own.scale,
         loss=own.loss,
+        # An option with a single choice decides nothing, and no builder takes it.
+        taken=tuple(key for key, option in options.items() if len(option.choices) != 1),
+        uncut=own.of or name,
     )
+
+
+def _cam_options(head: Option, own: Own) -> dict[str, Option]:
+    """What a head of class activation maps adds to the options of a network, its head among them."""
+    added = {
+        key: replace(option, default=own.cam.get(key, option.default)) for key, option in CAM_OPTIONS.items()
+    }
+    if own.of:
+        return {"head": Option(default=CAM, choices=(CAM,), meaning=CAM_MEANING), **added}
+    meaning = f"{head.meaning}; {CAM}: {CAM_MEANING}"
+    return {"head": replace(head, choices=(*head.choices, CAM), meaning=meaning), **added}

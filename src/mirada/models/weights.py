@@ -40,6 +40,7 @@ COUNTERS = (
 )  # batch norm's, of no use with a fixed momentum, and an average's
 AUXILIARY = re.compile(r"aux(iliary|\d|_?logits)?\.", re.IGNORECASE)
 HEADS = ("head.", "auxiliary.")
+STAGE = re.compile(r"stage\d+")
 SHOWN = 4  # names in a message
 TRIED = 8  # networks, of about as many parameters as a file, that it is tried on
 DEPTH = 4  # parts of a prefix
@@ -95,9 +96,10 @@ def load_public(
     """Copies a checkpoint into a network by the convention that fits most of its keys, or by the network's own names.
 
     With ``replace_head`` those layers of the heads that the file lacks, or has in another size, keep the values
-    that the network was built with, and those that the network lacks are left out. Batch norm's counters may be
-    missing. If the network takes grey images and the file is for colour, the first kernels are summed over their three
-    channels, which makes of a grey image what they made of it in three equal channels.
+    that the network was built with, and those that the network lacks are left out. Where the network is cut and the
+    file is whole, so it is with all that follows the cut. Batch norm's counters may be missing. If the network takes
+    grey images and the file is for colour, the first kernels are summed over their three channels, which makes of a
+    grey image what they made of it in three equal channels.
 
     Raises ``CheckpointError`` if the file cannot be read, or if any other tensor is unknown, missing or of
     another shape; the network is then unchanged.
@@ -110,18 +112,15 @@ def load_public(
     names = {theirs: _rename(theirs, keys) for theirs in public}
     public, folded = _without_biases(public, names, own)
     names = {theirs: ours for theirs, ours in names.items() if theirs not in folded}
-    dropped = [
-        theirs
-        for theirs, ours in names.items()
-        if ours not in own and (_surplus(theirs, ours) or (replace_head and ours.startswith("head.")))
-    ]
+    cut_off = _cut_off(network, names.values())
+    dropped = _left_out(names, own, cut_off, replace_head=replace_head)
     try:
         _refuse_unknown({t: o for t, o in names.items() if o not in own and t not in dropped}, own)
         kept = {theirs: value for theirs, value in public.items() if theirs not in dropped}
         weights = convert(kept, network, keys)
         grey = _for_grey(weights, network)
         weights |= grey
-        initialised = _missing(weights, own, replace_head=replace_head)
+        initialised = _missing(weights, own, heads=(*HEADS, *cut_off), replace_head=replace_head)
         replaced = _of_another_size(weights, own, replace_head=replace_head)
         chosen = {name: value for name, value in weights.items() if name not in replaced}
         _refuse_odd_values(chosen, own)
@@ -323,14 +322,42 @@ def _refuse_unknown(unknown: Mapping[str, str], own: Iterable[str]) -> None:
         )
 
 
-def _missing(weights: Mapping[str, Tensor], own: Iterable[str], *, replace_head: bool) -> list[str]:
+def _left_out(
+    names: Mapping[str, str], own: Iterable[str], cut_off: tuple[str, ...], *, replace_head: bool
+) -> list[str]:
+    """The tensors, by their names in the file, that the network does without."""
+    optional, replaced = (("head.",), cut_off) if replace_head else ((), ())
+    return [
+        theirs
+        for theirs, ours in names.items()
+        if ours.startswith(replaced)
+        or (ours not in own and (_surplus(theirs, ours) or ours.startswith(optional)))
+    ]
+
+
+def _cut_off(network: nn.Module, names: Iterable[str]) -> tuple[str, ...]:
+    """What the names begin with of layers that follow the cut of a cut network, in a file of the whole one; else none.
+
+    They are never the network's, even where one has the name and the size of its own: it reads other maps.
+    """
+    drawn = str(getattr(network, "drawn", ""))
+    if not drawn or any(name.startswith(f"{drawn}.cam.") for name in names):
+        return ()
+    firsts = {drawn, *(name.partition(".")[0] for name in names)}
+    stages = [first for first in firsts if STAGE.fullmatch(first) and int(first[5:]) >= int(drawn[5:])]
+    return ("head.", *(f"{stage}." for stage in sorted(stages)))
+
+
+def _missing(
+    weights: Mapping[str, Tensor], own: Iterable[str], *, heads: tuple[str, ...], replace_head: bool
+) -> list[str]:
     """The network's tensors that are not in the file and need not be, batch norm's counters aside."""
     absent = [name for name in own if name not in weights and not name.endswith(COUNTERS)]
-    optional = HEADS if replace_head else ("auxiliary.",)
+    optional = heads if replace_head else ("auxiliary.",)
     required = [name for name in absent if not name.startswith(optional)]
     if required:
         lacks = f"lacks {len(required)} of the network's tensors: {listed(required, SHOWN)}."
-        if all(name.startswith(HEADS) for name in required):
+        if all(name.startswith(heads) for name in required):
             raise CheckpointError(f"{lacks} To train a new head, ask for it with replace_head=True.")
         raise OtherNetworkError(f"{lacks} Are they another network's?")
     return absent

@@ -50,6 +50,8 @@ NOTHING = FrozenParts()
 def freeze(network: Network, names: Sequence[str]) -> FrozenParts:
     """Takes parts of a network, such as ``stem`` and ``stage1``, out of its training; ``all`` is all but the head.
 
+    Of a cut network the stage that was drawn with its head is no part of ``all``.
+
     Raises ``RecipeError`` for a part that is not there, and for the head.
     """
     body = [name for name, _ in network.named_children() if name != HEAD]
@@ -58,7 +60,7 @@ def freeze(network: Network, names: Sequence[str]) -> FrozenParts:
     for name in names:
         if name not in (*body, ALL):
             raise RecipeError(f'freeze: the network has no part "{name}". {nearest(name, [*body, ALL])}')
-    everything = network.parts()[:-1] if ALL in names else ()
+    everything = network.trunk() if ALL in names else ()
     chosen = [name for name in body if name in (*names, *everything)]
     for name in chosen:
         network.get_submodule(name).requires_grad_(False)

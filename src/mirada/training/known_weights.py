@@ -51,7 +51,7 @@ def find_weights(recipe: Recipe) -> StartingWeights | None:
         return None
     if is_path(recipe.weights):
         return _of_file(model_file(recipe.weights), recipe.model)
-    public = named_weights(recipe.weights, network=recipe.model)
+    public = named_weights(recipe.weights, network=facts(recipe.model).uncut)
     _require_network(public, recipe.model)
     file, digest = WeightStore().verified(public)
     return StartingWeights(file=file, sha256=digest, public=public, scale=public.scale)
@@ -92,8 +92,8 @@ def _metadata(file: Path) -> dict[str, str]:
 
 def _require_network(public: PublicWeights, network: str) -> None:
     """Raises ``RecipeError`` for weights of another network than the one to be trained."""
-    if public.network != network:
-        own = [each.name for each in weights_of(network)]
+    if public.network not in (network, facts(network).uncut):
+        own = [each.name for each in weights_of(facts(network).uncut)]
         others = (
             f" weights of its own: {listed(own, NAMED)}."
             if own
