@@ -613,7 +613,7 @@ def test_explain_what_cannot_be_explained(
         ),
         (
             ["--method", "exact"],
-            "Exact class maps need a head of global average pooling and one linear layer. ",
+            "Exact class maps need a head of global average pooling and linear layers alone. ",
         ),
     ):
         code, out, err = cli("explain", lenet, good, *options)

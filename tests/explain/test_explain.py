@@ -175,7 +175,7 @@ def test_an_unknown_method_or_one_that_the_head_or_layer_does_not_allow(gap_netw
         (
             dense_network(3),
             {"method": "exact"},
-            "Exact class maps need a head of global average pooling and one",
+            "Exact class maps need a head of global average pooling and linear",
         ),
         (
             gap_network(3),

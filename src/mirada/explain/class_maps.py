@@ -5,15 +5,19 @@ arXiv:1512.04150, eq. 2.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from mirada.errors import InvalidArgument
 from mirada.explain.explainable import Choose, Explainable, Found, Method
+from mirada.layers.covariates import JoinedHead
 
 ClassNumbers = Sequence[int] | NDArray[np.int64] | Tensor
 
@@ -80,26 +84,77 @@ def pick(values: Tensor, classes: ClassNumbers) -> Tensor:
     return signs * values[:, 0]
 
 
-def gap_linear(network: nn.Module) -> nn.Linear | None:
-    """The linear layer of a head that is pooling to 1 × 1, flatten, dropout or none, linear; else None."""
+class AffineHead(NamedTuple):
+    """A head as one affine function: outputs = weight · averages of the maps + beside · covariates + bias.
+
+    ``weight`` (K, C), ``beside`` (K, K′), K′ being 0 for images alone, and ``bias`` (K,) are float32.
+    """
+
+    weight: Tensor
+    beside: Tensor
+    bias: Tensor
+
+
+def affine_head(network: nn.Module) -> AffineHead | None:
+    """The head as an affine function of the averages, if it is one in eval mode; else None.
+
+    It begins with pooling to 1 × 1 and flattening and ends with a linear layer. Between them may stand dropout, batch
+    normalization and more linear layers, but nothing that bends; covariates may join any of the linear layers.
+    """
     head = dict(network.named_children()).get("head")
-    if not isinstance(head, nn.Sequential):
-        return None
-    match list(head):
+    match list(head) if isinstance(head, nn.Sequential) else []:
         case [
             nn.AdaptiveAvgPool2d(output_size=1 | (1, 1)),
             nn.Flatten(start_dim=1, end_dim=-1),
-            *between,
-            nn.Linear() as linear,
-        ] if all(isinstance(layer, nn.Dropout) for layer in between):
-            return linear
+            *layers,
+            nn.Linear() as last,
+        ] if all(map(_is_affine, layers)):
+            return _composed(layers, last, head if isinstance(head, JoinedHead) else None)
     return None
 
 
-def class_maps(network: nn.Module, images: Tensor, covariates: Tensor | None = None) -> ClassMaps:
-    """The maps of all classes in one forward pass, for a head of global average pooling + linear.
+def _is_affine(layer: nn.Module) -> bool:
+    """In eval mode; batch normalization is where it has kept what is usual."""
+    if isinstance(layer, nn.BatchNorm1d):
+        return layer.running_mean is not None
+    return isinstance(layer, nn.Linear | nn.Dropout | nn.Identity)
 
-    M_k(x, y) = Σ_n w_kn A_n(x, y), where A are the maps that enter the head and w, b its linear layer.
+
+@torch.no_grad()
+def _composed(earlier: Sequence[nn.Module], last: nn.Linear, joined: JoinedHead | None) -> AffineHead:
+    """One affine function for several, multiplied from the last one on, which has the fewest rows."""
+    weight, bias = _linear(last)
+    beside = weight[:, :0]
+    for layer in (last, *reversed(earlier)):
+        if isinstance(layer, nn.BatchNorm1d):
+            scale, shift = _norm(layer, weight)
+            weight, bias = weight * scale, bias + weight @ shift
+        elif isinstance(layer, nn.Linear) and layer is not last:
+            own, own_bias = _linear(layer)
+            weight, bias = weight @ own, bias + weight @ own_bias
+        if joined is not None and layer is joined.joint:
+            weight, beside = weight[:, : -joined.count], weight[:, -joined.count :]
+    return AffineHead(weight, beside, bias)
+
+
+def _linear(layer: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Its weight (K, C) and bias (K,), zeros where it has none, float32."""
+    weight = layer.weight.float()
+    return weight, weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.float().clone()
+
+
+def _norm(layer: nn.BatchNorm1d, like: Tensor) -> tuple[Tensor, Tensor]:
+    """What it multiplies each feature by in eval mode and then adds, (C,) each; ``like`` is (K, C) float32."""
+    norm, zeros = deepcopy(layer).float().eval(), torch.zeros_like(like[:1])
+    scale = batch_norm(zeros + 1, zeros[0], norm.running_var, norm.weight, eps=norm.eps)
+    return scale[0], norm(zeros)[0]
+
+
+def class_maps(network: nn.Module, images: Tensor, covariates: Tensor | None = None) -> ClassMaps:
+    """The maps of all classes in one forward pass, for a head of global average pooling + linear layers.
+
+    M_k(x, y) = Σ_n w_kn A_n(x, y), where A are the maps that enter the head and w, b its linear layer, or the one that
+    several make together (``affine_head``).
     Averaging and weighting commute, so output_k = mean_xy M_k + b_k; nothing is normalised or clipped. What the head
     reads of covariates c has no place: it belongs to the bias, b_k + Σ_j w_kj c_j.
 
@@ -117,18 +172,15 @@ def class_maps(network: nn.Module, images: Tensor, covariates: Tensor | None = N
     Source: Zhou et al. 2016, arXiv:1512.04150, eq. 2.
     """
     explainable = Explainable(network, covariates)
-    linear = gap_linear(network)
-    if linear is None:
+    head = affine_head(network)
+    if head is None:
         raise InvalidArgument(_refusal(explainable, explainable.last))
     maps, outputs = explainable.read(images, explainable.last)
     with torch.no_grad():
-        channels = maps.shape[1]
-        weight = linear.weight.float()  # (K, C + K′)
-        bias = weight.new_zeros(len(weight)) if linear.bias is None else linear.bias.float().clone()
-        bias = bias.expand(len(maps), -1)
+        bias = head.bias.expand(len(maps), -1)
         if covariates is not None:
-            bias = bias + covariates.to(weight) @ weight[:, channels:].T
-        split = torch.einsum("kc,nchw->nkhw", weight[:, :channels], maps.float())
+            bias = bias + covariates.to(bias) @ head.beside.T
+        split = torch.einsum("kc,nchw->nkhw", head.weight, maps.float())
         outputs = outputs.float()
         error = (split.mean(dim=(2, 3)) + bias - outputs).abs().max().item()
     return ClassMaps(maps=split, bias=bias, outputs=outputs, completeness_error=error)
@@ -142,10 +194,10 @@ def _find(explainable: Explainable, images: Tensor, layer: str, choose: Choose) 
 
 def _refusal(explainable: Explainable, layer: str) -> str:
     network = explainable.network
-    if gap_linear(network) is None:
+    if affine_head(network) is None:
         head = dict(network.named_children()).get("head")
         return (
-            f"Exact class maps need a head of global average pooling and one linear layer. The head of "
+            f"Exact class maps need a head of global average pooling and linear layers alone. The head of "
             f"{type(network).__name__} is {_describe(head)}. Choose Grad-CAM (--method grad_cam, "
             'method="grad_cam"), which works with any head, or train with head="average".'
         )
