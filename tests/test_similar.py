@@ -301,3 +301,9 @@ def test_features_have_the_precision_of_the_training(shapes: Path, tmp_path: Pat
     exact = torch.nn.functional.normalize(torch.cat(found)).numpy()
     np.testing.assert_allclose(kept.features, exact, atol=0.02)
     assert np.abs(kept.features - exact).max() > 1e-4
+
+
+def test_vectors_whose_squares_are_beyond_float32_have_length_1() -> None:
+    """Features of a network that ran away, yet are numbers."""
+    vectors = np.array([[3e30, 4e30], [3e-30, 4e-30], [0, np.inf]], dtype=np.float32)
+    np.testing.assert_allclose(unit(vectors), [[0.6, 0.8], [0.6, 0.8], [0, 0]], rtol=1e-6)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mirada.layers.network import Network as Network
     from mirada.models import list_models as list_models
     from mirada.summary import summarize as summarize
+    from mirada.training.papers import paper_recipe as paper_recipe
     from mirada.training.pretrained import create_model as create_model
     from mirada.training.recipe import Recipe as Recipe
 
@@ -61,6 +62,7 @@ _HOMES = {
     "list_models": "mirada.models",
     "load_data": "mirada.data.sources",
     "load_model": "mirada.inference.model",
+    "paper_recipe": "mirada.training.papers",
     "plan": "mirada.jobs.plan",
     "predict_with_similar": "mirada.inference.similar",
     "summarize": "mirada.summary",

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mirada import reference as ref
+from mirada.compute import choose
 from mirada.errors import RecipeError
+from mirada.jobs.memory import Room
+from mirada.modelfile import Architecture
 from mirada.models import create_model
+from mirada.summary.table import OPTIMIZERS as TOTALS
 from mirada.training.optimizer import Optimizer
 from mirada.training.recipe import Recipe
 from mirada.training.schedules import OneCycle, learning_rate
-from mirada.training.stepping import Adam, Sgd
+from mirada.training.stepping import OPTIMIZERS, Adam, Sgd
 
 Array = NDArray[np.float64]
 
@@ -261,6 +265,17 @@ def test_rmsprop_takes_its_share_and_its_epsilon(layer: nn.Linear, alpha: float,
         optimizer.step()
     trained(layer, recipe_of(optimizer="rmsprop", lr=0.045, alpha=alpha, eps=eps, momentum=0.9), 10)
     torch.testing.assert_close(layer.weight, theirs.weight, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_tables_of_memory_know_every_optimizer(name: str) -> None:
+    """How many numbers a weight has beside its gradient; RMSprop's were once counted as one."""
+    moments = (
+        len(Optimizer(nn.Linear(2, 1), OPTIMIZERS[name]()).state["weight"]) - 1
+    )  # beside the count of steps
+    assert TOTALS[name][1] == moments
+    plan = Architecture(model="lenet5", outputs=2, in_channels=1, image_size=(32, 32))
+    assert Room(plan, recipe_of(optimizer=name), choose("cpu", "float32"), 10)._moments == moments
 
 
 # Learning rate -------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ VERBS = {
     "predict": "Say what a model sees in images.",
     "explain": "Show where a model looks in images.",
     "settings": "List the settings of training, with range, default and meaning.",
+    "recipes": "List the recipes of the papers, or print one.",
     "summary": "Print a network layer by layer.",
     "models": "List the networks there are.",
     "weights": "List, fetch, bring in or verify public weights to start from.",

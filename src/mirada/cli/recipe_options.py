@@ -11,6 +11,7 @@ import click
 from mirada.cli.console import say
 from mirada.cli.files import model_path
 from mirada.cli.pairs import require_once, setting
+from mirada.errors import nearest
 
 if TYPE_CHECKING:
     from mirada.training.recipe import Recipe
@@ -26,15 +27,24 @@ def weights_there(context: click.Context, parameter: click.Parameter, weights: s
 
 
 def recipe_there(context: click.Context, parameter: click.Parameter, recipe: str | None) -> str | None:
-    """An option's callback: the folder of a run stands for its recipe."""
-    if recipe is None or not Path(recipe).is_dir():
+    """An option's callback: the folder of a run stands for its recipe; what is no path is the name of a paper's."""
+    if recipe is None or Path(recipe).is_file():
         return recipe
-    file = Path(recipe) / "recipe.toml"
-    if not file.is_file():
+    if Path(recipe).is_dir():
+        file = Path(recipe) / "recipe.toml"
+        if not file.is_file():
+            raise click.BadParameter(
+                f"'{recipe}' is a folder without a recipe.toml. Give a file, or the folder of a run."
+            )
+        return str(file)
+    from mirada.training.papers import paper_recipes
+
+    if recipe not in paper_recipes():
+        known = nearest(recipe, paper_recipes())
         raise click.BadParameter(
-            f"'{recipe}' is a folder without a recipe.toml. Give a file, or the folder of a run."
+            f"'{recipe}' is no file, no folder and no recipe of `mirada recipes`. {known}"
         )
-    return str(file)
+    return recipe
 
 
 def _pair(text: str) -> tuple[str, object]:
@@ -62,8 +72,8 @@ OPTIONS = (
     click.option("--precision", help="auto, bfloat16 or float32. [default: auto]"),
     click.option("--seed", type=int, help="Same seed, same machine: same weights. [default: 0]"),
     click.option(
-        "--recipe", type=click.Path(exists=True), callback=recipe_there,
-        help="A TOML file of settings, or the folder of a run.",
+        "--recipe", metavar="NAME|FILE|RUN", callback=recipe_there,
+        help="A paper's by name (`mirada recipes`), a TOML file of settings, or the folder of a run.",
     ),
     click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE",
@@ -87,15 +97,12 @@ def recipe_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def stated_recipe(file: str | None, settings: tuple[str, ...], flags: Mapping[str, object]) -> Stated:
-    """The network's recipe, then the file's settings, then --set, then the flags that were given."""
+    """The network's recipe, then the file's or the paper's settings, then --set, then the flags that were given."""
     from mirada.models import find
     from mirada.training.recipe import Recipe, place_of, recipe_for
-    from mirada.training.recipe_text import modern, read_settings
 
     given = {key: value for key, value in flags.items() if value is not None}
-    read, notes = modern(read_settings(file), file) if file else ({}, ())
-    for note in notes:
-        say(note)
+    read = _settings_of(file) if file else {}
     said = list(map(_pair, settings))
     pairs = dict(said)
     model = str(given.get("model") or pairs.get("model") or read.get("model") or Recipe.model)
@@ -108,3 +115,19 @@ def stated_recipe(file: str | None, settings: tuple[str, ...], flags: Mapping[st
     inner = {f"{table}.{name}" for table, part in read.items() if isinstance(part, dict) for name in part}
     places = (place_of(key) for key in (*read, *pairs, *given))
     return Stated(recipe, frozenset(inner | {".".join(filter(None, place)) for place in places}))
+
+
+def _settings_of(recipe: str) -> Mapping[str, object]:
+    """What a file of settings says, or a paper's recipe; what is to be known of it is told."""
+    if not Path(recipe).is_file():
+        from mirada.training.papers import paper_recipes
+
+        paper = paper_recipes()[recipe]
+        say(f"{recipe}: {paper.source}.", f"What differs from it: {paper.differs}")
+        return paper.settings
+    from mirada.training.recipe_text import modern, read_settings
+
+    settings, notes = modern(read_settings(recipe), recipe)
+    for note in notes:
+        say(note)
+    return settings

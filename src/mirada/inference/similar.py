@@ -106,7 +106,9 @@ class TrainingFeatures:
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Vectors (…, C) of length 1; those of length 0, and what is no number, become 0."""
     finite = np.nan_to_num(vectors, nan=0.0, posinf=0.0, neginf=0.0)
-    lengths = np.linalg.norm(finite, axis=-1, keepdims=True)
+    lengths = np.linalg.norm(
+        finite.astype(np.float64), axis=-1, keepdims=True
+    )  # squares may be beyond float32
     return np.asarray(finite / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 

@@ -11,10 +11,10 @@ from mirada.errors import RecipeError
 from mirada.modelfile import Architecture
 from mirada.summary import Summary, summarize
 from mirada.training.averages import LastWeights
+from mirada.training.optimizer import moments_of
 from mirada.training.phases import Phase, phases_of
 from mirada.training.recipe import Recipe
 from mirada.training.start import built
-from mirada.training.stepping import Adam
 
 NUMBER = 4  # bytes of a float32
 COPIES = 3  # of a batch of images: as they are read, augmented, normalized
@@ -93,7 +93,7 @@ class Room:
     @property
     def _moments(self) -> int:
         """Numbers that are kept of each weight beside its gradient: the optimizer's, and its average, if any."""
-        own = 2 if isinstance(self.recipe.optimizer, Adam) else 1
+        own = len(moments_of(self.recipe.optimizer))
         return own + (not isinstance(self.recipe.average, LastWeights))
 
     def _require(self, needed: int) -> None:

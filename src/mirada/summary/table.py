@@ -24,7 +24,9 @@ OPTIMIZERS = {
     "sgd": ("SGD with momentum", 1),
     "adam": ("Adam", 2),
     "adamw": ("AdamW", 2),
+    "notes": ("the notes' momentum", 1),
     "rmsprop": ("RMSProp", 2),
+    "rmsprop_tf": ("TensorFlow's RMSProp", 2),
 }  # moments per weight
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 # fmt: off
