@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mirada.data.checks.inspection import Inspection
+from mirada.data.checks.inspection import RIM_CELLS, Inspection
 from mirada.data.checks.kinds import Finding, Kind
 from mirada.data.checks.shortcuts import shortcut_findings
 from mirada.data.index import Index
@@ -112,6 +112,7 @@ def looks_of(rng: np.random.Generator, count: int) -> list[Inspection]:
             level=float(rng.lognormal()),
             digest=str(number),
             thumb=rng.integers(0, 256, 32 * 32).astype(np.uint8).tobytes(),
+            rim=rng.integers(0, 256, len(RIM_CELLS)).astype(np.uint8).tobytes(),
         )
         for number in range(count)
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mirada.data.checks.near import dhash, thumbnail_values
@@ -13,8 +14,16 @@ from mirada.data.pixels.arrays import Array, digest, read_image, show_image
 from mirada.data.pixels.decode import DecodeError, open_with_level, read_header
 from mirada.errors import DataError
 
+NO_JPEG = 101.0  # in place of the quality of what is not a JPEG
+STANDARD_TABLE = 3688  # the sum of the luminance steps of quality 50 (ITU-T T.81, Table K.1)
+DETAIL_SIDE = 256  # pixels, of the middle of a picture, in which sharpness is measured
+COLOURED = 8  # grey values between the channels of a coloured place
+RIM_SIDE, RIM = 64, 8  # the rim: of a picture of 64 × 64 cells the outermost 8
 TAIL = 0.001  # the share of the pixels that may be darker than ``dark`` and lighter than ``light``
 SIDE = 160  # pixels on the longer side of a thumbnail
+_CELLS = np.ones((RIM_SIDE, RIM_SIDE), dtype=np.bool_)
+_CELLS[RIM:-RIM, RIM:-RIM] = False
+RIM_CELLS = np.flatnonzero(_CELLS)  # the places of its values
 # Pillow's modes of grey, by the type of an array
 MODES = {"b1": "1", "u1": "L", "u2": "I;16", "f2": "F", "f4": "F", "f8": "F"}
 
@@ -26,7 +35,11 @@ class Inspection(NamedTuple):
     orientation makes it upright. ``dark`` and ``light`` are grey values that all but a thousandth of the pixels lie
     between, ``brightness`` is the mean, ``flat`` says that all pixels are the same, ``coloured`` that some are not
     grey. ``level`` is the stored value that became white, NaN where that is not a matter of the image's own values.
-    ``digest`` is a hash of the content, ``hash`` and ``thumb`` are those of ``data.checks.near``, (32 · 32) bytes.
+    ``length`` is that of the file in bytes, ``quality`` libjpeg's of a JPEG. ``contrast`` is the standard deviation of
+    the grey values, ``rgb`` the mean colour. ``sharpness`` says how much finer detail there is than coarser, ``grain``
+    how uneven the even parts are. ``digest`` is a hash of the content, ``hash`` and ``thumb`` are those of
+    ``data.checks.near``, (32 · 32) bytes. ``rim`` is the outermost eighth at 64 × 64 cells, the cells of ``RIM_CELLS``,
+    and ``inside`` the median of as broad a band just inside it.
     """
 
     path: str
@@ -41,10 +54,18 @@ class Inspection(NamedTuple):
     dark: int = 0
     light: int = 255
     brightness: float = 0.0
+    contrast: float = 0.0
+    rgb: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    sharpness: float = 0.0
+    grain: float = 0.0
+    length: int = 0
+    quality: float = NO_JPEG
     level: float = float("nan")
     digest: str = ""
     hash: int = 0
     thumb: bytes = b""
+    rim: bytes = b""
+    inside: int = 0
 
 
 class _Stored(NamedTuple):
@@ -54,6 +75,7 @@ class _Stored(NamedTuple):
     format: str = ""
     bits: int = 8
     turned: bool = False
+    quality: float = NO_JPEG
 
 
 def inspect(root: Path, path: str) -> Inspection:
@@ -69,6 +91,10 @@ def inspect(root: Path, path: str) -> Inspection:
     grey = upright.convert("L")
     counts = np.array(grey.histogram(), dtype=np.float64)
     shares = np.cumsum(counts) / counts.sum()
+    brightness = float(counts @ np.arange(256) / counts.sum())
+    colours = _colours(upright)
+    sharpness, grain = _detail(grey)
+    rim, inside = _rim(grey)
     return Inspection(
         path=path,
         size=(upright.height, upright.width),
@@ -77,14 +103,22 @@ def inspect(root: Path, path: str) -> Inspection:
         bits=stored.bits,
         turned=stored.turned,
         flat=not np.diff(upright.getextrema()).any(),  # (lowest, highest) of red, green and blue
-        coloured=_is_coloured(upright),
+        coloured=bool(np.ptp(colours, axis=2).max() > COLOURED),
         dark=int(np.searchsorted(shares, TAIL, side="right")),
         light=int(np.searchsorted(shares, 1 - TAIL)),
-        brightness=float(counts @ np.arange(256) / counts.sum()),
+        brightness=brightness,
+        contrast=float(np.sqrt(counts @ (np.arange(256) - brightness) ** 2 / counts.sum())),
+        rgb=tuple(colours.mean(axis=(0, 1)).tolist()),
+        sharpness=sharpness,
+        grain=grain,
+        length=content.nbytes if isinstance(content, np.ndarray) else len(content),
+        quality=stored.quality,
         level=level,
         digest=digest(content),
         hash=dhash(grey),
         thumb=thumbnail_values(grey).tobytes(),
+        rim=rim,
+        inside=inside,
     )
 
 
@@ -93,7 +127,18 @@ def _of_file(content: bytes) -> _Stored:
         header = read_header(content)
     except DecodeError:  # the first image was decoded; what comes behind it may be damaged
         return _Stored()
-    return _Stored(header.mode, header.format, header.bits, header.orientation != 1)
+    quality = _quality(content) if header.format == "JPEG" else NO_JPEG
+    return _Stored(header.mode, header.format, header.bits, header.orientation != 1, quality)
+
+
+def _quality(content: bytes) -> float:
+    """libjpeg's quality, 1 to 100, as far as the sum of the steps of the first table tells it."""
+    with Image.open(io.BytesIO(content)) as image:
+        tables = getattr(image, "quantization", {})
+    if not tables:
+        return NO_JPEG
+    scale = 100 * float(sum(tables[min(tables)])) / STANDARD_TABLE
+    return float(round(100 - scale / 2 if scale <= 100 else 5000 / scale))
 
 
 def _of_array(values: Array) -> _Stored:
@@ -103,11 +148,45 @@ def _of_array(values: Array) -> _Stored:
     )
 
 
-def _is_coloured(upright: Image.Image) -> bool:
-    """Whether a picture is more than grey, at an eighth of its size: noise of a single pixel is no colour."""
+def _colours(upright: Image.Image) -> NDArray[np.int16]:
+    """(16, 16, 3) means: noise of a single pixel is no colour."""
     small = upright.resize((16, 16), Image.Resampling.BOX, reducing_gap=1.0)
-    values = np.asarray(small, dtype=np.int16)
-    return bool((values.max(axis=2) - values.min(axis=2)).max() > 8)
+    return np.asarray(small, dtype=np.int16)
+
+
+def _detail(grey: Image.Image) -> tuple[float, float]:
+    """Sharpness and grain, as logarithms, from the Laplacian of the middle of a picture.
+
+    Sharpness is its root mean square at full size by that at half size: more outlines raise both alike, so that a
+    picture of many is no sharper, and blur lowers the first alone. Grain is the median of its amount: that of the even
+    parts, which compression and smoothing take away.
+    """
+    width, height = grey.size
+    left, top = max(width - DETAIL_SIDE, 0) // 2, max(height - DETAIL_SIDE, 0) // 2
+    middle = grey.crop((left, top, min(width, left + DETAIL_SIDE), min(height, top + DETAIL_SIDE)))
+    fine = np.asarray(middle, dtype=np.float32)
+    height, width = (side // 2 * 2 for side in fine.shape)
+    if min(height, width) < 6:
+        return 0.0, 0.0
+    coarse = fine[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    first, second = _laplacian(fine), _laplacian(coarse)
+    sharpness = np.log((np.sqrt(np.mean(first**2)) + 0.1) / (np.sqrt(np.mean(second**2)) + 0.1))
+    return float(sharpness), float(np.log(np.median(first) + 0.25))
+
+
+def _laplacian(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """|4 v − left − right − above − below| of all inner pixels."""
+    around = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
+    return np.abs(4 * values[1:-1, 1:-1] - around)
+
+
+def _rim(grey: Image.Image) -> tuple[bytes, int]:
+    """The rim's values in order, and the median of the band inside it."""
+    values = np.asarray(grey.resize((RIM_SIDE, RIM_SIDE), Image.Resampling.BOX, reducing_gap=3.0))
+    inner = values[RIM:-RIM, RIM:-RIM]
+    band = np.ones(inner.shape, dtype=np.bool_)
+    band[RIM:-RIM, RIM:-RIM] = False
+    return values.ravel()[RIM_CELLS].tobytes(), int(np.median(inner[band]))
 
 
 def preview(root: Path, path: str) -> str:

@@ -1,102 +1,71 @@
-"""What tells the label without the picture: the file's format, its size, its brightness …, found by a permutation test.
+"""What tells the label without the picture: the file's format, its size, a marker in a corner, the site …
 
-Of each feature of the files, its distribution among the images of a class is compared with that among all others: words
-by the total variation distance, ½ Σ |p − q|, numbers by that of Kolmogorov and Smirnov, max |P − Q|. By so much a rule
-that knows the feature alone, a set of words or a threshold, is right more often about the class than about the others
-(Youden's J of the best rule). Labels dealt out anew at random show what chance makes of it. A finding needs a distance
-that is far beyond chance, over all features and classes at once (Westfall & Young 1993, max-T), and large as well.
-Numeric targets are judged by their lowest and their highest quarter.
+Before anything is trained, each cue (``checks.cues``, ``checks.spots``) is asked how well a simple rule on it alone
+tells each label from all others. Labels dealt out anew at random show what chance makes of the same search, over all
+cues, labels and places of a marker at once: chances are those of the largest standardized statistic (Westfall & Young
+1993, max-T), which holds the error of all findings together as Holm's correction of the single chances does, and uses
+that cues go together. A finding needs a chance of 1 % at most, and is worth a word only if the rule, fitted to four
+fifths of the images and tried on the last, tells the label well enough: with thousands of images, trifles are beyond
+chance. Numeric targets are judged by their lowest and highest quarter and by their halves.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import hypot
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mirada.data.checks.cues import Codes, Cue, Flags, Floats, Parting, ValueCue, file_cues, table_cues
 from mirada.data.checks.inspection import Inspection
 from mirada.data.checks.kinds import Finding, Kind
-from mirada.data.checks.near import THUMB
+from mirada.data.checks.spots import SpotCue
 from mirada.data.index import Index
 from mirada.samples import Classes, Numbers
 
 PERMUTATIONS = 199
 CHANCE = 0.01  # of any finding in a data set without a shortcut
-LARGE, VERY_LARGE = 0.5, 0.75  # distance beyond what chance makes, of what is possible
+LEAST_SPREAD = 0.2  # of a statistic, as a share of √(1/n + 1/m)
+FOLDS = 5
+AGAIN = 20  # permutations that say what a cross-validated rule reaches by chance
 ENOUGH = 8  # images of a class
-MOST = 20_000  # images that are looked at: more change nothing but the time
-BINS = 64  # of a number
-EDGE = 2  # rows and columns of a thumbnail at its border
-EVEN = 4.0  # greatest standard deviation of a border of one shade, in grey values
+MOST = 4_000  # images that are looked at: more change nothing but the time
 SHOWN = 3  # images of either side
-QUARTERS = ("the lowest quarter", "", "", "the highest quarter")
-
-Codes = NDArray[np.int64]
+QUARTERS = 4
+ENDS = ("the lowest quarter", "the highest quarter", "the lower half", "the upper half")
+ENDS_OF_QUARTERS = np.array([[1, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 1, 0, 1]], dtype=np.float64)
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class _Feature:
-    """What may tell the label.
+class _Score:
+    """How well a rule on one cue alone tells a label: balanced accuracy, its interval, what chance makes of it."""
 
-    Args:
-        name: What it is called.
-        value: Its value for an image.
-        said: How a number is said.
-        implies: Names of features that follow from this one, and are not said beside it.
-        least: The distance beyond chance, as a share of what is possible, from which on it is worth a word. More is
-            asked of what belongs to the picture itself: a thin digit is darker, and no less a 1.
-    """
+    value: float
+    low: float
+    high: float
+    chance: float
 
-    name: str
-    value: Callable[[Inspection], float | str]
-    said: Callable[[float], str] = "{:,.4g}".format
-    implies: tuple[str, ...] = ()
-    least: float = LARGE
+    @property
+    def gain(self) -> float:
+        """Beyond chance, as a share of what is possible."""
+        return (self.value - self.chance) / (1 - self.chance)
 
-
-def _frame(look: Inspection) -> str:
-    """Which sides of the picture are of one shade, and whether that is dark, grey or light."""
-    thumb = np.frombuffer(look.thumb, dtype=np.uint8).reshape(THUMB, THUMB)
-    sides = {"top": thumb[:EDGE], "right": thumb[:, -EDGE:], "bottom": thumb[-EDGE:], "left": thumb[:, :EDGE]}
-    even = {name: float(side.mean()) for name, side in sides.items() if side.std() < EVEN}
-    if not even:
-        return "no even border"
-    shade = ("dark", "grey", "light")[min(int(sum(even.values()) / len(even) / 86), 2)]
-    return f"an even {shade} border" + ("" if len(even) == len(sides) else f" at the {' and '.join(even)}")
+    def __str__(self) -> str:
+        return (
+            f"balanced accuracy {self.value:.0%}, {self.low:.0%} to {self.high:.0%}, where chance gives "
+            f"{self.chance:.0%}"
+        )
 
 
-FEATURES = (
-    _Feature("file format", lambda look: look.format),
-    _Feature("colour mode", lambda look: look.mode, implies=("depth", "colour")),
-    _Feature("depth", lambda look: f"{look.bits} bits"),
-    _Feature("colour", lambda look: "coloured" if look.coloured else "grey", least=VERY_LARGE),
-    _Feature(
-        "size",
-        lambda look: f"{look.size[1]} × {look.size[0]} pixels",
-        implies=("number of pixels", "width by height"),
-    ),
-    _Feature("number of pixels", lambda look: float(look.size[0] * look.size[1]), "{:,.0f}".format),
-    _Feature("width by height", lambda look: look.size[1] / look.size[0], "{:.2f}".format),
-    _Feature("brightness", lambda look: look.brightness, "{:.0f} of 255".format, least=VERY_LARGE),
-    _Feature("border", _frame, least=VERY_LARGE),
-)
-LEVEL = _Feature("level", lambda look: look.level)
-
-
-class _Coded(NamedTuple):
-    """A feature's values as numbers 0 …, (N,); ``ordered`` says that their order means something."""
-
-    codes: Codes
-    ordered: bool
-
-
-class _Told(NamedTuple):
-    """A feature that tells a label from the others."""
+@dataclass(frozen=True)
+class _Told:
+    """A cue that tells a label from the others."""
 
     label: str
-    feature: _Feature
-    of_it: NDArray[np.bool_]
+    cue: Cue
+    score: _Score
+    own: Flags
+    caught: Flags
 
 
 def shortcut_findings(rest: Index, looks: Sequence[Inspection]) -> Iterator[Finding]:
@@ -106,12 +75,15 @@ def shortcut_findings(rest: Index, looks: Sequence[Inspection]) -> Iterator[Find
     group count for nothing.
     """
     rows, seen = _independent(rest, looks)
-    for labels, names in _labels(rest, rows):
-        told = list(_told(seen, FEATURES, labels, names))
+    for kept, labels in _labels(rest, rows):
+        chosen = [seen[place] for place in kept.tolist()]
+        cues: list[Cue] = [*file_cues(chosen), SpotCue(chosen), *table_cues(rest, rows[kept])]
+        told = list(_told(cues, labels))
         for name in dict.fromkeys(each.label for each in told):
-            yield _shortcut(seen, [each for each in told if each.label == name])
-        if all(np.isfinite(look.level) for look in seen):
-            yield from (_level(seen, each) for each in _told(seen, (LEVEL,), labels, names))
+            yield _shortcut(chosen, [each for each in told if each.label == name])
+        levels = np.array([look.level for look in chosen])
+        if np.isfinite(levels).all():
+            yield from (_level(chosen, each) for each in _told([ValueCue("level", levels)], labels))
 
 
 def _independent(rest: Index, looks: Sequence[Inspection]) -> tuple[Codes, list[Inspection]]:
@@ -131,131 +103,132 @@ def _independent(rest: Index, looks: Sequence[Inspection]) -> tuple[Codes, list[
     return np.array(rows, dtype=np.int64), seen
 
 
-def _labels(rest: Index, rows: Codes) -> Iterator[tuple[Codes, tuple[str, ...]]]:
-    """The labels (N,) with their names: the classes; or for each number the quarters of its values."""
+def _labels(rest: Index, rows: Codes) -> Iterator[tuple[Codes, Parting]]:
+    """Which of the rows count, and their labels: the classes; or for each number ends of its values."""
     match rest.target:
         case Classes(names):
-            yield rest.targets[rows].astype(np.int64), names
+            classes = rest.targets[rows].astype(np.int64)
+            kept = np.flatnonzero(classes >= 0)
+            if len(kept):
+                yield kept, Parting(classes[kept], np.eye(len(names)), names)
         case Numbers(names):
             for name, values in zip(names, rest.targets[rows].T, strict=True):
-                if np.isfinite(values).sum() >= len(QUARTERS) * ENOUGH:
-                    edges = np.nanquantile(values, (0.25, 0.5, 0.75))
-                    quarters = np.where(np.isfinite(values), np.searchsorted(edges, values), -1)
-                    yield (
-                        quarters,
-                        tuple(f"{end} of {name or 'the targets'}" if end else "" for end in QUARTERS),
-                    )
+                kept = np.flatnonzero(np.isfinite(values))
+                if len(kept) >= QUARTERS * ENOUGH:
+                    edges = np.quantile(values[kept], np.arange(1, QUARTERS) / QUARTERS)
+                    ends = [f"{end} of {name or 'the targets'}" for end in ENDS]
+                    yield kept, Parting(np.searchsorted(edges, values[kept]), ENDS_OF_QUARTERS, tuple(ends))
 
 
-def _told(
-    seen: Sequence[Inspection], features: Sequence[_Feature], labels: Codes, names: Sequence[str]
-) -> Iterator[_Told]:
-    """What tells a label from the others, the strongest first; of two labels only the first is said."""
-    tested = [
-        number
-        for number, name in enumerate(names)
-        if name and ENOUGH <= int((labels == number).sum()) <= len(labels) - ENOUGH
-    ]
-    if not tested:
+def _told(cues: Sequence[Cue], labels: Parting) -> Iterator[_Told]:
+    """What tells a label from the others, in the order of the cues; what tells one of two halves tells the other."""
+    sizes = [int(labels.of(label).sum()) for label in range(len(labels.names))]
+    tested = [label for label, size in enumerate(sizes) if ENOUGH <= size <= len(labels.parts) - ENOUGH]
+    cues = [cue for cue in cues if cue.varies]
+    if not tested or not cues:
         return
-    coded = [_coded([feature.value(look) for look in seen]) for feature in features]
-    told = [place for place, each in enumerate(coded) if len(each.codes) and each.codes.max() > 0]
-    if not told:
-        return
-    count = len(names)
-    observed = _distances([coded[place] for place in told], labels, count)[:, tested]
+    said: set[tuple[int, str]] = set()
+    for place, column in np.argwhere(_chances(cues, labels, tested) <= CHANCE).tolist():
+        cue, label = cues[place], tested[column]
+        half = len(labels.names) == 2 or labels.unions[:, label].sum() > 1
+        if (label, cue.name) in said or (half and any(name == cue.name for _, name in said)):
+            continue
+        own = labels.of(label)
+        score = _score(cue, own)
+        if score.gain >= cue.least:
+            said |= {(label, name) for name in (cue.name, *cue.implies)}
+            caught = cue.rule(np.arange(len(own)), own)
+            yield _Told(labels.names[label], cue, score, own, caught)
+
+
+def _chances(cues: Sequence[Cue], labels: Parting, tested: Sequence[int]) -> Floats:
+    """How often labels dealt out at random reach what was seen, by any cue of any label (cues, tested)."""
     generator = np.random.default_rng(0)
-    dealt = np.stack(
-        [
-            _distances([coded[place] for place in told], generator.permutation(labels), count)[:, tested]
-            for _ in range(PERMUTATIONS)
-        ]
-    )
-    mean, spread = dealt.mean(axis=0), np.maximum(dealt.std(axis=0), 1e-3)
+    observed = np.stack([cue.strength(labels)[tested] for cue in cues])
+    dealt = np.empty((PERMUTATIONS, *observed.shape))
+    for each in dealt:
+        mixed = labels._replace(parts=generator.permutation(labels.parts))
+        each[:] = [cue.strength(mixed)[tested] for cue in cues]
+    own = np.array([labels.of(label).sum() for label in tested])
+    floor = LEAST_SPREAD * np.sqrt(
+        1 / own + 1 / (len(labels.parts) - own)
+    )  # a rare word has hardly any spread
+    mean, spread = dealt.mean(axis=0), np.maximum(dealt.std(axis=0), floor)
     largest = ((dealt - mean) / spread).max(axis=(1, 2))
     scores = (observed - mean) / spread
-    chances = (1 + (largest[:, None, None] >= scores).sum(axis=0)) / (PERMUTATIONS + 1)
-    least = np.array([features[place].least for place in told])[:, None]
-    sure = (chances <= CHANCE) & (observed - mean >= least * (1 - mean))
-    if len(names) == 2:
-        sure[:, 1:] = False  # what tells one of two classes tells the other
-    implied: set[tuple[int, str]] = set()
-    for place, column in np.argwhere(sure).tolist():
-        feature, label = features[told[place]], tested[column]
-        if (label, feature.name) not in implied:
-            implied |= {(label, name) for name in feature.implies}
-            yield _Told(names[label], feature, labels == label)
+    return np.asarray((1 + (largest[:, None, None] >= scores).sum(axis=0)) / (PERMUTATIONS + 1))
 
 
-def _coded(values: Sequence[float | str]) -> _Coded:
-    """Real numbers by 64 quantiles at most, in order; words by themselves, those that are there only once together."""
-    distinct, codes, counts = np.unique(np.array(values), return_inverse=True, return_counts=True)
-    if distinct.dtype.kind == "f":
-        edges = np.unique(np.quantile(np.array(values), np.arange(1, BINS) / BINS, method="lower"))
-        codes = np.searchsorted(edges, np.array(values), side="left")
-        return _Coded(np.unique(codes, return_inverse=True)[1], ordered=True)
-    numbers = np.where(counts >= 2, np.arange(1, len(counts) + 1), 0)
-    return _Coded(np.unique(numbers[codes], return_inverse=True)[1], ordered=False)
+def _score(cue: Cue, own: Flags) -> _Score:
+    """What a rule on the cue reaches on images that it was not fitted to; the interval is Newcombe's of two shares."""
+    generator = np.random.default_rng(0)
+    given = _tried(cue, own, generator)
+    hits, passes = given[own], ~given[~own]
+    (low, sensitivity, high), (least, specificity, most) = _share(hits), _share(passes)
+    value = (sensitivity + specificity) / 2
+    chance = [_balanced(cue, generator.permutation(own), generator) for _ in range(AGAIN)]
+    return _Score(
+        value,
+        value - hypot(sensitivity - low, specificity - least) / 2,
+        value + hypot(high - sensitivity, most - specificity) / 2,
+        float(np.mean(chance)),
+    )
 
 
-def _distances(features: Sequence[_Coded], labels: Codes, count: int) -> NDArray[np.float64]:
-    """How far the images of each label are from all others by each feature (F, count); unknown labels are others."""
-    found = np.zeros((len(features), count))
-    known = np.where(labels < 0, count, labels)
-    for place, (codes, ordered) in enumerate(features):
-        width = int(codes.max()) + 1
-        table = np.bincount(codes * (count + 1) + known, minlength=width * (count + 1)).reshape(width, -1)
-        of_it, total = table[:, :count], table.sum(axis=1, keepdims=True)
-        others = total - of_it
-        shares = of_it / np.maximum(of_it.sum(axis=0), 1) - others / np.maximum(others.sum(axis=0), 1)
-        found[place] = (
-            np.abs(np.cumsum(shares, axis=0)).max(axis=0) if ordered else np.abs(shares).sum(axis=0) / 2
-        )
-    return found
+def _balanced(cue: Cue, own: Flags, generator: np.random.Generator) -> float:
+    given = _tried(cue, own, generator)
+    return float(given[own].mean() + (~given[~own]).mean()) / 2
+
+
+def _tried(cue: Cue, own: Flags, generator: np.random.Generator) -> Flags:
+    """What rules fitted to the other folds say of each image (N,); each fold has its share of the label."""
+    folds, given = np.empty(len(own), dtype=np.int64), np.zeros(len(own), dtype=np.bool_)
+    for side in (own, ~own):
+        rows = generator.permutation(np.flatnonzero(side))
+        folds[rows] = np.arange(len(rows)) % FOLDS
+    for fold in range(FOLDS):
+        tried = folds == fold
+        given[tried] = cue.rule(np.flatnonzero(~tried), own)[tried]
+    return given
+
+
+def _share(right: Flags) -> tuple[float, float, float]:
+    """The share of what is right between the ends of Clopper & Pearson's interval (1934)."""
+    from scipy.special import betaincinv  # needed where something is found only
+
+    hits, count, tail = int(right.sum()), len(right), (1 - LEVEL) / 2
+    low = float(betaincinv(hits, count - hits + 1, tail)) if hits else 0.0
+    high = float(betaincinv(hits + 1, count - hits, 1 - tail)) if hits < count else 1.0
+    return low, hits / count, high
 
 
 def _shortcut(seen: Sequence[Inspection], told: Sequence[_Told]) -> Finding:
-    label, of_it = told[0].label, told[0].of_it
-    said = "; ".join(_said(seen, each) for each in told)
+    said = "; ".join(f"{each.cue.name} ({each.cue.said(each.own)}), {each.score}" for each in told)
     advice = "if that comes from how the images were made, it is learnt in place of the picture"
     return Finding(
-        Kind.SHORTCUT, "warning", label, f"told from the others by {said}", _both(seen, of_it), advice
+        Kind.SHORTCUT,
+        "warning",
+        told[0].label,
+        f"told from the others by {said}",
+        _both(seen, told[0]),
+        advice,
     )
 
 
 def _level(seen: Sequence[Inspection], told: _Told) -> Finding:
-    fact = f"its images differ in level, which each one's own window takes away: {_said(seen, told)}"
+    fact = (
+        "its images differ in level, which each one's own window takes away: "
+        f"{told.cue.name} ({told.cue.said(told.own)})"
+    )
     advice = (
         "if the level says something, train with one window for all, such as --set window=full or two values "
         "(LOW..HIGH)"
     )
-    return Finding(Kind.LEVEL, "warning", told.label, fact, _both(seen, told.of_it), advice)
+    return Finding(Kind.LEVEL, "warning", told.label, fact, _both(seen, told), advice)
 
 
-def _both(seen: Sequence[Inspection], of_it: NDArray[np.bool_]) -> tuple[str, ...]:
-    """The first images of a label, and the first of the others."""
-    sides = (
-        [look.path for look, is_it in zip(seen, of_it, strict=True) if is_it == side]
-        for side in (True, False)
-    )
-    return tuple(path for paths in sides for path in paths[:SHOWN])
-
-
-def _said(seen: Sequence[Inspection], told: _Told) -> str:
-    """``file format (PNG: 16 of 16 images, 0 of the 20 others)``, or the middle halves of two ranges of numbers."""
-    values = np.array([told.feature.value(look) for look in seen])
-    own, others = values[told.of_it], values[~told.of_it]
-    if values.dtype.kind == "f":
-        halves = [
-            " to ".join(
-                dict.fromkeys(told.feature.said(float(end)) for end in np.quantile(part, (0.25, 0.75)))
-            )
-            for part in (own, others)
-        ]
-        return f"{told.feature.name} (half of its images: {halves[0]}; of the others: {halves[1]})"
-    words = np.unique(values).tolist()
-    best = max(words, key=lambda word: float((own == word).mean() - (others == word).mean()))
-    return (
-        f"{told.feature.name} ({best or 'none'}: {int((own == best).sum()):,} of its {len(own):,} images, "
-        f"{int((others == best).sum()):,} of the {len(others):,} others)"
-    )
+def _both(seen: Sequence[Inspection], told: _Told) -> tuple[str, ...]:
+    """Images of a label that the rule tells, and others that it tells from it; where there are none, any."""
+    sides = [(told.own & told.caught, told.own), (~told.own & ~told.caught, ~told.own)]
+    chosen = [np.flatnonzero(right if right.any() else side)[:SHOWN] for right, side in sides]
+    return tuple(seen[row].path for rows in chosen for row in rows.tolist())
