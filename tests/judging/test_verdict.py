@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mirada.judging.verdict import Paired, decide, mean_of_images, paired
+from mirada.evaluation.paired import Paired, paired
+from mirada.judging.verdict import decide, mean_of_images
 
 
 def test_the_p_value_of_few_images_is_counted_over_all_signs() -> None:

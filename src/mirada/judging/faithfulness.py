@@ -14,9 +14,10 @@ import numpy as np
 from scipy import ndimage
 from scipy.integrate import trapezoid
 
+from mirada.evaluation.paired import paired
 from mirada.judging.perturb import Pixels, blended, blurred, filled, imputed
 from mirada.judging.subject import Grid, Subject, on_input
-from mirada.judging.verdict import Floats, Quantity, Verdict, decide, independent, mean_of_images, paired
+from mirada.judging.verdict import Floats, Quantity, Verdict, decide, independent, mean_of_images
 
 STEPS = 8  # parts in which an image is removed, or put back
 ROAD_SHARES = (0.3, 0.6)  # of the pixels

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mirada.errors import InvalidArgument, counted
-from mirada.judging.verdict import Floats, Quantity, Verdict, decide, independent, mean_of_images, paired
+from mirada.evaluation.paired import paired
+from mirada.judging.verdict import Floats, Quantity, Verdict, decide, independent, mean_of_images
 
 Heat = NDArray[np.float32]  # (H, W) on the photo's pixels, NaN where the network saw nothing
 Mask = NDArray[np.bool_]  # (H, W), true on the object

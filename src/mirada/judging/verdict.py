@@ -3,21 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isnan
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from mirada.errors import counted
-from mirada.evaluation.intervals import bootstrap
+from mirada.evaluation.paired import Paired, mean_interval, paired
 
 Floats = NDArray[np.float64]
 Outcome = Literal["pass", "fail", "cannot tell"]
 
 LEAST = 10  # images, or groups of them: fewer say nothing
 ALPHA = 0.05
-FLIPS = 9999  # sign flips drawn; with few images all of them are taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +70,6 @@ class Verdict:
     images: int = 0
     left_out: int = 0
     quantities: tuple[Quantity, ...] = ()
-
-
-class Paired(NamedTuple):
-    """The mean of a difference over images, its 95 % interval, and the p-value that the mean is above 0."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    p_value: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,38 +155,8 @@ def mean_of_images(
     there = ~np.isnan(values)
     if not there.any():
         return Quantity(name=name, value=None, unit=unit)
-    low, high = _interval(values[there], None if groups is None else groups[there], seed) or (None, None)
+    low, high = mean_interval(values[there], None if groups is None else groups[there], seed) or (None, None)
     return Quantity(name=name, value=float(values[there].mean()), low=low, high=high, unit=unit)
-
-
-def paired(differences: Floats, *, groups: NDArray[Any] | None = None, seed: int = 0) -> Paired:
-    """The mean of differences between pairs, its bootstrap interval, and a sign-flip permutation test.
-
-    Under the hypothesis that nothing is better, each difference is as likely to have the other sign. All signs of a
-    group are flipped together, and whole groups are resampled.
-
-    Args:
-        differences: One per image (N,), N ≥ 1.
-        groups: A group per image (N,); None where images are independent.
-        seed: Draws resamples and flips.
-
-    Returns:
-        The interval is None where there is no honest one; p is one-sided, for a mean above 0.
-
-    Source: Fisher 1935, The Design of Experiments, §21 (the test); Efron & Tibshirani 1993, §13.3 (the interval).
-    """
-    low, high = _interval(differences, groups, seed) or (None, None)
-    sums = differences if groups is None else _sums(differences, groups)
-    test = stats.permutation_test(
-        (sums,),
-        lambda values, axis: values.mean(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=FLIPS,
-        alternative="greater",
-        random_state=np.random.default_rng(seed),
-    )
-    return Paired(float(differences.mean()), low, high, float(test.pvalue))
 
 
 def decide(
@@ -237,14 +196,3 @@ def decide(
 def independent(count: int, groups: NDArray[Any] | None) -> int:
     """How many independent draws there are among images: themselves, or their groups."""
     return count if groups is None else len(np.unique(groups))
-
-
-def _interval(values: Floats, groups: NDArray[Any] | None, seed: int) -> tuple[float, float] | None:
-    return bootstrap(
-        lambda weights: weights @ values / weights.sum(axis=-1), len(values), seed=seed, groups=groups
-    )
-
-
-def _sums(values: Floats, groups: NDArray[Any]) -> Floats:
-    _, member = np.unique(groups, return_inverse=True)
-    return np.bincount(member, weights=values).astype(np.float64)
