@@ -44,14 +44,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"data", "compute", "layers"},
     "training": {"models", "data", "evaluation", "modelfile", "layers", "compute", "runs", "store"},
     "inference": {"compute", "data", "evaluation", "explain", "layers", "modelfile", "runs"},
-    "judging": {"compute", "data", "evaluation", "inference", "layers", "modelfile"},
+    "judging": {"compute", "data", "evaluation", "explain", "inference", "layers", "modelfile"},
     "jobs": {
         "compute", "data", "evaluation", "inference", "judging", "modelfile", "models", "pages", "runs", "store",
         "summary", "training",
     },
     "cli": {
-        "compute", "data", "diagram", "evaluation", "inference", "jobs", "layers", "modelfile", "models", "pages",
-        "runs", "store", "summary", "training",
+        "compute", "data", "diagram", "evaluation", "inference", "jobs", "judging", "layers", "modelfile", "models",
+        "pages", "runs", "store", "summary", "training",
     },
     "__main__": {"cli"},
 }  # fmt: skip

@@ -18,6 +18,7 @@ from mirada.explain.overlay import (
     enlarged,
     limit_of,
     overlay,
+    tinted,
     with_colour_bar,
 )
 
@@ -426,3 +427,18 @@ def test_a_bar_that_is_too_narrow():
         InvalidArgument, match=r"`width` of a colour bar must be at least 64 pixels\. Got 63\."
     ):
         colour_bar(1.0, width=63)
+
+
+def test_a_map_alone_laid_over_a_photo_is_the_overlay() -> None:
+    """Read back from its PNG and composed by Pillow, over a photo that is quiet already, to a colour or two."""
+    heat = np.linspace(-1.2, 1.2, 97, dtype=np.float32).reshape(1, 97)
+    heat[0, 10] = np.nan
+    photo = np.full((1, 97, 3), 200, np.uint8)
+    expected = overlay(photo, heat, 1.0).astype(int)
+    held = io.BytesIO()
+    tinted(heat, 1.0).save(held, "PNG")
+    alone = Image.open(held).convert("RGBA")
+    quiet = Image.new("RGBA", alone.size, (176, 176, 176, 255))  # 0.88 of 200
+    composed = np.asarray(Image.alpha_composite(quiet, alone).convert("RGB")).astype(int)
+    assert np.abs(composed - expected).max() <= 3
+    assert (composed[0, 48] == 176).all()  # where the map is 0, nothing is laid over

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mirada.cli.console import ProgressBar
+from mirada.cli.console import ProgressBar, say
 from mirada.cli.files import image_files, new_file, new_folder, samples
 from mirada.cli.image_options import image_arguments, image_options
+from mirada.errors import counted
 from mirada.events import Progress
 from mirada.files import replacing
+from mirada.text import table
 
 if TYPE_CHECKING:
     from mirada.inference.explained import Explained
+    from mirada.jobs.explanations import Judging
+    from mirada.judging.verdict import Verdict
+    from mirada.samples import Source
 
 
 @click.command()
@@ -45,6 +50,21 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="The part whose maps are weighed, such as stage2. [default: the last whose maps are larger than 1 x 1]",
 )
+@click.option(
+    "--report",
+    is_flag=True,
+    help="Judge the maps on the labelled test images of DATA instead: one page of verdicts, explanations.html.",
+)
+@click.option(
+    "--boxes",
+    type=click.Path(exists=True),
+    help="With --report: where the objects are, a table (CSV) or a folder of VOC's XML. [default: those of the data]",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    help="With --report: how many of the test images are judged at most, drawn with a seed. [default: 100]",
+)
 @image_options
 def command(
     model: str,
@@ -53,6 +73,9 @@ def command(
     target: str | None,
     method: str | None,
     layer: str | None,
+    report: bool,
+    boxes: str | None,
+    sample: int | None,
     image: str | None,
     encoding: str | None,
     known: dict[str, str],
@@ -62,7 +85,17 @@ def command(
 
     Writes each photo with a map over it: red speaks for the class, blue against it. Small photos are enlarged. Existing
     files are not overwritten. Covariates are read from the table, or given by --known.
+
+    With --report it is tested whether the maps can be believed: on labelled test images, which the model file knows by
+    content, or on images that are all new.
     """
+    if report:
+        from mirada.jobs.explanations import SAMPLE, Judging
+
+        judging = Judging(target=target, method=method, layer=layer, known=known, sample=sample or SAMPLE)
+        return _report(model, _one(images, image, encoding), judging, boxes, Path(output), device)
+    if boxes or sample:
+        raise click.UsageError(f"{'--boxes' if boxes else '--sample'} goes with --report.")
     files = image_files(images)
     from mirada.data.index import Index
     from mirada.data.pixels.decode import DecodeError
@@ -91,6 +124,54 @@ def command(
                 progress.line(f"left out: {error}")
             progress.on_event(Progress("explaining", row + 1, len(index)))
     return 1 if failed else 0
+
+
+def _one(images: tuple[str, ...], image: str | None, encoding: str | None) -> Source:
+    """The one set of data that is judged."""
+    from mirada.samples import Source
+
+    if len(images) > 1:
+        raise click.UsageError(
+            "--report judges one set of data: give one folder or one table of labelled images."
+        )
+    return Source(path=Path(images[0]), image=image or "", encoding=encoding or "")
+
+
+def _report(model: str, data: Source, judging: Judging, boxes: str | None, output: Path, device: str) -> int:
+    """Judges the maps and writes the page."""
+    from mirada.inference.matching import load_for
+    from mirada.inference.model import load_model
+    from mirada.jobs.explanations import PAGE, judge_explanations, set_aside
+    from mirada.judging.boxes import boxes_at
+
+    loaded = load_model(model, device=device)
+    found = load_for(loaded.card, data)
+    index, note = set_aside(loaded, found, Path(model).resolve().with_name("splits.csv"))
+    if note:
+        say(note, err=True)
+    own = boxes_at(Path(boxes), index) if boxes else None
+    drawn = min(judging.sample, len(index))
+    say(f"judging the maps of {drawn:,} of {counted(len(index), 'test image')} (seed {judging.seed})")
+    with ProgressBar() as progress:
+        judged = judge_explanations(loaded, index, judging, own, progress.on_event)
+    for item in judged.excluded:
+        say(f"left out: {item.path}: {item.reason}")
+    for remark in judged.page.notes:
+        say(f"Note: {remark}.")
+    output.mkdir(parents=True, exist_ok=True)
+    with new_file(output / PAGE) as page:
+        judged.write(page)
+    rows = [[each.test, each.outcome, _statistic(each), f"{each.images:,}"] for each in judged.page.verdicts]
+    say("", *table(["test", "verdict", "statistic and 95 % interval", "images"], rows, left=3))
+    say("", f"rules, numbers and pictures: {page}")
+    return 1 if judged.excluded else 0
+
+
+def _statistic(verdict: Verdict) -> str:
+    """What was measured, or why nothing could be."""
+    if verdict.value is None or verdict.low is None or verdict.high is None:
+        return verdict.reason
+    return f"{verdict.value:.3f} ({verdict.low:.3f} … {verdict.high:.3f})"
 
 
 def _tell_passes(progress: ProgressBar, row: int, rows: int, event: Progress) -> None:

@@ -65,6 +65,29 @@ def overlay(photo: Picture, heat: Grid, limit: float) -> Picture:
     return picture
 
 
+def tinted(heat: Grid, limit: float) -> Image.Image:
+    """The map alone, to be laid over its photo by whoever shows it: the colours of ``overlay``, with their opacity.
+
+    Args:
+        heat: (H, W), as ``resize_to_photo`` makes it; NaN is a dark veil.
+        limit: The end of the colour scale.
+
+    Returns:
+        An image with a palette, and in ``info`` the opacity of its colours, as PNG takes them.
+
+    Raises:
+        InvalidArgument: The limit is not a positive number.
+    """
+    colours, opacities = _table(limit)
+    # Every fifth level is enough to the eye, and the middle one, at which nothing is drawn, is one of them.
+    every = np.append(np.arange(0, 2 * _STEPS + 1, 5), 2 * _STEPS + 1)
+    level = np.rint((np.clip(heat / np.float32(limit), -1, 1) + 1) * _STEPS / 5)
+    image = Image.fromarray(np.where(np.isnan(level), len(every) - 1, level).astype(np.uint8), "P")
+    image.putpalette(np.rint(colours[every]).astype(np.uint8).tobytes())
+    image.info["transparency"] = np.rint(255 * opacities[every]).astype(np.uint8).tobytes()
+    return image
+
+
 def _table(limit: float) -> tuple[Grid, Grid]:
     """Colour (n, 3) and opacity (n,) of each level, −limit to +limit, and last those of NaN: a dark veil."""
     if not np.isfinite(limit) or limit <= 0:

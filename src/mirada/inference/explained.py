@@ -24,7 +24,7 @@ from mirada.errors import DataError, InvalidArgument, nearest
 from mirada.events import OnProgress, Progress
 from mirada.explain.explainable import Explainable, Meaning, Method
 from mirada.explain.explanation import NotFinite, explain, mean_of, mirrored
-from mirada.explain.overlay import enlarged, limit_of, overlay, with_colour_bar
+from mirada.explain.overlay import enlarged, limit_of, overlay, tinted, with_colour_bar
 from mirada.inference.ensemble import infer_each, read_each
 from mirada.inference.pictures import Picture, read_picture
 from mirada.modelfile import Card, Member
@@ -72,6 +72,10 @@ class Explained:
     def limit(self) -> float:
         """The end of the colour scale: the largest |value| of the map."""
         return limit_of(self.map)
+
+    def tinted(self, limit: float) -> Image.Image:
+        """The map alone, to be laid over the photo, on a scale that ends at ``limit``; see ``overlay.tinted``."""
+        return tinted(self.heat, limit)
 
     def picture(self, *, colour_bar: bool = True) -> Photo:
         """The map over the photo, blue (against) to red (for), at the photo's own size.

@@ -17,7 +17,7 @@ from scipy.integrate import trapezoid
 from mirada.evaluation.paired import paired
 from mirada.judging.perturb import Pixels, blended, blurred, filled, imputed
 from mirada.judging.subject import Grid, Subject, on_input
-from mirada.judging.verdict import Floats, Quantity, Verdict, decide, independent, mean_of_images
+from mirada.judging.verdict import Floats, Quantity, Verdict, decide, independent, mean_of_images, numbers_of
 
 STEPS = 8  # parts in which an image is removed, or put back
 ROAD_SHARES = (0.3, 0.6)  # of the pixels
@@ -27,18 +27,20 @@ ROAD_RIVALS = ("random", "centre")
 LUMA = {1: (1.0,), 3: (0.299, 0.587, 0.114)}
 
 RULE = (
-    "Insertion area − deletion area, as a share of what the answer changes by when the whole image is removed: {how}. "
+    "{how}; as a share of what the answer changes by when the whole image is removed. "
     "Compared, image by image, with {rivals} on the same grid. Pass: the 95 % interval of the mean difference (map − "
     "rival) lies above 5 % for every rival, and every p < 0.05; the rival shown is the strongest. Fail: the interval "
     "of one ends at or below 5 %. Cannot tell: otherwise, with fewer than 10 images, or if the answer does not change "
     "when the image is removed."
 )
 HOW_CURVES = (
-    "pixels are put back into the blurred image, and replaced by the mean colour, the highest values first"
+    "Pixels are put back into the blurred image (insertion), and replaced by the mean colour (deletion), the highest "
+    "values of the map first: the area under the answer's curve of insertion less that of deletion"
 )
 HOW_ROAD = (
-    "30 and 60 % of the pixels are removed, the lowest values first and the highest first, and filled in from their "
-    "surroundings with noise (ROAD), so that the outline of what is removed tells nothing"
+    "30 and 60 % of the pixels are removed and filled in from their surroundings with noise, so that the outline of "
+    "what is removed tells nothing (ROAD): the answer without the lowest values of the map less that without the "
+    "highest"
 )
 
 Tick = Callable[[], None]
@@ -221,6 +223,8 @@ def _verdict(
     shares = {name: np.array([each[name] for each in gaps]) / span for name in (OWN, *names)}
     found = {name: paired(shares[OWN] - shares[name], groups=groups, seed=subject.seed) for name in names}
     outcome, reason = decide(list(found.values()), independent(len(rows), groups), worth=WORTH)
+    reached = np.full(len(subject.images), np.nan)
+    reached[rows] = shares[OWN]
     strongest = min(found, key=lambda name: found[name].mean)
     shown = found[strongest]
     quantities = [
@@ -251,6 +255,7 @@ def _verdict(
         images=len(rows),
         left_out=left_out,
         quantities=tuple(quantities),
+        per_image=numbers_of(reached),
     )
 
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from mirada.errors import InvalidArgument, counted
 from mirada.evaluation.paired import paired
-from mirada.judging.verdict import Floats, Quantity, Verdict, decide, independent, mean_of_images
+from mirada.judging.verdict import Floats, Quantity, Verdict, decide, independent, mean_of_images, numbers_of
 
 Heat = NDArray[np.float32]  # (H, W) on the photo's pixels, NaN where the network saw nothing
 Mask = NDArray[np.bool_]  # (H, W), true on the object
@@ -205,7 +205,15 @@ def localisation(
         images=len(kept),
         left_out=flat + boxless,
         quantities=_quantities(kept, ours, rival, parties, seed),
+        per_image=numbers_of(_spread(ours["IoU"], used, len(images))),
     )
+
+
+def _spread(values: Floats, rows: Sequence[int], count: int) -> Floats:
+    """Numbers of some of the images, as a row for each of all, NaN for the others."""
+    spread = np.full(count, np.nan)
+    spread[list(rows)] = values
+    return spread
 
 
 def _quantities(

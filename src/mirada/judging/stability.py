@@ -50,13 +50,17 @@ def shifts(subject: Subject, tick: Tick = lambda: None) -> Verdict:
         tick: Called after each shift.
     """
     rows = np.arange(len(subject.images))
+    sides = [min(image.shape[:2]) for image in subject.images]
     found: dict[float, Floats] = {}
+    by_steps: dict[tuple[int, ...], Floats] = {}  # of small images several shares are the same pixel
     for share in SHIFTS:
-        steps = [max(1, round(share * min(image.shape[:2]))) for image in subject.images]
-        images = [moved(image, step, step) for image, step in zip(subject.images, steps, strict=True)]
-        maps = subject.explain(images, rows)
-        pairs = [_overlap(*pair) for pair in zip(subject.maps, maps, images, steps, strict=True)]
-        found[share] = correlations([one for one, _ in pairs], [other for _, other in pairs])
+        steps = tuple(max(1, round(share * side)) for side in sides)
+        if steps not in by_steps:
+            images = [moved(image, step, step) for image, step in zip(subject.images, steps, strict=True)]
+            maps = subject.explain(images, rows)
+            pairs = [_overlap(*pair) for pair in zip(subject.maps, maps, images, steps, strict=True)]
+            by_steps[steps] = correlations([one for one, _ in pairs], [other for _, other in pairs])
+        found[share] = by_steps[steps]
         tick()
     named = {f"moved by {100 * share:g} %": values for share, values in found.items()}
     return _judged(MOVED, found[JUDGED_SHIFT], named, subject)

@@ -56,6 +56,8 @@ class Verdict:
         images: How many were used.
         left_out: How many could not be.
         quantities: The other numbers of the test.
+        per_image: Of each image of the sample the number that its map reached, as in ``statistic`` but for what is
+            subtracted; None for one that was left out.
     """
 
     test: str
@@ -70,6 +72,7 @@ class Verdict:
     images: int = 0
     left_out: int = 0
     quantities: tuple[Quantity, ...] = ()
+    per_image: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,7 @@ class LimitTest:
             statistic=self.statistic,
             left_out=left_out,
             quantities=tuple(quantities),
+            per_image=numbers_of(values),
         )
         if not there.any():
             return verdict
@@ -126,6 +130,9 @@ class LimitTest:
         parties = None if groups is None else groups[there]
         found = paired(sign * (values[there] - self.limit), groups=parties, seed=seed)
         outcome, reason = decide([found], independent(int(there.sum()), parties))
+        if found.low is not None and outcome != "cannot tell":
+            side = "above" if self.above == (outcome == "pass") else "below"
+            reason = f"the whole interval lies {side} {self.limit:g}"
         ends = [None if end is None else self.limit + sign * end for end in (found.low, found.high)]
         low, high = ends[::sign]
         return replace(
@@ -187,12 +194,17 @@ def decide(
     lows = [each.low for each in comparisons if each.low is not None]
     highs = [each.high for each in comparisons if each.high is not None]
     if min(highs) <= worth:
-        return "fail", "the interval of the difference ends at or below the smallest advantage worth the name"
+        return "fail", "no better than a rival, by the interval of the difference"
     if min(lows) > worth and max(each.p_value for each in comparisons) < ALPHA:
-        return "pass", "the interval of the difference lies above the smallest advantage worth the name"
-    return "cannot tell", "the interval of the difference reaches both sides of the limit"
+        return "pass", "better than every rival, by the interval of the difference"
+    return "cannot tell", "the interval reaches both sides of the limit"
 
 
 def independent(count: int, groups: NDArray[Any] | None) -> int:
     """How many independent draws there are among images: themselves, or their groups."""
     return count if groups is None else len(np.unique(groups))
+
+
+def numbers_of(values: Floats) -> tuple[float | None, ...]:
+    """One number per image (N,), None in place of NaN."""
+    return tuple(None if isnan(value) else value for value in values.tolist())

@@ -1,0 +1,121 @@
+"""The pictures of a page of explanations: photos, and the maps of several classes to be laid over them."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mirada.data.checks.findings import label
+from mirada.data.index import Index
+from mirada.inference.explained import Explained
+from mirada.judging.asking import Asking
+from mirada.judging.verdict import Verdict
+from mirada.pages.explanations import ImageCard, MapChoice
+from mirada.samples import Classes, Numbers
+from mirada.text import percent
+
+SHOWN = 24  # images with pictures
+CHOICES = 4  # classes whose map is shown of each image
+
+
+def cards(
+    asking: Asking, index: Index, answers: NDArray[np.float64], verdicts: Sequence[Verdict]
+) -> list[ImageCard]:
+    """The images with pictures: at most a third wrong answers, the others as they come.
+
+    Args:
+        asking: The model and the images of the sample.
+        index: The same images, with what is known of them.
+        answers: The model's, (N, K).
+        verdicts: Of all tests, for what they measured in each image.
+    """
+    wrong: list[int] = []
+    if isinstance(index.target, Classes):
+        wrong = np.flatnonzero(index.known & (answers.argmax(axis=1) != index.targets)).tolist()[: SHOWN // 3]
+    rows = (wrong + [row for row in range(len(index)) if row not in wrong])[:SHOWN]
+    choices = [_choices(index, answers, asking.numbers, row) for row in rows]
+    looked: list[list[Explained]] = [[] for _ in rows]
+    for turn in range(max(map(len, choices))):
+        places = [place for place, numbers in enumerate(choices) if len(numbers) > turn]
+        numbers = asking.numbers.copy()
+        for each in places:
+            numbers[rows[each]] = choices[each][turn]
+        own = np.array([rows[each] for each in places])
+        found = replace(asking, numbers=numbers).look([asking.seen[row] for row in own], own)
+        for each, explained in zip(places, found, strict=True):
+            looked[each].append(explained)
+    return [
+        _card(index, answers, row, numbers, maps, verdicts)
+        for row, numbers, maps in zip(rows, choices, looked, strict=True)
+    ]
+
+
+def _choices(index: Index, answers: NDArray[np.float64], numbers: NDArray[np.int64], row: int) -> list[int]:
+    """The classes whose map is shown: the one that is explained, the true one, then the most probable ones."""
+    if not isinstance(index.target, Classes):
+        return [int(numbers[row])]
+    true = [int(index.targets[row])] if index.known[row] else []
+    return list(
+        dict.fromkeys([int(numbers[row]), *true, *np.argsort(-answers[row], kind="stable").tolist()])
+    )[:CHOICES]
+
+
+def _card(
+    index: Index,
+    answers: NDArray[np.float64],
+    row: int,
+    numbers: Sequence[int],
+    maps: Sequence[Explained],
+    verdicts: Sequence[Verdict],
+) -> ImageCard:
+    limit = max(each.limit for each in maps)
+    measured = [
+        (each.test, each.per_image[row])
+        for each in verdicts
+        if each.per_image and each.per_image[row] is not None
+    ]
+    return ImageCard(
+        path=index.paths[row],
+        photo=_photo(maps[0].photo),
+        true=label(index, row) if index.known[row].all() else "",
+        answer=maps[0].answer,
+        limit=limit,
+        unit=maps[0].unit,
+        choices=[
+            MapChoice(
+                name=_choice_name(index, answers, row, number_),
+                picture=_map(each.tinted(limit)),
+                note=each.note,
+            )
+            for number_, each in zip(numbers, maps, strict=True)
+        ],
+        numbers=[(test, value) for test, value in measured if value is not None],
+    )
+
+
+def _choice_name(index: Index, answers: NDArray[np.float64], row: int, number_: int) -> str:
+    match index.target:
+        case Classes(names):
+            return f"{names[number_]} ({percent(answers[row, number_])})"
+        case Numbers(_, unit) as numbers:
+            return numbers.several[number_] if numbers.several else unit or "value"
+
+
+def _photo(photo: NDArray[np.uint8]) -> str:
+    held = io.BytesIO()
+    Image.fromarray(photo).save(held, "JPEG", quality=85)
+    return _uri("jpeg", held)
+
+
+def _map(tinted: Image.Image) -> str:
+    held = io.BytesIO()
+    tinted.save(held, "PNG", optimize=True)
+    return _uri("png", held)
+
+
+def _uri(kind: str, held: io.BytesIO) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(held.getvalue()).decode('ascii')}"

@@ -1,0 +1,244 @@
+"""``mirada explain --report``: the page, its numbers, and what is refused in one sentence."""
+
+import csv
+import json
+import re
+from base64 import b64decode, b64encode
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mirada.cli import run
+from mirada.data.examples.hands import write_ages
+from mirada.data.sources import load_data
+from mirada.errors import InvalidArgument
+from mirada.inference.model import load_model
+from mirada.jobs.explanations import Judging, judge_explanations, set_aside
+from mirada.judging.boxes import OwnBoxes, boxes_at, labels_that_are_classes, place
+from mirada.samples import Box
+
+TESTS = [
+    "Localisation",
+    "Insertion and deletion",
+    "Remove and impute (ROAD)",
+    "Parameter randomisation",
+    "Small shifts",
+    "JPEG",
+]
+
+
+@pytest.fixture(scope="module")
+def report(trained: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    assert (
+        run(["explain", str(trained), str(shapes), "--report", "--output", str(folder), "--device", "cpu"])
+        == 0
+    )
+    return folder
+
+
+def test_all_numbers_are_in_the_json_file(report: Path, shapes: Path) -> None:
+    told = json.loads((report / "explanations.json").read_text())
+    assert [each["test"] for each in told["verdicts"]] == TESTS
+    assert told["test_images"] == 12 == len(told["paths"])
+    assert all(path.startswith("test/") for path in told["paths"])
+    for each in told["verdicts"]:
+        assert each["outcome"] in ("pass", "fail", "cannot tell") and "Pass:" in each["rule"]
+        assert each["images"] + each["left_out"] == 12
+        if each["value"] is not None:
+            assert each["low"] <= each["value"] <= each["high"] and 0 < each["p_value"] <= 1
+            assert len(each["per_image"]) == 12
+
+
+def test_the_localisation_is_that_of_the_boxes_in_the_table(
+    report: Path, trained: Path, shapes: Path
+) -> None:
+    """IoU per image, computed here from the maps of the true class and boxes.csv."""
+    told = json.loads((report / "explanations.json").read_text())
+    model = load_model(trained, device="cpu")
+    with (shapes / "boxes.csv").open() as file:
+        rows = {row["filename"]: row for row in csv.DictReader(file)}
+    for path, value in zip(told["paths"], told["verdicts"][0]["per_image"], strict=True):
+        (seen,) = model.explain([shapes / path], target=path.split("/")[1])
+        left, top, right, bottom = (int(rows[path][key]) for key in ("x_min", "y_min", "x_max", "y_max"))
+        truth = np.zeros((32, 32), bool)
+        truth[top:bottom, left:right] = True
+        above = seen.heat >= np.float32(0.2) * seen.heat.max()
+        if seen.heat.max() <= 0:
+            assert value == 0
+            continue
+        own = np.zeros((32, 32), bool)
+        y, x = np.nonzero(largest(above))
+        own[y.min() : y.max() + 1, x.min() : x.max() + 1] = True
+        assert value == pytest.approx((own & truth).sum() / (own | truth).sum())
+
+
+def largest(mask: np.ndarray) -> np.ndarray:
+    """The largest part connected by sides, by flooding."""
+    left, best = {(int(y), int(x)) for y, x in np.argwhere(mask)}, set()
+    while left:
+        edge, part = [left.pop()], set()
+        while edge:
+            y, x = edge.pop()
+            part.add((y, x))
+            for near in ((y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)):
+                if near in left:
+                    left.remove(near)
+                    edge.append(near)
+        best = max(best, part, key=len)
+    found = np.zeros_like(mask)
+    found[tuple(np.array(sorted(best)).T)] = True
+    return found
+
+
+def test_the_page_is_one_file_whose_only_script_is_its_own(report: Path) -> None:
+    html = (report / "explanations.html").read_text()
+    assert not re.search(r"(src|href)=\"(?!data:|#)", html) and not re.search(r"https?://", html)
+    (script,) = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in html
+    assert 'type="range"' in html and html.count("<select") == html.count('<li class="image">') == 12
+    for name in TESTS:
+        assert f'{name}</a> <span class="outcome' in html
+    assert html.count("Pass: ") == len(TESTS)
+
+
+def test_maps_lie_over_their_photos(report: Path) -> None:
+    """Every map has its photo's size, and a palette that is clear where the map is 0."""
+    html = (report / "explanations.html").read_text()
+    photos = re.findall(r'class="photo" src="data:image/jpeg;base64,([^"]+)"', html)
+    maps = re.findall(r'class="map"[^>]* src="data:image/png;base64,([^"]+)"', html)
+    assert len(photos) == 12 and len(maps) == 12 * 4
+    assert {Image.open(BytesIO(b64decode(each))).size for each in photos + maps} == {(32, 32)}
+    assert html.count(" hidden>") >= 12 * 3
+
+
+def test_the_same_seed_says_the_same_and_the_network_stays_as_it_is(trained: Path, shapes: Path) -> None:
+    model = load_model(trained, device="cpu")
+    before = {key: value.clone() for key, value in model.network.state_dict().items()}
+    index = set_aside(model, load_data(shapes), trained / "splits.csv")[0]
+    judging = Judging(sample=4, seed=3)
+    once, again = (judge_explanations(model, index, judging) for _ in range(2))
+    assert once.page.verdicts == again.page.verdicts and once.paths == again.paths and len(once.paths) == 4
+    assert all(torch.equal(value, before[key]) for key, value in model.network.state_dict().items())
+    assert all(
+        each.outcome == "cannot tell" for each in once.page.verdicts
+    )  # of four images nothing can be said
+    assert once.page.available == 12
+
+
+def test_a_number_is_judged_in_its_unit_and_has_no_localisation(tmp_path: Path) -> None:
+    write_ages(tmp_path / "ages", count=40, size=48)
+    options = [
+        "--model",
+        "resnet20",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "8",
+        "--image-size",
+        "32",
+        "--device",
+        "cpu",
+    ]
+    assert run(["train", str(tmp_path / "ages"), *options, "--output", str(tmp_path / "run")]) == 0
+    folder = tmp_path / "report"
+    assert (
+        run(["explain", str(tmp_path / "run"), str(tmp_path / "ages"), "--report", "--output", str(folder)])
+        == 0
+    )
+    told = json.loads((folder / "explanations.json").read_text())
+    assert [each["test"] for each in told["verdicts"]] == TESTS[1:]
+    assert told["unit"] == "months"
+    areas = [each for each in told["verdicts"][0]["quantities"] if each["name"].endswith("area")]
+    assert {each["unit"] for each in areas} == {"months"} and len(areas) == 2
+    assert "average drop" not in str(told["verdicts"][0]["quantities"])
+
+
+# ---- refusals ----------------------------------------------------------------------------------------------------
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    capsys.readouterr()
+    assert run(["explain", *words]) == 2
+    told = capsys.readouterr().err
+    assert "Traceback" not in told
+    return told
+
+
+def test_wrong_inputs_are_refused_in_a_sentence(
+    trained: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_, data = str(trained), str(shapes)
+    others = tmp_path / "others"
+    others.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (32, 32), (9, 90, 30)).save(others / name)
+    rows = "filename,class,x_min,y_min,x_max,y_max\na.png,star,1,1,9,9\nb.png,circle,2,2,9,9\n"
+    (others / "boxes.csv").write_text(rows)
+    told = refused(capsys, run_, data, "--report", "--boxes", str(others / "boxes.csv"))
+    assert "boxes of 2 images, and none of them is one of the 12 test images" in told
+    told = refused(capsys, run_, str(shapes / "train"), "--report")
+    assert "there are no test images" in told
+    told = refused(capsys, run_, data, "--report", "--method", "exactly")
+    assert 'no method "exactly"' in told
+    assert "goes with --report" in refused(capsys, run_, data, "--boxes", str(others / "boxes.csv"))
+    assert "one folder or one table" in refused(capsys, run_, data, data, "--report")
+
+
+def test_a_method_that_the_head_does_not_allow_is_refused(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--model", "lenet5", "--epochs", "1", "--batch-size", "16", "--device", "cpu"]
+    assert run(["train", str(shapes), *options, "--output", str(tmp_path / "lenet")]) == 0
+    told = refused(capsys, str(tmp_path / "lenet"), str(shapes), "--report", "--method", "exact")
+    assert "Exact class maps need" in told and not (tmp_path / "maps").exists()
+
+
+def test_data_without_boxes_say_so(trained: Path, shapes: Path, tmp_path: Path) -> None:
+    for file in (shapes / "test").rglob("*.png"):
+        (tmp_path / "new" / file.parent.name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "new" / file.parent.name / file.name).write_bytes(file.read_bytes())
+    model = load_model(trained, device="cpu")
+    index, _ = set_aside(model, load_data(tmp_path / "new"), tmp_path / "none.csv")
+    judged = judge_explanations(model, index, Judging(sample=3))
+    first = judged.page.verdicts[0]
+    assert (first.test, first.outcome, first.reason) == (
+        "Localisation",
+        "cannot tell",
+        "the data have no boxes",
+    )
+
+
+def test_boxes_in_a_table_of_their_own_are_those_of_the_data(trained: Path, shapes: Path) -> None:
+    index, _ = set_aside(load_model(trained, device="cpu"), load_data(shapes), trained / "splits.csv")
+    own = boxes_at(shapes / "boxes.csv", index)
+    first = (shapes / index.paths[0]).resolve()
+    assert own.by_file[first] == index.boxes[index.paths[0]]
+
+
+def test_labels_and_places_of_boxes() -> None:
+    cat, dog = Box("cat", 0, 10, 50, 100), Box("dog", 10, 10, 20, 20)
+    assert place([cat, dog], "cat", ["cat", "dog"], (200, 100), (100, 50)) == ((0, 5, 25, 50),)
+    assert len(place([cat, dog], "cow", [], (200, 100), (100, 50))) == 2
+    own = OwnBoxes({Path("a"): (Box("lesion", 0, 0, 1, 1),)}, "")
+    names, note = labels_that_are_classes(own, ["benign", "malignant"])
+    assert names == () and "labelled lesion, which is no class" in note
+    assert labels_that_are_classes(OwnBoxes({Path("a"): (cat, dog)}, ""), ["cat", "cow"]) == (("cat",), "")
+
+
+def test_training_images_are_no_test_and_new_ones_are(trained: Path, shapes: Path, tmp_path: Path) -> None:
+    model, index = load_model(trained, device="cpu"), load_data(shapes)
+    assert set(set_aside(model, index, trained / "splits.csv")[0].splits.tolist()) == {"test"}
+    with pytest.raises(InvalidArgument, match="no test images"):
+        set_aside(model, index.take(index.rows("train")), trained / "splits.csv")
+    for number in range(6):
+        name = tmp_path / ("circle", "star")[number % 2] / f"{number}.png"
+        name.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((32, 32, 3), 40 * number, np.uint8)).save(name)
+    assert len(set_aside(model, load_data(tmp_path), trained / "splits.csv")[0]) == 6
