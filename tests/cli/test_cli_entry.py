@@ -88,8 +88,8 @@ def test_wrong_use_is_one_sentence(cli: Cli) -> None:
     answer = cli("trian", "data")
     assert answer.code == 2 and answer.out == ""
     assert answer.err == (
-        'Error: There is no verb "trian". Did you mean "train"? Known: cache, check, evaluate, explain, models, '
-        "plan, predict, recipes, report, runs, sample, settings, summary, train, weights.\n"
+        'Error: There is no verb "trian". Did you mean "train"? Known: cache, check, compare, evaluate, explain, '
+        "models, plan, predict, recipes, report, runs, sample, settings, summary, train, weights.\n"
     )
     for wrong in (
         ["train"],

@@ -24,6 +24,7 @@ VERBS = {
     "evaluate": "Measure a model on labelled images, with intervals.",
     "report": "Write the report of a run anew, also of one that was killed.",
     "runs": "List the runs of a folder.",
+    "compare": "Set runs beside each other on the same test images.",
     "predict": "Say what a model sees in images.",
     "explain": "Show where a model looks in images.",
     "settings": "List the settings of training, with range, default and meaning.",

@@ -18,8 +18,9 @@ SPLITS = {"test": "test", "val": "validation"}
 
 @click.command()
 @click.argument("folder", default="runs", type=click.Path(exists=True, file_okay=False))
-def command(folder: str) -> int:
-    """List the runs of a folder: how each ended, and how well it does.
+@click.option("--json", "as_text", is_flag=True, help="Print the list as JSON.")
+def command(folder: str, as_text: bool) -> int:
+    """List the runs of a folder: how each ended, and how well it does; `mirada compare` sets some beside each other.
 
     Exits with 1 if the files of a run are damaged.
     """
@@ -29,6 +30,17 @@ def command(folder: str) -> int:
     if not runs:
         say(f"There are no runs in {folder}.", err=True)
         return 1
+    problems = [run.problem for run in runs if run.problem]
+    if problems:
+        say(*problems, err=True)
+    if as_text:
+        import json
+
+        from mirada.codec import to_json
+
+        listed = [{**to_json(run), "path": str(run.path)} for run in runs]
+        say(*json.dumps(listed, indent=2, ensure_ascii=False).splitlines())
+        return 1 if problems else 0
     header = ["run", "state", "network", "data", "epochs", "result"]
     rows = [
         [
@@ -42,9 +54,6 @@ def command(folder: str) -> int:
         for run in runs
     ]
     say(*table(header, rows, left=len(header)))
-    problems = [run.problem for run in runs if run.problem]
-    if problems:
-        say(*problems, err=True)
     return 1 if problems else 0
 
 

@@ -19,12 +19,14 @@ from mirada.evaluation.estimate import group_numbers
 from mirada.evaluation.intervals import LEVEL, bootstrap
 from mirada.evaluation.metric_table import Metric, metric_named
 from mirada.evaluation.predictions import Predictions
-from mirada.samples import Classes, Numbers
-from mirada.text import integer
+from mirada.samples import Classes, Numbers, Target
+from mirada.text import integer, listed
 
 Floats = NDArray[np.float64]
 Sides = Literal["greater", "two-sided"]
 ALPHA = 1 - LEVEL
+FEW = 4  # class names in a message
+BATCH = 2**20  # signs at a time: 8 MiB
 FLIPS = 9999  # sign flips drawn; with few images all of them are taken
 
 
@@ -66,6 +68,7 @@ def paired(
         permutation_type="samples",
         vectorized=True,
         n_resamples=FLIPS,
+        batch=max(1, BATCH // len(sums)),
         alternative=sides,
         random_state=np.random.default_rng(seed),
     )
@@ -145,7 +148,9 @@ def same_images(tables: Sequence[Predictions]) -> tuple[list[Predictions], int]:
     first = tables[0]
     for table in tables[1:]:
         if table.target != first.target:
-            raise DataError(f"What is predicted must be the same. Got {first.target} and {table.target}.")
+            raise DataError(
+                f"What is predicted must be the same. Got {_words(first.target)}, and {_words(table.target)}."
+            )
     places = [{path: row for row, path in enumerate(table.paths)} for table in tables]
     everyone = {path for table in places for path in table}
     common = [path for path in first.paths if all(path in table for table in places)]
@@ -161,6 +166,14 @@ def same_images(tables: Sequence[Predictions]) -> tuple[list[Predictions], int]:
                 f"same data."
             )
     return taken, len(everyone) - len(common)
+
+
+def _words(target: Target) -> str:
+    match target:
+        case Classes(names):
+            return f"the classes {listed(names, most=FEW)}"
+        case Numbers(unit=unit) as numbers:
+            return f"{listed(numbers.several, most=FEW) or 'a number'}{f' in {unit}' if unit else ''}"
 
 
 def _same_rows(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
@@ -200,6 +213,16 @@ def differences(
                 errors = [[_errors(table, column)[known] for table in side] for side in (first, second)]
                 found.append(_difference("mae", name, unit, errors, _groups(first[0], known), seed))
     return [each for each in found if each is not None]
+
+
+def scores(tables: Sequence[Predictions]) -> Floats:
+    """How well each table does on each image, (S, N), more being better: hits, or minus the mean of the errors."""
+    match tables[0].target:
+        case Classes():
+            return np.stack([_hits(table) for table in tables])
+        case Numbers():
+            errors = [np.abs(table.outputs - table.values) for table in tables]
+            return np.asarray(-np.nanmean(np.stack(errors), axis=2))
 
 
 def _hits(table: Predictions) -> Floats:

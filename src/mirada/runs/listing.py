@@ -58,10 +58,11 @@ def list_runs(folder: Path) -> list[RunState]:
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder. Give the folder that holds runs.")
     found = sorted(file.parent for file in folder.glob("*/recipe.toml"))
-    return [_state_of(path) for path in found]
+    return [state_of(path) for path in found]
 
 
-def _state_of(path: Path) -> RunState:
+def state_of(path: Path) -> RunState:
+    """One run, by its folder; ``damaged`` if its files cannot be read."""
     try:
         network: NetworkRecord = read_record(path / "model.json", NetworkRecord)
         data: DataRecord = read_record(path / "data.json", DataRecord)

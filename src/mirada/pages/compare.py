@@ -1,0 +1,253 @@
+"""Draws runs beside each other as one HTML page that needs no other file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
+from typing import Any
+
+from mirada.errors import counted
+from mirada.evaluation.evaluate import Measured
+from mirada.evaluation.paired import Difference
+from mirada.pages import charts
+from mirada.pages.charts import Figure, Series
+from mirada.pages.overview import file_name, headline
+from mirada.pages.page import cell, publish, recipe_rows, template
+from mirada.pages.words import SPLITS, shown
+from mirada.runs.reader import RunContents
+from mirada.text import integer, number, shorten, with_unit
+
+POINTS = "points"  # of a difference of shares
+WORDS = 18  # letters of a run's name in a legend
+SAME_MACHINE = ("device", "precision", "threads", "torch", "mirada", "platform")  # of environment.json
+CURVES = {  # column of results.csv → title and caption
+    "val_loss": (
+        "Validation loss",
+        "After every epoch; lower is better. Losses of another kind, or of mixed labels, cannot be compared.",
+    ),
+    "val_accuracy": (
+        "Validation accuracy",
+        "The share of right answers on the validation images, after every epoch. The axis need not start at zero.",
+    ),
+    "val_mae": (
+        "Mean absolute error of validation",
+        "How far off the predictions are on the validation images, after every epoch; lower is better.",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disagreement:
+    """An image on which the one alone is right, or nearer to the truth; what the first seed of each answers."""
+
+    path: str
+    picture: str
+    target: object
+    first: object
+    second: object
+    first_ahead: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """A run beside the first one.
+
+    Args:
+        split: Which images judged both.
+        images: How many of them.
+        apart: How many are in one of the runs alone.
+        differences: One for classes, one for each number.
+        disagreements: Images on which they differ most.
+        problem: Why nothing can be compared; "" if it can.
+    """
+
+    split: str = ""
+    images: int = 0
+    apart: int = 0
+    differences: tuple[Difference, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedRun:
+    """A run, or several of one recipe.
+
+    Args:
+        contents: What is in its folder.
+        state: How it ended.
+        epochs: A row for each, with all that was measured after it; of several seeds the means.
+        minutes: Of all training.
+    """
+
+    contents: RunContents
+    state: str
+    epochs: list[dict[str, float]]
+    minutes: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonPage:
+    """All that the page says: the runs, and each but the first beside the first."""
+
+    runs: tuple[ComparedRun, ...]
+    pairs: tuple[Beside, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """One run: its name, what was trained on what, how well it does, and what it took."""
+
+    name: str
+    network: str
+    data: str
+    answer: str
+    interval: str
+    state: str
+    epochs: str
+    minutes: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferenceRow:
+    """A difference, ready to print."""
+
+    label: str
+    first: str
+    second: str
+    difference: str
+    interval: str
+    p_value: str
+    test: str
+    only: str
+    called: str
+    reason: str
+
+
+def render_comparison(page: ComparisonPage, file: Path) -> Path:
+    """Writes the page and returns its path; it appears whole or not at all."""
+    return publish(comparison_html(page), file)
+
+
+def comparison_html(page: ComparisonPage) -> str:
+    """The page as text."""
+    names = run_names(page.runs)
+    return template("compare.html").render(
+        title=f"{names[0]} and {' and '.join(names[1:])}",
+        names=names,
+        rows=[_row(name, run) for name, run in zip(names, page.runs, strict=True)],
+        settings=differing([run.contents for run in page.runs]),
+        curves=_curves(names, page.runs),
+        pairs=[
+            (name, pair, [_difference_row(each) for each in pair.differences])
+            for name, pair in zip(names[1:], page.pairs, strict=True)
+        ],
+        splits=SPLITS,
+        sentence=sentence(names, page),
+    )
+
+
+def run_names(runs: Sequence[ComparedRun]) -> list[str]:
+    """The name of each run's folder; with the folder above it, where two have one name."""
+    places = [run.contents.folder.resolve() for run in runs]
+    alone = [place.name for place in places]
+    return [
+        place.name if alone.count(place.name) == 1 else f"{place.parent.name}/{place.name}"
+        for place in places
+    ]
+
+
+def sentence(names: Sequence[str], page: ComparisonPage) -> list[str]:
+    """What may be said of each run beside the first, a sentence each."""
+    said = []
+    for name, pair in zip(names[1:], page.pairs, strict=True):
+        if pair.problem:
+            said.append(f"{name} beside {names[0]}: {pair.problem}")
+            continue
+        for each in pair.differences:
+            row = _difference_row(each)
+            said.append(
+                f"{name} beside {names[0]}, {row.label} on {counted(pair.images, 'image')}: {row.second} against "
+                f"{row.first}, a difference of {row.difference} ({row.interval or 'no interval'}). "
+                f"{row.called.capitalize()}: {row.reason[0].lower()}{row.reason[1:]}"
+            )
+    return said
+
+
+def differing(runs: Sequence[RunContents]) -> list[tuple[str, list[str]]]:
+    """The settings that are not the same in all runs, each with the value of every run."""
+    tables = [_known(run) for run in runs]
+    keys = list(dict.fromkeys(key for table in tables for key in table))
+    rows = [(key, [table.get(key, "–") for table in tables]) for key in keys]
+    return [(key, values) for key, values in rows if len(set(values)) > 1]
+
+
+def _known(run: RunContents) -> dict[str, str]:
+    machine: dict[str, Any] = vars(run.environment)
+    data = {"data": run.data.name or file_name(run.data.root)}
+    counts = {
+        f"{SPLITS[split]} images": integer(sum(found.values())) for split, found in run.data.counts.items()
+    }
+    settings = {key: cell(value) for key, value in recipe_rows(run)}
+    return {
+        **data, **counts, **settings, **{key: cell(machine[key]) for key in SAME_MACHINE if key in machine},
+    }  # fmt: skip
+
+
+def _row(name: str, run: ComparedRun) -> RunRow:
+    contents = run.contents
+    head = headline(contents)
+    return RunRow(
+        name=name,
+        network=contents.network.name,
+        data=contents.data.name or file_name(contents.data.root),
+        answer=head.answer,
+        interval=head.interval,
+        state=run.state,
+        epochs=integer(len(run.epochs)) if run.epochs else "–",
+        minutes=number(run.minutes, 1) if run.minutes >= 0.05 else "< 0.1",
+    )
+
+
+def _difference_row(each: Difference) -> DifferenceRow:
+    def said(value: float, low: float | None = None, high: float | None = None) -> Any:
+        return shown(Measured(each.name, value, low, high, "", each.unit, each.target))
+
+    change = said(each.difference, each.low, each.high)
+    sign = "+" if each.difference > 0 else ""
+    ahead = "right" if each.name == "accuracy" else "nearer"
+    return DifferenceRow(
+        label=change.label,
+        first=said(each.first).value,
+        second=said(each.second).value,
+        difference=sign + with_unit(change.number, POINTS if change.share else each.unit),
+        interval=change.interval.replace("%", POINTS) if change.share else change.interval,
+        p_value="< 0.001" if each.p_value < 0.001 else number(each.p_value, 3),
+        test=each.test,
+        only=f"{integer(each.only_first)} the first alone {ahead}, {integer(each.only_second)} the second",
+        called=each.called,
+        reason=each.reason,
+    )
+
+
+def _curves(names: Sequence[str], runs: Sequence[ComparedRun]) -> list[Figure]:
+    """Validation loss, and accuracy or error, of all runs over each other."""
+    epochs = sorted({row["epoch"] for run in runs for row in run.epochs})
+    if not epochs:
+        return []
+    figures = []
+    for column, (title, caption) in CURVES.items():
+        lines = [
+            Series(shorten(name, WORDS), f"run{place}", _values(run, column, epochs))
+            for place, (name, run) in enumerate(zip(names, runs, strict=True), start=1)
+            if any(column in row for row in run.epochs)
+        ]
+        if lines:
+            drawing = charts.learning_curve(epochs, lines, best=None, share=column == "val_accuracy")
+            figures.append(Figure(title=title, svg=drawing, caption=caption))
+    return figures
+
+
+def _values(run: ComparedRun, column: str, epochs: Sequence[float]) -> list[float]:
+    found = {row["epoch"]: row.get(column, nan) for row in run.epochs}
+    return [found.get(epoch, nan) for epoch in epochs]

@@ -1,0 +1,116 @@
+"""``compare``: what it says of runs, what its page shows, and what cannot be compared."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mirada.evaluation.paired import mcnemar
+from mirada.evaluation.predictions import Predictions
+
+Cli = Callable[..., Any]
+Train = Callable[[str], Path]
+
+
+@pytest.fixture
+def runs(trained: Train, tmp_path: Path) -> tuple[Path, Path]:
+    """Two runs on the same shapes, of one seed each, in a folder of the test's own."""
+    found = []
+    for name in ("lenet5", "simplecnn"):
+        shutil.copytree(trained(name).parent, tmp_path / name)
+        found.append(tmp_path / name)
+    return found[0], found[1]
+
+
+def test_two_runs_of_one_seed(cli: Cli, runs: tuple[Path, Path]) -> None:
+    """The figures are those of the two tables of predictions, counted by hand; nothing is called better."""
+    one, other = (Predictions.from_csv(run / "predictions.csv").of_split("test") for run in runs)
+    hits = [dict(zip(t.paths, (t.predicted == t.class_numbers).tolist(), strict=True)) for t in (one, other)]
+    only = [sum(hits[a][path] and not hits[1 - a][path] for path in hits[0]) for a in (0, 1)]
+    code, out, err = cli("compare", *runs, "--json")
+    assert code == 0 and err == ""
+    found = json.loads(out)
+    (pair,) = found["pairs"]
+    (difference,) = pair["differences"]
+    assert (pair["split"], pair["images"], pair["images_not_in_both"]) == ("test", 12, 0)
+    assert (
+        difference["first"] == sum(hits[0].values()) / 12
+        and difference["second"] == sum(hits[1].values()) / 12
+    )
+    assert [difference["only_first"], difference["only_second"]] == only
+    assert difference["p_value"] == mcnemar(*only)
+    assert difference["called"] in ("cannot tell", "no difference shown") and difference["luck"] is None
+
+
+def test_the_page(cli: Cli, runs: tuple[Path, Path]) -> None:
+    code, out, _ = cli("compare", *runs)
+    assert code == 0 and out.splitlines()[-1] == "compare.html"
+    assert out.startswith("simplecnn beside lenet5, accuracy on 12 images: ")
+    page = Path("compare.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?://(?!www\.w3\.org)", page) and "<script" not in page
+    differs = page[page.index("What differs") : page.index("Learning curves")]
+    assert '<td class="words">lenet5</td><td class="words">simplecnn</td>' in differs
+    assert "batch_" not in differs  # both were trained with 16
+    assert page.count('<path class="line run1"') == page.count('<path class="line run2"') == 2
+    shown = page.count("<dt>Truth</dt>")
+    assert shown == page.count('<img src="data:image/jpeg;base64,') and (shown or "Where" not in page)
+    assert cli("compare", *runs)[0] == 0 and not Path("compare-2.html").exists()  # its own page is replaced
+
+
+def test_several_seeds_are_one_recipe(cli: Cli, shapes: Path, runs: tuple[Path, Path]) -> None:
+    tiny = ("--epochs", 1, "--image-size", 32, "--batch-size", 16, "--device", "cpu")
+    assert cli("train", shapes, "--model", "lenet5", *tiny, "--seeds", 2, "--output", "seeds")[0] == 0
+    code, out, _ = cli("compare", "seeds", runs[0], "--json", "--output", "s.html")
+    assert code == 0
+    (difference,) = json.loads(out)["pairs"][0]["differences"]
+    tables = [Predictions.from_csv(f"seeds/seed-{seed}/predictions.csv").of_split("test") for seed in (0, 1)]
+    shares = [float((table.predicted == table.class_numbers).mean()) for table in tables]
+    assert difference["first"] == pytest.approx(sum(shares) / 2)
+    assert difference["luck"] is not None and difference["test"] == "sign flips"
+    assert "over 2 seeds" in Path("s.html").read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_compared_is_said(cli: Cli, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    """A run that was killed, and one of other classes, stand on the page all the same."""
+    killed = tmp_path / "killed"
+    shutil.copytree(runs[0], killed)
+    (killed / "predictions.csv").unlink()
+    (killed / "evaluation.json").unlink()
+    other = tmp_path / "other"
+    shutil.copytree(runs[0], other)
+    table = (other / "predictions.csv").read_text(encoding="utf-8")
+    (other / "predictions.csv").write_text(table.replace("star", "moon"), encoding="utf-8")
+    code, out, _ = cli("compare", runs[0], killed, other)
+    assert code == 0
+    first, second, _ = out.splitlines()
+    assert first == "killed beside lenet5: Not judged yet: killed."
+    assert second.startswith(
+        "other beside lenet5: What is predicted must be the same. Got the classes circle, "
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["lenet5"], "Runs to compare must be 2 to 6. Got 1."),
+        (["lenet5"] * 2, "is named twice. Name each run once."),
+        (["lenet5", "there-is-none"], "Directory 'there-is-none' does not exist."),
+        (["lenet5", "."], "is no run folder"),
+    ],
+)
+def test_wrong_use(cli: Cli, runs: tuple[Path, Path], names: list[str], said: str) -> None:
+    code, out, err = cli("compare", *names)
+    assert code in (1, 2) and out == "" and not Path("compare.html").exists()
+    assert len(err.strip().splitlines()) <= 4 and (said in err or "data.json" in err)
+
+
+def test_runs_as_json(cli: Cli, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    code, out, _ = cli("runs", tmp_path, "--json")
+    assert code == 0
+    listed = json.loads(out)
+    assert [Path(run["path"]).name for run in listed] == ["lenet5", "simplecnn"]
+    assert {run["state"] for run in listed} == {"finished"} and listed[0]["judged"]["n"] == 12
