@@ -30,11 +30,13 @@ test-slow: $(READY)
 $(PARITY)/.ready: pyproject.toml parity/constraints.txt
 	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(PARITY)
-	$(PARITY)/bin/python -m pip install --quiet --constraint parity/constraints.txt torch numpy pillow safetensors click rich jinja2 pyyaml pytest
-	$(PARITY)/bin/python -m pip install --quiet --no-deps --constraint parity/constraints.txt torchvision timm --editable .
+	$(PARITY)/bin/python -m pip install --quiet --constraint parity/constraints.txt torch numpy pillow safetensors click rich jinja2 pyyaml pytest \
+	    matplotlib opencv-python-headless scikit-learn scipy tqdm ttach
+	$(PARITY)/bin/python -m pip install --quiet --no-deps --constraint parity/constraints.txt torchvision timm captum torchcam grad-cam --editable .
 	@touch $@
 
 # Every network that torchvision or timm has too, against theirs on random weights: outputs and gradients.
+# And every method of explanation that captum, torchcam or grad-cam has by the same formula.
 parity: $(PARITY)/.ready
 	$(PARITY)/bin/python -m pytest parity
 

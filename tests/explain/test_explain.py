@@ -165,6 +165,15 @@ def test_a_method_by_name(gap_network, images, method):
     assert (found.completeness_error is not None) == bool(METHODS[method].adds_up_to)
 
 
+@pytest.mark.parametrize("kind", ["gap_network", "dense_network"])
+def test_the_network_runs_once(kind, images, request):
+    """Not once more to know how large the maps of its parts are."""
+    network, runs = request.getfixturevalue(kind)(3), []
+    network.register_forward_pre_hook(lambda *_: runs.append(1))
+    explain(network, images)
+    assert len(runs) == 1
+
+
 def test_an_unknown_method_or_one_that_the_head_or_layer_does_not_allow(gap_network, dense_network, images):
     for network, options, sentence in (
         (

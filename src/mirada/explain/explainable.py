@@ -21,6 +21,10 @@ from mirada.layers.network import Network
 IMAGE = "image"  # the layer before all others, whose maps are the channels of the image
 
 
+class NoMaps(InvalidArgument):
+    """A layer that is to be explained by a map puts out none."""
+
+
 @dataclass(frozen=True, eq=False)
 class Explainable:
     """A network for one batch of images that can be read at any of its layers.
@@ -84,7 +88,8 @@ class Explainable:
         a gradient, and the caller may be inside ``torch.no_grad`` or ``torch.inference_mode``.
 
         Raises:
-            InvalidArgument: The images are no batch, there is no such layer, it does not run, or puts out no maps.
+            NoMaps: The layer puts out no maps.
+            InvalidArgument: The images are no batch, there is no such layer, or it does not run.
         """
         if images.ndim != 4 or len(images) == 0 or not images.is_floating_point():
             raise InvalidArgument(
@@ -97,7 +102,7 @@ class Explainable:
         def keep(_: str, output: Any) -> Tensor:
             if not isinstance(output, Tensor) or output.ndim != 4:
                 what = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
-                raise InvalidArgument(
+                raise NoMaps(
                     f'"{layer}" cannot be explained by a map: what it puts out must be maps, (N, C, h, w). Got {what}, '
                     f"which has no places. Name another layer, such as {self.last}."
                 )

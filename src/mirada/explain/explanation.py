@@ -1,6 +1,7 @@
 """The one call that explains any network by any method, and what it says beside the maps."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from mirada.errors import InvalidArgument
 from mirada.explain.class_maps import ClassNumbers, pick
-from mirada.explain.explainable import IMAGE, Choose, Explainable, Meaning, Method
+from mirada.explain.explainable import IMAGE, Choose, Explainable, Found, Meaning, Method, NoMaps
 from mirada.explain.methods import chosen_method, named_method
 from mirada.samples import Classes, Numbers, Target
 
@@ -83,11 +84,14 @@ def explain(
     """
     if layer is not None:
         explainable.require(layer)
-    asked = None if method is None else named_method(method)
+    asked, choose = None if method is None else named_method(method), _choice(classes, target)
     of_image = asked is not None and asked.of_image
-    at, remark = (layer or IMAGE, "") if layer or of_image else _last_with_places(explainable, images)
-    how = chosen_method(asked, explainable, at)
-    found = how.find(explainable, images, at, _choice(classes, target))
+    if layer or of_image:
+        at, remark = layer or IMAGE, ""
+        how = chosen_method(asked, explainable, at)
+        found = how.find(explainable, images, at, choose)
+    else:
+        at, remark, how, found = _found_before_head(explainable, images, asked, choose)
     if layer and found.maps.shape[1:] == (1, 1):
         better, _ = _last_with_places(explainable, images)
         raise InvalidArgument(
@@ -152,6 +156,25 @@ def _mean(values: Sequence[Grid]) -> Grid:
 # ---- where -----------------------------------------------------------------------------------
 
 
+def _found_before_head(
+    explainable: Explainable, images: Tensor, method: Method | None, choose: Choose
+) -> tuple[str, str, Method, Found]:
+    """What is found at the part before the head or, where that has no places, at the last one that has some.
+
+    Returns:
+        Where, why there if not before the head, by which method, and what.
+    """
+    at, remark = explainable.last, ""
+    with suppress(NoMaps):  # and then no pass is needed to know the sizes of all parts
+        how = chosen_method(method, explainable, at)
+        found = how.find(explainable, images, at, choose)
+        if found.maps.shape[1:] != (1, 1):
+            return at, remark, how, found
+    at, remark = _last_with_places(explainable, images)
+    how = chosen_method(method, explainable, at)
+    return at, remark, how, how.find(explainable, images, at, choose)
+
+
 def _last_with_places(explainable: Explainable, images: Tensor) -> tuple[str, str]:
     """The part before the head, or the last one before it with more than one place; and why, if it is not the first."""
     last, sizes = explainable.last, explainable.sizes(images)
@@ -169,10 +192,9 @@ def _last_with_places(explainable: Explainable, images: Tensor) -> tuple[str, st
 
 
 def _choice(classes: ClassNumbers | None, target: Target) -> Choose:
-    """Which class ``pick`` is to take in each image, once the outputs are known."""
+    """Which class ``pick`` is to take in each image, once the outputs are known; as many classes as images."""
 
-    def choose(outputs: Tensor) -> Tensor:
-        _require_finite(outputs)
+    def chosen(outputs: Tensor) -> Tensor:
         alone = outputs.shape[1] == 1
         given = None if classes is None else torch.as_tensor(classes, device=outputs.device)
         match target:
@@ -186,6 +208,14 @@ def _choice(classes: ClassNumbers | None, target: Target) -> Choose:
             case Classes():
                 predicted = (outputs[:, 0] > 0).long() if alone else outputs.argmax(dim=1)
                 return predicted if given is None else given
+
+    def choose(outputs: Tensor) -> Tensor:
+        _require_finite(outputs)
+        numbers = chosen(outputs)
+        pick(
+            outputs, numbers
+        )  # refuses them before a method has gone far, or has taken fewer than there are images
+        return numbers
 
     return choose
 

@@ -35,7 +35,7 @@ _STEPS = 255  # levels per sign
 
 def limit_of(maps: Grid) -> float:
     """The end of a colour scale that holds all of ``maps``: the largest |value|, or 1 if all are 0 or NaN."""
-    finite = np.abs(maps[np.isfinite(maps)])
+    finite = np.abs(maps[np.isfinite(maps)].astype(np.float32))  # of 8 bits, |−128| is −128
     return float(finite.max(initial=0.0)) or 1.0
 
 
