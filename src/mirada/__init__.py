@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mirada.jobs.folds import cross_validate as cross_validate
     from mirada.jobs.plan import plan as plan
     from mirada.jobs.seeds import train_seeds as train_seeds
+    from mirada.jobs.surgery import to_cam as to_cam
     from mirada.jobs.train import Run as Run
     from mirada.jobs.train import train as train
     from mirada.layers.network import Network as Network
@@ -67,6 +68,7 @@ _HOMES = {
     "predict_with_similar": "mirada.inference.similar",
     "summarize": "mirada.summary",
     "suspect_labels": "mirada.evaluation.suspects",
+    "to_cam": "mirada.jobs.surgery",
     "train": "mirada.jobs.train",
     "train_seeds": "mirada.jobs.seeds",
 }

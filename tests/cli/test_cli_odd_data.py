@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from mirada.cli.train import _Lines
+from mirada.cli.train import TrainingLines
 from mirada.data.sources import load_data
 from mirada.errors import InvalidArgument
 from mirada.events import EpochDone
@@ -256,5 +256,5 @@ def test_what_is_not_defined_is_left_out_of_an_epochs_line() -> None:
         val_loss=0.25,
         metrics={"mae": 2.0, "r2": float("nan"), "rmse": None},
     )
-    _Lines(Heard()).show(done)  # type: ignore[arg-type]
+    TrainingLines(Heard()).show(done)  # type: ignore[arg-type]
     assert said == ["epoch   1    1.00 s  loss 0.5000  validation loss 0.2500  mae 2"]

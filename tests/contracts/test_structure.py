@@ -46,8 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inference": {"compute", "data", "evaluation", "explain", "layers", "modelfile", "runs"},
     "judging": {"compute", "data", "evaluation", "explain", "inference", "layers", "modelfile"},
     "jobs": {
-        "compute", "data", "evaluation", "inference", "judging", "modelfile", "models", "pages", "runs", "store",
-        "summary", "training",
+        "compute", "data", "evaluation", "explain", "inference", "judging", "layers", "modelfile", "models", "pages",
+        "runs", "store", "summary", "training",
     },
     "cli": {
         "compute", "data", "diagram", "evaluation", "inference", "jobs", "judging", "layers", "modelfile", "models",

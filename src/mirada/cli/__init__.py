@@ -21,6 +21,7 @@ VERBS = {
     "check": "Look at every image before anything is trained.",
     "plan": "Choose image size and epochs for the time there is, without training.",
     "train": "Train a network on a folder of images; leaves a model and a report.",
+    "surgery": "Give a model a head whose maps are exact and finer; say what that costs.",
     "evaluate": "Measure a model on labelled images, with intervals.",
     "report": "Write the report of a run anew, also of one that was killed.",
     "runs": "List the runs of a folder.",

@@ -136,7 +136,7 @@ def command(
         planned = planned_for(index, minutes / (folds or seeds or 1), chosen, stated, training=True)
         chosen = planned.recipe
     with ProgressBar() as progress:
-        lines = _Lines(progress, "" if chosen.weights else chosen.model)
+        lines = TrainingLines(progress, "" if chosen.weights else chosen.model)
 
         def on_event(event: Event) -> None:
             if isinstance(event, Started):  # what decoding has freed goes back
@@ -239,7 +239,7 @@ def _advice(network: str, images: int) -> str:
     )
 
 
-class _Lines:
+class TrainingLines:
     """Turns the events of a run into lines and a progress bar; ``untaught`` is a network that begins at random."""
 
     def __init__(self, progress: ProgressBar, untaught: str = "") -> None:
@@ -249,6 +249,7 @@ class _Lines:
         self.excluded = 0
 
     def show(self, event: Event) -> None:
+        """Hears an event of a run."""
         if isinstance(event, Beginning):
             self.progress.line(*event.text.split("\n"))
         match event:

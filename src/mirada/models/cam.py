@@ -4,7 +4,7 @@ Zhou, Khosla, Lapedriza, Oliva & Torralba 2016, arXiv:1512.04150, §3: what foll
 so is the pooling that ends it; then come a 3 × 3 convolution, the average of each map and one linear layer.
 
 Differs from the paper: the activation behind the convolution (ReLU unless told otherwise) and the dropout before the
-linear layer are the network's own; the new layers start as He normal with fan-out (the convolution) and N(0, 0.01²)
+linear layer are the network's own; the new layers start as He normal with fan-out (the convolution) and Glorot uniform
 (the linear layer), zero bias.
 Shapes: images (N, C, H, W) → outputs (N, num_classes).
 """
@@ -23,7 +23,7 @@ from mirada.layers.network import Network
 KERNEL = 3
 WIDEST, TIMES = 1024, 4  # of the rule of ``usual_width``
 DRAW_CONVOLUTION = partial(nn.init.kaiming_normal_, mode="fan_out", nonlinearity="relu")
-DRAW_LINEAR = partial(nn.init.normal_, std=0.01)
+DRAW_LINEAR = nn.init.xavier_uniform_
 POOLING = (nn.MaxPool2d, nn.AvgPool2d)
 
 

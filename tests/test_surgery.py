@@ -1,0 +1,196 @@
+"""Top-model surgery on tiny data: what is kept, what is drawn, what it cost, and that the result is a run like any."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mirada
+from mirada.cli import run as command_line
+from mirada.data.examples.hands import write_ages
+from mirada.data.examples.shapes import write_shapes
+from mirada.errors import InvalidArgument, RecipeError
+from mirada.inference.model import load_model
+from mirada.jobs.surgery import Surgery, to_cam
+from mirada.jobs.train import Run, train
+from mirada.modelfile import load_card, load_network
+
+pytestmark = pytest.mark.usefixtures("module_cache")
+QUICK: dict[str, Any] = {"batch_size": 16, "device": "cpu", "precision": "float32"}
+SHORT = {**QUICK, "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "shapes"
+    write_shapes(root, count=80, size=32)
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(
+        shapes,
+        model="lenet5",
+        epochs=3,
+        image_size=32,
+        output=tmp_path_factory.mktemp("runs") / "before",
+        **QUICK,
+    )
+
+
+@pytest.fixture(scope="module")
+def cut(shapes: Path, trained: Run, tmp_path_factory: pytest.TempPathFactory) -> Surgery:
+    """With the trained stages as they were, so that they can be compared."""
+    output = tmp_path_factory.mktemp("runs") / "cut"
+    return to_cam(
+        trained.folder, shapes, width=8, output=output, settings={**QUICK, "epochs": 2, "freeze": ["all"]}
+    )
+
+
+def test_the_trained_stages_keep_their_weights(trained: Run, cut: Surgery) -> None:
+    before, after = (load_network(run.model_path).network.state_dict() for run in (trained, cut.run))
+    kept = [name for name in before if name.startswith(("stem.", "stage1."))]
+    assert len(kept) == 4
+    assert all(torch.equal(before[name], after[name]) for name in kept)
+    assert after["stage2.cam.weight"].shape == (8, 16, 3, 3)
+    assert after["head.linear.weight"].shape == (4, 8)
+
+
+def test_the_result_is_an_ordinary_model_that_is_explained_exactly(shapes: Path, cut: Surgery) -> None:
+    model = load_model(cut.run.folder)
+    assert model.card.architecture.options == {"head": "cam", "cam_after": "stage1", "cam_width": 8}
+    image = next(shapes.rglob("test/*/*.png"))
+    (seen,) = model.explain([str(image)])
+    assert seen.method.key == "exact"
+    assert seen.map.shape == (10, 10)
+    assert seen.completeness_error is not None and seen.completeness_error < 1e-5
+    assert cut.run.report_path.exists()
+    assert (
+        "Top-model surgery of model.safetensors: lenet5 is cut behind stage1"
+        in cut.run.report_path.read_text()
+    )
+
+
+def test_what_it_cost_is_counted_on_the_same_test_images(shapes: Path, trained: Run, cut: Surgery) -> None:
+    """By hand: the answers of both models for the images of the test folder."""
+    test = sorted(str(path) for path in (shapes / "test").rglob("*.png"))
+    true = np.array([Path(path).parent.name for path in test])
+    right = []
+    for run in (trained, cut.run):
+        table = load_model(run.model_path).predict(test)
+        right.append(np.array(table.classes)[table.predicted] == true)
+    (cost,) = cut.record.cost
+    assert (cost.n, cut.record.split, cut.record.taught) == (len(test), "test", 0)
+    assert cost.first == pytest.approx(right[0].mean())
+    assert cost.second == pytest.approx(right[1].mean())
+
+
+def test_the_maps_before_and_now(cut: Surgery) -> None:
+    assert (cut.record.before.method, cut.record.before.size) == ("Grad-CAM", (5, 5))
+    assert cut.record.now is not None and cut.record.now.size == (10, 10)
+    assert cut.record.now.completeness_error is not None and cut.record.now.completeness_error < 1e-5
+    written = json.loads((cut.run.folder / "surgery.json").read_text())
+    assert (written["network"], written["after"], written["now"]["size"]) == ("lenet5", "stage1", [10, 10])
+
+
+def test_the_splits_are_those_of_the_training(shapes: Path, trained: Run, cut: Surgery) -> None:
+    """Also where the data come without any: the model knows its images by content."""
+    assert (trained.folder / "splits.csv").read_text() == (cut.run.folder / "splits.csv").read_text()
+    began = load_card(cut.run.model_path).began_with
+    assert began is not None and began.file == "model.safetensors"
+
+
+def test_test_images_stay_test_images_wherever_they_lie(trained: Run, tmp_path: Path, shapes: Path) -> None:
+    """All images in one folder per class: those that taught the model teach the cut one, the others test it."""
+    for image in shapes.rglob("t*/*/*.png"):
+        target = tmp_path / "flat" / image.parent.name
+        target.mkdir(parents=True, exist_ok=True)
+        (target / f"{image.parts[-3]}-{image.name}").write_bytes(image.read_bytes())
+    done = to_cam(trained.folder, tmp_path / "flat", width=4, output=tmp_path / "run", settings=SHORT)
+    assert done.run.predictions is not None
+    test = done.run.predictions.of_split("test")
+    assert len(test) > 0 and all(Path(path).name.startswith("test-") for path in test.paths)
+    assert done.record.taught == 0
+
+
+def test_numbers_cost_an_error_in_their_unit(tmp_path: Path) -> None:
+    write_ages(tmp_path / "ages", count=60, size=48)
+    before = train(
+        tmp_path / "ages" / "ages.csv",
+        model="simplecnn",
+        epochs=2,
+        image_size=32,
+        output=tmp_path / "before",
+        **QUICK,
+    )
+    done = to_cam(before.folder, tmp_path / "ages" / "ages.csv", output=tmp_path / "run", settings=SHORT)
+    (cost,) = done.record.cost
+    assert (cost.name, cost.unit) == ("mae", "months")
+    assert before.evaluations["test"].metrics[0].name == "mae"
+    assert cost.first == pytest.approx(before.evaluations["test"].metrics[0].value)
+    assert cost.second == pytest.approx(done.run.evaluations["test"].metrics[0].value)
+    assert done.record.width == 128  # four times the 32 maps
+
+
+def test_what_cannot_be_cut_is_refused(shapes: Path, trained: Run, cut: Surgery, tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidArgument, match=r"^The maps of lenet5 are exact already, on 10 × 10\. No stage has"
+    ):
+        to_cam(cut.run.folder, shapes, output=tmp_path / "run")
+    with pytest.raises(
+        InvalidArgument, match=r'^lenet5 has no stage "stage9" with places\. Did you mean "stage1"'
+    ):
+        to_cam(trained.folder, shapes, after="stage9", output=tmp_path / "run")
+    with pytest.raises(RecipeError, match=r"^`head` is decided by the surgery\. Leave it out\.$"):
+        to_cam(trained.folder, shapes, output=tmp_path / "run", settings={"head": "dense"})
+    plain = train(shapes, model="mlp", epochs=1, image_size=32, output=tmp_path / "mlp", **QUICK)
+    with pytest.raises(
+        InvalidArgument, match=r"^mlp keeps no places of the image, so there is nothing to cut\."
+    ):
+        to_cam(plain.folder, shapes, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_exact_maps_get_finer_by_an_earlier_cut(shapes: Path, tmp_path: Path) -> None:
+    before = train(shapes, model="resnet20", epochs=1, image_size=32, output=tmp_path / "before", **QUICK)
+    with pytest.raises(
+        InvalidArgument, match=r"exact already, on 8 × 8\. .*: stage1 \(32 × 32\), stage2 \(16 × 16\)\.$"
+    ):
+        to_cam(before.folder, shapes, output=tmp_path / "run")
+    done = to_cam(before.folder, shapes, after="stage2", width=8, output=tmp_path / "run", settings=SHORT)
+    assert done.record.now is not None
+    assert (done.record.before.size, done.record.now.size) == ((8, 8), (16, 16))
+
+
+def test_an_ensemble_is_cut_one_by_one(shapes: Path, tmp_path: Path) -> None:
+    folds = mirada.cross_validate(
+        shapes / "train", folds=2, model="lenet5", epochs=1, image_size=32, output=tmp_path / "folds", **QUICK
+    )
+    with pytest.raises(InvalidArgument, match=r"holds 2 networks, and one is cut at a time"):
+        to_cam(folds.folder, shapes)
+
+
+def test_the_verb_says_what_it_cost(
+    shapes: Path, trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["surgery", str(trained.folder), str(shapes), "--epochs", "2", "--width", "4", "--device", "cpu"]
+    assert command_line([*words, "--set", "batch_size=16", "--output", str(tmp_path / "run")]) == 0
+    *_, cost, maps, report = capsys.readouterr().out.strip().split("\n")
+    assert cost.startswith("accuracy on 16 test images: ") and " before, " in cost and " now; " in cost
+    assert maps.startswith(
+        "maps: Grad-CAM, 5 × 5 before; class activation map (exact), 10 × 10 now; they add up to the output within "
+    )
+    assert report == str(tmp_path / "run" / "report.html")
+    assert (
+        command_line(
+            ["explain", str(tmp_path / "run"), str(shapes / "test"), "--output", str(tmp_path / "m")]
+        )
+        == 0
+    )
+    with Image.open(next((tmp_path / "m").glob("*.png"))) as picture:
+        assert picture.size[0] > 32
