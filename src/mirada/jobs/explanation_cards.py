@@ -74,7 +74,7 @@ def _card(
 ) -> ImageCard:
     limit = max(each.limit for each in maps)
     measured = [
-        (each.test, each.per_image[row])
+        (each.measure, each.per_image[row])
         for each in verdicts
         if each.per_image and each.per_image[row] is not None
     ]
@@ -93,7 +93,7 @@ def _card(
             )
             for number_, each in zip(numbers, maps, strict=True)
         ],
-        numbers=[(test, value) for test, value in measured if value is not None],
+        numbers=[(name, value) for name, value in measured if value is not None],
     )
 
 

@@ -26,7 +26,7 @@ from mirada.jobs.explanation_cards import cards
 from mirada.judging.asking import Asking
 from mirada.judging.boxes import OwnBoxes, boxes_of_index, labels_that_are_classes, place
 from mirada.judging.faithfulness import ROAD_RIVALS, ROAD_SHARES, STEPS, faithfulness, road
-from mirada.judging.localisation import RULE, Located, localisation
+from mirada.judging.localisation import RULE, STATISTIC, Located, localisation
 from mirada.judging.sanity import maps_after, parameter_randomisation
 from mirada.judging.stability import QUALITIES, SHIFTS, jpeg, shifts
 from mirada.judging.subject import Subject
@@ -159,7 +159,7 @@ def judge_explanations(
     looked = asking.look(seen, np.arange(len(seen)))
     groups = group_numbers(index.groups) if index.groups else None
     subject = asking.subject(looked, groups=groups, seed=judging.seed)
-    places, note = _where(asking, index, answers, boxes or boxes_of_index(index), sizes)
+    places, note = _where(asking, index, answers, boxes or boxes_of_index(index), sizes, judging.seed)
     verdicts = [*([places] if places else []), *_judge_all(asking, subject, on_event)]
     remarks = dict.fromkeys(each.remark for each in looked)
     page = ExplanationsPage(
@@ -229,6 +229,7 @@ def _where(
     answers: NDArray[np.float64],
     boxes: OwnBoxes,
     sizes: Sequence[tuple[int, int]],
+    seed: int,
 ) -> tuple[Verdict | None, str]:
     """Localisation by the maps of the true classes, and what is to be said of the boxes; nothing of numbers."""
     if not isinstance(index.target, Classes):
@@ -247,7 +248,7 @@ def _where(
         reason = "none of the images has a box of its class" if boxes.by_file else "the data have no boxes"
         return Verdict(
             test="Localisation", outcome="cannot tell", rule=RULE, reason=reason,
-            statistic="mean difference of IoU, map − centred box", left_out=len(index),
+            statistic=STATISTIC, left_out=len(index),
         ), note  # fmt: skip
     maps = replace(asking, numbers=true).look([asking.seen[row] for row in rows], known)
     right = answers.argmax(axis=1)[known] == true[known]
@@ -256,11 +257,12 @@ def _where(
         for each, found, is_right in zip(maps, corners, right, strict=True)
     ]
     groups = group_numbers([index.groups[row] for row in rows]) if index.groups else None
-    verdict = localisation(images, groups=groups)
+    verdict = localisation(images, groups=groups, seed=seed)
     spread: list[float | None] = [None] * len(index)
     for row, value in zip(rows, verdict.per_image, strict=False):
         spread[row] = value
-    return replace(verdict, per_image=tuple(spread)), note
+    unlabelled = len(index) - len(rows)
+    return replace(verdict, per_image=tuple(spread), left_out=verdict.left_out + unlabelled), note
 
 
 def _judge_all(asking: Asking, subject: Subject, on_event: OnProgress | None) -> list[Verdict]:

@@ -4,7 +4,7 @@ The rivals are maps that have not seen the network, on the same grid: random one
 of the edges and the blurred input itself. A map that is no better than they are says nothing about the network.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -14,13 +14,14 @@ import numpy as np
 from scipy import ndimage
 from scipy.integrate import trapezoid
 
-from mirada.evaluation.paired import paired
+from mirada.evaluation.paired import Paired, paired
 from mirada.judging.perturb import Pixels, blended, blurred, filled, imputed
 from mirada.judging.subject import Grid, Subject, on_input
 from mirada.judging.verdict import Floats, Quantity, Verdict, decide, independent, mean_of_images, numbers_of
 
 STEPS = 8  # parts in which an image is removed, or put back
 ROAD_SHARES = (0.3, 0.6)  # of the pixels
+STILL = 1e-9  # a smaller change is rounding
 WORTH = 0.05  # of the score's change from the photo to one without content
 OWN = "map"
 ROAD_RIVALS = ("random", "centre")
@@ -153,7 +154,7 @@ def faithfulness(subject: Subject, tick: Tick = lambda: None) -> Verdict:
         )
         plain_scores.append((float(first.deletion[0]), _masked_score(subject, row)))
         tick()
-    verdict = _verdict("Insertion and deletion", HOW_CURVES, subject, gaps, spans)
+    verdict = _verdict("Insertion and deletion", "insertion − deletion", HOW_CURVES, subject, gaps, spans)
     more = _of_curves(subject, own) + _drop_and_increase(subject, plain_scores)
     return replace(verdict, quantities=(*verdict.quantities, *more))
 
@@ -187,7 +188,7 @@ def road(subject: Subject, tick: Tick = lambda: None) -> Verdict:
         gaps.append(dict(zip(kept, (each[..., 0] - each[..., 1]).mean(axis=1).tolist(), strict=True)))
         spans.append(abs(scores[0] - scores[1]))
         tick()
-    return _verdict("Remove and impute (ROAD)", HOW_ROAD, subject, gaps, spans)
+    return _verdict("Remove and impute (ROAD)", "ROAD", HOW_ROAD, subject, gaps, spans)
 
 
 def _orders(subject: Subject) -> Iterator[tuple[int, dict[str, Floats]]]:
@@ -201,37 +202,63 @@ def _orders(subject: Subject) -> Iterator[tuple[int, dict[str, Floats]]]:
 
 
 def _verdict(
-    test: str, how: str, subject: Subject, gaps: Sequence[dict[str, float]], spans: Sequence[float]
+    test: str,
+    measure: str,
+    how: str,
+    subject: Subject,
+    gaps: Sequence[dict[str, float]],
+    spans: Sequence[float],
 ) -> Verdict:
     """The comparison with each rival, in shares of the mean change."""
     rows = subject.uneven
     names = [name for name in gaps[0] if name != OWN] if gaps else []
-    rule = RULE.format(how=how, rivals=_listed(names) if names else "maps that have not seen the network")
-    statistic = "mean difference, map − strongest rival"
-    left_out = len(subject.images) - len(rows)
+    untold = Verdict(
+        test=test,
+        outcome="cannot tell",
+        rule=RULE.format(how=how, rivals=_listed(names) if names else "maps that have not seen the network"),
+        reason="every map has the same value everywhere",
+        statistic="mean difference, map − strongest rival",
+        left_out=len(subject.images) - len(rows),
+        measure=measure,
+    )
     if not gaps:
-        reason = "every map has the same value everywhere"
-        return Verdict(
-            test=test, outcome="cannot tell", rule=rule, reason=reason, statistic=statistic, left_out=left_out
-        )
+        return untold
     span, groups = float(np.mean(spans)), subject.groups_of(rows)
-    if span < 1e-9:
-        reason = "the answer does not change when the image is removed"
-        return Verdict(
-            test=test, outcome="cannot tell", rule=rule, reason=reason, statistic=statistic, left_out=left_out
-        )
+    if span < STILL:
+        return replace(untold, reason="the answer does not change when the image is removed")
     shares = {name: np.array([each[name] for each in gaps]) / span for name in (OWN, *names)}
     found = {name: paired(shares[OWN] - shares[name], groups=groups, seed=subject.seed) for name in names}
     outcome, reason = decide(list(found.values()), independent(len(rows), groups), worth=WORTH)
+    strongest = min(found, key=lambda name: found[name].mean)
     reached = np.full(len(subject.images), np.nan)
     reached[rows] = shares[OWN]
-    strongest = min(found, key=lambda name: found[name].mean)
-    shown = found[strongest]
-    quantities = [
-        mean_of_images(name, values, groups=groups, seed=subject.seed, unit="%")
-        for name, values in shares.items()
+    return replace(
+        untold,
+        outcome=outcome,
+        reason=f"{reason}; the strongest rival is: {strongest}",
+        statistic=f"mean difference, map − {strongest}, share of the change",
+        value=found[strongest].mean,
+        low=found[strongest].low,
+        high=found[strongest].high,
+        p_value=max(each.p_value for each in found.values()),
+        images=len(rows),
+        quantities=(*_means(shares, subject), *_differences(found)),
+        per_image=numbers_of(reached),
+    )
+
+
+def _means(shares: Mapping[str, Floats], subject: Subject) -> list[Quantity]:
+    """What the map and each rival reach."""
+    groups = subject.groups_of(subject.uneven)
+    return [
+        mean_of_images(name, each, groups=groups, seed=subject.seed, unit="%")
+        for name, each in shares.items()
     ]
-    quantities += [
+
+
+def _differences(found: Mapping[str, Paired]) -> list[Quantity]:
+    """The map less each rival."""
+    return [
         Quantity(
             name=f"{OWN} − {name}",
             value=each.mean,
@@ -242,21 +269,6 @@ def _verdict(
         )
         for name, each in found.items()
     ]
-    return Verdict(
-        test=test,
-        outcome=outcome,
-        rule=rule,
-        reason=f"{reason}; the strongest rival is: {strongest}",
-        statistic=f"mean difference, map − {strongest}, share of the change",
-        value=shown.mean,
-        low=shown.low,
-        high=shown.high,
-        p_value=max(each.p_value for each in found.values()),
-        images=len(rows),
-        left_out=left_out,
-        quantities=tuple(quantities),
-        per_image=numbers_of(reached),
-    )
 
 
 def _of_curves(subject: Subject, own: Sequence[Curves]) -> list[Quantity]:

@@ -3,9 +3,10 @@
 Everything is measured on the photo's own pixels. Boxes are half-open: the right and lower ends lie behind the box.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from mirada.evaluation.paired import paired
 from mirada.judging.verdict import Floats, Quantity, Verdict, decide, independent, mean_of_images, numbers_of
 
 Heat = NDArray[np.float32]  # (H, W) on the photo's pixels, NaN where the network saw nothing
+Means = Callable[..., Quantity]
 Mask = NDArray[np.bool_]  # (H, W), true on the object
 Corners = tuple[float, float, float, float]  # left, top, right, bottom
 BOX_SHARE = 0.2  # of the maximum: the threshold of the CAM paper
@@ -25,11 +27,14 @@ THRESHOLDS = np.arange(100) / 100  # of the maximum
 SCALES = np.arange(1, 101) / 100  # of a centred box, as a share of the photo's sides
 TOLERANCE = 0.03  # of the longer side: 15 pixels of 500, as in the pointing game's paper
 
+STATISTIC = "mean difference of IoU, map − centred box"
+WORTH = 0.05  # of IoU
 RULE = (
-    "The box around the largest connected part above 20 % of the map's maximum is compared with the boxes of the data "
-    "by intersection over union (IoU), and so is the centred box of the photo's shape whose size is the best for all "
-    "images together. Pass: the 95 % interval of the mean difference (map − centred box) lies above 0, and p < 0.05. "
-    "Fail: the interval ends at or below 0. Cannot tell: otherwise, or with fewer than 10 images."
+    "The box around the largest connected part of the map above a share of its maximum is compared with the boxes of "
+    "the data by intersection over union (IoU), and so is a box in the middle, of the photo's shape. Both have one "
+    "number to choose, which is the best for all images together: the share, and the size. Pass: the 95 % interval of "
+    "the mean difference (map − centred box) lies above 0.05, and p < 0.05. Fail: the interval ends at or below 0.05. "
+    "Cannot tell: otherwise, or with fewer than 10 images."
 )
 
 
@@ -48,6 +53,13 @@ class Located:
     boxes: tuple[Corners, ...]
     right: bool
     mask: Mask | None = None
+
+
+class _Sweep(NamedTuple):
+    """IoUs (N, thresholds or sizes) of the box of the largest part, and of the best box of any part."""
+
+    largest: Floats
+    best: Floats
 
 
 def evidence_of(heat: Heat) -> Heat:
@@ -135,21 +147,13 @@ def max_box_accuracy(images: Sequence[Located]) -> tuple[float, float]:
 
     Source: Choe, Oh, Lee, Chun, Akata & Shim 2020, arXiv:2001.07437 (V1), arXiv:2007.04178 (V2).
     """
-    largest = np.zeros((len(images), len(THRESHOLDS)))
-    best = np.zeros_like(largest)
-    for row, image in enumerate(images):
-        evidence = evidence_of(image.heat)
-        for column, share in enumerate(THRESHOLDS):
-            parts = [best_iou(part, image.boxes) for part in _components(evidence, share)]
-            if parts:
-                largest[row, column], best[row, column] = parts[0], max(parts)
-    return _accuracies(largest, best)
+    return _accuracies(_ious_by_threshold(images))
 
 
 def centred_box_accuracy(images: Sequence[Located]) -> tuple[float, float]:
     """MaxBoxAcc, versions 1 and 2, of a centred box, at the best size for all images in place of a threshold."""
     found = _centred_ious(images)
-    return _accuracies(found, found)
+    return _accuracies(_Sweep(found, found))
 
 
 def localisation(
@@ -161,9 +165,10 @@ def localisation(
 ) -> Verdict:
     """Whether boxes from maps lie on the objects better than a centred box does.
 
-    Pass: the 95 % interval of the mean difference of IoU between the box of the map (20 % of the maximum, largest
-    connected part) and the centred box of the best size lies above 0, and p < 0.05 by sign flips. Fail: the interval
-    ends at or below 0. Cannot tell: otherwise, or with fewer than 10 images.
+    Pass: the 95 % interval of the mean difference of IoU between the box of the map (of its largest connected part, at
+    the share of the maximum that is best for all images together) and the centred box of the size that is best for all
+    images together lies above 0.05, and p < 0.05 by sign flips. Fail: the interval ends at or below 0.05.
+    Cannot tell: otherwise, or with fewer than 10 images. What the box at 20 % of the maximum reaches stands beside it.
 
     An empty map is a miss everywhere. An image whose mask is empty, or without a box, is left out and counted, and so
     is one whose map is the same everywhere, which names no place.
@@ -185,98 +190,109 @@ def localisation(
     if not used:
         return _untold("every map has the same value everywhere", len(images))
     kept = [images[row] for row in used]
-    parties = None if groups is None else np.asarray(groups)[used]
-    size = int(_centred_ious(kept).mean(axis=0).argmax())
-    ours, rival = _rows(kept, tolerance), _centre_rows(kept, float(SCALES[size]), tolerance)
-    difference = paired(ours["IoU"] - rival["IoU"], groups=parties, seed=seed)
-    outcome, reason = decide([difference], independent(len(kept), parties))
-    if flat or boxless:
-        reason += f"; left out: {counted(boxless, 'image')} without a box, {counted(flat, 'flat map')}"
+    verdict = _judged(kept, None if groups is None else np.asarray(groups)[used], seed, tolerance)
+    spread: list[float | None] = [None] * len(images)
+    for row, value in zip(used, verdict.per_image, strict=True):
+        spread[row] = value
+    left_out = f"; left out: {counted(boxless, 'image')} without a box, {counted(flat, 'flat map')}"
+    return replace(
+        verdict,
+        reason=verdict.reason + (left_out if flat or boxless else ""),
+        left_out=flat + boxless,
+        per_image=tuple(spread),
+    )
+
+
+def _judged(images: Sequence[Located], groups: NDArray[Any] | None, seed: int, tolerance: float) -> Verdict:
+    """Of images all of which have a box and a map with places."""
+    sweep, sizes = _ious_by_threshold(images), _centred_ious(images)
+    share, size = int(sweep.largest.mean(axis=0).argmax()), int(sizes.mean(axis=0).argmax())
+    reached = sweep.largest[:, share]
+    difference = paired(reached - sizes[:, size], groups=groups, seed=seed)
+    outcome, reason = decide([difference], independent(len(images), groups), worth=WORTH)
+    means = partial(mean_of_images, groups=groups, seed=seed)
     return Verdict(
         test="Localisation",
         outcome=outcome,
         rule=RULE,
         reason=reason,
-        statistic="mean difference of IoU, map − centred box",
+        statistic=STATISTIC,
         value=difference.mean,
         low=difference.low,
         high=difference.high,
         p_value=difference.p_value,
-        images=len(kept),
-        left_out=flat + boxless,
-        quantities=_quantities(kept, ours, rival, parties, seed),
-        per_image=numbers_of(_spread(ours["IoU"], used, len(images))),
+        images=len(images),
+        quantities=(
+            means(f"IoU, box above {100 * THRESHOLDS[share]:.0f} % of the maximum", reached),
+            means(f"IoU, centred box of {100 * SCALES[size]:.0f} % of the sides", sizes[:, size]),
+            *_of_maps(images, tolerance, means),
+            *_of_centred_box(images, float(SCALES[size]), tolerance, means),
+            *_accuracy_rows(_accuracies(sweep), ""),
+            *_accuracy_rows(_accuracies(_Sweep(sizes, sizes)), ", centred box"),
+        ),
+        measure="IoU",
+        per_image=numbers_of(reached),
     )
 
 
-def _spread(values: Floats, rows: Sequence[int], count: int) -> Floats:
-    """Numbers of some of the images, as a row for each of all, NaN for the others."""
-    spread = np.full(count, np.nan)
-    spread[list(rows)] = values
-    return spread
+def _of_maps(images: Sequence[Located], tolerance: float, means: Means) -> list[Quantity]:
+    """The measures that need no threshold, or the paper's."""
+    overlaps = np.array([best_iou(box_of(each.heat), each.boxes) for each in images])
+    hits = [pointing(each.heat, _mask(each), tolerance * max(each.heat.shape)) for each in images]
+    return [
+        means(f"IoU, box above {100 * BOX_SHARE:.0f} % of the maximum (the paper's)", overlaps),
+        means("ILSVRC localisation error, top 1, with it", _ilsvrc_error(images, overlaps), unit="%"),
+        means("pointing game", np.array(hits), unit="%"),
+        means(
+            "energy inside", np.array([energy_inside(each.heat, _mask(each)) for each in images]), unit="%"
+        ),
+    ]
 
 
-def _quantities(
-    images: Sequence[Located],
-    ours: dict[str, Floats],
-    rival: dict[str, Floats],
-    groups: NDArray[Any] | None,
-    seed: int,
-) -> tuple[Quantity, ...]:
-    """Every measure of the maps, and of the centred box."""
-    found: list[Quantity] = []
-    for name, values in ours.items():
-        unit = "" if name == "IoU" else "%"
-        for label, numbers in ((name, values), (f"{name}, centred box", rival[name])):
-            found.append(mean_of_images(label, numbers, groups=groups, seed=seed, unit=unit))
-    pairs = zip(max_box_accuracy(images), centred_box_accuracy(images), strict=True)
-    for version, (own, centre) in enumerate(pairs, start=1):
-        found.append(Quantity(name=f"MaxBoxAcc V{version}", value=own, unit="%"))
-        found.append(Quantity(name=f"MaxBoxAcc V{version}, centred box", value=centre, unit="%"))
-    return tuple(found)
+def _of_centred_box(
+    images: Sequence[Located], scale: float, tolerance: float, means: Means
+) -> list[Quantity]:
+    """What a map would reach that is 1 in the centred box, and whose maximum is the photo's middle."""
+    boxes = [centred(each.heat.shape, scale) for each in images]
+    overlaps = np.array([best_iou(box, each.boxes) for box, each in zip(boxes, images, strict=True)])
+    hits = [
+        pointing(_middle(each.heat.shape), _mask(each), tolerance * max(each.heat.shape)) for each in images
+    ]
+    inside = [
+        energy_inside(_filled(each.heat.shape, [box]).astype(np.float32), _mask(each))
+        for box, each in zip(boxes, images, strict=True)
+    ]
+    return [
+        means("ILSVRC localisation error, top 1, centred box", _ilsvrc_error(images, overlaps), unit="%"),
+        means("pointing game, the middle", np.array(hits), unit="%"),
+        means("energy inside, centred box", np.array(inside), unit="%"),
+    ]
 
 
-def _rows(images: Sequence[Located], tolerance: float) -> dict[str, Floats]:
-    """Every measure of each image (N,), by its name."""
-    overlaps = [best_iou(box_of(image.heat), image.boxes) for image in images]
-    return _named(
-        images,
-        overlaps,
-        [pointing(each.heat, _mask(each), tolerance * max(each.heat.shape)) for each in images],
-        [energy_inside(each.heat, _mask(each)) for each in images],
-    )
-
-
-def _centre_rows(images: Sequence[Located], scale: float, tolerance: float) -> dict[str, Floats]:
-    """What a map would reach that is 1 in the centred box, whose maximum is taken to be the photo's middle."""
-    boxes = [centred(image.heat.shape, scale) for image in images]
-    filled = [_filled(image.heat.shape, [box]) for image, box in zip(images, boxes, strict=True)]
-    return _named(
-        images,
-        [best_iou(box, image.boxes) for image, box in zip(images, boxes, strict=True)],
-        [
-            pointing(_middle(each.heat.shape), _mask(each), tolerance * max(each.heat.shape))
-            for each in images
-        ],
-        [
-            energy_inside(heat.astype(np.float32), _mask(each))
-            for heat, each in zip(filled, images, strict=True)
-        ],
-    )
-
-
-def _named(
-    images: Sequence[Located], overlaps: list[float], hits: list[float], energy: list[float]
-) -> dict[str, Floats]:
-    """IoU; ILSVRC's error: a wrong class, or no IoU of 0.5 with any box of the class; the pointing game; energy."""
-    overlap = np.array(overlaps)
+def _ilsvrc_error(images: Sequence[Located], overlaps: Floats) -> Floats:
+    """1 for each image whose class is wrong, or whose box has no IoU of 0.5 with any box of the class."""
     right = np.array([image.right for image in images])
-    return {
-        "IoU": overlap,
-        "ILSVRC localisation error, top 1": 1.0 - (right & (overlap >= RIGHT)),
-        "pointing game": np.array(hits),
-        "energy inside": np.array(energy),
-    }
+    return np.asarray(1.0 - (right & (overlaps >= RIGHT)))
+
+
+def _accuracy_rows(accuracies: tuple[float, float], of: str) -> list[Quantity]:
+    return [
+        Quantity(name=f"MaxBoxAcc V{version}{of}", value=value, unit="%")
+        for version, value in enumerate(accuracies, start=1)
+    ]
+
+
+def _ious_by_threshold(images: Sequence[Located]) -> "_Sweep":
+    """IoU at each of ``THRESHOLDS``; an empty map has no box."""
+    largest = np.zeros((len(images), len(THRESHOLDS)))
+    best = np.zeros_like(largest)
+    for row, image in enumerate(images):
+        evidence = evidence_of(image.heat)
+        for column, share in enumerate(THRESHOLDS):
+            parts = [best_iou(part, image.boxes) for part in _components(evidence, share)]
+            if parts:
+                largest[row, column], best[row, column] = parts[0], max(parts)
+    return _Sweep(largest, best)
 
 
 def _components(evidence: Heat, share: float) -> list[Corners]:
@@ -296,10 +312,10 @@ def _corners(rows: slice, columns: slice) -> Corners:
     return float(columns.start), float(rows.start), float(columns.stop), float(rows.stop)
 
 
-def _accuracies(largest: Floats, best: Floats) -> tuple[float, float]:
-    """Versions 1 and 2 from IoUs (N, thresholds) of the largest part and of the best one."""
-    first = (largest >= RIGHT).mean(axis=0).max()
-    second = np.mean([(best >= strictness).mean(axis=0).max() for strictness in STRICTNESS])
+def _accuracies(sweep: "_Sweep") -> tuple[float, float]:
+    """MaxBoxAcc, versions 1 and 2."""
+    first = (sweep.largest >= RIGHT).mean(axis=0).max()
+    second = np.mean([(sweep.best >= strictness).mean(axis=0).max() for strictness in STRICTNESS])
     return float(first), float(second)
 
 
@@ -345,6 +361,6 @@ def _untold(reason: str, left_out: int) -> Verdict:
         outcome="cannot tell",
         rule=RULE,
         reason=reason,
-        statistic="mean difference of IoU, map − centred box",
+        statistic=STATISTIC,
         left_out=left_out,
     )

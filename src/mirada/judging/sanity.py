@@ -21,18 +21,26 @@ APART = 1_000_003  # added to the seed: the draw is not the one that training be
 ALIKE = 0.5  # |rank correlation| from which two maps are alike
 
 
-def _test(test: str, what: str) -> LimitTest:
+def _test(test: str, what: str, measure: str) -> LimitTest:
     rule = (
         f"{what}, and the maps of the same images and classes are compared by the absolute value of Spearman's rank "
         "correlation. Pass: its mean over images lies below 0.5 with its whole 95 % interval, and p < 0.05: the maps "
         "change with what was learnt. Fail: the interval begins at or above 0.5: the maps are much the same without "
         "it. Cannot tell: otherwise, with fewer than 10 images, or if the maps are constant."
     )
-    return LimitTest(test=test, rule=rule, statistic="mean |rank correlation|", limit=ALIKE, above=False)
+    return LimitTest(
+        test=test, rule=rule, statistic="mean |rank correlation|", measure=measure, limit=ALIKE, above=False
+    )
 
 
-PARAMETERS = _test("Parameter randomisation", "All layers are drawn again, from the last to the first")
-LABELS = _test("Label randomisation", "A network of the same kind is trained on permuted labels")
+PARAMETERS = _test(
+    "Parameter randomisation",
+    "All layers are drawn again, from the last to the first",
+    "|ρ|, weights drawn again",
+)
+LABELS = _test(
+    "Label randomisation", "A network of the same kind is trained on permuted labels", "|ρ|, labels permuted"
+)
 
 
 class Redrawn(NamedTuple):

@@ -19,21 +19,24 @@ JUDGED_SHIFT, JUDGED_QUALITY = 0.02, 75
 LARGEST = 28  # cells along a side on which moved maps are compared
 
 
-def _test(test: str, what: str) -> LimitTest:
+def _test(test: str, what: str, measure: str) -> LimitTest:
     rule = (
         f"{what}, and the maps are compared by Spearman's rank correlation. Pass: its mean over images lies above 0.7 "
         "with its whole 95 % interval, and p < 0.05. Fail: the interval ends at or below 0.7. Cannot tell: otherwise, "
         "with fewer than 10 images, or if the maps are constant."
     )
-    return LimitTest(test=test, rule=rule, statistic="mean rank correlation", limit=STABLE, above=True)
+    return LimitTest(
+        test=test, rule=rule, statistic="mean rank correlation", measure=measure, limit=STABLE, above=True
+    )
 
 
 MOVED = _test(
     "Small shifts",
     "Images are moved by 2 % of the shorter side, at least one pixel, and their maps are moved back",
+    "ρ, moved",
 )
-COMPRESSED = _test("JPEG", "Images go through JPEG at quality 75")
-TRAINED = _test("Seeds", "Networks that differ by their seed alone explain the same images")
+COMPRESSED = _test("JPEG", "Images go through JPEG at quality 75", "ρ, JPEG")
+TRAINED = _test("Seeds", "Networks that differ by their seed alone explain the same images", "ρ, seeds")
 
 Tick = Callable[[], None]
 

@@ -56,8 +56,8 @@ class Verdict:
         images: How many were used.
         left_out: How many could not be.
         quantities: The other numbers of the test.
-        per_image: Of each image of the sample the number that its map reached, as in ``statistic`` but for what is
-            subtracted; None for one that was left out.
+        measure: What ``per_image`` is, in a few words.
+        per_image: What the map of each image of the sample reached; None for one that was left out.
     """
 
     test: str
@@ -72,6 +72,7 @@ class Verdict:
     images: int = 0
     left_out: int = 0
     quantities: tuple[Quantity, ...] = ()
+    measure: str = ""
     per_image: tuple[float | None, ...] = ()
 
 
@@ -86,6 +87,7 @@ class LimitTest:
         test: Its name.
         rule: That in words.
         statistic: What the mean is of.
+        measure: That of one image, in a few words.
         limit: The number.
         above: Whether above it is right.
     """
@@ -93,6 +95,7 @@ class LimitTest:
     test: str
     rule: str
     statistic: str
+    measure: str
     limit: float
     above: bool
 
@@ -122,6 +125,7 @@ class LimitTest:
             statistic=self.statistic,
             left_out=left_out,
             quantities=tuple(quantities),
+            measure=self.measure,
             per_image=numbers_of(values),
         )
         if not there.any():
