@@ -59,6 +59,8 @@ class Explainable:
         Raises:
             InvalidArgument: There is none of this name; the nearest is named.
         """
+        if layer in self.parts:  # as it is nearly always; a walk through all layers takes time
+            return
         names = [IMAGE, *(name for name, _ in self.network.named_modules() if name)]
         if layer not in names:
             close = get_close_matches(layer, names, n=1, cutoff=0.4)
@@ -199,18 +201,19 @@ def _opened(
     def hook_of(name: str) -> Callable[[nn.Module, Any, Any], Any]:
         return lambda _module, _inputs, output: see(name, output) if get_ident() == thread else None
 
-    flags = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     hooks = []
     with evaluating(network):
         try:
             hooks += [network.get_submodule(name).register_forward_hook(hook_of(name)) for name in layers]
-            network.requires_grad_(requires_grad=False)
+            for parameter in learning:
+                parameter.requires_grad = False
             yield
         finally:
             for hook in hooks:
                 hook.remove()
-            for parameter, requires_grad in flags:
-                parameter.requires_grad = requires_grad
+            for parameter in learning:
+                parameter.requires_grad = True
 
 
 # ---- methods ---------------------------------------------------------------------------------

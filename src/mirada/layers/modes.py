@@ -11,8 +11,10 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     """Eval mode inside the block; afterwards every submodule has the mode that it had before."""
     modes = [(module, module.training) for module in network.modules()]
     try:
-        network.eval()
+        if any(training for _, training in modes):
+            network.eval()
         yield
     finally:
         for module, training in modes:
-            module.training = training  # not train(): that would overwrite the children's own modes
+            if module.training != training:  # to set it takes longer than to look
+                module.training = training  # not train(): that would overwrite the children's own modes
