@@ -55,7 +55,7 @@ QUICK: dict[str, Any] = {
 }
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 FILES = {
-    "checkpoints/last.safetensors", "data.json", "environment.json", "evaluation.json", "events.jsonl",
+    "cells.json", "checkpoints/last.safetensors", "data.json", "environment.json", "evaluation.json", "events.jsonl",
     "features.npz", "maps.json", "model.json", "model.safetensors", "predictions.csv", "recipe.toml", "report.html",
     "results.csv", "samples.jpg", "samples.json", "splits.csv",
 }  # fmt: skip
@@ -110,7 +110,8 @@ def test_a_run_leaves_everything(model: str, runs: Callable[[str], Run], shapes:
     run = runs(model)
     written = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
     maps = {name for name in written if name.startswith("maps/")}
-    assert written - maps == FILES
+    cells = {name for name in written if name.startswith("cells/")}
+    assert written - maps - cells == FILES
     records = json.loads((run.folder / "maps.json").read_text())
     near = {each["image"] for record in records for each in record["similar"]}
     assert {record[key] for record in records for key in ("image", "overlay")} | near == maps
@@ -121,6 +122,11 @@ def test_a_run_leaves_everything(model: str, runs: Callable[[str], Run], shapes:
         encoding="utf-8"
     )
     assert len({record["path"] for record in records}) == len(records) > 0
+    assert {
+        each["image"]
+        for cell in json.loads((run.folder / "cells.json").read_text())
+        for each in cell["images"]
+    } == cells
     assert run.outcome.reason == "finished" and run.outcome.epochs == 2
     assert [row["epoch"] for row in table(run.folder / "results.csv")] == ["1", "2"]
     assert Counter(row["split"] for row in table(run.folder / "splits.csv")) == {
@@ -133,6 +139,27 @@ def test_a_run_leaves_everything(model: str, runs: Callable[[str], Run], shapes:
     assert kinds == {"start": 1, "epoch": 2, "stopped": 1, "best": 1, "evaluation": 2}
     assert (run.folder / "report.html").read_text().startswith("<!")
     assert run.evaluations["test"].n == 12 and run.model_path.exists() and run.report_path.exists()
+
+
+def test_each_cell_of_the_confusion_matrix_has_pictures_of_its_images(runs: Callable[[str], Run]) -> None:
+    """Against predictions.csv: every test image is in the cell that its row says, the surest first."""
+    folder = runs("lenet5").folder
+    rows = {row["path"]: row for row in table(folder / "predictions.csv") if row["split"] == "test"}
+    cells = json.loads((folder / "cells.json").read_text())
+    shown = [each["path"] for cell in cells for each in cell["images"]]
+    assert sorted(shown) == sorted(rows)  # so few that all are shown
+    for cell in cells:
+        assert {
+            (rows[each["path"]]["target"], rows[each["path"]]["predicted"]) for each in cell["images"]
+        } == {(cell["true"], cell["predicted"])}
+        said = [each["probability"] for each in cell["images"]]
+        assert said == sorted(said, reverse=True)
+        for each in cell["images"]:
+            assert each["probability"] == pytest.approx(float(rows[each["path"]]["probability"]), abs=1e-4)
+            with Image.open(folder / each["image"]) as picture:
+                assert max(picture.size) <= 96
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="cell"') == len(cells) > 1
 
 
 @pytest.mark.slow

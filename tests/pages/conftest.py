@@ -213,6 +213,19 @@ def write_maps(run: Path, predictions: Sequence[dict[str, Any]], unit: str) -> N
     write_json(run / "maps.json", items)
 
 
+def write_cells(run: Path, predictions: Sequence[dict[str, Any]]) -> None:
+    """A picture of the first image of each cell of the confusion matrix that has some, at most 30."""
+    (run / "cells").mkdir()
+    first = {(row["target"], row["predicted"]): row for row in reversed(predictions)}
+    cells = []
+    for number, ((true, predicted), row) in enumerate(list(first.items())[:30]):
+        name = f"cells/{number:03d}.jpg"
+        Image.new("RGB", (8, 8), (number, 90, 120)).save(run / name)
+        image = {"path": row["path"], "probability": row["probability"], "image": name}
+        cells.append({"true": true, "predicted": predicted, "images": [image]})
+    write_json(run / "cells.json", cells)
+
+
 def write_common(run: Path, data: dict[str, Any], epochs: int) -> None:
     """The files that are alike in both tasks."""
     (run / "recipe.toml").write_text(
@@ -291,6 +304,7 @@ def make_classification(run: Path, classes: Sequence[str], *, epochs: int = 24, 
     write_json(run / "evaluation.json", {"val": val, "test": test})
     write_table(run / "predictions.csv", val_rows + test_rows)
     write_maps(run, test_rows, "")
+    write_cells(run, test_rows)
     return run
 
 

@@ -92,7 +92,8 @@ def test_every_section_is_there(task: str, request: pytest.FixtureRequest) -> No
     page = page_of(run)
     assert [value for value in page.values("id") if value in SECTIONS] == SECTIONS
     assert page.tags["h1"] == page.tags["main"] == page.tags["header"] == 1
-    assert page.tags["img"] == 19  # samples, then nine times photo and overlay
+    cells = 4 if task == "classification" else 0  # of the confusion matrix, a picture each
+    assert page.tags["img"] == 19 + cells  # samples, then nine times photo and overlay
     assert all(page.values("alt"))
     assert page.tags["figure"] == page.tags["figcaption"]
     assert "mirada train" in page.text

@@ -12,7 +12,7 @@ from mirada.events import BestEpoch
 from mirada.pages.overview import stopped
 from mirada.runs.reader import read_run
 
-JSON_FILES = ("data.json", "environment.json", "model.json", "evaluation.json", "maps.json")
+JSON_FILES = ("data.json", "environment.json", "model.json", "evaluation.json", "maps.json", "cells.json")
 
 
 def edit(file: Path, *keys: Any, value: object) -> None:
@@ -128,6 +128,13 @@ def test_json_nested_too_deeply(classification: Path) -> None:
             "0 → section must be typical or uncertain or wrong. Got 'nice'.",
         ),
         ("maps.json", [1, "overlay"], "../secret.jpg", "'../secret.jpg' lies outside the run folder."),
+        (
+            "cells.json",
+            [0, "images", 0, "image"],
+            "../secret.jpg",
+            "'../secret.jpg' lies outside the run folder.",
+        ),
+        ("cells.json", [0, "true"], ..., 'the key "true" is missing in 0.'),
         ("maps.json", [2, "limit"], None, "2 → limit must be a number. Got 'None'."),
     ],
 )

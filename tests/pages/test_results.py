@@ -1,13 +1,15 @@
 """What is shown of the results, compared with numpy and numbers made by hand."""
 
 import json
+import re
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mirada.pages import numbers, results
+from mirada.pages import numbers, results, write_report
 from mirada.runs.reader import read_run
 
 NB = "\u00a0"
@@ -111,3 +113,36 @@ def test_map_groups_keep_their_order(classification: Path) -> None:
     file.write_text(json.dumps([item for item in reversed(items) if item["section"] != "uncertain"]))
     groups = results.map_groups(read_run(classification))
     assert [(title, len(items)) for title, _, items in groups] == [("Most wrong", 3), ("Right and sure", 3)]
+
+
+def test_a_cell_of_the_matrix_leads_to_its_pictures(classification: Path) -> None:
+    """Every cell with pictures is a link, each to a place of its own, which holds them; of the test images alone."""
+    cells = json.loads((classification / "cells.json").read_text())
+    page = write_report(classification).read_text(encoding="utf-8")
+    for cell in cells:
+        place = "cell-{}-{}".format(*(["cats", "dogs"].index(cell[name]) for name in ("true", "predicted")))
+        assert page.count(f'href="#{place}"') == page.count(f'id="{place}"') == 1
+        below = page.split(f'id="{place}"')[1].split("</section>")[0]
+        found = "found" if cell["true"] == cell["predicted"] else f"taken for {cell['predicted']}"
+        assert f"images of {cell['true']}, {found} (1 shown)" in below
+        content = b64encode((classification / cell["images"][0]["image"]).read_bytes()).decode()
+        assert below.count(f'src="data:image/jpeg;base64,{content}" alt="{cell["images"][0]["path"]}"') == 1
+    assert len(cells) == 4 and page.count('class="cell"') == 4
+
+
+def test_without_pictures_a_matrix_has_no_links(classification: Path) -> None:
+    """Runs of older versions have no cells.json."""
+    (classification / "cells.json").unlink()
+    page = write_report(classification).read_text(encoding="utf-8")
+    assert "Confusion matrix" in page and "#cell-" not in page and "Choose a cell" not in page
+
+
+@pytest.mark.parametrize("count", [30, 101])
+def test_larger_matrices_lead_to_pictures_too(many_classes: Callable[[int], Path], count: int) -> None:
+    """A drawn matrix by its cells, and one that is too large to be drawn by the most confused pairs."""
+    run = many_classes(count)
+    page = write_report(run).read_text(encoding="utf-8")
+    places = set(re.findall(r'id="(cell-\d+-\d+)"', page))
+    linked = set(re.findall(r'href="#(cell-\d+-\d+)"', page))
+    assert linked == places
+    assert len(places) == 30 if count == 30 else len(places) <= 20

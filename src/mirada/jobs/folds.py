@@ -19,6 +19,7 @@ from mirada.evaluation.spread import with_spreads
 from mirada.evaluation.suspects import SuspectLabels
 from mirada.events import Evaluated, FoldStarted, OnEvent
 from mirada.inference.similar import joined_features, load_training_features
+from mirada.jobs.cells import cells_of_all_folds
 from mirada.jobs.family import Planned, RunFamily, finished, missing
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
@@ -194,6 +195,7 @@ def _judge(family: RunFamily, runs: Sequence[Run]) -> tuple[Predictions, Evaluat
     table.to_csv(folder.path / "predictions.csv")
     result = evaluate(table, temperature=_temperatures(runs, tested))
     folder.write("maps.json", of_all_folds([run.folder for run in runs]))
+    folder.write("cells.json", cells_of_all_folds([run.folder for run in runs]))
     done = Evaluated("test", result.n, {metric.key: metric.value for metric in result.metrics})
     folder.event(done)
     family.on_event(done)

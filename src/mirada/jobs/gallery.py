@@ -60,8 +60,8 @@ def draw_maps(
     records = []
     for number, ((section, row), seen, similar) in enumerate(zip(chosen, photos, near, strict=True)):
         photo, picture = f"maps/{number:03}-photo.jpg", f"maps/{number:03}-map.jpg"
-        _save(Image.fromarray(seen.photo), folder / photo, quality=88)
-        _save(Image.fromarray(seen.picture(colour_bar=False)), folder / picture, quality=90)
+        save_picture(Image.fromarray(seen.photo), folder / photo, quality=88)
+        save_picture(Image.fromarray(seen.picture(colour_bar=False)), folder / picture, quality=90)
         records.append(
             MapRecord(
                 section=section,
@@ -99,7 +99,7 @@ def _similar(
         if not (folder / file).exists():
             picture = show_image(read_image(index.path(row)), least=SIMILAR_SIDE)
             picture.thumbnail((SIMILAR_SIDE, SIMILAR_SIDE), Image.Resampling.BILINEAR)
-            _save(picture, folder / file, quality=80)
+            save_picture(picture, folder / file, quality=80)
         yield SimilarRecord(each.path, label(index, row), round(each.cosine, 4), file)
 
 
@@ -188,7 +188,7 @@ def save_samples(feed: Feed, file: Path) -> SheetRecord:
     factor = max(1, 1024 // picture.width)
     picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
     picture.thumbnail((1600, 1600))
-    _save(picture, file, quality=88)
+    save_picture(picture, file, quality=88)
     labels = _mixed_labels(list(_labels(feed.cache.index.take(seen))), feed.mixing(len(seen), 1, 0))
     return SheetRecord(columns=columns, width=width, height=height, gap=gap, labels=labels)
 
@@ -215,6 +215,7 @@ def _mixed_labels(labels: Sequence[str], mixing: Mixing | None) -> tuple[str, ..
     )
 
 
-def _save(picture: Image.Image, file: Path, *, quality: int) -> None:
+def save_picture(picture: Image.Image, file: Path, *, quality: int) -> None:
+    """Writes a JPEG; it appears whole or not at all."""
     with replacing(file, synced=False) as draft:  # of dozens, each wait takes 6 ms
         picture.save(draft, quality=quality)

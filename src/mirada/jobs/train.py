@@ -38,6 +38,7 @@ from mirada.inference.model import load_model
 from mirada.inference.similar import training_features
 from mirada.inference.trained_on import KEY as IMAGES
 from mirada.inference.trained_on import contamination, remember
+from mirada.jobs.cells import draw_cells
 from mirada.jobs.describe import command_line, data_name, data_record, environment_record, network_record
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.jobs.memory import Room
@@ -378,7 +379,9 @@ def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[st
     folder.write("evaluation.json", {split: result.to_dict() for split, result in evaluations.items()})
     for split, result in evaluations.items():
         on_event(Evaluated(split, result.n, {metric.key: metric.value for metric in result.metrics}))
-    folder.write("maps.json", draw_maps(model, cache, predictions.of_split(splits[-1]), folder.path, seen))
+    judged = predictions.of_split(splits[-1])
+    folder.write("maps.json", draw_maps(model, cache, judged, folder.path, seen))
+    folder.write("cells.json", draw_cells(cache.index, judged, folder.path))
     return evaluations, predictions
 
 

@@ -1,10 +1,11 @@
 """The figures of the report: curves over epochs, parity, histograms, confusion."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
+from types import MappingProxyType
 
 from markupsafe import Markup
 
@@ -197,8 +198,15 @@ def histogram(
     return SVG.format(WIDTH, height, title, NONE.join(parts))
 
 
-def confusion_map(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
-    """A confusion matrix of many classes: rows are true, columns predicted, colour is the share of the row."""
+def confusion_map(
+    confusion: Sequence[Sequence[int]],
+    classes: Sequence[str],
+    anchors: Mapping[tuple[int, int], str] = MappingProxyType({}),
+) -> Markup:
+    """A confusion matrix of many classes: rows are true, columns predicted, colour is the share of the row.
+
+    ``anchors`` are places of the page, by row and column, that a cell leads to.
+    """
     cell, margin = 14, 118
     size = margin + cell * len(classes) + 4
     names = [shorten(name) for name in classes]
@@ -215,19 +223,25 @@ def confusion_map(confusion: Sequence[Sequence[int]], classes: Sequence[str]) ->
             if count:
                 share = count / sum(counts)
                 said = f"{classes[row]} → {classes[column]}: {count} of {sum(counts)} ({percent(share)})"
-                parts.append(
-                    Markup(
-                        '<rect class="{}" x="{}" y="{}" width="{}" height="{}" fill-opacity="{}">{}</rect>'
-                    ).format(
-                        "hit" if row == column else "miss",
-                        margin + cell * column + 0.5,
-                        margin + cell * row + 0.5,
-                        cell - 1,
-                        cell - 1,
-                        round(0.15 + 0.85 * share, 2),
-                        TITLE.format(said),
-                    )
+                drawn = Markup(
+                    '<rect class="{}" x="{}" y="{}" width="{}" height="{}" fill-opacity="{}">{}</rect>'
+                ).format(
+                    "hit" if row == column else "miss",
+                    margin + cell * column + 0.5,
+                    margin + cell * row + 0.5,
+                    cell - 1,
+                    cell - 1,
+                    round(0.15 + 0.85 * share, 2),
+                    TITLE.format(said),
                 )
+                anchor = anchors.get((row, column))
+                link = Markup('<a href="#{}" aria-label="{}">{}</a>').format(anchor, said, drawn)
+                parts.append(link if anchor else drawn)
     return Markup(
-        '<svg class="matrix" viewBox="0 0 {0} {0}" width="{0}" height="{0}" role="img" aria-label="{1}">{2}</svg>'
-    ).format(size, "Confusion matrix, rows are the true classes", NONE.join(parts))
+        '<svg class="matrix" viewBox="0 0 {0} {0}" width="{0}" height="{0}" role="{3}" aria-label="{1}">{2}</svg>'
+    ).format(
+        size,
+        "Confusion matrix, rows are the true classes",
+        NONE.join(parts),
+        "group" if anchors else "img",
+    )

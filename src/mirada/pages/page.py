@@ -78,7 +78,7 @@ def render(run: RunContents) -> str:
         place=overview.file_name(run.data.root),
         stopped=overview.stopped(run),
         samples=data_uri(run.folder / "samples.jpg") if run.has_samples else "",
-        pictures={name: data_uri(run.folder / name) for item in run.maps or () for name in item.files},
+        pictures={name: data_uri(run.folder / name) for name in pictures_of(run)},
         head=head,
         progress=overview.progress(run),
         tiles=overview.tiles(run, head),
@@ -103,6 +103,12 @@ def render(run: RunContents) -> str:
         recipe=recipe_rows(run),
         absent=absent(run),
     )
+
+
+def pictures_of(run: RunContents) -> Iterator[str]:
+    """The names of all pictures that the page shows, within the run folder."""
+    yield from (name for item in run.maps or () for name in item.files)
+    yield from (each.image for cell in run.cells for each in cell.images)
 
 
 def absent(run: RunContents) -> dict[str, str]:

@@ -14,7 +14,7 @@ from mirada.pages.spread import SpreadResult, spread_results
 from mirada.pages.trust import Trust, trust
 from mirada.pages.words import Shown, shown
 from mirada.runs.reader import Prediction, RunContents
-from mirada.runs.records import MapRecord
+from mirada.runs.records import CellImage, CellRecord, MapRecord
 from mirada.text import integer, known, number, percent, with_unit
 
 MATRIX_AS_TABLE = 20  # up to so many classes the confusion matrix is a table with numbers
@@ -54,6 +54,18 @@ class Pair:
     predicted: str
     count: int
     share: float
+    place: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellView:
+    """A cell of the confusion matrix with pictures of some of its ``count`` images, and where they are on the page."""
+
+    anchor: str
+    true: str
+    predicted: str
+    count: int
+    images: tuple[CellImage, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +86,7 @@ class Result:
     metrics: list[Shown]
     per_class: Sequence[ClassScore]
     confusion: list[list[int]]
+    cells: dict[tuple[int, int], CellView]
     matrix: Markup | None
     pairs: list[Pair]
     trust: Trust | None
@@ -153,17 +166,26 @@ def results(run: RunContents) -> list[Result]:
     """The results per split, the one of the headline first."""
     evaluation = run.evaluation or {}
     splits = [split for split in ("test", "val") if split in evaluation and evaluation[split].n]
-    return [result(run, split, evaluation[split]) for split in splits]
+    return [
+        result(run, split, evaluation[split], run.cells if split == splits[0] else ()) for split in splits
+    ]
 
 
-def result(run: RunContents, split: str, evaluation: Evaluation) -> Result:
-    """All that is shown about one split."""
+def result(
+    run: RunContents, split: str, evaluation: Evaluation, pictured: Sequence[CellRecord] = ()
+) -> Result:
+    """All that is shown about one split; ``pictured`` are the cells of its confusion matrix that have pictures."""
     rows = [row for row in run.predictions or [] if row.split == split]
     confusion = evaluation.counts.tolist()
     classes = run.data.classes
     drawn = MATRIX_AS_TABLE < len(confusion) <= MATRIX_AT_ALL
     targets = dict.fromkeys(each.target for each in evaluation.metrics) if run.data.numeric else {}
     points = {name: points_of(rows, name) for name in targets}
+    pairs = confused_pairs(confusion, classes) if len(confusion) > MATRIX_AS_TABLE else []
+    cells = cell_views(pictured, confusion, classes)
+    if len(confusion) > MATRIX_AT_ALL:  # only from the pairs can they be reached
+        cells = {pair.place: cells[pair.place] for pair in pairs if pair.place in cells}
+    anchors = {place: cell.anchor for place, cell in cells.items()}
     learnt_from = run.evaluation["val"].n if run.evaluation and "val" in run.evaluation else None
     return Result(
         split=split,
@@ -171,8 +193,9 @@ def result(run: RunContents, split: str, evaluation: Evaluation) -> Result:
         metrics=[shown(each) for each in evaluation.metrics],
         per_class=evaluation.per_class,
         confusion=confusion,
-        matrix=charts.confusion_map(confusion, classes) if drawn else None,
-        pairs=confused_pairs(confusion, classes) if len(confusion) > MATRIX_AS_TABLE else [],
+        cells=cells,
+        matrix=charts.confusion_map(confusion, classes, anchors) if drawn else None,
+        pairs=pairs,
         trust=trust(evaluation.calibration, split, learnt_from) if evaluation.calibration else None,
         numbers=[numbers(name, points[name], evaluation, run.data.unit) for name in targets],
         worst=sorted((row for row in rows if row.wrong), key=lambda row: -abs(row.wrong))[:WORST],
@@ -183,6 +206,25 @@ def result(run: RunContents, split: str, evaluation: Evaluation) -> Result:
         spread=spread_results(evaluation.spread, rows, run.data.unit, numeric=run.data.numeric),
         by=by_column(evaluation),
     )
+
+
+def cell_views(
+    pictured: Sequence[CellRecord], confusion: Sequence[Sequence[int]], classes: Sequence[str]
+) -> dict[tuple[int, int], CellView]:
+    """The cells that have pictures by row and column, in the order of the matrix; those of unknown classes go."""
+    numbers = {name: number for number, name in enumerate(classes)}
+    found = {}
+    for cell in pictured:
+        row, column = numbers.get(cell.true, -1), numbers.get(cell.predicted, -1)
+        if min(row, column) >= 0 and confusion and cell.images:
+            found[row, column] = CellView(
+                anchor=f"cell-{row}-{column}",
+                true=cell.true,
+                predicted=cell.predicted,
+                count=confusion[row][column],
+                images=cell.images,
+            )
+    return dict(sorted(found.items()))
 
 
 def by_column(evaluation: Evaluation) -> dict[str, list[PartRow]]:
@@ -219,7 +261,13 @@ def points_of(rows: Sequence[Prediction], name: str) -> list[Point]:
 def confused_pairs(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> list[Pair]:
     """The most confused pairs of classes."""
     pairs = [
-        Pair(true=classes[row], predicted=classes[column], count=count, share=count / sum(counts))
+        Pair(
+            true=classes[row],
+            predicted=classes[column],
+            count=count,
+            share=count / sum(counts),
+            place=(row, column),
+        )
         for row, counts in enumerate(confusion)
         for column, count in enumerate(counts)
         if count and row != column

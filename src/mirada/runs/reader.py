@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -16,7 +16,14 @@ from mirada.evaluation.conformal import Conformal
 from mirada.evaluation.evaluate import Evaluation
 from mirada.events import Beginning, BestEpoch, Event, FoldStarted, SeedStarted, Stopped
 from mirada.runs.folder import EVENTS, INTERVALS, KINDS, MODEL, RESULTS
-from mirada.runs.records import DataRecord, EnvironmentRecord, MapRecord, NetworkRecord, SheetRecord
+from mirada.runs.records import (
+    CellRecord,
+    DataRecord,
+    EnvironmentRecord,
+    MapRecord,
+    NetworkRecord,
+    SheetRecord,
+)
 from mirada.text import csv_value
 
 T = TypeVar("T")
@@ -56,6 +63,7 @@ class RunContents:
         evaluation: How well it does, by split.
         predictions: The rows whose target is known.
         maps: The explained images.
+        cells: Of the confusion matrix, those with pictures; runs of older versions have none.
         has_samples: Whether there is a picture of training images.
         sheet: What it shows.
         has_model: Whether a model was kept.
@@ -73,6 +81,7 @@ class RunContents:
     evaluation: dict[str, Evaluation] | None
     predictions: list[Prediction] | None
     maps: tuple[MapRecord, ...] | None
+    cells: tuple[CellRecord, ...]
     has_samples: bool
     sheet: SheetRecord | None
     has_model: bool
@@ -160,6 +169,7 @@ def read_run(folder: Path) -> RunContents:
             folder / "predictions.csv", lambda file: read_predictions(file, numeric=data.numeric)
         ),
         maps=_optional(folder / "maps.json", read_maps),
+        cells=_optional(folder / "cells.json", read_cells) or (),
         has_samples=(folder / "samples.jpg").exists(),
         sheet=_optional(folder / "samples.json", lambda file: read_record(file, SheetRecord)),
         has_model=(folder / MODEL).exists(),
@@ -319,9 +329,20 @@ def _target_columns(file: Path) -> list[str]:
 def read_maps(file: Path) -> tuple[MapRecord, ...]:
     """The explained images; their pictures lie in the run folder."""
     maps: tuple[MapRecord, ...] = read_record(file, tuple[MapRecord, ...])
-    folder = file.parent.resolve()
-    for item in maps:
-        for name in item.files:
-            if not (folder / name).resolve().is_relative_to(folder):
-                raise damaged(file, f"{name!r} lies outside the run folder.")
+    _require_within(file, (name for item in maps for name in item.files))
     return maps
+
+
+def read_cells(file: Path) -> tuple[CellRecord, ...]:
+    """The cells of the confusion matrix that have pictures, which lie in the run folder."""
+    cells: tuple[CellRecord, ...] = read_record(file, tuple[CellRecord, ...])
+    _require_within(file, (each.image for cell in cells for each in cell.images))
+    return cells
+
+
+def _require_within(file: Path, names: Iterable[str]) -> None:
+    """Raises ``DataError`` for a picture that is not in the run folder."""
+    folder = file.parent.resolve()
+    for name in names:
+        if not (folder / name).resolve().is_relative_to(folder):
+            raise damaged(file, f"{name!r} lies outside the run folder.")

@@ -135,3 +135,21 @@ class MapRecord:
     def files(self) -> tuple[str, ...]:
         """All pictures that belong to it, within the run folder."""
         return (self.image, self.overlay, *(each.image for each in self.similar))
+
+
+@dataclass(frozen=True)
+class CellImage:
+    """An image of a cell of the confusion matrix: its file, the probability of the answer, its small picture."""
+
+    path: str
+    probability: float
+    image: str
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """Some images of a cell of ``cells.json``, those of class ``true`` that were given to class ``predicted``."""
+
+    true: str
+    predicted: str
+    images: tuple[CellImage, ...]

@@ -195,10 +195,15 @@ def preview(root: Path, path: str) -> str:
         picture = show_image(read_image(root / path))
     except DataError:
         return ""
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=3.0)
-    if max(picture.size) <= SIDE // 4:  # enlarged by whole numbers, so that its pixels can be seen
-        times = SIDE // (2 * max(picture.size))
-        picture = picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST)
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=80)
+    small_picture(picture, SIDE).save(stream, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def small_picture(picture: Image.Image, side: int) -> Image.Image:
+    """A picture of at most ``side`` pixels on its longer side; a tiny one is enlarged, to see its pixels."""
+    picture.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=3.0)
+    if max(picture.size) > side // 4:
+        return picture
+    times = side // (2 * max(picture.size))
+    return picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST)
