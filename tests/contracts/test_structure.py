@@ -79,7 +79,8 @@ FILE_LINES, CLASS_LINES, FUNCTION_LINES, PARAMETERS = 600, 250, 60, 8
 # fields of Recipe; everyday options; a family's options: all are checked against what is known
 KWARGS_ALLOWED = {
     ("jobs/train.py", "train"), ("jobs/folds.py", "cross_validate"), ("jobs/seeds.py", "train_seeds"),
-    ("cli/train.py", "command"), ("cli/plan.py", "command"), ("models/__init__.py", "create_model"),
+    ("cli/train.py", "command"), ("cli/plan.py", "command"), ("cli/rate.py", "command"),
+    ("jobs/rate.py", "find_rate"), ("models/__init__.py", "create_model"),
     ("training/pretrained.py", "create_model"),
 }  # fmt: skip
 

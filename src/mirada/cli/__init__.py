@@ -20,6 +20,7 @@ from mirada.errors import InvalidArgument, MiradaError, RecipeError, nearest
 VERBS = {
     "check": "Look at every image before anything is trained.",
     "plan": "Choose image size and epochs for the time there is, without training.",
+    "rate": "Try out which learning rate a training can bear.",
     "train": "Train a network on a folder of images; leaves a model and a report.",
     "surgery": "Give a model a head whose maps are exact and finer; say what that costs.",
     "evaluate": "Measure a model on labelled images, with intervals.",

@@ -137,7 +137,7 @@ def train(
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
     with torch.random.fork_rng(), deterministic():
-        return _Job(chosen, index, on_event or (lambda event: None)).run(output)
+        return TrainJob(chosen, index, on_event or (lambda event: None)).run(output)
 
 
 def chosen_recipe(model: str | None, recipe: Recipe | None, settings: Mapping[str, object]) -> Recipe:
@@ -155,8 +155,8 @@ def new_folder(index: Index, recipe: Recipe, output: str | Path | None, *, endin
     return RunFolder.numbered(Path("runs"), f"{data_name(index)}-{recipe.model}{ending}")
 
 
-class _Job:
-    """One run of ``train``, step by step."""
+class TrainJob:
+    """One run of ``train``, step by step; ``card`` and ``feed`` serve what is tried before one, too."""
 
     def __init__(self, recipe: Recipe, index: Index, on_event: OnEvent) -> None:
         augmentation, note = settle_flips(recipe.augment, index)
@@ -192,10 +192,11 @@ class _Job:
             require_batches(self.network, phase.frozen, recipe)
 
     def run(self, output: str | Path | None) -> Run:
+        """The whole run, into a new folder."""
         cache = open_cache(self.index, self.recipe.pixels.decoding(), on_event=self.on_event)
         require_splits(cache.index)
         cache = self._with_contamination(cache)
-        card = self._card(cache)
+        card = self.card(cache)
         folder = new_folder(self.index, self.recipe, output)
         environment = environment_record(self.compute, command_line(self.index, folder.path))
         with _undone_if_it_fails(folder):
@@ -215,7 +216,15 @@ class _Job:
         save_splits(index, folder.file("splits.csv"))
         network = network_record(self.summary, card, self.recipe)
         folder.write("model.json", network)
-        feed = Feed(
+        feed = self.feed(cache, card)
+        training = begin(self.network, self.phases, feed, self.recipe, folder, _both(folder, self.on_event))
+        folder.write("samples.json", save_samples(feed, folder.file("samples.jpg")))
+        self._tell_start(training, network.parameters)
+        return training
+
+    def feed(self, cache: Cache, card: Card) -> Feed:
+        """What is shown to the network in which order."""
+        return Feed(
             cache=cache,
             card=card,
             compute=self.compute,
@@ -224,10 +233,6 @@ class _Job:
             balanced=self.recipe.sampling == "balanced",
             seed=self.recipe.seed,
         )
-        training = begin(self.network, self.phases, feed, self.recipe, folder, _both(folder, self.on_event))
-        folder.write("samples.json", save_samples(feed, folder.file("samples.jpg")))
-        self._tell_start(training, network.parameters)
-        return training
 
     def _tell_start(self, training: Training, parameters: int) -> None:
         """What is trained on what, and what the network starts with."""
@@ -279,7 +284,7 @@ class _Job:
         mean, std = self.scale or channel_statistics(cache, cache.index.rows("train"))
         return replace(plain, mean=mean, std=std)
 
-    def _card(self, cache: Cache) -> Card:
+    def card(self, cache: Cache) -> Card:
         """What the model file says, once the images are known."""
         index = cache.index
         return Card(

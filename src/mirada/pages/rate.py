@@ -1,0 +1,146 @@
+"""Draws the loss over a rising learning rate as one HTML page that needs no other file."""
+
+from collections.abc import Sequence
+from math import ceil, floor, log10
+from pathlib import Path
+from typing import Protocol
+
+from markupsafe import Markup
+
+from mirada.pages.charts import Figure, Series, legend, path
+from mirada.pages.page import publish, template
+from mirada.svg import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    LINE,
+    NONE,
+    PATH,
+    RIGHT,
+    SVG,
+    TEXT,
+    TOP,
+    WIDTH,
+    PixelScale,
+    tick_labels,
+    ticks,
+    value_axis,
+)
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+CEILING = 2.0  # times the first loss: the axis ends there, since beyond it only one thing is to be seen
+
+
+class Tried(Protocol):
+    """What was tried: ``training.rate_test.RateTest``, which this room may not import."""
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Of each step."""
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Of each step."""
+
+    @property
+    def smoothed(self) -> tuple[float, ...]:
+        """Their exponential mean."""
+
+    @property
+    def current(self) -> float:
+        """The rate of the recipe."""
+
+    @property
+    def suggested(self) -> float | None:
+        """A rate to begin with."""
+
+
+def rate_sentence(found: Tried) -> str:
+    """What the test says, in one or two sentences."""
+    first = power_of_ten(round(log10(found.rates[0])))
+    end = f"After {len(found.rates)} steps, from {first} to {found.rates[-1]:.1g}: "
+    if found.suggested is None:
+        return (
+            f"{end}the loss did not fall by more than its noise, so nothing is suggested; the recipe has "
+            f"{found.current:g}."
+        )
+    lowest = found.rates[min(range(len(found.smoothed)), key=found.smoothed.__getitem__)]
+    return (
+        f"{end}the loss was lowest at {lowest:.1g}, and a tenth of that, {found.suggested:g}, is a rate to begin with; "
+        f"the recipe has {found.current:g}."
+    )
+
+
+def write_rate_page(found: Tried, name: str, file: Path) -> Path:
+    """Writes the page and returns its path; it appears whole or not at all.
+
+    Args:
+        found: What was tried.
+        name: Of network and data.
+        file: Where.
+    """
+    figure = Figure(title="Loss over the learning rate", svg=rate_curve(found), caption=CAPTION)
+    return publish(
+        template("rate.html").render(
+            title=f"{name}: learning rate", sentence=rate_sentence(found), figure=figure
+        ),
+        file,
+    )
+
+
+CAPTION = (
+    "Each step has a higher rate than the one before. Where the line falls, the network learns; where it rises, steps "
+    "are too long. What is right for the first steps may be too high for a long training without a schedule."
+)
+
+
+def rate_curve(found: Tried) -> Markup:
+    """The losses, and their smoothed course, over the logarithm of the rate."""
+    across = [log10(rate) for rate in found.rates]
+    top = CEILING * found.smoothed[0]
+    marks = ticks(min(0.0, *found.smoothed), min(top, max(found.losses)))
+    x = PixelScale(across[0], across[-1], LEFT + 8, WIDTH - RIGHT - 8)
+    y = PixelScale(marks[0], marks[-1], HEIGHT - BOTTOM, TOP)
+    decades = range(ceil(across[0] - 1e-9), floor(across[-1] + 1e-9) + 1)
+    series = [
+        Series("loss", "train", _within(found.losses, marks[-1])),
+        Series("smoothed", "val", _within(found.smoothed, marks[-1])),
+    ]
+    parts = [
+        value_axis(y, marks, tick_labels(marks)),
+        *(
+            TEXT.format("tick middle", x(each), HEIGHT - BOTTOM + 17, f"10{str(each).translate(RAISED)}")
+            for each in decades
+        ),
+        TEXT.format("axis end", WIDTH - RIGHT, HEIGHT - 6, "learning rate"),
+        legend(series),
+        *(PATH.format(each.kind, path(x, y, across, each.values)) for each in series),
+        *_mark(x, found.suggested, "suggested"),
+        *_mark(x, found.current, "recipe"),
+    ]
+    return SVG.format(WIDTH, HEIGHT, "The loss over the learning rate", NONE.join(parts))
+
+
+def power_of_ten(exponent: int) -> str:
+    """It with a raised exponent.
+
+    >>> power_of_ten(-5)
+    '10⁻⁵'
+    """
+    return f"10{str(exponent).translate(RAISED)}"
+
+
+def _within(values: Sequence[float], top: float) -> list[float]:
+    """What lies above the axis is cut off, so that the line leaves it at the top."""
+    return [min(value, top) for value in values]
+
+
+def _mark(x: PixelScale, rate: float | None, name: str) -> list[Markup]:
+    if rate is None or not x.low <= log10(rate) <= x.high:
+        return []
+    place = x(log10(rate))
+    height = TOP + (14 if name == "recipe" else 0)
+    return [
+        LINE.format("best", place, TOP, place, HEIGHT - BOTTOM),
+        TEXT.format("note", place + 5, height + 8, f"{name}: {rate:g}"),
+    ]
