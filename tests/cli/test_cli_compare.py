@@ -11,6 +11,8 @@ import pytest
 
 from mirada.evaluation.paired import mcnemar
 from mirada.evaluation.predictions import Predictions
+from mirada.pages.methods import methods_paragraph
+from mirada.runs.reader import read_run
 
 Cli = Callable[..., Any]
 Train = Callable[[str], Path]
@@ -114,3 +116,18 @@ def test_runs_as_json(cli: Cli, runs: tuple[Path, Path], tmp_path: Path) -> None
     listed = json.loads(out)
     assert [Path(run["path"]).name for run in listed] == ["lenet5", "simplecnn"]
     assert {run["state"] for run in listed} == {"finished"} and listed[0]["judged"]["n"] == 12
+
+
+def test_the_paragraph_for_a_paper_says_how_a_run_was_trained(runs: tuple[Path, Path]) -> None:
+    """Every setting that matters, from a run that was really made."""
+    text = methods_paragraph(read_run(runs[0]))
+    for said in (
+        "60 images of 4 classes (circle, square, star, triangle) were used: 40 for training, 8 for validation, 12",
+        "It was trained for 2 epochs in batches of 16 by Adam (learning rate 0.002, weight decay 0.0005)",
+        "with the rate following the schedule cosine",
+        "Augmentation: rotation 10.0, zoom 0.1, shift 0.05, fill black.",
+        "It began with random weights.",
+        "The seed of everything random was 0.",
+        "The test images were used once, after training. The accuracy on 12 test images is ",
+    ):
+        assert said in text, said

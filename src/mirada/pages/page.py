@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from mirada.errors import DataError, reason_of
 from mirada.files import replacing
 from mirada.pages import overview, results
+from mirada.pages.methods import UNKNOWN, methods_paragraph
 from mirada.pages.seeds import seed_table
 from mirada.pages.spread import intervals_sentence
 from mirada.pages.words import SPLITS
@@ -100,6 +101,8 @@ def render(run: RunContents) -> str:
         similar=any(item.similar for item in run.maps or ()),
         map_groups=results.map_groups(run),
         map_remarks=list(dict.fromkeys(item.remark for item in run.maps or () if item.remark)),
+        methods=methods_paragraph(run) if run.evaluation or run.data.seeds else "",
+        unknown=UNKNOWN,
         recipe=recipe_rows(run),
         absent=absent(run),
     )
