@@ -19,7 +19,7 @@ from mirada.data.sources import load_data
 from mirada.errors import InvalidArgument
 from mirada.inference.model import load_model
 from mirada.jobs.explanations import Judging, judge_explanations, set_aside
-from mirada.judging.boxes import OwnBoxes, boxes_at, labels_that_are_classes, place
+from mirada.judging.boxes import OwnBoxes, boxes_at, labels_that_are_classes, mask_of, place
 from mirada.samples import Box
 
 TESTS = [
@@ -230,10 +230,10 @@ def test_labels_and_places_of_boxes() -> None:
     cat, dog = Box("cat", 0, 10, 50, 100), Box("dog", 10, 10, 20, 20)
     assert place([cat, dog], "cat", ["cat", "dog"], (200, 100), (100, 50)) == ((0, 5, 25, 50),)
     assert len(place([cat, dog], "cow", [], (200, 100), (100, 50))) == 2
-    own = OwnBoxes({Path("a"): (Box("lesion", 0, 0, 1, 1),)}, "")
+    own = OwnBoxes({Path("a"): (Box("lesion", 0, 0, 1, 1),)})
     names, note = labels_that_are_classes(own, ["benign", "malignant"])
     assert names == () and "labelled lesion, which is no class" in note
-    assert labels_that_are_classes(OwnBoxes({Path("a"): (cat, dog)}, ""), ["cat", "cow"]) == (("cat",), "")
+    assert labels_that_are_classes(OwnBoxes({Path("a"): (cat, dog)}), ["cat", "cow"]) == (("cat",), "")
 
 
 def test_training_images_are_no_test_and_new_ones_are(trained: Path, shapes: Path, tmp_path: Path) -> None:
@@ -246,3 +246,58 @@ def test_training_images_are_no_test_and_new_ones_are(trained: Path, shapes: Pat
         name.parent.mkdir(exist_ok=True)
         Image.fromarray(np.full((32, 32, 3), 40 * number, np.uint8)).save(name)
     assert len(set_aside(model, load_data(tmp_path), trained / "splits.csv")[0]) == 6
+
+
+def test_masks_are_read_as_the_boxes_are(trained: Path, shapes: Path, tmp_path: Path) -> None:
+    """A filled box as a mask is that box; a mask of another size is refused, an empty one is left out."""
+    model = load_model(trained, device="cpu")
+    index, _ = set_aside(model, load_data(shapes), trained / "splits.csv")
+    for path in index.paths:
+        (box,) = index.boxes[path]
+        mask = np.zeros((32, 32), np.uint8)
+        mask[int(box.top) : int(box.bottom), int(box.left) : int(box.right)] = 255
+        file = tmp_path / "masks" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(file)
+    by_box = judge_explanations(model, index, Judging())
+    by_mask = judge_explanations(model, index, Judging(), boxes_at(tmp_path / "masks", index))
+    assert by_box.page.verdicts[0] == by_mask.page.verdicts[0]
+    Image.new("L", (32, 32)).save(tmp_path / "masks" / index.paths[0])
+    emptied = judge_explanations(model, index, Judging(), boxes_at(tmp_path / "masks", index)).page.verdicts[
+        0
+    ]
+    assert (emptied.images, emptied.left_out, emptied.per_image[0]) == (11, 1, None)
+    Image.new("L", (9, 32), 255).save(tmp_path / "masks" / index.paths[0])
+    with pytest.raises(InvalidArgument, match=r"must have the size of its image, 32 × 32\. Got 9 × 32"):
+        judge_explanations(model, index, Judging(), boxes_at(tmp_path / "masks", index))
+
+
+def test_a_photo_is_no_mask_and_the_folder_of_the_data_has_their_boxes(
+    trained: Path, shapes: Path, tmp_path: Path
+) -> None:
+    draw = np.random.default_rng(0).integers(0, 255, (8, 8, 3)).astype(np.uint8)
+    Image.fromarray(draw).save(tmp_path / "photo.png")
+    with pytest.raises(InvalidArgument, match="is in colours"):
+        mask_of(tmp_path / "photo.png", (8, 8), (8, 8))
+    index, _ = set_aside(load_model(trained, device="cpu"), load_data(shapes), trained / "splits.csv")
+    assert boxes_at(shapes, index) == boxes_at(shapes / "boxes.csv", index)
+    with pytest.raises(InvalidArgument, match="has no masks of the 12 test images"):
+        boxes_at(tmp_path, index)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "I;16"])
+def test_a_mask_of_any_mode_is_the_same(mode: str, tmp_path: Path) -> None:
+    inside = np.zeros((8, 6), bool)
+    inside[2:5, 1:4] = True
+    level = {
+        "1": inside,
+        "L": inside * np.uint8(255),
+        "P": inside * np.uint8(1),
+        "I;16": inside * np.uint16(900),
+    }
+    image = Image.fromarray(level.get(mode, inside[..., None] * np.full(3, 255, np.uint8)))
+    if mode == "P":
+        image.putpalette([0, 0, 0, 128, 0, 0])
+    image.save(tmp_path / "mask.png")
+    assert (mask_of(tmp_path / "mask.png", (8, 6), (8, 6)) == inside).all()
+    assert mask_of(tmp_path / "mask.png", (8, 6), (16, 12)).sum() == 4 * inside.sum()

@@ -58,7 +58,8 @@ if TYPE_CHECKING:
 @click.option(
     "--boxes",
     type=click.Path(exists=True),
-    help="With --report: where the objects are, a table (CSV) or a folder of VOC's XML. [default: those of the data]",
+    help="With --report: where the objects are: a table (CSV), a folder of VOC's XML, or one of masks (PNG) called as "
+    "the images are. [default: the boxes of the data]",
 )
 @click.option(
     "--sample",

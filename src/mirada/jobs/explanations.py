@@ -24,9 +24,9 @@ from mirada.inference.model import Model
 from mirada.inference.trained_on import remembered, with_training_splits
 from mirada.jobs.explanation_cards import cards
 from mirada.judging.asking import Asking
-from mirada.judging.boxes import OwnBoxes, boxes_of_index, labels_that_are_classes, place
+from mirada.judging.boxes import OwnBoxes, boxes_of_index, labels_that_are_classes, mask_of, place
 from mirada.judging.faithfulness import ROAD_RIVALS, ROAD_SHARES, STEPS, faithfulness, road
-from mirada.judging.localisation import RULE, STATISTIC, Located, localisation
+from mirada.judging.localisation import RULE, STATISTIC, Located, boxes_of_mask, localisation
 from mirada.judging.sanity import maps_after, parameter_randomisation
 from mirada.judging.stability import QUALITIES, SHIFTS, jpeg, shifts
 from mirada.judging.subject import Subject
@@ -238,14 +238,24 @@ def _where(
     rows: list[int] = known.tolist()
     true = np.where(index.known, index.targets, 0).astype(np.int64)
     names, note = labels_that_are_classes(boxes, index.classes)
-    own = [boxes.by_file.get(index.path(row).resolve(), ()) for row in rows]
-    shown = [asking.seen[row].photo.shape[:2] for row in rows]
+    files = [index.path(row).resolve() for row in rows]
+    shown = [(asking.seen[row].photo.shape[0], asking.seen[row].photo.shape[1]) for row in rows]
+    masks = [
+        mask_of(boxes.masks[file], sizes[row], size) if file in boxes.masks else None
+        for file, row, size in zip(files, rows, shown, strict=True)
+    ]
     corners = [
-        place(found, index.classes[true[row]], names, sizes[row], (size[0], size[1]))
-        for row, found, size in zip(rows, own, shown, strict=True)
+        place(boxes.by_file.get(file, ()), index.classes[true[row]], names, sizes[row], size)
+        if mask is None
+        else boxes_of_mask(mask)
+        for file, row, size, mask in zip(files, rows, shown, masks, strict=True)
     ]
     if not any(corners):
-        reason = "none of the images has a box of its class" if boxes.by_file else "the data have no boxes"
+        reason = (
+            "none of the images has a box of its class"
+            if boxes.by_file or boxes.masks
+            else "the data have no boxes"
+        )
         return Verdict(
             test="Localisation", outcome="cannot tell", rule=RULE, reason=reason,
             statistic=STATISTIC, left_out=len(index),
@@ -253,8 +263,8 @@ def _where(
     maps = replace(asking, numbers=true).look([asking.seen[row] for row in rows], known)
     right = answers.argmax(axis=1)[known] == true[known]
     images = [
-        Located(each.heat, found, bool(is_right))
-        for each, found, is_right in zip(maps, corners, right, strict=True)
+        Located(each.heat, found, bool(is_right), mask)
+        for each, found, is_right, mask in zip(maps, corners, right, masks, strict=True)
     ]
     groups = group_numbers([index.groups[row] for row in rows]) if index.groups else None
     verdict = localisation(images, groups=groups, seed=seed)

@@ -1,8 +1,13 @@
 """A person's own boxes for the images of a sample, in pixels of the photos on which maps are drawn."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from mirada.data.index import Index
 from mirada.data.sources import load_data
@@ -13,41 +18,98 @@ from mirada.text import listed
 
 
 class OwnBoxes(NamedTuple):
-    """The boxes of each file, by its full path, and what is said of how they were read."""
+    """The boxes of each file, or the file of its mask, by its full path."""
 
     by_file: Mapping[Path, tuple[Box, ...]]
-    note: str
+    masks: Mapping[Path, Path] = {}
 
 
 def boxes_of_index(index: Index) -> OwnBoxes:
     """Those that came with the data; none for data without boxes."""
-    return OwnBoxes({(index.root / path).resolve(): found for path, found in index.boxes.items()}, "")
+    return OwnBoxes({(index.root / path).resolve(): found for path, found in index.boxes.items()})
 
 
 def boxes_at(path: Path, index: Index) -> OwnBoxes:
-    """The boxes of a table (CSV) or of a folder of annotations (VOC), which are to belong to the images of an index.
+    """The boxes of a table (CSV) or of a folder of annotations (VOC), or a folder of masks, for the images of an index.
 
     Args:
-        path: What ``mirada.load_data`` reads boxes of.
+        path: What ``mirada.load_data`` reads boxes of; or a folder of PNG files called as the images are, white or any
+            level but 0 on the object.
         index: The images.
 
     Raises:
-        InvalidArgument: There are no boxes, or they are of other images.
+        InvalidArgument: There are no boxes or masks, or they are of other images.
         DataError: They cannot be read.
     """
-    found = load_data(Source(path=path))
-    if not found.boxes:
+    images = [(index.root / each).resolve() for each in index.paths]
+    described = path.is_file() or any(any(path.rglob(f"*.{ending}")) for ending in ("xml", "csv", "tsv"))
+    if not described and (masks := sorted(path.rglob("*.png"))):
+        found = OwnBoxes({}, _masks(masks, path, index, images))
+        kind, own, count = "masks", set(found.masks), len(masks)
+    else:
+        found = boxes_of_index(load_data(Source(path=path)))
+        kind, own, count = "boxes", set(found.by_file), len(found.by_file)
+    if not own:
         raise InvalidArgument(
-            f"{path}: has no boxes. Give a table with a row for each box, or a folder of VOC's XML files."
+            f"{path}: has no {kind} of the {counted(len(index), 'test image')} of {index.origin}. Give a table with "
+            f"a row for each box, a folder of VOC's XML files, or a folder of masks (PNG) called as the images are."
         )
-    boxes = boxes_of_index(found)
-    own = {(index.root / each).resolve() for each in index.paths}
-    if not own & boxes.by_file.keys():
+    if own.isdisjoint(images):
         raise InvalidArgument(
-            f"{path}: has boxes of {counted(len(boxes.by_file), 'image')}, and none of them is one of the "
-            f"{counted(len(index), 'test image')} of {index.origin}. Give the boxes of these images."
+            f"{path}: has {kind} of {counted(count, 'image')}, and none of them is one of the "
+            f"{counted(len(index), 'test image')} of {index.origin}. Give the {kind} of these images."
         )
-    return boxes
+    return found
+
+
+def mask_of(file: Path, original: tuple[int, int], shown: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask on the photo as it is shown: true where its level is above half of its highest one.
+
+    Args:
+        file: The mask.
+        original: (height, width) of the upright image.
+        shown: (height, width) of the photo on which the map lies.
+
+    Raises:
+        InvalidArgument: The mask has another size than its image, or colours, or cannot be read.
+    """
+    try:
+        with Image.open(file) as opened:
+            opened.load()
+            image = opened if opened.mode in ("P", "1", "L", "I;16", "I") else opened.convert("RGB")
+    except (OSError, SyntaxError) as error:
+        raise InvalidArgument(f"{file}: the mask cannot be read ({error}).") from error
+    if (image.height, image.width) != original:
+        raise InvalidArgument(
+            f"{file}: a mask must have the size of its image, {original[1]} × {original[0]}. "
+            f"Got {image.width} × {image.height}."
+        )
+    levels = np.asarray(image)
+    if levels.ndim == 3:
+        if np.ptp(levels, axis=2).any():
+            raise InvalidArgument(
+                f"{file}: is in colours, and a mask has levels alone: 0 outside the object."
+            )
+        levels = levels[..., 0]
+    above: NDArray[np.bool_] = levels > levels.max(initial=0) / 2
+    scaled = Image.fromarray(above).resize((shown[1], shown[0]), Image.Resampling.NEAREST)
+    return np.asarray(scaled, dtype=np.bool_)
+
+
+def _masks(masks: Sequence[Path], folder: Path, index: Index, images: Sequence[Path]) -> dict[Path, Path]:
+    """The mask of each image: the one at the same place below its folder, or else the only one of its name."""
+    placed = {mask.relative_to(folder).with_suffix("").as_posix(): mask for mask in masks}
+    names = Counter(mask.stem for mask in masks)
+    alone = {mask.stem: mask for mask in masks if names[mask.stem] == 1}
+    own = Counter(image.stem for image in images)
+    found = {}
+    for path, image in zip(index.paths, images, strict=True):
+        mask = placed.get(Path(path).with_suffix("").as_posix())
+        if mask is None and own[image.stem] == 1:
+            mask = alone.get(image.stem)
+        if mask is not None and mask.resolve() != image:
+            found[image] = mask
+    return found
 
 
 def place(

@@ -80,6 +80,11 @@ def box_of(heat: Heat, share: float = BOX_SHARE) -> Corners | None:
     return found[0] if found else None
 
 
+def boxes_of_mask(mask: Mask) -> tuple[Corners, ...]:
+    """The boxes around the connected parts of a mask (H, W), the largest part first."""
+    return tuple(_components(mask.astype(np.float32), 1.0))
+
+
 def iou(one: Corners, other: Corners) -> float:
     """Intersection over union of two boxes, 0 for boxes that do not meet.
 

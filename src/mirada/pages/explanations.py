@@ -107,6 +107,7 @@ def render_explanations(page: ExplanationsPage) -> str:
         script=script,
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         rows={verdict.test: [_row(each) for each in verdict.quantities] for verdict in page.verdicts},
+        with_p={each.test: any(row.p_value is not None for row in each.quantities) for each in page.verdicts},
         p_values={verdict.test: p_value(verdict.p_value) for verdict in page.verdicts},
         intervals={verdict.test: interval(verdict.low, verdict.high, 3, "") for verdict in page.verdicts},
     )
