@@ -29,6 +29,7 @@ TESTS = [
     "Parameter randomisation",
     "Small shifts",
     "JPEG",
+    "Borders and corners",
 ]
 
 

@@ -23,8 +23,10 @@ from mirada.inference.matching import Known, as_known_to, covariates_of
 from mirada.inference.model import Model
 from mirada.inference.trained_on import remembered, with_training_splits
 from mirada.jobs.explanation_cards import cards
+from mirada.jobs.explanation_cohort import columns_of, mean_columns
 from mirada.judging.asking import Asking
 from mirada.judging.boxes import OwnBoxes, boxes_of_index, labels_that_are_classes, mask_of, place
+from mirada.judging.cohort import judge_border_and_corners
 from mirada.judging.faithfulness import ROAD_RIVALS, ROAD_SHARES, STEPS, faithfulness, road
 from mirada.judging.localisation import RULE, STATISTIC, Located, boxes_of_mask, localisation
 from mirada.judging.sanity import maps_after, parameter_randomisation
@@ -161,6 +163,8 @@ def judge_explanations(
     subject = asking.subject(looked, groups=groups, seed=judging.seed)
     places, note = _where(asking, index, answers, boxes or boxes_of_index(index), sizes, judging.seed)
     verdicts = [*([places] if places else []), *_judge_all(asking, subject, on_event)]
+    maps, columns = np.stack(subject.maps), columns_of(index, answers)
+    verdicts.append(judge_border_and_corners(maps, columns, groups=groups, seed=judging.seed))
     remarks = dict.fromkeys(each.remark for each in looked)
     page = ExplanationsPage(
         data=index.origin.name,
@@ -173,6 +177,7 @@ def judge_explanations(
         excluded=len(excluded),
         notes=[each for each in (*remarks, note) if each],
         verdicts=verdicts,
+        means=mean_columns(maps, columns, model.card.preprocessing.size),
         cards=cards(asking, index, answers, verdicts),
         grid=(looked[0].map.shape[0], looked[0].map.shape[1]),
         input_size=model.card.preprocessing.size,

@@ -48,6 +48,24 @@ class ImageCard:
     numbers: Sequence[tuple[str, float]]
 
 
+@dataclass(frozen=True)
+class MeanPicture:
+    """The mean map of the images of a part: its name, how many they are, the map as a ``data:`` address."""
+
+    part: str
+    images: int
+    picture: str
+
+
+@dataclass(frozen=True)
+class MeanColumn:
+    """The mean maps of all parts of a column, "" of all images together, on a scale that ends at ``limit``."""
+
+    name: str
+    limit: float
+    pictures: Sequence[MeanPicture]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExplanationsPage:
     """All that the page says.
@@ -63,6 +81,7 @@ class ExplanationsPage:
         excluded: Those that could not be read.
         notes: What else is to be known.
         verdicts: One for each test.
+        means: Mean maps of many images.
         cards: Images with pictures.
         grid: (h, w) of a map.
         input_size: (H, W) of the network's input.
@@ -78,6 +97,7 @@ class ExplanationsPage:
     excluded: int
     notes: Sequence[str]
     verdicts: Sequence[Verdict]
+    means: Sequence[MeanColumn]
     cards: Sequence[ImageCard]
     grid: tuple[int, int]
     input_size: tuple[int, int]
