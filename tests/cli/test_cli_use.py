@@ -571,7 +571,8 @@ def test_explain_tells_of_many_passes_and_of_other_units(
     scaled = load_model(number)
     wide = replace(scaled.card, target_scaling=Scaling((90.0,), (40.0,)))
     for method, times, unit in (
-        ("occlusion", 40, "months"), ("saliency", 40, "months per deviation of a pixel"),
+        ("occlusion", 40, "months"), ("integrated_gradients", 40, "months"),
+        ("saliency", 40, "months per deviation of a pixel"),
         ("guided_backprop", 1, "relative, no unit"), ("score_cam", 1, "relative, no unit"),
     ):  # fmt: skip
         (one,), (other,) = (
@@ -579,6 +580,8 @@ def test_explain_tells_of_many_passes_and_of_other_units(
         )
         np.testing.assert_allclose(other.map, times * one.map, rtol=1e-5)
         assert other.unit == unit
+        if one.completeness_error is not None:
+            assert other.completeness_error == pytest.approx(times * one.completeness_error)
 
 
 def test_explain_what_cannot_be_explained(

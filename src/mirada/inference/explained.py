@@ -23,7 +23,7 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError, InvalidArgument, nearest
 from mirada.events import OnProgress, Progress
 from mirada.explain.explainable import Explainable, Meaning, Method
-from mirada.explain.explanation import NotFinite, explain, mean_of, mirrored
+from mirada.explain.explanation import Explanation, NotFinite, explain, mean_of, mirrored
 from mirada.explain.overlay import enlarged, limit_of, overlay, tinted, with_colour_bar
 from mirada.inference.ensemble import infer_each, read_each
 from mirada.inference.pictures import Picture, read_picture
@@ -147,7 +147,7 @@ def explained(
             if card.flip_average:
                 turned = mirrored(how(tensor.flip(-1)))
                 each = mean_of([each, turned], target, "the image and its mirror image")
-        found.append(replace(each, maps=each.maps * _unit_of_data(each.method, card, asked.number or 0)))
+        found.append(_in_unit_of_data(each, card, asked.number or 0))
         raw.append(torch.from_numpy(each.outputs))
     values, _ = read_each(members, torch.stack(raw, dim=1))
     explanation = mean_of(found, target, f"{len(found)} networks")
@@ -169,10 +169,13 @@ def explained(
         )
 
 
-def _unit_of_data(method: Method, card: Card, number: int) -> np.float32:
-    """What turns a map of one of the card's numbers into the unit of the data; 1 for classes and maps without unit."""
-    scaling = None if method.meaning is Meaning.RELATIVE else card.target_scaling
-    return np.float32(scaling.std[number] if scaling else 1)
+def _in_unit_of_data(found: Explanation, card: Card, number: int) -> Explanation:
+    """The maps of one of the card's numbers, and how far they are from adding up, in its unit; others as they are."""
+    if card.target_scaling is None or found.method.meaning is Meaning.RELATIVE:
+        return found
+    scale, error = card.target_scaling.std[number], found.completeness_error
+    error = None if error is None else scale * error
+    return replace(found, maps=found.maps * np.float32(scale), completeness_error=error)
 
 
 def _told(on_event: OnProgress | None, times: int) -> Callable[[int, int], None]:
