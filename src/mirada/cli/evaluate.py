@@ -160,7 +160,9 @@ def _metrics(result: Evaluation) -> None:
 
 
 def _by(result: Evaluation) -> None:
-    """How well the model does on the images of each word of a column."""
+    """How well the model does on the images of each word of a column, and whether that is more than chance."""
+    from mirada.pages.words import said_of_parts
+
     for column in dict.fromkeys(part.column for part in result.by):
         parts = [part for part in result.by if part.column == column]
         rows = [
@@ -175,6 +177,7 @@ def _by(result: Evaluation) -> None:
         for metric in parts[0].metrics:
             header += [metric.key, "interval"]
         say("", *table(header, rows))
+        say(*(said_of_parts(test) for test in result.by_tests if test.column == column))
 
 
 def _with_interval(metric: Measured) -> list[str]:

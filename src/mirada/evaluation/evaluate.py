@@ -16,6 +16,7 @@ from mirada.evaluation.calibration import Calibration, calibration
 from mirada.evaluation.conformal import Conformal, Coverage, coverage
 from mirada.evaluation.estimate import Estimate, Sampling, defined, group_numbers, quick_share
 from mirada.evaluation.metric_table import CLASS_METRICS, MANY, NUMBER_METRICS, Metric, metric_named
+from mirada.evaluation.part_tests import PartTest, part_tests
 from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.ranking import roc_area
 from mirada.evaluation.spread import SpreadCheck, check_spread
@@ -122,6 +123,7 @@ class Evaluation:
         constant: The answer, per target, of a network that always gives the same although the images differ.
         spread: Of several networks, whether a large spread among them goes with a large error, per target.
         by: How well it does on the images of which a column says the same word.
+        by_tests: For each such column, whether its parts differ by more than chance.
     """
 
     n: int
@@ -135,6 +137,7 @@ class Evaluation:
     constant: tuple[OneAnswer, ...] = ()
     spread: tuple[SpreadCheck, ...] = ()
     by: tuple[Part, ...] = ()
+    by_tests: tuple[PartTest, ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
         """As plain JSON values, None for undefined numbers; what there is not of the task has no key."""
@@ -145,7 +148,7 @@ class Evaluation:
             result[name] = _listed(getattr(self, name))
         if self.calibration:
             result["calibration"] = _without_none(_listed(asdict(self.calibration)))
-        for name in ("parts", "coverage", "constant", "spread", "by"):
+        for name in ("parts", "coverage", "constant", "spread", "by", "by_tests"):
             if found := getattr(self, name):
                 result[name] = [_listed(asdict(each)) for each in found]
         return result
@@ -212,7 +215,12 @@ def evaluate(
         if isinstance(table.target, Numbers)
         else _classification(table, _temperatures(temperature, known), sampling)
     )
-    return replace(result, spread=check_spread(table, sampling), by=_parts(table, sampling))
+    return replace(
+        result,
+        spread=check_spread(table, sampling),
+        by=_parts(table, sampling),
+        by_tests=part_tests(table, sampling),
+    )
 
 
 def _parts(table: Predictions, sampling: Sampling) -> tuple[Part, ...]:

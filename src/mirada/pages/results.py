@@ -12,7 +12,7 @@ from mirada.pages.charts import Figure, Series
 from mirada.pages.numbers import NumberResult, Point, baseline, numbers
 from mirada.pages.spread import SpreadResult, spread_results
 from mirada.pages.trust import Trust, trust
-from mirada.pages.words import Shown, shown
+from mirada.pages.words import Shown, said_of_parts, shown
 from mirada.runs.reader import Prediction, RunContents
 from mirada.runs.records import CellImage, CellRecord, MapRecord
 from mirada.text import integer, known, number, percent, with_unit
@@ -78,6 +78,14 @@ class PartRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartTable:
+    """The parts that a column makes, and what may be said of their difference, a sentence for each metric tested."""
+
+    rows: list[PartRow]
+    sentences: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """How well the network does on one split."""
 
@@ -95,7 +103,7 @@ class Result:
     baseline: str
     constant: list[str]
     spread: list[SpreadResult]
-    by: dict[str, list[PartRow]]
+    by: dict[str, PartTable]
 
     @property
     def spread_known(self) -> bool:
@@ -227,14 +235,16 @@ def cell_views(
     return dict(sorted(found.items()))
 
 
-def by_column(evaluation: Evaluation) -> dict[str, list[PartRow]]:
+def by_column(evaluation: Evaluation) -> dict[str, PartTable]:
     """For each column by which the network was judged apart, a row for each of its words."""
-    found: dict[str, list[PartRow]] = {}
+    found: dict[str, PartTable] = {}
     for part in evaluation.by:
         row = PartRow(
             word=part.word or "(says nothing)", n=part.n, metrics=[shown(each) for each in part.metrics]
         )
-        found.setdefault(part.column, []).append(row)
+        found.setdefault(part.column, PartTable(rows=[], sentences=[])).rows.append(row)
+    for test in evaluation.by_tests:
+        found[test.column].sentences.append(said_of_parts(test))
     return found
 
 

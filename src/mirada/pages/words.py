@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mirada.evaluation.evaluate import Measured
+from mirada.evaluation.part_tests import PartTest
 from mirada.text import NBSP, interval, number, percent, places, with_unit
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
@@ -50,3 +51,19 @@ def shown(measured: Measured) -> Shown:
         method=measured.method.replace(" %", f"{NBSP}%"),
         share=share,
     )
+
+
+def said_of_parts(test: PartTest) -> str:
+    """Whether the parts of a column differ beyond chance, in a sentence."""
+    if test.p_value is None:
+        return f"{test.column}: too few images of two of its words, or of groups of them, to tell parts from chance."
+    ends = [
+        shown(Measured(test.name, value, None, None, "", test.unit, test.target))
+        for value in (test.values[0], test.values[-1])
+    ]
+    p_value = "p < 0.001" if test.p_value < 0.001 else f"p = {number(test.p_value, 3)}"
+    span = f"{ends[0].label} from {ends[0].value} ({test.words[0]}) to {ends[1].value} ({test.words[-1]})"
+    how = f"{p_value}, words permuted among images of the same class, or of a similar number"
+    if test.beyond_chance:
+        return f"The parts by {test.column} differ by more than chance: {span}; {how}."
+    return f"No difference by {test.column} beyond chance: {span}; {how}."

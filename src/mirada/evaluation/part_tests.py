@@ -1,0 +1,163 @@
+"""Whether a model does better on some parts of the data than on others, beyond chance: a permutation of the words."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirada.evaluation.estimate import Sampling
+from mirada.evaluation.predictions import Predictions
+from mirada.samples import Classes, Numbers
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+DRAWS = 1999
+STRATA = 5  # ranges of a number within which words change places
+FEWEST = 5  # images, or groups of them, of each word that is compared
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class PartTest:
+    """Whether the parts that a column makes differ by more than chance.
+
+    Args:
+        column: Whose words make the parts.
+        name: The key of the metric: ``accuracy`` of classes, ``mae`` of numbers.
+        target: Which number, where there are several.
+        words: The parts that were compared, the one with the lowest value first.
+        values: The metric of each.
+        p_value: That a difference as large arises where the words mean nothing, by Holm's rule for all columns
+            together; None where fewer than two parts are large enough.
+        left_out: Images of parts that are too small, or of which nothing is said.
+        unit: Of the values.
+    """
+
+    column: str
+    name: str
+    target: str
+    words: tuple[str, ...]
+    values: tuple[float, ...]
+    p_value: float | None
+    left_out: int
+    unit: str = ""
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the parts differ."""
+        return self.p_value is not None and self.p_value < ALPHA
+
+
+def part_tests(table: Predictions, sampling: Sampling) -> tuple[PartTest, ...]:
+    """One test for each column of words, and of several numbers for each of them.
+
+    The words change places among images of the same class, or among those whose number lies in the same fifth, so that
+    a part with harder cases is not called treated unfairly; all images of a group keep one word where they have one.
+    What is compared is the sum over parts of n · (mean − mean of all)².
+
+    Args:
+        table: What a network says of images with known targets, with columns of words.
+        sampling: The groups, and the seed of the permutations.
+
+    Source:
+        Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, §3 (strata); Holm 1979, Scand. J. Stat.
+        6:65.
+    """
+    found = []
+    if len(table):
+        for column, words in zip(table.by_names, zip(*table.by, strict=True), strict=True):
+            found += [_test(column, words, scores, strata, sampling) for scores, strata in _scores(table)]
+    return _holm(found)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What is compared: a value for each image."""
+
+    name: str
+    target: str
+    unit: str
+    values: Floats
+
+
+def _scores(table: Predictions) -> Iterator[tuple[_Scores, Integers]]:
+    """The hits of classes, or the absolute errors of each number, and the stratum of each image."""
+    match table.target:
+        case Classes():
+            hits = (table.predicted == table.class_numbers).astype(np.float64)
+            yield _Scores("accuracy", "", "", hits), table.class_numbers
+        case Numbers(unit=unit) as numbers:
+            for column, name in enumerate(numbers.several or ("",)):
+                truth = table.values[:, column]
+                known = truth[np.isfinite(truth)]
+                edges = np.quantile(known, np.arange(1, STRATA) / STRATA) if len(known) else known
+                errors = np.abs(table.outputs[:, column] - truth)
+                yield _Scores("mae", name, unit, errors), np.digitize(truth, edges).astype(np.int64)
+
+
+def _test(
+    column: str, words: Sequence[str], scores: _Scores, strata: Integers, sampling: Sampling
+) -> PartTest:
+    own = np.arange(len(words)) if sampling.groups is None else sampling.groups
+    said = np.array(words, dtype=object)
+    usable = np.isfinite(scores.values) & np.array([bool(word) for word in words])
+    large = [
+        word for word in sorted(set(said[usable])) if len(np.unique(own[usable & (said == word)])) >= FEWEST
+    ]
+    rows = usable & np.isin(said, large)
+    left_out = int(len(words) - rows.sum())
+    empty = PartTest(column, scores.name, scores.target, (), (), None, left_out, scores.unit)
+    if len(large) < 2:
+        return empty
+    codes = np.array([large.index(word) for word in said[rows]])
+    values = scores.values[rows]
+    means = np.bincount(codes, weights=values) / np.bincount(codes)
+    order = np.argsort(means, kind="stable")
+    return replace(
+        empty,
+        words=tuple(large[place] for place in order),
+        values=tuple(float(means[place]) for place in order),
+        p_value=_p_value(codes, values, strata[rows], own[rows], sampling.seed),
+    )
+
+
+def _p_value(codes: Integers, values: Floats, strata: Integers, groups: Integers, seed: int) -> float:
+    """The share of permutations whose parts differ as much, the observed one among them."""
+    _, first, member = np.unique(groups, return_index=True, return_inverse=True)
+    if (
+        codes != codes[first][member]
+    ).any():  # a group has several words: its images change places one by one
+        first, member = np.arange(len(codes)), np.arange(len(codes))
+    units, places = codes[first], _by_stratum(strata[first])
+    centred = values - values.mean()
+    random = np.random.default_rng(seed)
+    observed = _between(codes, centred)
+    as_large = 1
+    for _ in range(DRAWS):
+        drawn = units.copy()
+        for place in places:
+            drawn[place] = units[random.permutation(place)]
+        as_large += _between(drawn[member], centred) >= observed * (1 - 1e-9)
+    return as_large / (DRAWS + 1)
+
+
+def _by_stratum(strata: Integers) -> list[Integers]:
+    return [np.flatnonzero(strata == each) for each in np.unique(strata)]
+
+
+def _between(codes: Integers, centred: Floats) -> float:
+    """The sum over parts of n · mean², the values being without their common mean."""
+    sums, counts = np.bincount(codes, weights=centred), np.bincount(codes)
+    return float((sums[counts > 0] ** 2 / counts[counts > 0]).sum())
+
+
+def _holm(tests: Sequence[PartTest]) -> tuple[PartTest, ...]:
+    """The p-values as they are where each is one of several."""
+    defined = sorted((each.p_value, place) for place, each in enumerate(tests) if each.p_value is not None)
+    adjusted, largest = list(tests), 0.0
+    for rank, (value, place) in enumerate(defined):
+        largest = max(largest, min(1.0, value * (len(defined) - rank)))
+        adjusted[place] = replace(tests[place], p_value=largest)
+    return tuple(adjusted)
