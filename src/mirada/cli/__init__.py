@@ -29,6 +29,7 @@ VERBS = {
     "compare": "Set runs beside each other on the same test images.",
     "predict": "Say what a model sees in images.",
     "explain": "Show where a model looks in images.",
+    "units": "Show filters, activation maps, the channels at a pixel, what excites a unit.",
     "settings": "List the settings of training, with range, default and meaning.",
     "recipes": "List the recipes of the papers, or print one.",
     "summary": "Print a network layer by layer.",

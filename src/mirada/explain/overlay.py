@@ -163,14 +163,19 @@ def with_colour_bar(picture: Picture, limit: float, unit: str = "", *, caption: 
         colour_bar(limit, unit, width=width),
     ]
     if caption:
-        type_ = _Type.for_width(width)
-        rows = _wrap(_drawable(caption), type_, width - 2 * type_.margin)
-        canvas = Image.new("RGB", (width, type_.line * len(rows) + type_.margin), _PAPER)
-        draw = ImageDraw.Draw(canvas)
-        for row, text in enumerate(rows):
-            type_.write(draw, (type_.margin, row * type_.line), text)
-        parts.append(np.asarray(canvas))
+        parts.append(caption_of(caption, width=width))
     return np.concatenate(parts)
+
+
+def caption_of(text: str, *, width: int) -> Picture:
+    """A text on white, broken into lines that fit: ``width`` pixels wide, as high as it takes."""
+    type_ = _Type.for_width(width)
+    rows = _wrap(_drawable(text), type_, width - 2 * type_.margin)
+    canvas = Image.new("RGB", (width, type_.line * len(rows) + type_.margin), _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    for row, line in enumerate(rows):
+        type_.write(draw, (type_.margin, row * type_.line), line)
+    return np.asarray(canvas)
 
 
 def enlarged(picture: Picture, *texts: str) -> Picture:

@@ -85,6 +85,48 @@ def placement(original: tuple[int, int], size: tuple[int, int], policy: Policy, 
     return Placement((height, width), (-((height - size[0]) // 2), -((width - size[1]) // 2)))
 
 
+def to_input(
+    point: tuple[float, float], *, original: tuple[int, int], preprocessing: Preprocessing
+) -> tuple[float, float] | None:
+    """Where a point of the upright image lies in the network's input.
+
+    Args:
+        point: (down, across) in pixels of the image, from its upper left corner; the middle of the first pixel is at
+            0.5.
+        original: (height, width) of the upright image.
+        preprocessing: With the size and how the image is made to fit it.
+
+    Returns:
+        (down, across) in pixels of the input, likewise; None for a point that ``crop`` cuts off.
+    """
+    pre = preprocessing
+    placed = placement(original, pre.size, pre.policy, pre.resize)
+    down, across = (
+        point[axis] * placed.scaled[axis] / original[axis] + placed.corner[axis] for axis in (0, 1)
+    )
+    inside = 0 <= down <= pre.size[0] and 0 <= across <= pre.size[1]
+    return (down, across) if inside else None
+
+
+def to_original(
+    box: tuple[float, float, float, float], *, original: tuple[int, int], preprocessing: Preprocessing
+) -> tuple[float, float, float, float]:
+    """A box (top, left, bottom, right) of the network's input, in pixels of the upright image, as far as it shows it.
+
+    Args:
+        box: Edges, the upper left corner of the input being (0, 0); what reaches beyond the image is cut.
+        original: (height, width) of the upright image.
+        preprocessing: As for ``to_input``.
+    """
+    pre = preprocessing
+    placed = placement(original, pre.size, pre.policy, pre.resize)
+    top, left, bottom, right = (
+        min(max((value - placed.corner[axis]) * original[axis] / placed.scaled[axis], 0.0), original[axis])
+        for axis, value in zip((0, 1, 0, 1), box, strict=True)
+    )
+    return top, left, bottom, right
+
+
 def resize_to_photo(
     native: Grid, *, size: tuple[int, int], policy: Policy, original: tuple[int, int], resize: int = 0
 ) -> Grid:
