@@ -113,6 +113,13 @@ def test_the_page_is_one_file_whose_only_script_is_its_own(report: Path) -> None
     assert html.count("Pass: ") == len(TESTS)
 
 
+def test_similar_training_images_stand_below_with_their_pictures(report: Path) -> None:
+    """Five of each; all of them training images."""
+    html = (report / "explanations.html").read_text()
+    near = re.findall(r'<figure><img src="data:image/jpeg[^"]*" alt="([^"]+)"', html)
+    assert len(near) == 12 * 5 and all(path.startswith("train/") for path in near)
+
+
 def test_maps_lie_over_their_photos(report: Path) -> None:
     """Every map has its photo's size, and a palette that is clear where the map is 0."""
     html = (report / "explanations.html").read_text()

@@ -11,13 +11,14 @@ import click
 from mirada.cli.console import ProgressBar, say
 from mirada.cli.files import image_files, new_file, new_folder, samples
 from mirada.cli.image_options import image_arguments, image_options
-from mirada.errors import counted
+from mirada.errors import DataError, counted
 from mirada.events import Progress
 from mirada.files import replacing
 from mirada.text import table
 
 if TYPE_CHECKING:
     from mirada.inference.explained import Explained
+    from mirada.inference.similar import TrainingFeatures
     from mirada.jobs.explanations import Judging
     from mirada.judging.verdict import Verdict
     from mirada.samples import Source
@@ -154,7 +155,7 @@ def _report(model: str, data: Source, judging: Judging, boxes: str | None, outpu
     drawn = min(judging.sample, len(index))
     say(f"judging the maps of {drawn:,} of {counted(len(index), 'test image')} (seed {judging.seed})")
     with ProgressBar() as progress:
-        judged = judge_explanations(loaded, index, judging, own, progress.on_event)
+        judged = judge_explanations(loaded, index, judging, own, _training(model), progress.on_event)
     for item in judged.excluded:
         say(f"left out: {item.path}: {item.reason}")
     for remark in judged.page.notes:
@@ -166,6 +167,16 @@ def _report(model: str, data: Source, judging: Judging, boxes: str | None, outpu
     say("", *table(["test", "verdict", "statistic and 95 % interval", "images"], rows, left=3))
     say("", f"rules, numbers and pictures: {page}")
     return 1 if judged.excluded else 0
+
+
+def _training(model: str) -> TrainingFeatures | None:
+    """What training has left beside the model to find similar images; None if it is not there, or another model's."""
+    from mirada.inference.similar import features_of
+
+    try:
+        return features_of(model)
+    except DataError:
+        return None
 
 
 def _statistic(verdict: Verdict) -> str:

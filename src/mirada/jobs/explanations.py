@@ -21,8 +21,9 @@ from mirada.files import write_json
 from mirada.inference.explained import Seen, number_of
 from mirada.inference.matching import Known, as_known_to, covariates_of
 from mirada.inference.model import Model
+from mirada.inference.similar import TrainingFeatures
 from mirada.inference.trained_on import remembered, with_training_splits
-from mirada.jobs.explanation_cards import cards
+from mirada.jobs.explanation_cards import cards, rows_shown, similar_images
 from mirada.jobs.explanation_cohort import columns_of, mean_columns
 from mirada.judging.asking import Asking
 from mirada.judging.boxes import OwnBoxes, boxes_of_index, labels_that_are_classes, mask_of, place
@@ -134,6 +135,7 @@ def judge_explanations(
     index: Index,
     judging: Judging,
     boxes: OwnBoxes | None = None,
+    training: TrainingFeatures | None = None,
     on_event: OnProgress | None = None,
 ) -> JudgedExplanations:
     """Judges the maps of a model on test images: where they lie, whether the answer hangs on them, and on what they do.
@@ -143,6 +145,7 @@ def judge_explanations(
         index: The test images, with their classes or numbers; see ``set_aside``.
         judging: Of what, how, and how many.
         boxes: Where the objects are, by ``boxes_at``; None for the boxes that came with the data.
+        training: What the network makes of its training images, to show similar ones; None if that is not known.
         on_event: Hears of progress.
 
     Returns:
@@ -166,6 +169,8 @@ def judge_explanations(
     maps, columns = np.stack(subject.maps), columns_of(index, answers)
     verdicts.append(judge_border_and_corners(maps, columns, groups=groups, seed=judging.seed))
     remarks = dict.fromkeys(each.remark for each in looked)
+    shown = index.take(rows_shown(index, answers))
+    similar = similar_images(model, shown, training, judging.known) if training else []
     page = ExplanationsPage(
         data=index.origin.name,
         method=looked[0].title,
@@ -178,7 +183,7 @@ def judge_explanations(
         notes=[each for each in (*remarks, note) if each],
         verdicts=verdicts,
         means=mean_columns(maps, columns, model.card.preprocessing.size),
-        cards=cards(asking, index, answers, verdicts),
+        cards=cards(asking, index, answers, verdicts, similar),
         grid=(looked[0].map.shape[0], looked[0].map.shape[1]),
         input_size=model.card.preprocessing.size,
     )

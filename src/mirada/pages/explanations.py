@@ -24,6 +24,15 @@ class MapChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SimilarImage:
+    """A training image that the network finds similar: its file, the cosine, its picture or ""."""
+
+    path: str
+    cosine: float
+    picture: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageCard:
     """One image.
 
@@ -36,6 +45,7 @@ class ImageCard:
         unit: That of the maps.
         choices: The maps of several classes, that which is judged first.
         numbers: What the tests measured in this image, by their names.
+        similar: The training images that the network finds most similar; none where that is not known.
     """
 
     path: str
@@ -46,6 +56,7 @@ class ImageCard:
     unit: str
     choices: Sequence[MapChoice]
     numbers: Sequence[tuple[str, float]]
+    similar: Sequence[SimilarImage] = ()
 
 
 @dataclass(frozen=True)
