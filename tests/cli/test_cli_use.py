@@ -549,13 +549,15 @@ def test_explain_says_once_where_the_maps_come_from(cli: Cli, trained: Trained, 
 
 
 def test_explain_tells_of_many_passes_and_of_other_units(
-    cli: Cli, lenet: Path, number: Path, shapes: Path
+    cli: Cli, lenet: Path, number: Path, shapes: Path, tmp_path: Path
 ) -> None:
     """How many passes, once and beforehand; what adds up to what; no unit where there is none."""
     first, second = sorted((shapes / "test" / "star").iterdir())[:2]
-    code, out, err = cli("explain", lenet, first, second, "--method", "occlusion")
-    assert (code, err) == (0, "")
-    note, *lines = out.splitlines()
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    code, out, err = cli("explain", lenet, "bad.png", first, second, "--method", "occlusion")
+    assert (code, err) == (1, "")
+    left_out, note, *lines = out.splitlines()
+    assert left_out.startswith("left out: bad.png: ")
     assert note == "Note: this method takes 225 passes through the network for each image."
     assert len(lines) == 2 and all(re.search(r"; evidence for \w+, occlusion(;|$)", line) for line in lines)
     code, out, err = cli("explain", number, first, "--method", "integrated_gradients")
@@ -565,6 +567,9 @@ def test_explain_tells_of_many_passes_and_of_other_units(
     assert "Note: this method takes 50 passes " in out
     code, out, err = cli("explain", number, first, "--method", "saliency")
     assert code == 0 and "; sensitivity of months, saliency" in out and "Note" not in out
+    assert (
+        "; sensitivity of months, guided" in cli("explain", number, first, "--method", "guided_backprop").out
+    )
     code, out, err = cli("explain", lenet, first, "--method", "rise", "--layer", "stage1")
     assert (code, out) == (2, "")
     assert err == "Error: RISE is about the image itself, not about stage1. Leave the layer out.\n"

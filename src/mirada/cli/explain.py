@@ -113,10 +113,10 @@ def command(
     with ProgressBar() as progress:
         for item in index.excluded:
             progress.line(f"left out: {item.path}: {item.reason}")
+        passes = _Passes(progress, len(index))
         for row in range(len(index)):
-            told = partial(_tell_passes, progress, row, len(index))
             try:
-                (seen,) = explained(index.take([row]), on_event=told)
+                (seen,) = explained(index.take([row]), on_event=passes.on_event)
                 if seen.remark != remark:  # once, not for every image
                     remark = seen.remark
                     progress.line(f"Note: {remark}.")
@@ -124,7 +124,7 @@ def command(
             except DecodeError as error:
                 failed += 1
                 progress.line(f"left out: {error}")
-            progress.on_event(Progress("explaining", row + 1, len(index)))
+            passes.explained(row + 1)
     return 1 if failed else 0
 
 
@@ -186,11 +186,28 @@ def _statistic(verdict: Verdict) -> str:
     return f"{verdict.value:.3f} ({verdict.low:.3f} … {verdict.high:.3f})"
 
 
-def _tell_passes(progress: ProgressBar, row: int, rows: int, event: Progress) -> None:
-    """Shows how far the passes for one of the rows are, of those for all; says beforehand how many there are."""
-    if row == event.done == 0:
-        progress.line(f"Note: this method takes {event.total:,} passes through the network for each image.")
-    progress.on_event(Progress("passes", row * event.total + event.done, rows * event.total))
+class _Passes:
+    """Shows how far a method is, in passes if it takes many, else in images; says beforehand how many."""
+
+    def __init__(self, progress: ProgressBar, images: int) -> None:
+        self.progress, self.images = progress, images
+        self.done = self.for_each = 0
+
+    def on_event(self, event: Progress) -> None:
+        """Hears of the passes for the next image."""
+        if not self.for_each:
+            self.for_each = event.total
+            self.progress.line(
+                f"Note: this method takes {event.total:,} passes through the network for each image."
+            )
+        before = self.done * event.total
+        self.progress.on_event(Progress("passes", before + event.done, self.images * event.total))
+
+    def explained(self, done: int) -> None:
+        """Hears that so many images are done, or left out."""
+        self.done = done
+        if not self.for_each:
+            self.progress.on_event(Progress("explaining", done, self.images))
 
 
 def _save(seen: Explained, folder: Path) -> str:

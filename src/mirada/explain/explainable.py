@@ -228,9 +228,7 @@ class Meaning(Enum):
 
     SHARE = "a share of the output, in its unit: the mean of the map is compared with the output"
     EFFECT = "by how much the output changes, in its unit; the mean of the map is not compared with it"
-    SLOPE = (
-        "how steeply the output changes there, in its unit per standard deviation of a pixel, without sign"
-    )
+    SLOPE = "how steeply the output changes there, in its unit per standard deviation of a pixel"
     RELATIVE = "a weight without unit, to be compared with others of the same map alone"
 
     def unit(self, output: str) -> str:
@@ -268,6 +266,7 @@ class Method:
         find: (network, images (N, C, H, W), layer, which class) → the maps of that layer.
         meaning: What a value of its maps says, and so their unit.
         adds_up_to: What the mean of every map is, in words that go on "adds up to"; "" where it need not be anything.
+        signed: Whether it tells what raises the output from what lowers it; if not, no value is below 0.
         of_image: Whether its maps are always those of the image itself.
         refusal: (network, layer) → why it cannot be used there, in a sentence; "" where it can.
     """
@@ -278,6 +277,7 @@ class Method:
     find: Callable[[Explainable, Tensor, str, Choose], Found]
     meaning: Meaning = Meaning.SHARE
     adds_up_to: str = ""
+    signed: bool = True
     of_image: bool = False
     refusal: Callable[[Explainable, str], str] = lambda _network, _layer: ""
 

@@ -66,6 +66,7 @@ GUIDED_BACKPROP = Method(
     source="Springenberg et al. 2014, arXiv:1412.6806, §3.4",
     find=_find,
     meaning=Meaning.RELATIVE,
+    signed=False,
     of_image=True,
     refusal=reads_the_image("Guided back-propagation"),
 )

@@ -27,6 +27,7 @@ SALIENCY = Method(
     source="Simonyan et al. 2013, arXiv:1312.6034, §3.1",
     find=_find,
     meaning=Meaning.SLOPE,
+    signed=False,
     of_image=True,
     refusal=reads_the_image("Saliency"),
 )

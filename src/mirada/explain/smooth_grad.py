@@ -39,6 +39,7 @@ SMOOTH_GRAD = Method(
     source="Smilkov et al. 2017, arXiv:1706.03825, §3",
     find=_find,
     meaning=Meaning.SLOPE,
+    signed=False,
     of_image=True,
     refusal=reads_the_image("SmoothGrad"),
 )

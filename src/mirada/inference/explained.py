@@ -275,4 +275,4 @@ def _subject(target: Target, number: int, method: Method) -> str:
         case Numbers(_, unit) as numbers:
             name = numbers.several[number] if numbers.several else unit or "value"
             evidence = f"what raises the {name}"
-    return f"sensitivity of {name}" if method.meaning is Meaning.SLOPE else evidence
+    return evidence if method.signed else f"sensitivity of {name}"

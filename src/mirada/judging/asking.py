@@ -11,7 +11,6 @@ from torch import nn
 from mirada.compute import Compute
 from mirada.data.batches import chunks
 from mirada.evaluation.infer import AT_ONCE
-from mirada.explain.explainable import Meaning
 from mirada.inference.ensemble import infer_each, read_each
 from mirada.inference.explained import Asked, Explained, Seen, explained, stacked
 from mirada.judging.perturb import Pixels
@@ -103,7 +102,7 @@ class Asking:
             seed: Draws all that is random.
         """
         card = self.members[0].card
-        signed = looked[0].method.meaning is not Meaning.SLOPE
+        signed = looked[0].method.signed
         target = card.target
         numeric = isinstance(target, Numbers)
         whole = self.score(self.images, np.arange(len(self.seen))) if numeric and not signed else None
