@@ -13,7 +13,7 @@ from mirada.data.checks.shortcuts import shortcut_findings
 from mirada.data.index import Index
 from mirada.data.sources import load_data
 from mirada.jobs.check import check
-from mirada.samples import Classes, Numbers
+from mirada.samples import Classes, Numbers, Source
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -179,3 +179,45 @@ def test_a_number_that_is_the_level(tmp_path: Path) -> None:
         "the lowest quarter of concentration",
         "the highest quarter of concentration",
     ]
+
+
+def of_sites(folder: Path, site_of: Callable[[int, int], str], *, group: str = "") -> Path:
+    """Forty images of two classes with the site where they were taken, and columns that say nothing."""
+    rows = ["image,label,site,view,serial,split" + (",patient" if group else "")]
+    for number in range(40):
+        kind = number % 2
+        Image.fromarray(noise(number)).save(folder / f"{number}.png")
+        cells = [f"{number}.png", ("ill", "well")[kind], site_of(kind, number), "AP" if number % 3 else "PA"]
+        cells += [f"S{number}", "test" if number % 5 == 0 else "train"]
+        rows.append(",".join(cells + ([group.format(number // 4)] if group else [])))
+    (folder / "table.csv").write_text("\n".join(rows))
+    return folder / "table.csv"
+
+
+def mostly(kind: int, number: int) -> str:
+    """Site A for 18 of the 20 ill and for 2 of the 20 well."""
+    return "AB"[kind] if number >= 4 else "BA"[kind]
+
+
+def test_a_site_that_tells_the_class_is_noted_though_nobody_named_it(tmp_path: Path) -> None:
+    """What was not asked about may be the label in other words, so it is a note; asked about, it is a warning."""
+    table = of_sites(tmp_path, mostly)
+    (note,) = of_kind(load_data(table), Kind.SHORTCUT)
+    said = "told from the others by site (A: 18 of its 20 images, 2 of the 20 others), balanced accuracy 90%"
+    assert (note.severity, note.where) == ("info", "ill") and note.fact.startswith(said)
+    assert len(note.paths) == 6
+    asked = load_data(Source(path=table, by=("site",)))
+    (warning,) = of_kind(asked, Kind.SHORTCUT)
+    assert (warning.severity, warning.where, warning.fact) == ("warning", "ill", note.fact)
+
+
+def test_a_site_that_says_nothing_is_not_told(tmp_path: Path) -> None:
+    assert (
+        of_kind(load_data(of_sites(tmp_path, lambda _, number: "AB"[number // 2 % 2])), Kind.SHORTCUT) == []
+    )
+
+
+def test_the_check_reports_on_the_data_as_they_were_loaded(tmp_path: Path) -> None:
+    """The other columns are read for the test alone: the index in the report does not divide by them."""
+    index = load_data(of_sites(tmp_path, mostly))
+    assert check(index).index.by_names == () == index.by_names

@@ -20,6 +20,7 @@ from mirada.data.checks.kinds import Finding, Kind, Severity
 from mirada.data.index import Index
 from mirada.data.parallel import parallel_map
 from mirada.data.sources import load_data
+from mirada.data.sources.aside import with_other_columns
 from mirada.errors import InvalidArgument
 from mirada.events import OnProgress
 from mirada.pages.findings import (
@@ -165,7 +166,7 @@ def check(data: "Index | str | Path | DataFrame", *, on_event: OnProgress | None
         DataError: For data that cannot be listed.
     """
     index = data if isinstance(data, Index) else load_data(data)
-    examined = examine(index, on_event=on_event)
+    examined = examine(with_other_columns(index), on_event=on_event)
     return CheckReport(index, examined.findings, examined.rest, examined.readable)
 
 

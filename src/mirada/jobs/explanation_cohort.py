@@ -64,7 +64,7 @@ def mean_columns(
         MeanColumn(name, *_pictures(sorted(mean_maps(maps, words), key=lambda each: -each.images), size))
         for name, words in {"": ["all images"] * len(maps), **columns}.items()
     ]
-    return [column for column in found if column.pictures]
+    return [column for column in found if len(column.pictures) > (1 if column.name else 0)]
 
 
 def _pictures(means: Sequence[MeanMap], size: tuple[int, int]) -> tuple[float, list[MeanPicture]]:

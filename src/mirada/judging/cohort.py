@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirada.errors import InvalidArgument, counted
-from mirada.evaluation.paired import paired
+from mirada.evaluation.paired import Paired, paired
 from mirada.judging.verdict import (
     ALPHA,
     LEAST,
@@ -36,11 +36,11 @@ ALL = "all images"
 DEALS = 999  # permutations of the labels
 
 RULE = (
-    "Of each map the share of absolute evidence in the place is compared with 1.5 times the place's own share of the "
-    "picture, for all images together and for those of each class or other part. Fail: for any of them the mean share "
-    "lies above that, with p < 0.05 by sign flips, corrected for their number (Holm). Pass: for each of them the 95 % "
-    "interval ends below it. Cannot tell: otherwise, or with fewer than 10 images. Parts of fewer than 10 images are "
-    "left out."
+    "Of each map the share of absolute evidence in the place is compared with the place's own share of the picture, "
+    "for all images together and for those of each class or other part. Fail: for any of them the mean share is at "
+    "least 1.5 times the place's own, and above it with p < 0.05 by sign flips, corrected for their number (Holm). "
+    "Pass: for each of them the 95 % interval ends below 1.5 times. Cannot tell: otherwise, or with fewer than 10 "
+    "images. Parts of fewer than 10 images are left out."
 )
 
 
@@ -231,9 +231,9 @@ def judge_place(
 ) -> Verdict:
     """Whether more of the evidence lies in a place than it deserves.
 
-    Fail: for all images, or for those of any part, the mean share lies above 1.5 times the place's share of the
-    picture, with p < 0.05 by sign flips, corrected for the number of parts (Holm). Pass: for each of them the 95 %
-    interval ends below it. Cannot tell: otherwise, or with fewer than 10 images.
+    Fail: for all images, or for those of any part, the mean share is at least 1.5 times the place's share of the
+    picture, and above that share with p < 0.05 by sign flips, corrected for the number of parts (Holm). Pass: for each
+    of them the 95 % interval ends below 1.5 times. Cannot tell: otherwise, or with fewer than 10 images.
 
     Args:
         shares: Of each image's evidence (N,); images without any, NaN, are left out and counted.
@@ -291,7 +291,7 @@ def judge_border_and_corners(
     chances = holm({name: each.p_value for name, each in found.items()})
     outcome, reason = _outcome(found, chances)
     times = np.max([own / place.area for own, place in zip(shares, places, strict=True)], axis=0)
-    order = sorted(found, key=lambda name: (chances[name], -found[name].mean))
+    order = sorted(found, key=lambda name: -found[name].mean / found[name].area)
     top = found[order[0]] if order else None
     return Verdict(
         test="Borders and corners",
@@ -299,9 +299,9 @@ def judge_border_and_corners(
         rule=RULE,
         reason=reason,
         statistic="the place and part that stand out most: mean share of evidence, in multiples of the place's own",
-        value=LIMIT * (top.mean / top.limit + 1) if top else None,
-        low=None if top is None or top.low is None else LIMIT * (top.low / top.limit + 1),
-        high=None if top is None or top.high is None else LIMIT * (top.high / top.limit + 1),
+        value=top.times(top.mean) if top else None,
+        low=top.times(top.low) if top else None,
+        high=top.times(top.high) if top else None,
         p_value=chances[order[0]] if order else None,
         images=int((~np.isnan(times)).sum()),
         left_out=int(np.isnan(times).sum()),
@@ -310,14 +310,24 @@ def judge_border_and_corners(
     )
 
 
-class _BesideLimit(NamedTuple):
-    """A mean share of the images of a part, less the limit of the place, and its interval and chance."""
+class _Share(NamedTuple):
+    """The mean share of evidence of a part's images beside the area of a place: interval, chance of so much more."""
 
-    limit: float
+    area: float
     mean: float
     low: float | None
     high: float | None
     p_value: float
+
+    @classmethod
+    def of(cls, area: float, found: Paired) -> "_Share":
+        """From the comparison of shares with the area."""
+        low, high = (None if end is None else area + end for end in (found.low, found.high))
+        return cls(area, area + found.mean, low, high, found.p_value)
+
+    def times(self, value: float | None) -> float | None:
+        """A share in multiples of the area."""
+        return None if value is None else value / self.area
 
 
 def _compared(
@@ -326,39 +336,32 @@ def _compared(
     columns: Mapping[str, Sequence[str]],
     groups: NDArray[Any] | None,
     seed: int,
-) -> dict[str, _BesideLimit]:
-    """Each part of ten images or more beside the limit of a place, all images first."""
-    limit, there = LIMIT * place.area, ~np.isnan(shares)
+) -> dict[str, _Share]:
+    """Each part of ten images or more beside the area of a place, all images first."""
+    there = ~np.isnan(shares)
     parts = {ALL: there} | {
         f"{name}: {word}": there & (np.array(words) == word)
         for name, words in columns.items()
         for word in sorted(set(words))
     }
     return {
-        name: _BesideLimit(limit, *paired(shares[rows] - limit, groups=_of(groups, rows), seed=seed))
+        name: _Share.of(place.area, paired(shares[rows] - place.area, groups=_of(groups, rows), seed=seed))
         for name, rows in parts.items()
         if independent(int(rows.sum()), _of(groups, rows)) >= LEAST
     }
 
 
-def _row(name: str, found: _BesideLimit, chance: float) -> Quantity:
-    return Quantity(
-        name=name,
-        value=found.limit + found.mean,
-        low=None if found.low is None else found.limit + found.low,
-        high=None if found.high is None else found.limit + found.high,
-        unit="%",
-        p_value=chance,
-    )
+def _row(name: str, found: _Share, chance: float) -> Quantity:
+    return Quantity(name=name, value=found.mean, low=found.low, high=found.high, unit="%", p_value=chance)
 
 
-def _outcome(found: Mapping[str, _BesideLimit], chances: Mapping[str, float]) -> tuple[Outcome, str]:
+def _outcome(found: Mapping[str, _Share], chances: Mapping[str, float]) -> tuple[Outcome, str]:
     if not found:
         return "cannot tell", f"there are fewer than {counted(LEAST, 'image')}, or groups of them"
-    over = [name for name, each in found.items() if each.mean > 0 and chances[name] < ALPHA]
+    over = [name for name, each in found.items() if each.mean >= LIMIT * each.area and chances[name] < ALPHA]
     if over:
-        return "fail", f"more than 1.5 times its share: {listed(over, 5)}"
-    if all(each.high is not None and each.high < 0 for each in found.values()):
+        return "fail", f"1.5 times its share or more: {listed(over, 5)}"
+    if all(each.high is not None and each.high < LIMIT * each.area for each in found.values()):
         return "pass", "the interval of every part ends below 1.5 times its share"
     return "cannot tell", "an interval reaches both sides of 1.5 times its share"
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirada.data.checks.inspection import NO_JPEG, Inspection
+from mirada.data.checks.kinds import Severity
 from mirada.data.checks.near import THUMB
 from mirada.data.index import Index
 
@@ -75,6 +76,10 @@ class Cue(Protocol):
         """The J beyond chance, as a share of what is possible, from which on it is worth a word."""
 
     @property
+    def severity(self) -> Severity:
+        """How serious it is if it tells a label."""
+
+    @property
     def implies(self) -> tuple[str, ...]:
         """Names of cues that follow from this one, and are not said beside it."""
 
@@ -102,6 +107,7 @@ class ValueCue:
         spoken: How a number is said.
         implies: Names of cues that follow from this one.
         least: More is asked of what belongs to the picture itself: a thin digit is darker, and no less a 1.
+        severity: A column that nobody asked about may be the label in other words, and is worth a note.
     """
 
     name: str
@@ -109,6 +115,7 @@ class ValueCue:
     spoken: Callable[[float], str] = "{:,.4g}".format
     implies: tuple[str, ...] = ()
     least: float = PLAIN
+    severity: Severity = "warning"
 
     @property
     def ordered(self) -> bool:
@@ -224,8 +231,10 @@ def _frame(look: Inspection) -> str:
 
 def table_cues(rest: Index, rows: Codes) -> Iterator[ValueCue]:
     """The columns that are known beside each image: those that parts are judged by, covariates."""
+    asked = rest.source.by if rest.source else rest.by_names
     for place, name in enumerate(rest.by_names):
-        yield ValueCue(name, np.array([rest.by[row][place] for row in rows.tolist()]))
+        words = np.array([rest.by[row][place] for row in rows.tolist()])
+        yield ValueCue(name, words, severity="warning" if name in asked else "info")
     for spec, column in zip(rest.covariate_specs, rest.covariates[rows].T, strict=True):
         if np.isfinite(column).all() and spec.column not in rest.by_names:
             two = len(np.unique(column)) <= 2

@@ -79,8 +79,9 @@ def shortcut_findings(rest: Index, looks: Sequence[Inspection]) -> Iterator[Find
         chosen = [seen[place] for place in kept.tolist()]
         cues: list[Cue] = [*file_cues(chosen), SpotCue(chosen), *table_cues(rest, rows[kept])]
         told = list(_told(cues, labels))
-        for name in dict.fromkeys(each.label for each in told):
-            yield _shortcut(chosen, [each for each in told if each.label == name])
+        for name, severity in dict.fromkeys((each.label, each.cue.severity) for each in told):
+            same = [each for each in told if (each.label, each.cue.severity) == (name, severity)]
+            yield _shortcut(chosen, same)
         levels = np.array([look.level for look in chosen])
         if np.isfinite(levels).all():
             yield from (_level(chosen, each) for each in _told([ValueCue("level", levels)], labels))
@@ -205,14 +206,8 @@ def _share(right: Flags) -> tuple[float, float, float]:
 def _shortcut(seen: Sequence[Inspection], told: Sequence[_Told]) -> Finding:
     said = "; ".join(f"{each.cue.name} ({each.cue.said(each.own)}), {each.score}" for each in told)
     advice = "if that comes from how the images were made, it is learnt in place of the picture"
-    return Finding(
-        Kind.SHORTCUT,
-        "warning",
-        told[0].label,
-        f"told from the others by {said}",
-        _both(seen, told[0]),
-        advice,
-    )
+    fact = f"told from the others by {said}"
+    return Finding(Kind.SHORTCUT, told[0].cue.severity, told[0].label, fact, _both(seen, told[0]), advice)
 
 
 def _level(seen: Sequence[Inspection], told: _Told) -> Finding:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mirada.data.checks.cues import Codes, Flags, Floats, Parting
 from mirada.data.checks.inspection import RIM, RIM_CELLS, RIM_SIDE, Inspection
+from mirada.data.checks.kinds import Severity
 
 LEAST = 0.15  # J beyond chance that is worth a word
 STEP = 4  # grey values of a bin; a window is two
@@ -34,6 +35,7 @@ class SpotCue:
 
     name = "a marker"
     least = LEAST
+    severity: Severity = "warning"
     implies: tuple[str, ...] = ()
 
     def __init__(self, looks: Sequence[Inspection]) -> None:
