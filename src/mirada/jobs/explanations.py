@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from mirada.data.batches import chunks
 from mirada.data.index import Index
 from mirada.data.pixels.arrays import decode_image, read_image, show_image
 from mirada.data.pixels.decode import DecodeError
@@ -18,14 +19,14 @@ from mirada.errors import DataError, InvalidArgument, counted
 from mirada.evaluation.estimate import group_numbers
 from mirada.events import OnProgress, Progress
 from mirada.files import write_json
-from mirada.inference.explained import Seen, number_of
+from mirada.inference.explained import Explained, Seen, number_of
 from mirada.inference.matching import Known, as_known_to, covariates_of
 from mirada.inference.model import Model
 from mirada.inference.similar import TrainingFeatures
 from mirada.inference.trained_on import remembered, with_training_splits
 from mirada.jobs.explanation_cards import cards, rows_shown, similar_images
 from mirada.jobs.explanation_cohort import columns_of, mean_columns
-from mirada.judging.asking import Asking
+from mirada.judging.asking import MAPS_AT_ONCE, Asking
 from mirada.judging.boxes import OwnBoxes, boxes_of_index, labels_that_are_classes, mask_of, place
 from mirada.judging.cohort import judge_border_and_corners
 from mirada.judging.faithfulness import ROAD_RIVALS, ROAD_SHARES, STEPS, faithfulness, road
@@ -160,12 +161,13 @@ def judge_explanations(
     available, index = len(index), index.take(rows)
     seen, sizes, kept, excluded = _read(model, index)
     index = index.take(kept)
-    asking, answers = _asking(model, index, seen, judging)
-    looked = asking.look(seen, np.arange(len(seen)))
+    asking, answers, quick = _asking(model, index, seen, judging)
+    looked, slow = _look(asking, on_event)
     groups = group_numbers(index.groups) if index.groups else None
     subject = asking.subject(looked, groups=groups, seed=judging.seed)
     places, note = _where(asking, index, answers, boxes or boxes_of_index(index), sizes, judging.seed)
-    verdicts = [*([places] if places else []), *_judge_all(asking, subject, on_event)]
+    verdicts = [places] if places else []
+    verdicts += _judge_all(asking, subject, max(1, round(slow / quick)), on_event)
     maps, columns = np.stack(subject.maps), columns_of(index, answers)
     verdicts.append(judge_border_and_corners(maps, columns, groups=groups, seed=judging.seed))
     remarks = dict.fromkeys(each.remark for each in looked)
@@ -215,8 +217,8 @@ def _read(model: Model, index: Index) -> tuple[list[Seen], list[tuple[int, int]]
 
 def _asking(
     model: Model, index: Index, seen: Sequence[Seen], judging: Judging
-) -> tuple[Asking, NDArray[np.float64]]:
-    """The model with the images and what is explained in each, the answer or what is asked for; and the answers."""
+) -> tuple[Asking, NDArray[np.float64], float]:
+    """The model with the images and what is explained in each; the answers, and how many seconds they took."""
     chosen = number_of(model.card.target, judging.target)
     asking = Asking(
         model.members,
@@ -227,10 +229,12 @@ def _asking(
         judging.method,
         judging.layer,
     )
+    began = time.perf_counter()
     answers = asking.answers(asking.images, np.arange(len(seen)))
+    seconds = max(time.perf_counter() - began, 1e-9)
     if chosen is None and isinstance(model.card.target, Classes):
         asking = replace(asking, numbers=answers.argmax(axis=1))
-    return asking, answers
+    return asking, answers, seconds
 
 
 def _where(
@@ -285,13 +289,12 @@ def _where(
     return replace(verdict, per_image=tuple(spread), left_out=verdict.left_out + unlabelled), note
 
 
-def _judge_all(asking: Asking, subject: Subject, on_event: OnProgress | None) -> list[Verdict]:
-    """Every test but that of places; one after the other, as one piece of work."""
+def _judge_all(asking: Asking, subject: Subject, once: int, on_event: OnProgress | None) -> list[Verdict]:
+    """Every test but that of places, as one piece of work; a map takes as long as ``once`` answers."""
     count, rows = len(subject.images), np.arange(len(subject.images))
     parts = sum(
         1 for _, part in asking.members[0].network.named_children() if any(True for _ in part.parameters())
     )
-    once = _cost_of_a_map(asking)
     taken_apart, filled = RIVALS * 2 * (STEPS - 1) + 4, (len(ROAD_RIVALS) + 1) * 2 * len(ROAD_SHARES) + 2
     steps = 2 * parts + len(SHIFTS) + len(QUALITIES)
     tell = _Work(on_event, count * (taken_apart + filled + steps * once))
@@ -317,16 +320,14 @@ def _judge_all(asking: Asking, subject: Subject, on_event: OnProgress | None) ->
     ]
 
 
-def _cost_of_a_map(asking: Asking) -> int:
-    """How many answers take as long as a map, at least one; measured on a few images."""
-    few = np.arange(min(8, len(asking.seen)))
-    images = [asking.images[row] for row in few]
-    asking.score(images, few)
-    began = time.perf_counter()
-    asking.score(images, few)
-    answered = time.perf_counter()
-    asking.maps(images, few)
-    return max(1, round((time.perf_counter() - answered) / max(answered - began, 1e-9)))
+def _look(asking: Asking, on_event: OnProgress | None) -> tuple[list[Explained], float]:
+    """The maps of all images, and how many seconds they took."""
+    began, looked = time.perf_counter(), list[Explained]()
+    for rows in chunks(np.arange(len(asking.seen)), MAPS_AT_ONCE):
+        looked += asking.look([asking.seen[row] for row in rows.tolist()], rows)
+        if on_event:
+            on_event(Progress("explaining", len(looked), len(asking.seen)))
+    return looked, time.perf_counter() - began
 
 
 class _Work:
