@@ -22,7 +22,7 @@ from mirada.runs.listing import state_of
 from mirada.runs.reader import read_results, read_run
 
 MOST = 6  # runs on a page: more lines over each other cannot be told apart
-SHOWN = 6  # images on which the one alone is right, and as many on which the other is
+SHOWN = 5  # images on which the one alone is right, and as many on which the other is
 
 
 @dataclass(frozen=True, kw_only=True)
