@@ -16,7 +16,7 @@ from PIL import Image
 from mirada.cli import run
 from mirada.data.examples.hands import write_ages
 from mirada.data.sources import load_data
-from mirada.errors import InvalidArgument
+from mirada.errors import DataError, InvalidArgument
 from mirada.inference.model import load_model
 from mirada.jobs.explanations import Judging, judge_explanations, set_aside
 from mirada.judging.boxes import OwnBoxes, boxes_at, labels_that_are_classes, mask_of, place
@@ -309,3 +309,28 @@ def test_a_mask_of_any_mode_is_the_same(mode: str, tmp_path: Path) -> None:
     image.save(tmp_path / "mask.png")
     assert (mask_of(tmp_path / "mask.png", (8, 6), (8, 6)) == inside).all()
     assert mask_of(tmp_path / "mask.png", (8, 6), (16, 12)).sum() == 4 * inside.sum()
+
+
+def test_a_folder_of_annotations_alone_names_its_images(tmp_path: Path, shapes: Path) -> None:
+    """As they lie beside class folders: VOC's XML without the images, known by file name, once each."""
+    index = load_data(shapes)
+    own = boxes_at(shapes / "boxes.csv", index)
+    chosen = [path for path in own.by_file if [each.name for each in own.by_file].count(path.name) == 1][:2]
+    assert len(chosen) == 2
+    for path, name in zip(chosen, ("given.xml", f"{chosen[1].stem}.xml"), strict=True):
+        box = own.by_file[path][0]
+        corners = {"xmin": box.left + 1, "ymin": box.top + 1, "xmax": box.right, "ymax": box.bottom}
+        inner = "".join(f"<{side}>{value:g}</{side}>" for side, value in corners.items())
+        filename = path.name if name == "given.xml" else ""
+        (tmp_path / name).write_text(
+            f"<annotation><filename>{filename}</filename><object><name>{box.label}</name>"
+            f"<bndbox>{inner}</bndbox></object></annotation>"
+        )
+    assert boxes_at(tmp_path, index).by_file == {path: own.by_file[path][:1] for path in chosen}
+    (tmp_path / "given.xml").write_text("<annotation><filename>other.png</filename></annotation>")
+    (tmp_path / f"{chosen[1].stem}.xml").unlink()
+    with pytest.raises(InvalidArgument, match=r"has 1 XML file, and none of them names one of the"):
+        boxes_at(tmp_path, index)
+    (tmp_path / "given.xml").write_text("<annotation>")
+    with pytest.raises(DataError, match=r"given\.xml: cannot be read as XML"):
+        boxes_at(tmp_path, index)

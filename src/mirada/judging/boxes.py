@@ -11,7 +11,9 @@ from PIL import Image
 
 from mirada.data.index import Index
 from mirada.data.sources import load_data
-from mirada.errors import InvalidArgument, counted
+from mirada.data.sources.listing import images_near
+from mirada.data.sources.voc import read_voc, voc_files
+from mirada.errors import DataError, InvalidArgument, counted
 from mirada.judging.localisation import Corners
 from mirada.samples import Box, Source
 from mirada.text import listed
@@ -47,7 +49,7 @@ def boxes_at(path: Path, index: Index) -> OwnBoxes:
         found = OwnBoxes({}, _masks(masks, path, index, images))
         kind, own, count = "masks", set(found.masks), len(masks)
     else:
-        found = boxes_of_index(load_data(Source(path=path)))
+        found = _annotated(path, index, images) or boxes_of_index(load_data(Source(path=path)))
         kind, own, count = "boxes", set(found.by_file), len(found.by_file)
     if not own:
         raise InvalidArgument(
@@ -60,6 +62,34 @@ def boxes_at(path: Path, index: Index) -> OwnBoxes:
             f"{counted(len(index), 'test image')} of {index.origin}. Give the {kind} of these images."
         )
     return found
+
+
+def _annotated(path: Path, index: Index, images: Sequence[Path]) -> OwnBoxes | None:
+    """The boxes of a folder of VOC's XML without its images, which are known by their names; None for anything else.
+
+    Raises ``DataError`` for a file that is no annotation.
+    """
+    files = voc_files(path) if path.is_dir() else []
+    if not files or images_near(path):
+        return None
+    alone = Counter(image.name for image in images)
+    by_name = {image.name: image for image in images if alone[image.name] == 1}
+    by_stem = {image.stem: image for image in by_name.values()}
+    found = {}
+    for file in files:
+        try:
+            annotation = read_voc(file)
+        except DataError as error:
+            raise DataError(f"{file}: {error}.") from error
+        image = by_name.get(annotation.filename) or by_stem.get(file.stem)
+        if image and annotation.boxes:
+            found[image] = annotation.boxes
+    if not found:
+        raise InvalidArgument(
+            f"{path}: has {counted(len(files), 'XML file')}, and none of them names one of the "
+            f"{counted(len(index), 'test image')} of {index.origin}. Give the boxes of these images."
+        )
+    return OwnBoxes(found)
 
 
 def mask_of(file: Path, original: tuple[int, int], shown: tuple[int, int]) -> NDArray[np.bool_]:
