@@ -1,5 +1,8 @@
 """What holds for every method of the table: the network stays as it is, images do not mix, wrong uses are refused."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -203,6 +206,14 @@ def test_a_mean_is_compared_with_the_output_only_where_it_is_a_share_of_it():
 def test_units_in_words(meaning, unit):
     assert meaning.unit("months") == unit
     assert Meaning.SLOPE.unit("") == "per deviation of a pixel"
+
+
+def test_the_guide_has_every_method_in_the_order_of_the_table():
+    page = Path(__file__).parents[2] / "docs" / "guide" / "explain.md"
+    rows = re.findall(
+        r"^\| `(\w+)` \|.*\|.*\|.*\|.*\|$", page.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert rows == list(METHODS)
 
 
 def test_a_part_of_a_network_of_the_catalogue_is_not_run_up_to(images):

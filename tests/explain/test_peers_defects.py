@@ -4,6 +4,8 @@ grad-cam 1.5.7: too short a list of classes, a class with nothing that speaks fo
 torchcam 0.5.0: a map of 8 bits. (Empty maps that count as hits are judged in ``mirada.judging``.)
 """
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -99,11 +101,16 @@ def test_maps_that_are_changed_in_place_are_read_as_they_were_made_and_the_sum_t
     assert maps.min() < -0.5
     found = class_maps(network, images)  # before the rectifier, whose outputs the head averages
     assert found.completeness_error > 0.05
+    said = explain(Explainable(network), images).notes
+    assert all(
+        re.search(r"the maps miss the output, to which they should add up, by \d+% of", n) for n in said
+    )
     honest = InPlace().eval()
     honest.features.append(nn.ReLU(inplace=True))
     honest.load_state_dict(network.state_dict())
     found = class_maps(honest, images)
     assert found.completeness_error < 1e-5
+    assert not any("add up" in note for note in explain(Explainable(honest), images).notes)
     torch.testing.assert_close(found.outputs, outputs)
 
 

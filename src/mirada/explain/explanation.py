@@ -17,6 +17,9 @@ from mirada.explain.methods import chosen_method, named_method
 from mirada.samples import Classes, Numbers, Target
 
 Grid = NDArray[np.float32]
+COMPLETE = (
+    0.05  # of what is added up: what is missing is more than rounding, or than an integral by 50 points
+)
 ROUNDING = 1e-6  # of float32, relative: what is smaller is no difference between places
 
 
@@ -109,7 +112,7 @@ def explain(
         classes=numbers - 1 if isinstance(target, Numbers) and found.outputs.shape[1] == 1 else numbers,
         outputs=found.outputs.float().cpu().numpy(),
         completeness_error=found.completeness_error,
-        notes=tuple(_note(grid, answer, target, how) for grid, answer in zip(maps, answers, strict=True)),
+        notes=_notes(maps, answers, target, how, found.completeness_error),
     )
 
 
@@ -143,9 +146,7 @@ def mean_of(explanations: Sequence[Explanation], target: Target, of: str) -> Exp
         maps=maps,
         outputs=outputs,
         completeness_error=max(errors, default=None),
-        notes=tuple(
-            _note(grid, answer, target, first.method) for grid, answer in zip(maps, answers, strict=True)
-        ),
+        notes=_notes(maps, answers, target, first.method, max(errors, default=None)),
     )
 
 
@@ -249,7 +250,23 @@ def _answers(outputs: Tensor, classes: Tensor) -> list[_Answer]:
     return [_Answer(wins, value, alone) for wins, value in pairs]
 
 
-def _note(grid: Grid, answer: "_Answer", target: Target, method: Method) -> str:
+def _notes(
+    maps: Grid, answers: Sequence[_Answer], target: Target, method: Method, error: float | None
+) -> tuple[str, ...]:
+    """What is said of each map; and of all, that they do not add up, if they should and do not."""
+    size = np.abs(maps).mean() + max(abs(answer.value) for answer in answers)  # of what is added up
+    missing = 0 if error is None else float(error / max(size, np.finfo(np.float32).tiny))
+    incomplete = (
+        f"the maps miss {method.adds_up_to}, to which they should add up, by {missing:.0%} of what is added: not all "
+        "that decides is in them"
+        if missing > COMPLETE
+        else ""
+    )
+    notes = (_note(grid, answer, target, method) for grid, answer in zip(maps, answers, strict=True))
+    return tuple("; ".join(filter(None, (note, incomplete))) for note in notes)
+
+
+def _note(grid: Grid, answer: _Answer, target: Target, method: Method) -> str:
     """Why a map shows nothing, or nothing for its class, or not what the network answers; "" for a map that does."""
     largest = np.abs(grid).max()
     if largest == 0:
