@@ -131,7 +131,7 @@ def test_values_against_scikit_learn():
 
 def test_the_dict_has_exactly_these_keys():
     result = strict(evaluate(classified(40, 3)))
-    assert list(result) == ["n", "metrics", "per_class", "confusion", "calibration"]
+    assert list(result) == ["n", "metrics", "per_class", "confusion", "calibration", "curves"]
     assert list(result["calibration"]) == [
         "temperature",
         "after",

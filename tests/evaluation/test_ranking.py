@@ -6,8 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from mirada.codec import from_json
 from mirada.evaluation.estimate import Sampling, linearised
-from mirada.evaluation.ranking import average_precision, one_against_rest, roc_area
+from mirada.evaluation.evaluate import Evaluation, evaluate
+from mirada.evaluation.predictions import Predictions
+from mirada.evaluation.ranking import average_precision, one_against_rest, ranking_curve, roc_area
+from mirada.samples import Classes
 
 AREAS = [(roc_area, sk.roc_auc_score), (average_precision, sk.average_precision_score)]
 
@@ -107,3 +111,53 @@ def test_one_class_alone_has_no_area(positive):
     for area, _ in AREAS:
         value, slopes = area(positive, np.arange(3.0))
         assert np.isnan(value) and slopes.shape == (3,)
+
+
+# --- curves ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_curves_are_scikit_learns(ties):
+    random = np.random.default_rng(0)
+    positive = random.random(60) < 0.4
+    scores = np.clip(0.3 * positive + random.random(60) * 0.7, 0, 1)
+    scores = np.round(scores, 1) if ties else scores
+    curve = ranking_curve("cat", positive, scores)
+    assert curve is not None and (curve.name, curve.n) == ("cat", positive.sum())
+    false, true, _ = sk.roc_curve(positive, scores, drop_intermediate=False)
+    np.testing.assert_allclose(curve.roc, np.column_stack([false, true]), atol=1e-4)
+    precision, recall, _ = sk.precision_recall_curve(positive, scores)
+    theirs = np.column_stack([recall, precision])[:-1][::-1]  # without the point (0, 1) that it adds
+    np.testing.assert_allclose(curve.precision_recall, theirs, atol=1e-4)
+
+
+def test_a_long_curve_keeps_its_ends_and_its_shape():
+    random = np.random.default_rng(0)
+    positive = random.random(5000) < 0.3
+    scores = random.random(5000) + 0.5 * positive
+    curve = ranking_curve("cat", positive, scores)
+    assert curve is not None and len(curve.roc) == len(curve.precision_recall) == 101
+    assert curve.roc[0] == (0, 0) and curve.roc[-1] == (1, 1)
+    false, true = np.array(curve.roc).T
+    area = float(np.sum(np.diff(false) * (true[1:] + true[:-1]) / 2))
+    assert area == pytest.approx(sk.roc_auc_score(positive, scores), abs=0.002)
+
+
+def test_no_curve_without_both_kinds():
+    for positive in (np.ones(5, bool), np.zeros(5, bool)):
+        assert ranking_curve("cat", positive, np.linspace(0, 1, 5)) is None
+
+
+@pytest.mark.parametrize(("classes", "drawn"), [(2, ["b"]), (3, ["a", "b", "c"]), (7, [])])
+def test_of_two_classes_one_curve_and_of_many_none(classes, drawn):
+    random = np.random.default_rng(0)
+    table = Predictions(
+        paths=tuple(map(str, range(70))),
+        splits=("test",) * 70,
+        target=Classes(tuple("abcdefg"[:classes])),
+        targets=np.arange(70) % classes,
+        outputs=random.dirichlet(np.ones(classes), 70),
+    )
+    found = evaluate(table)
+    assert [curve.name for curve in found.curves] == drawn
+    assert from_json(Evaluation, found.to_dict()).curves == found.curves

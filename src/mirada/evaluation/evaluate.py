@@ -18,12 +18,13 @@ from mirada.evaluation.estimate import Estimate, Sampling, defined, group_number
 from mirada.evaluation.metric_table import CLASS_METRICS, MANY, NUMBER_METRICS, Metric, metric_named
 from mirada.evaluation.part_tests import PartTest, part_tests
 from mirada.evaluation.predictions import Predictions
-from mirada.evaluation.ranking import roc_area
+from mirada.evaluation.ranking import RankingCurve, ranking_curve, roc_area
 from mirada.evaluation.spread import SpreadCheck, check_spread
 from mirada.evaluation.subgroups import Subgroup, covariate_subgroups, target_subgroups
 from mirada.samples import Classes, Numbers
 
 PART_METRICS = {Classes: ("accuracy", "balanced_accuracy"), Numbers: ("mae", "bias")}
+DRAWN = 6  # classes whose curves are kept: more of them over each other cannot be told apart
 ALIKE = 0.01  # of the targets' range: answers closer to each other are one answer
 
 
@@ -120,6 +121,7 @@ class Evaluation:
         calibration: How far the probabilities can be trusted. None for numbers.
         parts: The error by range of the target and by covariate. Empty for classes.
         coverage: How often the conformal intervals held, per target.
+        curves: ROC and precision over recall, of up to 6 classes. Empty for numbers.
         constant: The answer, per target, of a network that always gives the same although the images differ.
         spread: Of several networks, whether a large spread among them goes with a large error, per target.
         by: How well it does on the images of which a column says the same word.
@@ -138,6 +140,7 @@ class Evaluation:
     spread: tuple[SpreadCheck, ...] = ()
     by: tuple[Part, ...] = ()
     by_tests: tuple[PartTest, ...] = ()
+    curves: tuple[RankingCurve, ...] = ()
 
     def to_dict(self) -> dict[str, Json]:
         """As plain JSON values, None for undefined numbers; what there is not of the task has no key."""
@@ -148,7 +151,7 @@ class Evaluation:
             result[name] = _listed(getattr(self, name))
         if self.calibration:
             result["calibration"] = _without_none(_listed(asdict(self.calibration)))
-        for name in ("parts", "coverage", "constant", "spread", "by", "by_tests"):
+        for name in ("parts", "coverage", "constant", "spread", "by", "by_tests", "curves"):
             if found := getattr(self, name):
                 result[name] = [_listed(asdict(each)) for each in found]
         return result
@@ -279,7 +282,18 @@ def _classification(table: Predictions, temperature: float | m.Floats, sampling:
         else _rows(np.column_stack([np.argwhere(counts), counts[counts > 0]])),
         calibration=calibration(targets, outputs, temperature) if len(targets) else None,
         constant=(OneAnswer("", table.classes[answers[0]]),) if alike else (),
+        curves=_curves(table) if classes <= DRAWN else (),
     )
+
+
+def _curves(table: Predictions) -> tuple[RankingCurve, ...]:
+    """The curves of every class against the others; of two classes those of the second, which says all of both."""
+    numbers = range(1, 2) if len(table.classes) == 2 else range(len(table.classes))
+    found = (
+        ranking_curve(table.classes[each], table.class_numbers == each, table.outputs[:, each])
+        for each in numbers
+    )
+    return tuple(curve for curve in found if curve)
 
 
 def _measured(

@@ -7,6 +7,7 @@ Source: Hanley & McNeil 1982, Radiology 143:29; DeLong, DeLong & Clarke-Pearson 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,58 @@ from mirada.evaluation.metrics import Floats, Integers
 
 Area = tuple[float, Floats]  # and by how much each row's weight changes it, ∂ area / ∂ weight (n,)
 Positive = NDArray[np.bool_]
+
+CURVE_POINTS = 101  # of a curve that is kept
+
+
+@dataclass(frozen=True)
+class RankingCurve:
+    """How well the probability of a class finds its images, as the threshold falls from 1 to 0.
+
+    Args:
+        name: The class.
+        n: Its images.
+        roc: (share of the other images that are called it, share of its own), from (0, 0) to (1, 1).
+        precision_recall: (share of its images that are found, share of those found that are its own); from the
+            highest threshold at which anything is found.
+    """
+
+    name: str
+    n: int
+    roc: tuple[tuple[float, float], ...]
+    precision_recall: tuple[tuple[float, float], ...]
+
+
+def ranking_curve(name: str, positive: Positive, scores: Floats) -> RankingCurve | None:
+    """Both curves of a class against all others, at most 101 points of each, the ends among them.
+
+    Args:
+        name: The class.
+        positive: Whether each row is of it (n,).
+        scores: Its probability for each row (n,).
+
+    Returns:
+        None without images of the class, or without others.
+
+    Source: Fawcett 2006, Pattern Recognition Letters 27:861, Alg. 1.
+    """
+    found = int(positive.sum())
+    if not 0 < found < len(scores):
+        return None
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)  # equal scores are called together
+    right = np.cumsum(positive[order])[last].astype(np.float64)
+    called = np.arange(1, len(scores) + 1, dtype=np.float64)[last]
+    true, false = right / found, (called - right) / (len(scores) - found)
+    roc = np.column_stack([np.append(0.0, false), np.append(0.0, true)])
+    return RankingCurve(name, found, _thinned(roc), _thinned(np.column_stack([true, right / called])))
+
+
+def _thinned(points: Floats) -> tuple[tuple[float, float], ...]:
+    chosen = np.unique(
+        np.linspace(0, len(points) - 1, min(len(points), CURVE_POINTS)).round().astype(np.int64)
+    )
+    return tuple((round(float(x), 4), round(float(y), 4)) for x, y in points[chosen])
 
 
 def roc_area(positive: Positive, scores: Floats) -> Area:

@@ -10,6 +10,7 @@ from mirada.evaluation.metric_table import METRICS
 from mirada.pages import charts
 from mirada.pages.charts import Figure, Series
 from mirada.pages.numbers import NumberResult, Point, baseline, numbers
+from mirada.pages.ranking import ranking_figures
 from mirada.pages.spread import SpreadResult, spread_results
 from mirada.pages.trust import Trust, trust
 from mirada.pages.words import Shown, said_of_parts, shown
@@ -104,6 +105,7 @@ class Result:
     constant: list[str]
     spread: list[SpreadResult]
     by: dict[str, PartTable]
+    curves: list[Figure]
 
     @property
     def spread_known(self) -> bool:
@@ -213,6 +215,7 @@ def result(
         constant=[always(each, evaluation.n, run.data.unit) for each in evaluation.constant],
         spread=spread_results(evaluation.spread, rows, run.data.unit, numeric=run.data.numeric),
         by=by_column(evaluation),
+        curves=ranking_figures(evaluation),
     )
 
 
