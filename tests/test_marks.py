@@ -14,6 +14,7 @@ from mirada.data.pixels.fit import to_input, to_original
 from mirada.data.pixels.preprocessing import Policy, Preprocessing
 from mirada.errors import InvalidArgument
 from mirada.inference.model import Model
+from mirada.jobs.explanations import _too_small
 from mirada.jobs.units import activation_maps, fibre_at
 from mirada.layers.blocks import average_head
 from mirada.layers.network import Network
@@ -111,6 +112,31 @@ def _photo_pixels_per_input_pixel(shape: tuple[int, int], pre: Preprocessing) ->
         case _:
             factor = min(ratios) * min(pre.size) / (pre.resize or min(pre.size)) * 1.02
             return factor, factor
+
+
+@pytest.mark.parametrize(
+    ("policy", "resize", "cell"),
+    [
+        ("stretch", 0, (90 / 16, 150 / 16)),
+        ("pad", 0, (150 / 16, 150 / 16)),  # 150 pixels are brought to 64
+        ("crop", 0, (90 / 16, 90 / 16)),  # 90 are
+        ("crop", 72, (90 / 18, 90 / 18)),  # 90 are brought to 72, which are 18 cells
+    ],
+)
+def test_the_size_of_a_cell_on_the_photo(
+    policy: Policy, resize: int, cell: tuple[float, float], tmp_path: Path
+) -> None:
+    """64 × 64 pixels in 16 × 16 cells; objects that are smaller are counted."""
+    model = bright((64, 64), policy, resize)
+    (seen,) = model.explain([marked(tmp_path / "a.png", (45, 75), (90, 150), 6)])
+    assert seen.map.shape == (16, 16)
+    assert seen.cell == pytest.approx(cell, rel=0.02)  # the scaled size is whole
+    tall, wide = cell
+    large, small = (10.0, 10.0, 10 + 2 * wide, 10 + tall / 2), (10.0, 10.0, 10 + wide / 2, 10 + tall / 2)
+    assert _too_small([seen, seen], [(large,), ()]) == ""
+    assert _too_small([seen, seen], [(large, small), (small,)]).startswith(
+        "2 of 3 objects: smaller than one of the 16 × 16 places of the map, "
+    )
 
 
 def test_points_go_there_and_back() -> None:

@@ -450,8 +450,8 @@ def test_predict_a_table_that_does_not_say_all(
     code, out, err = cli("predict", lenet, "some.csv")  # classes, and nothing beside the images
     assert (code, err) == (0, "") and len(out.splitlines()) == 3
     code, out, err = cli("explain", beside, "some.csv", "--known", "kg=12", "--class", "height (cm)")
-    assert (code, err) == (0, "") and len(out.splitlines()) == 2
-    assert all("age (months) " in line and "raises the height (cm)" in line for line in out.splitlines())
+    assert (code, err) == (0, "") and len(out.splitlines()) == 3
+    assert all("age (months) " in line and "raises the height (cm)" in line for line in out.splitlines()[1:])
 
 
 def test_an_image_in_a_file_of_many(cli: Cli, lenet: Path, shapes: Path, tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ def test_an_image_in_a_file_of_many(cli: Cli, lenet: Path, shapes: Path, tmp_pat
     assert first["predicted"] == alone["predicted"]
     assert first["probability"] == pytest.approx(alone["probability"], abs=1e-6)
     code, out, err = cli("explain", lenet, "some.npz#x_test-1")
-    assert (code, err) == (0, "") and out.startswith("maps/some-x_test-1-map.png: ")
+    assert (code, err) == (0, "") and out.splitlines()[1].startswith("maps/some-x_test-1-map.png: ")
     for verb in ("predict", "explain"):
         code, out, err = cli(verb, lenet, "some.npz")
         assert (code, out) == (2, "")
@@ -515,7 +515,11 @@ def test_explain(cli: Cli, trained: Trained, tmp_path: Path) -> None:
     model = trained("resnet20")
     code, out, err = cli("explain", model, "plain.png", "turned.jpg", "--class", "star")
     assert (code, err) == (0, "")
-    first, second = out.splitlines()
+    places, first, second = out.splitlines()
+    # By hand: 3 + 6 · 2 of the stem and stage 1, 2 + 5 · 4 of stage 2, 4 + 5 · 8 of stage 3: 81 pixels.
+    assert places == (
+        "Maps of stage3: 8 × 8 places, 4 pixels apart; each sees 81 × 81 pixels of the 32 × 32 that the network reads."
+    )
     assert (
         first.startswith("maps/plain-map.png: ")
         and "; evidence for star, class activation map (exact)" in first
@@ -526,7 +530,7 @@ def test_explain(cli: Cli, trained: Trained, tmp_path: Path) -> None:
         with Image.open(tmp_path / "maps" / f"{name}-map.png") as picture:
             assert picture.width == width and height < picture.height < height + 120 and picture.mode == "RGB"
     before = {path: path.read_bytes() for path in (tmp_path / "maps").iterdir()}
-    assert cli("explain", model, "plain.png").out.startswith("maps/plain-map-2.png: ")
+    assert cli("explain", model, "plain.png").out.splitlines()[1].startswith("maps/plain-map-2.png: ")
     assert {path: path.read_bytes() for path in before} == before
     answer = cli("explain", model, "plain.png", "--method", "grad_cam", "--layer", "stage2").out
     assert ", Grad-CAM at stage2" in answer and "Note:" not in answer
@@ -604,7 +608,10 @@ def test_explain_what_cannot_be_explained(
     code, out, err = cli("explain", lenet, "bad.png", good)
     assert (code, err) == (1, "")
     assert out.splitlines()[0].startswith("left out: bad.png: not an image")
-    assert out.splitlines()[1].startswith("maps/0018-map.png: ")
+    assert out.splitlines()[1].startswith(
+        "Maps of stage1: 5 × 5 places, 4 pixels apart; each sees 16 × 16 pixels"
+    )
+    assert out.splitlines()[2].startswith("maps/0018-map.png: ")
     assert cli("explain", lenet, "bad.png", "--output", "none").code == 1
     assert not (tmp_path / "none").exists()
     (tmp_path / "empty").mkdir()

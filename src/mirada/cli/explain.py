@@ -18,6 +18,7 @@ from mirada.text import table
 
 if TYPE_CHECKING:
     from mirada.inference.explained import Explained
+    from mirada.inference.model import Model
     from mirada.inference.similar import TrainingFeatures
     from mirada.jobs.explanations import Judging
     from mirada.judging.verdict import Verdict
@@ -109,7 +110,7 @@ def command(
     index = shown if isinstance(shown, Index) else unlabeled(shown, loaded.card)
     explained = partial(loaded.explain, target=target, method=method, layer=layer, known=known)
     failed = len(index.excluded)
-    remark = ""
+    noted = False
     with ProgressBar() as progress:
         for item in index.excluded:
             progress.line(f"left out: {item.path}: {item.reason}")
@@ -117,15 +118,33 @@ def command(
         for row in range(len(index)):
             try:
                 (seen,) = explained(index.take([row]), on_event=passes.on_event)
-                if seen.remark != remark:  # once, not for every image
-                    remark = seen.remark
-                    progress.line(f"Note: {remark}.")
+                if not noted:  # once, not for every image
+                    noted = True
+                    for note in _notes(loaded, seen):
+                        progress.line(note)
                 progress.line(_save(seen, Path(output)))
             except DecodeError as error:
                 failed += 1
                 progress.line(f"left out: {error}")
             passes.explained(row + 1)
     return 1 if failed else 0
+
+
+def _notes(model: Model, seen: Explained) -> tuple[str, ...]:
+    """What holds for the maps of all images: whose they are, their places, and what each sees of the input."""
+    from mirada.errors import InvalidArgument
+    from mirada.summary.fields import map_geometry
+
+    remark = (f"Note: {seen.remark}.",) if seen.remark else ()
+    height, width = seen.map.shape
+    rows, columns = model.card.preprocessing.size
+    if (height, width) == (rows, columns):  # a place for each pixel
+        return remark
+    try:
+        places = str(map_geometry(model.network, seen.layer))
+    except InvalidArgument:  # the image itself, or layers of which nobody knows what they see
+        places = f"{height} × {width} places"
+    return *remark, f"Maps of {seen.layer}: {places} of the {rows} × {columns} that the network reads."
 
 
 def _one(images: tuple[str, ...], image: str | None, encoding: str | None) -> Source:

@@ -18,11 +18,11 @@ from mirada.data.batches import normalize, to_float
 from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import decode_image, show_image
 from mirada.data.pixels.decode import DecodeError
-from mirada.data.pixels.fit import resize_to_photo
+from mirada.data.pixels.fit import placement, resize_to_photo
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError, InvalidArgument, nearest
 from mirada.events import OnProgress, Progress
-from mirada.explain.explainable import Explainable, Meaning, Method
+from mirada.explain.explainable import IMAGE, Explainable, Meaning, Method
 from mirada.explain.explanation import Explanation, NotFinite, explain, mean_of, mirrored
 from mirada.explain.overlay import enlarged, limit_of, overlay, tinted, with_colour_bar
 from mirada.inference.ensemble import infer_each, read_each
@@ -49,6 +49,8 @@ class Explained:
         map: (h, w) float32, signed, on the layer's own grid.
         heat: (H, W), the same on the pixels of ``photo``; NaN where the network saw nothing.
         photo: (H, W, 3) uint8.
+        cell: (height, width) of one place of the map in pixels of ``photo``; nothing smaller can be told from its
+            neighbours.
         completeness_error: How far the maps of the batch are from ``method.adds_up_to``, where they add up, else None.
         remark: Why the map is of another layer than the one before the head, the same for all images; "" if it is not.
         note: What keeps this map from being read as it looks, such as that it is blank; "" otherwise.
@@ -64,6 +66,7 @@ class Explained:
     map: NDArray[np.float32]
     heat: NDArray[np.float32]
     photo: Photo
+    cell: tuple[float, float]
     completeness_error: float | None
     remark: str
     note: str
@@ -85,8 +88,16 @@ class Explained:
         picture = overlay(self.photo, self.heat, self.limit)
         if not colour_bar:
             return picture
-        caption = f"{self.subject} · {self.title}"
+        caption = f"{self.subject} · {self.title}{self._places}"
         return with_colour_bar(enlarged(picture, caption, self.unit), self.limit, self.unit, caption=caption)
+
+    @property
+    def _places(self) -> str:
+        """The grid that the map has before it is drawn over the photo; of a map of pixels nothing."""
+        (height, width), (tall, wide) = self.map.shape, self.cell
+        return (
+            "" if self.layer == IMAGE else f" · {height} × {width} places of {tall:.0f} × {wide:.0f} pixels"
+        )
 
 
 @dataclass(frozen=True)
@@ -136,17 +147,16 @@ def explained(
         together, _ = read_each(members, infer_each(members, pixels, compute, covariates))
         classes = torch.from_numpy(together.argmax(axis=1))
     found, raw = [], []
-    told = _told(asked.on_event, sum(2 if card.flip_average else 1 for _, card in members))
+    told = _told(asked.on_event, sum(1 + card.flip_average for _, card in members))
     for network, card in members:
-        beside = card.scale_covariates(covariates)
-        opened = Explainable(network, None if beside is None else beside.to(compute.device), told)
+        opened = Explainable(network, _beside(card, covariates, compute), told)
         tensor = normalize(to_float(pixels), card.preprocessing)
         how = partial(explain, opened, classes=classes, target=target, method=asked.method, layer=asked.layer)
         with _named_if_not_finite(seen):
             each = how(tensor)
             if card.flip_average:
-                turned = mirrored(how(tensor.flip(-1)))
-                each = mean_of([each, turned], target, "the image and its mirror image")
+                both = [each, mirrored(how(tensor.flip(-1)))]
+                each = mean_of(both, target, "the image and its mirror image")
         found.append(_in_unit_of_data(each, card, asked.number or 0))
         raw.append(torch.from_numpy(each.outputs))
     values, _ = read_each(members, torch.stack(raw, dim=1))
@@ -163,10 +173,17 @@ def explained(
             map=explanation.maps[row],
             heat=_on_photo(explanation.maps[row], photo, pre),
             photo=photo,
+            cell=_cell(explanation.maps[row], photo, pre),
             completeness_error=explanation.completeness_error,
             remark=explanation.remark,
             note=explanation.notes[row],
         )
+
+
+def _beside(card: Card, covariates: NDArray[np.float64], compute: Compute) -> Tensor | None:
+    """Covariates as a network reads them, where it is; None for one that reads images alone."""
+    scaled = card.scale_covariates(covariates)
+    return None if scaled is None else scaled.to(compute.device)
 
 
 def _in_unit_of_data(found: Explanation, card: Card, number: int) -> Explanation:
@@ -209,6 +226,14 @@ def _on_photo(grid: NDArray[np.float32], photo: NDArray[np.uint8], pre: Preproce
     return resize_to_photo(
         grid, size=pre.size, policy=pre.policy, original=photo.shape[:2], resize=pre.resize
     )
+
+
+def _cell(grid: NDArray[np.float32], photo: Photo, pre: Preprocessing) -> tuple[float, float]:
+    """(height, width) of a place of the map in pixels of the photo."""
+    original = photo.shape[0], photo.shape[1]
+    scaled = placement(original, pre.size, pre.policy, pre.resize).scaled
+    tall, wide = (pre.size[axis] / grid.shape[axis] * original[axis] / scaled[axis] for axis in (0, 1))
+    return tall, wide
 
 
 def number_of(target: Target, name: str | None) -> int | None:

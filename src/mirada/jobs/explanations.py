@@ -30,7 +30,7 @@ from mirada.judging.asking import MAPS_AT_ONCE, Asking
 from mirada.judging.boxes import OwnBoxes, boxes_of_index, labels_that_are_classes, mask_of, place
 from mirada.judging.cohort import judge_border_and_corners
 from mirada.judging.faithfulness import ROAD_RIVALS, ROAD_SHARES, STEPS, faithfulness, road
-from mirada.judging.localisation import RULE, STATISTIC, Located, boxes_of_mask, localisation
+from mirada.judging.localisation import RULE, STATISTIC, Corners, Located, boxes_of_mask, localisation
 from mirada.judging.sanity import maps_after, parameter_randomisation
 from mirada.judging.stability import QUALITIES, SHIFTS, jpeg, shifts
 from mirada.judging.subject import Subject
@@ -280,6 +280,7 @@ def _where(
         Located(each.heat, found, bool(is_right), mask)
         for each, found, is_right, mask in zip(maps, corners, right, masks, strict=True)
     ]
+    note = ". ".join(filter(None, [note, _too_small(maps, corners)]))
     groups = group_numbers([index.groups[row] for row in rows]) if index.groups else None
     verdict = localisation(images, groups=groups, seed=seed)
     spread: list[float | None] = [None] * len(index)
@@ -287,6 +288,22 @@ def _where(
         spread[row] = value
     unlabelled = len(index) - len(rows)
     return replace(verdict, per_image=tuple(spread), left_out=verdict.left_out + unlabelled), note
+
+
+def _too_small(maps: Sequence[Explained], corners: Sequence[Sequence[Corners]]) -> str:
+    """What is to be said of objects that are smaller than a place of the map, which cannot point at them; else ""."""
+    found = [
+        bottom - top < each.cell[0] and right - left < each.cell[1]
+        for each, boxes in zip(maps, corners, strict=True)
+        for left, top, right, bottom in boxes
+    ]
+    if not any(found):
+        return ""
+    height, width = maps[0].map.shape
+    return (
+        f"{sum(found):,} of {counted(len(found), 'object')}: smaller than one of the {height} × {width} places of the "
+        f"map, which cannot point at anything so small; an earlier layer, a larger input or mirada surgery has more"
+    )
 
 
 def _judge_all(asking: Asking, subject: Subject, once: int, on_event: OnProgress | None) -> list[Verdict]:
