@@ -170,6 +170,8 @@ def test_a_number_is_judged_in_its_unit_and_has_no_localisation(tmp_path: Path) 
     areas = [each for each in told["verdicts"][0]["quantities"] if each["name"].endswith("area")]
     assert {each["unit"] for each in areas} == {"months"} and len(areas) == 2
     assert "average drop" not in str(told["verdicts"][0]["quantities"])
+    with pytest.raises(InvalidArgument, match="boxes say where a class is"):
+        boxes_at(tmp_path / "ages", load_data(tmp_path / "ages"))
 
 
 # ---- refusals ----------------------------------------------------------------------------------------------------

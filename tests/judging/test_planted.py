@@ -2,19 +2,25 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+from mirada.data.pixels.preprocessing import Policy
+from mirada.data.sources import load_data
 from mirada.inference.explained import Explained, Seen
 from mirada.inference.model import load_model
+from mirada.jobs.explanations import Judging, judge_explanations, set_aside
 from mirada.judging.asking import Asking
 from mirada.judging.faithfulness import faithfulness, road
 from mirada.judging.localisation import Located, localisation
 from mirada.judging.stability import jpeg
 from mirada.judging.subject import Subject
+from mirada.layers.network import Network
 from mirada.modelfile import Member
 
 COUNT, SIDE = 60, 32
@@ -111,3 +117,33 @@ def test_the_score_is_the_probability_of_the_class(asking: Asking) -> None:
         outputs = asking.members[0].network((shown - mean) / std) / card.temperature
     assert found == pytest.approx(outputs.softmax(dim=1)[:, 0].numpy(), abs=1e-5)
     assert found[1] == pytest.approx(0.25, abs=1e-3)  # four classes, and nothing to be seen
+
+
+@pytest.mark.parametrize(("policy", "left"), [("stretch", 0), ("pad", 0), ("crop", 100)])
+def test_boxes_lie_on_the_upright_file_whatever_its_size_and_orientation(
+    policy: Policy, left: int, trained: Path, tmp_path: Path
+) -> None:
+    """Photos of 600 × 400 stored on their side, larger than they are shown; boxes in upright pixels.
+
+    The network reads the upper left quarter of what it sees: of the photo, or of the 400 × 400 that a crop leaves.
+    """
+    model = load_model(trained, device="cpu")
+    card = replace(model.card, preprocessing=replace(model.card.preprocessing, policy=policy))
+    draw = np.random.default_rng(2)
+    rows = ["filename,class,x_min,y_min,x_max,y_max"]
+    exif = Image.Exif()
+    exif[274] = 6  # turned by a quarter to be seen
+    for number in range(12):
+        upright = (
+            draw.integers(0, 2, (10, 15, 1)).repeat(40, axis=0).repeat(40, axis=1).repeat(3, axis=2) * 255
+        )
+        stored = Image.fromarray(np.rot90(upright.astype(np.uint8)))
+        stored.save(tmp_path / f"{number}.jpg", exif=exif, quality=95)
+        rows.append(f"{number}.jpg,{('circle', 'star')[number % 2]},{left},0,300,200")
+    (tmp_path / "boxes.csv").write_text("\n".join(rows))
+    planted = replace(model, network=cast(Network, ReadsAQuadrant().eval()), card=card)
+    index, _ = set_aside(planted, load_data(tmp_path / "boxes.csv"), tmp_path / "none.csv")
+    judged = judge_explanations(planted, index, Judging(target="circle"))
+    circles = [row for row in range(12) if index.targets[row] == index.classes.index("circle")]
+    found = [judged.page.verdicts[0].per_image[row] for row in circles]
+    assert all(value is not None and value > 0.75 for value in found), found

@@ -15,7 +15,7 @@ from mirada.data.sources.listing import images_near
 from mirada.data.sources.voc import read_voc, voc_files
 from mirada.errors import DataError, InvalidArgument, counted
 from mirada.judging.localisation import Corners
-from mirada.samples import Box, Source
+from mirada.samples import Box, Numbers, Source
 from mirada.text import listed
 
 
@@ -40,9 +40,14 @@ def boxes_at(path: Path, index: Index) -> OwnBoxes:
         index: The images.
 
     Raises:
-        InvalidArgument: There are no boxes or masks, or they are of other images.
+        InvalidArgument: There are no boxes or masks, they are of other images, or the images are of a number.
         DataError: They cannot be read.
     """
+    if isinstance(index.target, Numbers):
+        raise InvalidArgument(
+            f"{path}: boxes say where a class is, and the map of a number has nothing to be compared with them. Leave "
+            f"them out."
+        )
     images = [(index.root / each).resolve() for each in index.paths]
     described = path.is_file() or any(any(path.rglob(f"*.{ending}")) for ending in ("xml", "csv", "tsv"))
     if not described and (masks := sorted(path.rglob("*.png"))):
