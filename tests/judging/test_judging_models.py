@@ -221,6 +221,7 @@ def test_data_without_boxes_say_so(trained: Path, shapes: Path, tmp_path: Path) 
     model = load_model(trained, device="cpu")
     index, _ = set_aside(model, load_data(tmp_path / "new"), tmp_path / "none.csv")
     judged = judge_explanations(model, index, Judging(sample=3))
+    assert all(each.measure for each in judged.page.verdicts if each.per_image)
     first = judged.page.verdicts[0]
     assert (first.test, first.outcome, first.reason) == (
         "Localisation",

@@ -259,6 +259,7 @@ def judge_place(
         images=int((~np.isnan(shares)).sum()),
         left_out=int(np.isnan(shares).sum()),
         quantities=tuple(_row(name, each, chances[name]) for name, each in found.items()),
+        measure="share there",
         per_image=numbers_of(shares),
     )
 
@@ -306,6 +307,7 @@ def judge_border_and_corners(
         images=int((~np.isnan(times)).sum()),
         left_out=int(np.isnan(times).sum()),
         quantities=tuple(_row(name, found[name], chances[name]) for name in order[:ROWS]),
+        measure="edge, × its share",
         per_image=numbers_of(times),
     )
 
