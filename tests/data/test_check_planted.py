@@ -82,8 +82,8 @@ PLANTS: dict[str, tuple[Callable[[Draw], Change], tuple[float, ...]]] = {
     "side marker": (side_marker, (0.4, 0.6, 1.0)),
     "frame": (frame, (0.4, 0.7, 1.0)),
     "aspect": (shape, (0.5, 1.0)),
-    "brightness": (brighter, (1.0,)),  # what belongs to the picture itself must tell nearly all of a class
-    "blur": (blur, (1.0,)),
+    "brightness": (brighter, (0.7, 1.0)),
+    "blur": (blur, (0.7, 1.0)),
 }
 KINDS = (
     "corner marker", "side marker", "corner marker", "frame", "corner marker",

@@ -221,3 +221,22 @@ def test_the_check_reports_on_the_data_as_they_were_loaded(tmp_path: Path) -> No
     """The other columns are read for the test alone: the index in the report does not divide by them."""
     index = load_data(of_sites(tmp_path, mostly))
     assert check(index).index.by_names == () == index.by_names
+
+
+def test_images_that_are_blurred_in_one_class_alone_are_told_by_the_tail() -> None:
+    """Twelve of twenty, far less sharp than all others; where every class has such images, nothing is told."""
+    rng = np.random.default_rng(1)
+    looks = [look._replace(sharpness=float(rng.normal())) for look in looks_of(rng, 60)]
+    blurred = [
+        look._replace(sharpness=look.sharpness - 9) if number < 12 else look
+        for number, look in enumerate(looks)
+    ]
+    columns = {"targets": np.repeat([0, 1, 2], 20), "target": Classes(("a", "b", "c"))}
+    (finding,) = shortcut_findings(index_of(blurred, **columns), blurred)
+    assert finding.where == "a" and "told from the others by extreme sharpness (at most -" in finding.fact
+    assert ": 12 of its 20 images, 0 of the 40 others), balanced accuracy " in finding.fact
+    assert {*finding.paths[:3]} <= {str(number) for number in range(12)}
+    spread = [
+        look._replace(sharpness=look.sharpness - 9 * (number % 5 < 3)) for number, look in enumerate(looks)
+    ]
+    assert list(shortcut_findings(index_of(spread, **columns), spread)) == []

@@ -15,7 +15,18 @@ from math import hypot
 
 import numpy as np
 
-from mirada.data.checks.cues import Codes, Cue, Flags, Floats, Parting, ValueCue, file_cues, table_cues
+from mirada.data.checks.cues import (
+    CONTENT,
+    Codes,
+    Cue,
+    Flags,
+    Floats,
+    Parting,
+    TailCue,
+    ValueCue,
+    file_cues,
+    table_cues,
+)
 from mirada.data.checks.inspection import Inspection
 from mirada.data.checks.kinds import Finding, Kind
 from mirada.data.checks.spots import SpotCue
@@ -77,7 +88,7 @@ def shortcut_findings(rest: Index, looks: Sequence[Inspection]) -> Iterator[Find
     rows, seen = _independent(rest, looks)
     for kept, labels in _labels(rest, rows):
         chosen = [seen[place] for place in kept.tolist()]
-        cues: list[Cue] = [*file_cues(chosen), SpotCue(chosen), *table_cues(rest, rows[kept])]
+        cues = _cues(rest, rows[kept], chosen)
         told = list(_told(cues, labels))
         for name, severity in dict.fromkeys((each.label, each.cue.severity) for each in told):
             same = [each for each in told if (each.label, each.cue.severity) == (name, severity)]
@@ -85,6 +96,13 @@ def shortcut_findings(rest: Index, looks: Sequence[Inspection]) -> Iterator[Find
         levels = np.array([look.level for look in chosen])
         if np.isfinite(levels).all():
             yield from (_level(chosen, each) for each in _told([ValueCue("level", levels)], labels))
+
+
+def _cues(rest: Index, rows: Codes, seen: Sequence[Inspection]) -> list[Cue]:
+    """All that is asked: of a picture's own numbers their tails as well, where they do not tell as a whole."""
+    files = list(file_cues(seen))
+    tails = [TailCue(cue) for cue in files if cue.ordered and cue.least == CONTENT]
+    return [*files, *tails, SpotCue(seen), *table_cues(rest, rows)]
 
 
 def _independent(rest: Index, looks: Sequence[Inspection]) -> tuple[Codes, list[Inspection]]:
@@ -137,7 +155,7 @@ def _told(cues: Sequence[Cue], labels: Parting) -> Iterator[_Told]:
         own = labels.of(label)
         score = _score(cue, own)
         if score.gain >= cue.least:
-            said |= {(label, name) for name in (cue.name, *cue.implies)}
+            said |= {(label, name) for name in (cue.name, f"extreme {cue.name}", *cue.implies)}
             caught = cue.rule(np.arange(len(own)), own)
             yield _Told(labels.names[label], cue, score, own, caught)
 
