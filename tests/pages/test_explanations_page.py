@@ -55,7 +55,7 @@ def test_the_verdicts_are_said_at_the_top_and_with_their_rules() -> None:
     html = render_explanations(page(card(MapChoice(name="cat", picture=PICTURE, note="")))).replace(
         "\xa0", " "
     )
-    assert "40 of 600 test images, drawn with seed 0; 1 drawn ones could not be read" in html
+    assert "40 of 600 test images, drawn with seed 0; 1 of those that were drawn could not be read" in html
     assert "7 × 7 cells, each of 32 × 32 pixels" in html
     assert html.count('class="outcome pass"') == html.count('class="outcome fail"') == 2
     assert html.count('class="outcome unsure"') == 2

@@ -190,7 +190,10 @@ def decide(
         The outcome, and what decided.
     """
     if count < least:
-        return "cannot tell", f"{counted(count, 'image')} or group of images is too few; {least} are needed"
+        return (
+            "cannot tell",
+            f"of {counted(count, 'image')}, or group of them, nothing can be said; {least} are needed",
+        )
     if not comparisons or any(
         each.low is None or each.high is None or isnan(each.mean) for each in comparisons
     ):
