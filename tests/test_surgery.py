@@ -14,8 +14,9 @@ from mirada.cli import run as command_line
 from mirada.data.examples.hands import write_ages
 from mirada.data.examples.shapes import write_shapes
 from mirada.errors import InvalidArgument, RecipeError
+from mirada.evaluation.paired import Difference
 from mirada.inference.model import load_model
-from mirada.jobs.surgery import Surgery, to_cam
+from mirada.jobs.surgery import MapGrid, Surgery, SurgeryRecord, to_cam
 from mirada.jobs.train import Run, train
 from mirada.modelfile import load_card, load_network
 
@@ -105,6 +106,30 @@ def test_the_splits_are_those_of_the_training(shapes: Path, trained: Run, cut: S
     assert began is not None and began.file == "model.safetensors"
 
 
+def test_sentences_of_a_cost_by_hand() -> None:
+    cost = Difference(
+        name="mae", unit="months", n=60, first=34.93, second=50.11, difference=15.18, low=-1.5, high=20.23,
+        p_value=0.012, test="sign flips", only_first=40, only_second=20, luck=None, called="cannot tell", reason="",
+    )  # fmt: skip
+    grid = MapGrid(method="Grad-CAM", size=(5, 4), completeness_error=None)
+    record = SurgeryRecord(
+        model="m",
+        network="lenet5",
+        after="stage1",
+        width=8,
+        before=grid,
+        split="test",
+        cost=(cost,),
+        taught=3,
+    )
+    first, second = (line.replace("\u00a0", " ") for line in record.sentences)
+    assert first == (
+        "Mean absolute error on 60 test images: 34.9 months before, 50.1 months now, +15.2 months "
+        "(95 % interval −1.5 to +20.2, p = 0.012, sign flips)."
+    )
+    assert second == "3 of these images had taught the model before the surgery, so its figure is too good."
+
+
 def test_test_images_stay_test_images_wherever_they_lie(trained: Run, tmp_path: Path, shapes: Path) -> None:
     """All images in one folder per class: those that taught the model teach the cut one, the others test it."""
     for image in shapes.rglob("t*/*/*.png"):
@@ -181,9 +206,9 @@ def test_the_verb_says_what_it_cost(
     words = ["surgery", str(trained.folder), str(shapes), "--epochs", "2", "--width", "4", "--device", "cpu"]
     assert command_line([*words, "--set", "batch_size=16", "--output", str(tmp_path / "run")]) == 0
     *_, cost, maps, report = capsys.readouterr().out.strip().split("\n")
-    assert cost.startswith("accuracy on 16 test images: ") and " before, " in cost and " now; " in cost
+    assert cost.startswith("Accuracy on 16 test images: ") and " before, " in cost and " now, " in cost
     assert maps.startswith(
-        "maps: Grad-CAM, 5 × 5 before; class activation map (exact), 10 × 10 now; they add up to the output within "
+        "Maps: Grad-CAM, 5 × 5 before; class activation map (exact), 10 × 10 now; they add up to the output within "
     )
     assert report == str(tmp_path / "run" / "report.html")
     assert (

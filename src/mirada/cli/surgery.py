@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from mirada.cli.console import ProgressBar, figure, interval
+from mirada.cli.console import ProgressBar
 from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import data_path, model_path, new_folder
 from mirada.cli.loading import loading
 from mirada.cli.pairs import require_once, setting
 from mirada.cli.train import TrainingLines
-from mirada.errors import counted
 from mirada.events import Event, Started
-
-if TYPE_CHECKING:
-    from mirada.evaluation.paired import Difference
-    from mirada.jobs.surgery import SurgeryRecord
 
 
 @click.command(epilog="mirada settings [KEY|MODEL] lists what --set takes: type, range, default, meaning.")
@@ -91,39 +84,5 @@ def command(
             on_event=on_event,
             settings={**dict(said), **given},
         )
-    progress.line("", *_told(done.record), done.run.report_path)
+    progress.line("", *done.record.sentences, done.run.report_path)
     return 130 if done.run.outcome.reason == "interrupted" else 0
-
-
-def _told(record: SurgeryRecord) -> list[str]:
-    """What it cost and what it gained."""
-    lines = [_cost(each, record.split) for each in record.cost]
-    if record.now:
-        error = record.now.completeness_error
-        adds_up = "" if error is None else f"; they add up to the output within {max(error, 1e-9):.0e}"
-        lines.append(f"maps: {record.before} before; {record.now} now{adds_up}")
-    if record.taught:
-        lines.append(
-            f"Note: {record.taught:,} of these images had taught the model before the surgery, so its figure is too "
-            f"good."
-        )
-    return lines
-
-
-def _cost(cost: Difference, split: str) -> str:
-    """The values before and after, and the difference with its interval."""
-    key, unit = cost.name, cost.unit
-    of = f" of {cost.target}" if cost.target else ""
-    change = _signed(figure(key, abs(cost.difference), unit), cost.difference)
-    span = ""
-    if cost.low is not None and cost.high is not None:
-        ends = (_signed(figure(key, abs(end)), end) for end in (cost.low, cost.high))
-        span = f"95 % interval {interval(*ends)}, "
-    return (
-        f"{cost.metric.title}{of} on {counted(cost.n, f'{split} image')}: {figure(key, cost.first, unit)} before, "
-        f"{figure(key, cost.second, unit)} now; {change} ({span}p = {cost.p_value:.2g}, {cost.test})"
-    )
-
-
-def _signed(text: str, value: float) -> str:
-    return f"{'−' if value < 0 else '+'}{text}"

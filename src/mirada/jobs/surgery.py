@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mirada.data.index import Index
 from mirada.data.splits import complete_splits
-from mirada.errors import InvalidArgument, RecipeError, nearest
+from mirada.errors import InvalidArgument, RecipeError, counted, nearest
 from mirada.evaluation.paired import Difference, differences, same_images
 from mirada.events import OnEvent
 from mirada.explain.explainable import Explainable
@@ -27,8 +27,12 @@ from mirada.modelfile import Architecture, Card
 from mirada.models import facts
 from mirada.models.cam import usual_width, without_final_pooling
 from mirada.models.families import CAM
+from mirada.pages import write_report
 from mirada.runs.folder import RunFolder, model_file
+from mirada.runs.reader import read_record
+from mirada.runs.records import DataRecord
 from mirada.samples import Source
+from mirada.text import number, places, with_unit
 from mirada.training.recipe import Recipe, place_of, recipe_for
 from mirada.training.recipe_text import modern
 
@@ -83,6 +87,20 @@ class SurgeryRecord:
     split: str = ""
     cost: tuple[Difference, ...] = ()
     taught: int = 0
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What it cost and what it gained, as the terminal and the report say it."""
+        lines = [_cost(each, self.split) for each in self.cost]
+        if self.now:
+            error = self.now.completeness_error
+            adds_up = "" if error is None else f"; they add up to the output within {max(error, 1e-9):.0e}"
+            lines.append(f"Maps: {self.before} before; {self.now} now{adds_up}.")
+        if self.taught:
+            lines.append(
+                f"{self.taught:,} of these images had taught the model before the surgery, so its figure is too good."
+            )
+        return tuple(lines)
 
 
 @dataclass(frozen=True)
@@ -163,8 +181,40 @@ def to_cam(
         before=before,
     )
     record = _compared(record, old, index, run)
-    RunFolder(run.folder).write(RECORD, record)
+    _write(record, run.folder)
     return Surgery(run, record)
+
+
+def _write(record: SurgeryRecord, path: Path) -> None:
+    """Adds the record to the run's folder, and what it says to the report."""
+    folder = RunFolder(path)
+    folder.write(RECORD, record)
+    data: DataRecord = read_record(path / "data.json", DataRecord)
+    folder.write("data.json", replace(data, notes=(*data.notes, *record.sentences)))
+    write_report(path)
+
+
+def _cost(cost: Difference, split: str) -> str:
+    """The values before and after, and the difference with its interval."""
+    share = cost.metric.kind == "share"
+    scale, unit = (100, "%") if share else (1, cost.unit)
+    decimals = 1 if share else places(cost.first)
+    first, second = (with_unit(number(scale * value, decimals), unit) for value in (cost.first, cost.second))
+    change, *ends = (
+        _signed(scale * value, decimals)
+        for value in (cost.difference, cost.low, cost.high)
+        if value is not None
+    )
+    span = f"95 % interval {' to '.join(ends)}, " if ends else ""
+    of = f" of {cost.target}" if cost.target else ""
+    return (
+        f"{cost.metric.title.capitalize()}{of} on {counted(cost.n, f'{split} image')}: {first} before, {second} now, "
+        f"{with_unit(change, 'points' if share else unit)} ({span}p = {cost.p_value:.2g}, {cost.test})."
+    )
+
+
+def _signed(value: float, decimals: int) -> str:
+    return f"{'−' if value < 0 else '+'}{number(abs(value), decimals)}"
 
 
 def _one_network(file: Path) -> Model:
