@@ -17,6 +17,7 @@ from mirada.layers.network import Network
 from mirada.models import CATALOGUE, create_model, facts, load_weights
 from mirada.models.cam import channels_behind, usual_width, without_final_pooling
 from mirada.models.families import AVERAGE, CAM
+from mirada.store.catalogue import named_weights, weights_of
 from mirada.training.freezing import freeze
 
 # Zhou et al. 2016, §3 and the released prototxt files: what is kept, on which grid, CAM_conv 3 × 3 × 1024, fc.
@@ -227,3 +228,10 @@ def test_all_that_is_frozen_is_what_was_trained() -> None:
     frozen = freeze(create_model("simplecnn", head=CAM), ["all"])
     assert frozen.names == ("stem", "stage1")
     assert frozen.place == "stage1"
+
+
+def test_a_cut_network_begins_with_the_weights_of_the_whole_one() -> None:
+    """By its own name as well; the whole networks keep theirs."""
+    assert [each.network for each in weights_of("vgg16_gap")] == ["vgg16"] * len(weights_of("vgg16"))
+    assert named_weights("vgg16_gap") == named_weights("vgg16")
+    assert weights_of("alexnet_gap") == ()

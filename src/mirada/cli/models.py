@@ -44,7 +44,7 @@ def _options(name: str) -> list[str]:
     lines = table(["option=default", "meaning", "may be"], rows, left=3)
     from mirada.store.catalogue import weights_of
 
-    public = [each.name for each in weights_of(facts(name).uncut)]
+    public = [each.name for each in weights_of(name)]
     known = [f"public weights: {', '.join(public)}; mirada weights list {name} tells more"] if public else []
     return [*lines, "", *known, f"mirada train DATA --model {name} --set activation=leaky_relu"]
 

@@ -228,14 +228,13 @@ def _loss(value: float) -> str:
 
 def _advice(network: str, images: int) -> str:
     """What to do better than to begin with random weights on few images, where there are public ones."""
-    from mirada.models import facts
     from mirada.store.catalogue import weights_of
 
-    if not network or images >= FEW or not weights_of(uncut := facts(network).uncut):
+    if not network or images >= FEW or not weights_of(network):
         return ""
     return (
-        f"The weights are random. With so few images public ones mostly do better: --weights {uncut}; mirada weights "
-        f"list {uncut} shows what there is."
+        f"The weights are random. With so few images public ones mostly do better: --weights {network}; mirada weights "
+        f"list {network} shows what there is."
     )
 
 

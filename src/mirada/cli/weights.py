@@ -36,11 +36,11 @@ def show(network: str | None, as_json: bool) -> int:
     is the one that its bare name means.
     """
     from mirada.codec import to_json
-    from mirada.models import list_models
+    from mirada.models import facts, list_models
     from mirada.store.catalogue import named_weights, public_weights
     from mirada.store.store import WeightStore
 
-    models = list_models(network) if network else []
+    models = {facts(name).uncut for name in list_models(network)} if network else set()
     chosen = [each for each in public_weights() if not network or each.network in models]
     if not chosen:
         chosen = [named_weights(network or "")]  # a name of a set; of another, the sentence that says so

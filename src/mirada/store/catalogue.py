@@ -11,7 +11,7 @@ from typing import Any
 
 from mirada.codec import from_json
 from mirada.errors import InvalidArgument, nearest
-from mirada.models import CATALOGUE, find
+from mirada.models import CATALOGUE, facts, find
 from mirada.store.scale import ValueScale
 
 FILE = Path(__file__).with_suffix(".toml")
@@ -117,8 +117,9 @@ def _entry(row: dict[str, Any]) -> PublicWeights:
 
 
 def weights_of(network: str) -> tuple[PublicWeights, ...]:
-    """The sets of one network, its default first."""
-    return tuple(each for each in public_weights() if each.network == network)
+    """The sets of one network, its default first; of a cut one those of the whole network."""
+    whole = facts(network).uncut
+    return tuple(each for each in public_weights() if each.network == whole)
 
 
 def named_weights(name: str, *, network: str = "") -> PublicWeights:
@@ -192,7 +193,7 @@ def _hint(name: str, network: str) -> str:
     """The nearest names; where none is near, those of the network that is to be trained."""
     known = [each.name for each in public_weights()]
     close = get_close_matches(name, known, n=1, cutoff=0.6)
-    own = [each.name for each in weights_of(network)]
+    own = [each.name for each in weights_of(network)] if network else []
     if close or not network:
         return (
             nearest(name, known).partition(" Known:")[0] if close else "mirada weights list shows them all."

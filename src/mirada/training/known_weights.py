@@ -93,7 +93,7 @@ def _metadata(file: Path) -> dict[str, str]:
 def _require_network(public: PublicWeights, network: str) -> None:
     """Raises ``RecipeError`` for weights of another network than the one to be trained."""
     if public.network not in (network, facts(network).uncut):
-        own = [each.name for each in weights_of(facts(network).uncut)]
+        own = [each.name for each in weights_of(network)]
         others = (
             f" weights of its own: {listed(own, NAMED)}."
             if own
