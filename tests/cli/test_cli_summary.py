@@ -171,8 +171,11 @@ def test_a_stack_is_planned(cli: Cli) -> None:
         (["lenet5", "--diagram", "nowhere/x.svg"], "there is no folder nowhere"),
         (["lenet5", "--set", "head"], "--set needs KEY=VALUE"),
         (["lenet5", "--set", "hed=average"], 'lenet5 has no option "hed". Did you mean "head"?'),
-        (["lenet5", "--set", "weights=a.pth"], 'lenet5 has no option "weights". Known: activation, head.'),
-        (["lenet5", "--set", "head=5"], "`head` of lenet5 must be 'dense' or 'average'. Got 5."),
+        (
+            ["lenet5", "--set", "weights=a.pth"],
+            'no option "weights". Known: activation, cam_after, cam_groups, cam_width, head.',
+        ),
+        (["lenet5", "--set", "head=5"], "`head` of lenet5 must be 'dense' or 'average' or 'cam'. Got 5."),
     ],
 )
 def test_what_does_not_go_together_is_one_sentence(cli: Cli, arguments: list[str], said: str) -> None:

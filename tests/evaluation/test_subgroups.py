@@ -55,7 +55,7 @@ def test_edges_are_round_inside_and_cut_near_the_quantiles(n, low, width, seed):
     assert edges == sorted(set(edges)) and 3 <= len(edges) <= 4
     assert values.min() < edges[0] and edges[-1] <= values.max()
     shares = np.histogram(values, [-np.inf, *edges, np.inf])[0] / n
-    assert shares.min() > 0.08  # a fifth each, but for the rounding to a tenth of the inner width
+    assert shares.min() > 0.04  # a fifth each, but for rounding to a tenth of the inner width, and few images
 
 
 def test_a_gap_holds_no_range_of_its_own():

@@ -237,7 +237,10 @@ def test_options_that_cannot_be() -> None:
         ({"stride": 0}, "`stride` of bonet must be a whole number from 1 to 64. Got 0."),
         ({"stride": 10**9}, f"`stride` of bonet must be a whole number from 1 to 64. Got {10**9}."),
         ({"padding": "full"}, "`padding` of bonet must be 'same' or 'valid'. Got 'full'."),
-        ({"head": "gap"}, "`head` of bonet must be 'flatten' or 'average_dense' or 'average'. Got 'gap'."),
+        (
+            {"head": "gap"},
+            "`head` of bonet must be one of those known. Got 'gap'. Known: average, average_dense, cam, flatten.",
+        ),
         ({"deformation": 1}, "`deformation` of bonet must be true or false. Got 1."),
     ):
         with pytest.raises(InvalidArgument, match=f"^{re.escape(sentence)}$"):

@@ -155,7 +155,7 @@ def test_options_that_cannot_be() -> None:
     ):
         create_model("resnet20", shortcut="D")
     with pytest.raises(
-        InvalidArgument, match=r'^plain20 has no option "shortcut"\. Known: activation, head, '
+        InvalidArgument, match=r'^plain20 has no option "shortcut"\. Known: activation, cam_after, '
     ):
         create_model("plain20", shortcut="A")
 

@@ -28,7 +28,7 @@ def weights_there(context: click.Context, parameter: click.Parameter, weights: s
 
 def recipe_there(context: click.Context, parameter: click.Parameter, recipe: str | None) -> str | None:
     """An option's callback: the folder of a run stands for its recipe; what is no path is the name of a paper's."""
-    if recipe is None or Path(recipe).is_file():
+    if recipe is None:
         return recipe
     if Path(recipe).is_dir():
         file = Path(recipe) / "recipe.toml"
@@ -37,6 +37,8 @@ def recipe_there(context: click.Context, parameter: click.Parameter, recipe: str
                 f"'{recipe}' is a folder without a recipe.toml. Give a file, or the folder of a run."
             )
         return str(file)
+    if Path(recipe).exists():
+        return recipe
     from mirada.training.papers import paper_recipes
 
     if recipe not in paper_recipes():
@@ -119,7 +121,7 @@ def stated_recipe(file: str | None, settings: tuple[str, ...], flags: Mapping[st
 
 def _settings_of(recipe: str) -> Mapping[str, object]:
     """What a file of settings says, or a paper's recipe; what is to be known of it is told."""
-    if not Path(recipe).is_file():
+    if not Path(recipe).exists():
         from mirada.training.papers import paper_recipes
 
         paper = paper_recipes()[recipe]
