@@ -223,3 +223,5 @@ def test_another_head_is_named_and_grad_cam_offered(dense_network, images):
     )
     with pytest.raises(InvalidArgument, match=expected):
         class_maps(dense_network(3), images)
+    with pytest.raises(InvalidArgument, match=r"The head of lenet5 is "):
+        class_maps(create_model("lenet5").eval(), torch.zeros(1, 1, 32, 32))

@@ -18,6 +18,7 @@ from torch.nn.functional import batch_norm
 from mirada.errors import InvalidArgument
 from mirada.explain.explainable import Choose, Explainable, Found, Method
 from mirada.layers.covariates import JoinedHead
+from mirada.layers.network import Network
 
 ClassNumbers = Sequence[int] | NDArray[np.int64] | Tensor
 
@@ -196,9 +197,10 @@ def _refusal(explainable: Explainable, layer: str) -> str:
     network = explainable.network
     if affine_head(network) is None:
         head = dict(network.named_children()).get("head")
+        name = (isinstance(network, Network) and network.name) or type(network).__name__
         return (
             f"Exact class maps need a head of global average pooling and linear layers alone. The head of "
-            f"{type(network).__name__} is {_describe(head)}. Choose Grad-CAM (--method grad_cam, "
+            f"{name} is {_describe(head)}. Choose Grad-CAM (--method grad_cam, "
             'method="grad_cam"), which works with any head, or train with head="average".'
         )
     if layer != explainable.last:
