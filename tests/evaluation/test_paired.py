@@ -105,6 +105,7 @@ def test_luck_by_hand() -> None:
     assert found.luck == pytest.approx(np.hypot(over_seeds, (found.high - found.low) / 2), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_runs_that_differ_by_seed_alone_are_not_called_different() -> None:
     """100 pairs of three seeds each, on 200 images, with an accuracy that scatters by 3 % from seed to seed."""
     called = []

@@ -93,6 +93,7 @@ def test_one_verdict_on_the_border_and_all_corners() -> None:
     assert (verdict.images, verdict.left_out) == (80, 0)
 
 
+@pytest.mark.slow
 def test_chance_is_told_apart_seldom() -> None:
     """No verdict "fail" in 40 cohorts of noise, and the chances of differences are spread evenly."""
     chances = []
