@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mirada.evaluation.chances import between, holm
 from mirada.evaluation.estimate import Sampling
 from mirada.evaluation.predictions import Predictions
 from mirada.samples import Classes, Numbers
@@ -69,7 +70,9 @@ def part_tests(table: Predictions, sampling: Sampling) -> tuple[PartTest, ...]:
     if len(table):
         for column, words in zip(table.by_names, zip(*table.by, strict=True), strict=True):
             found += [_test(column, words, scores, strata, sampling) for scores, strata in _scores(table)]
-    return _holm(found)
+    defined = {place: each.p_value for place, each in enumerate(found) if each.p_value is not None}
+    corrected = holm(defined)
+    return tuple(replace(each, p_value=corrected.get(place)) for place, each in enumerate(found))
 
 
 @dataclass(frozen=True)
@@ -131,33 +134,16 @@ def _p_value(codes: Integers, values: Floats, strata: Integers, groups: Integers
     ).any():  # a group has several words: its images change places one by one
         first, member = np.arange(len(codes)), np.arange(len(codes))
     units, places = codes[first], _by_stratum(strata[first])
-    centred = values - values.mean()
     random = np.random.default_rng(seed)
-    observed = _between(codes, centred)
+    observed = between(codes, values)
     as_large = 1
     for _ in range(DRAWS):
         drawn = units.copy()
         for place in places:
             drawn[place] = units[random.permutation(place)]
-        as_large += _between(drawn[member], centred) >= observed * (1 - 1e-9)
+        as_large += between(drawn[member], values) >= observed * (1 - 1e-9)
     return as_large / (DRAWS + 1)
 
 
 def _by_stratum(strata: Integers) -> list[Integers]:
     return [np.flatnonzero(strata == each) for each in np.unique(strata)]
-
-
-def _between(codes: Integers, centred: Floats) -> float:
-    """The sum over parts of n · mean², the values being without their common mean."""
-    sums, counts = np.bincount(codes, weights=centred), np.bincount(codes)
-    return float((sums[counts > 0] ** 2 / counts[counts > 0]).sum())
-
-
-def _holm(tests: Sequence[PartTest]) -> tuple[PartTest, ...]:
-    """The p-values as they are where each is one of several."""
-    defined = sorted((each.p_value, place) for place, each in enumerate(tests) if each.p_value is not None)
-    adjusted, largest = list(tests), 0.0
-    for rank, (value, place) in enumerate(defined):
-        largest = max(largest, min(1.0, value * (len(defined) - rank)))
-        adjusted[place] = replace(tests[place], p_value=largest)
-    return tuple(adjusted)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirada.errors import InvalidArgument, counted
+from mirada.evaluation.chances import between, holm
 from mirada.evaluation.paired import Paired, paired
 from mirada.judging.verdict import (
     ALPHA,
@@ -368,21 +369,6 @@ def _outcome(found: Mapping[str, _Share], chances: Mapping[str, float]) -> tuple
     return "cannot tell", "an interval reaches both sides of 1.5 times its share"
 
 
-def holm(chances: Mapping[str, float]) -> dict[str, float]:
-    """Chances corrected for their number, so that the error of all together is held.
-
-    Source: Holm 1979, A simple sequentially rejective multiple test procedure.
-
-    >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
-    {'a': 0.03, 'c': 0.06, 'b': 0.06}
-    """
-    corrected, largest = {}, 0.0
-    for place, (name, chance) in enumerate(sorted(chances.items(), key=lambda each: each[1])):
-        largest = max(largest, min(1.0, chance * (len(chances) - place)))
-        corrected[name] = largest
-    return corrected
-
-
 def _difference(shares: Floats, words: Sequence[str], groups: NDArray[Any] | None, seed: int) -> float | None:
     """The chance that parts differ so much in their mean share, if the words are dealt out anew.
 
@@ -404,16 +390,9 @@ def _difference(shares: Floats, words: Sequence[str], groups: NDArray[Any] | Non
     kept = np.isin(parts, large)
     values, parts = values[kept], np.searchsorted(large, parts[kept])
     generator = np.random.default_rng(seed)
-    observed = _between(values, parts)
-    dealt = [_between(values, generator.permutation(parts)) for _ in range(DEALS)]
+    observed = between(parts, values)
+    dealt = [between(generator.permutation(parts), values) for _ in range(DEALS)]
     return (1 + int(np.sum(np.array(dealt) >= observed - 1e-12))) / (DEALS + 1)
-
-
-def _between(values: Floats, parts: NDArray[np.int64]) -> float:
-    """The spread of the parts' means, each weighed by its images."""
-    sizes = np.bincount(parts)
-    means = np.bincount(parts, weights=values) / sizes
-    return float(sizes @ (means - values.mean()) ** 2)
 
 
 def _of(groups: NDArray[Any] | None, rows: NDArray[np.bool_]) -> NDArray[Any] | None:
