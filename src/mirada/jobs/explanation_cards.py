@@ -1,7 +1,5 @@
 """The pictures of a page of explanations: photos, and the maps of several classes to be laid over them."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from mirada.data.checks.findings import label
 from mirada.data.checks.inspection import preview
 from mirada.data.index import Index
 from mirada.data.pixels.arrays import container
+from mirada.data.pixels.inline import jpeg_uri, png_uri
 from mirada.inference.explained import Explained
 from mirada.inference.matching import Known
 from mirada.inference.model import Model
@@ -127,7 +126,7 @@ def _card(
     ]
     return ImageCard(
         path=index.paths[row],
-        photo=_photo(maps[0].photo),
+        photo=jpeg_uri(Image.fromarray(maps[0].photo), quality=85),
         true=label(index, row) if index.known[row].all() else "",
         answer=maps[0].answer,
         limit=limit,
@@ -135,7 +134,7 @@ def _card(
         choices=[
             MapChoice(
                 name=_choice_name(index, answers, row, number_),
-                picture=_map(each.tinted(limit)),
+                picture=png_uri(each.tinted(limit)),
                 note=each.note,
             )
             for number_, each in zip(numbers, maps, strict=True)
@@ -150,19 +149,3 @@ def _choice_name(index: Index, answers: NDArray[np.float64], row: int, number_: 
             return f"{names[number_]} ({percent(answers[row, number_])})"
         case Numbers(_, unit) as numbers:
             return numbers.several[number_] if numbers.several else unit or "value"
-
-
-def _photo(photo: NDArray[np.uint8]) -> str:
-    held = io.BytesIO()
-    Image.fromarray(photo).save(held, "JPEG", quality=85)
-    return _uri("jpeg", held)
-
-
-def _map(tinted: Image.Image) -> str:
-    held = io.BytesIO()
-    tinted.save(held, "PNG", optimize=True)
-    return _uri("png", held)
-
-
-def _uri(kind: str, held: io.BytesIO) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(held.getvalue()).decode('ascii')}"

@@ -1,14 +1,12 @@
 """What all images of a page of explanations have in common: mean maps by class, column and error, and their parts."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mirada.data.index import Index
+from mirada.data.pixels.inline import png_uri
 from mirada.explain.overlay import limit_of, tinted
 from mirada.judging.cohort import MeanMap, mean_maps
 from mirada.judging.subject import on_input
@@ -77,11 +75,6 @@ def _pictures(means: Sequence[MeanMap], size: tuple[int, int]) -> tuple[float, l
     side = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
     drawn = [tinted(on_input(each.signed.astype(np.float32), side), limit) for each in shown]
     return limit, [
-        MeanPicture(each.part, each.images, _png(picture)) for each, picture in zip(shown, drawn, strict=True)
+        MeanPicture(each.part, each.images, png_uri(picture))
+        for each, picture in zip(shown, drawn, strict=True)
     ]
-
-
-def _png(picture: Image.Image) -> str:
-    held = io.BytesIO()
-    picture.save(held, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(held.getvalue()).decode('ascii')}"

@@ -1,6 +1,5 @@
 """One look at one image: all that ``check`` wants to know of a file, from decoding it once."""
 
-import base64
 import io
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from PIL import Image
 from mirada.data.checks.near import dhash, thumbnail_values
 from mirada.data.pixels.arrays import Array, digest, read_image, show_image
 from mirada.data.pixels.decode import DecodeError, open_with_level, read_header
+from mirada.data.pixels.inline import jpeg_uri
 from mirada.errors import DataError
 
 NO_JPEG = 101.0  # in place of the quality of what is not a JPEG
@@ -195,9 +195,7 @@ def preview(root: Path, path: str) -> str:
         picture = show_image(read_image(root / path))
     except DataError:
         return ""
-    stream = io.BytesIO()
-    small_picture(picture, SIDE).save(stream, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return jpeg_uri(small_picture(picture, SIDE), quality=80)
 
 
 def small_picture(picture: Image.Image, side: int) -> Image.Image:
