@@ -26,8 +26,8 @@ def command(runs: tuple[str, ...], output: str, as_text: bool) -> int:
     """
     import json
 
-    from mirada.jobs.compare import as_json, compare_runs, write_comparison
-    from mirada.pages.compare import run_names, sentence
+    from mirada.jobs.compare import as_json, compare_runs
+    from mirada.pages.compare import run_names, sentence, write_comparison
 
     with ProgressBar() as progress:
         page = compare_runs([Path(run) for run in runs], on_event=progress.on_event)

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from mirada.cli.console import ProgressBar, say
-from mirada.cli.files import image_files, new_file, new_folder, samples
+from mirada.cli.files import image_files, new_file, new_folder, samples, save_drawing
 from mirada.cli.image_options import image_arguments, image_options
 from mirada.errors import DataError, counted
 from mirada.events import Progress
-from mirada.files import replacing
 from mirada.text import table
 
 if TYPE_CHECKING:
@@ -231,18 +230,11 @@ class _Passes:
 
 def _save(seen: Explained, folder: Path) -> str:
     """Writes the picture; returns what is said about it."""
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
     from mirada.data.pixels.arrays import container
 
-    signature = PngInfo()
-    signature.add_text("Software", "Mirada")  # by which it is never taken for an image of the data
-    folder.mkdir(parents=True, exist_ok=True)
     file = container(seen.path)
     within = seen.path.name.removeprefix(file.name).replace("#", "-")  # of an address the frame, or the row
-    with new_file(folder / f"{file.stem}{within}-map.png") as picture, replacing(picture) as draft:
-        Image.fromarray(seen.picture()).save(draft, pnginfo=signature)
+    picture = save_drawing(seen.picture(), folder / f"{file.stem}{within}-map.png")
     error = seen.completeness_error
     sum_ = "" if error is None else f", adds up to {seen.method.adds_up_to} within {max(error, 1e-9):.0e}"
     note = f"; {seen.note}" if seen.note else ""

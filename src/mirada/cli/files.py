@@ -12,9 +12,12 @@ import click
 
 from mirada.cli.console import say
 from mirada.errors import MiradaError, counted
-from mirada.files import free_name
+from mirada.files import free_name, replacing
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mirada.data.index import Index
     from mirada.modelfile import Card
 
@@ -201,6 +204,19 @@ def new_file(path: Path, *, is_own: Callable[[Path], bool] | None = None) -> Ite
     except BaseException:
         taken.unlink(missing_ok=True)
         raise
+
+
+def save_drawing(picture: NDArray[np.uint8], path: Path) -> Path:
+    """Writes what Mirada has drawn, (H, W, 3), as PNG into a new file; its folder is made. Returns the file."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    signature = PngInfo()
+    signature.add_text("Software", "Mirada")  # by which it is never taken for an image of the data
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(path) as file, replacing(file) as draft:
+        Image.fromarray(picture).save(draft, pnginfo=signature)
+    return file
 
 
 def told_of(asked: str | Path, written: Path) -> None:

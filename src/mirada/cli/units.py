@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirada.cli.console import ProgressBar
-from mirada.cli.files import image_files, model_path, new_file, new_folder, there
+from mirada.cli.files import image_files, model_path, new_folder, save_drawing, there
 from mirada.cli.image_options import device_option
 from mirada.errors import counted
-from mirada.files import replacing
 
 if TYPE_CHECKING:
     from mirada.inference.model import Model
-
-SHOWN = 5  # channels of a fibre that are named
 
 
 def _point(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -119,12 +116,10 @@ def _fibre(
 
     found = fibre_at(model, file, *at, layer)
     picture = save(f"{Path(file).stem}-at-{at[0]}-{at[1]}", found.picture())
-    order = sorted(range(len(found.values)), key=lambda channel: (-abs(found.values[channel]), channel))
-    strongest = ", ".join(f"{channel} ({found.values[channel]:.3g})" for channel in order[:SHOWN])
     top, left, bottom, right = found.field
     return (
         f"{picture}: {found.layer}, place {found.place}, which sees x {left:.0f} to {right:.0f}, y {top:.0f} to "
-        f"{bottom:.0f} of the photo; strongest of {len(found.values):,} channels: {strongest}"
+        f"{bottom:.0f} of the photo; strongest of {len(found.values):,} channels: {found.strongest}"
     )
 
 
@@ -156,14 +151,6 @@ def _saver(folder: Path) -> Callable[[str, Any], Path]:
     """What writes a picture under a name of its own; returns its file."""
 
     def save(name: str, picture: Any) -> Path:
-        from PIL import Image
-        from PIL.PngImagePlugin import PngInfo
-
-        signature = PngInfo()
-        signature.add_text("Software", "Mirada")  # by which it is never taken for an image of the data
-        folder.mkdir(parents=True, exist_ok=True)
-        with new_file(folder / f"{name}.png") as file, replacing(file) as draft:
-            Image.fromarray(picture).save(draft, pnginfo=signature)
-        return file
+        return save_drawing(picture, folder / f"{name}.png")
 
     return save

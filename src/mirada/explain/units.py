@@ -73,13 +73,18 @@ def fibre_picture(
     ImageDraw.Draw(canvas).ellipse(
         (x - radius, y - radius, x + radius, y + radius), fill=MARK, outline=(0, 0, 0)
     )
-    strongest = sorted(range(len(values)), key=lambda channel: (-abs(values[channel]), channel))[:NAMED]
-    named = ", ".join(f"{channel} ({values[channel]:.3g})" for channel in strongest)
+    named = strongest(values)
     above, chart = np.asarray(canvas), _bars(values)
     width = max(above.shape[1], chart.shape[1])
     return _above(
         np.concatenate([_widened(above, width), _widened(chart, width)]), f"{title}; strongest: {named}"
     )
+
+
+def strongest(values: Values) -> str:
+    """The channels of a fibre (C,) with the largest values, whatever their sign, each with its value."""
+    order = sorted(range(len(values)), key=lambda channel: (-abs(values[channel]), channel))[:NAMED]
+    return ", ".join(f"{channel} ({values[channel]:.3g})" for channel in order)
 
 
 def outlined(photo: Picture, box: Sequence[float]) -> Picture:

@@ -16,7 +16,7 @@ from mirada.errors import DataError, InvalidArgument
 from mirada.evaluation.paired import differences, same_images, scores
 from mirada.evaluation.predictions import Predictions
 from mirada.events import OnProgress
-from mirada.pages.compare import Beside, ComparedRun, ComparisonPage, Disagreement, render_comparison
+from mirada.pages.compare import Beside, ComparedRun, ComparisonPage, Disagreement
 from mirada.runs.folder import RESULTS
 from mirada.runs.listing import state_of
 from mirada.runs.reader import read_results, read_run
@@ -44,7 +44,7 @@ def compare_runs(folders: Sequence[Path], *, on_event: OnProgress | None = None)
         on_event: Hears of progress while pictures are drawn.
 
     Returns:
-        All that the page says; ``write_comparison`` writes it.
+        All that the page says; ``pages.compare.write_comparison`` writes it.
 
     Raises:
         InvalidArgument: There are too few or too many runs, or one is named twice.
@@ -58,11 +58,6 @@ def compare_runs(folders: Sequence[Path], *, on_event: OnProgress | None = None)
     sides = [_side(folder) for folder in folders]
     pairs = [_beside(sides[0], side, on_event) for side in sides[1:]]
     return ComparisonPage(runs=tuple(side.run for side in sides), pairs=tuple(pairs))
-
-
-def write_comparison(page: ComparisonPage, file: Path) -> None:
-    """Writes the page, whole or not at all. Raises ``OSError`` that names the file."""
-    render_comparison(page, file)
 
 
 def _side(folder: Path) -> _Side:

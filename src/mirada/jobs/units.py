@@ -26,6 +26,7 @@ from mirada.explain.units import (
     filters_picture,
     outlined,
     photos_picture,
+    strongest,
 )
 from mirada.inference.explained import Pixels, look_at, stacked
 from mirada.inference.model import Model
@@ -62,6 +63,11 @@ class Fibre:
     geometry: MapGeometry
     point: tuple[int, int]
     photo: Photo
+
+    @property
+    def strongest(self) -> str:
+        """The channels with the largest values, in words."""
+        return strongest(self.values)
 
     def picture(self) -> Photo:
         """The photo with the pixel and the receptive field of its place, and the values as bars."""

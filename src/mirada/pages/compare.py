@@ -124,12 +124,12 @@ class DifferenceRow:
     reason: str
 
 
-def render_comparison(page: ComparisonPage, file: Path) -> Path:
+def write_comparison(page: ComparisonPage, file: Path) -> Path:
     """Writes the page and returns its path; it appears whole or not at all."""
-    return publish(comparison_html(page), file)
+    return publish(render_comparison(page), file)
 
 
-def comparison_html(page: ComparisonPage) -> str:
+def render_comparison(page: ComparisonPage) -> str:
     """The page as text."""
     names = run_names(page.runs)
     return template("compare.html").render(

@@ -47,6 +47,10 @@ class Tried(Protocol):
         """Their exponential mean."""
 
     @property
+    def lowest(self) -> int:
+        """The step with the lowest smoothed loss."""
+
+    @property
     def current(self) -> float:
         """The rate of the recipe."""
 
@@ -64,10 +68,9 @@ def rate_sentence(found: Tried) -> str:
             f"{end}the loss did not fall by more than its noise, so nothing is suggested; the recipe has "
             f"{found.current:g}."
         )
-    lowest = found.rates[min(range(len(found.smoothed)), key=found.smoothed.__getitem__)]
     return (
-        f"{end}the loss was lowest at {lowest:.1g}, and a tenth of that, {found.suggested:g}, is a rate to begin with; "
-        f"the recipe has {found.current:g}."
+        f"{end}the loss was lowest at {found.rates[found.lowest]:.1g}, and a tenth of that, {found.suggested:g}, is a "
+        f"rate to begin with; the recipe has {found.current:g}."
     )
 
 

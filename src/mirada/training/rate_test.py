@@ -76,6 +76,8 @@ def rate_test(training: Training) -> RateTest:
     state.learn()
     rates: list[float] = []
     losses: list[float] = []
+    smoothed: list[float] = []
+    mean = 0.0
     for rate, batch in zip(_rising(), _batches(training.feed.epoch), strict=False):
         value = float(
             train_step(
@@ -88,7 +90,8 @@ def rate_test(training: Training) -> RateTest:
         rates.append(rate)
         losses.append(value)
         training.on_event(Progress("rates", len(rates), STEPS))
-        smoothed = _smoothed(losses)
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * value
+        smoothed.append(mean / (1 - SMOOTHING ** len(losses)))
         if len(losses) > FEWEST and smoothed[-1] > ENOUGH * min(smoothed):
             break
     if len(losses) <= FEWEST:
@@ -99,7 +102,7 @@ def rate_test(training: Training) -> RateTest:
     return RateTest(
         rates=tuple(rates),
         losses=tuple(losses),
-        smoothed=tuple(_smoothed(losses)),
+        smoothed=tuple(smoothed),
         current=training.recipe.optimizer.lr,
     )
 
@@ -113,12 +116,3 @@ def _batches(epoch: Callable[[int], Iterator[Batch]]) -> Iterator[Batch]:
     """Those of one epoch after the other."""
     for number in count(1):
         yield from epoch(number)
-
-
-def _smoothed(losses: list[float]) -> list[float]:
-    """The exponential mean of all losses up to each, divided by the sum of its weights."""
-    found, mean = [], 0.0
-    for number, loss in enumerate(losses, start=1):
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-        found.append(mean / (1 - SMOOTHING**number))
-    return found
