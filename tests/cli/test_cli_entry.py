@@ -89,7 +89,7 @@ def test_wrong_use_is_one_sentence(cli: Cli) -> None:
     assert answer.code == 2 and answer.out == ""
     assert answer.err == (
         'Error: There is no verb "trian". Did you mean "train"? Known: cache, check, compare, evaluate, explain, '
-        "models, plan, predict, rate, recipes, report, runs, sample, settings, summary, surgery, train, units, "
+        "learn, models, plan, predict, rate, recipes, report, runs, sample, settings, summary, surgery, train, units, "
         "weights.\n"
     )
     for wrong in (

@@ -34,7 +34,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "layers": set(),
     "summary": {"layers", "models"},
     "diagram": {"summary"},
-    "pages": {"evaluation", "judging", "runs"},
+    "lessons": {
+        "compute", "data", "evaluation", "explain", "inference", "layers", "modelfile", "models", "reference", "runs",
+        "store", "summary", "training",
+    },
+    "pages": {"evaluation", "judging", "lessons", "runs"},
     "runs": {"evaluation"},
     "data": set(),
     "models": {"layers"},
@@ -46,12 +50,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inference": {"compute", "data", "evaluation", "explain", "layers", "modelfile", "runs"},
     "judging": {"compute", "data", "evaluation", "explain", "inference", "layers", "modelfile"},
     "jobs": {
-        "compute", "data", "evaluation", "explain", "inference", "judging", "layers", "modelfile", "models", "pages",
-        "runs", "store", "summary", "training",
+        "compute", "data", "evaluation", "explain", "inference", "judging", "layers", "lessons", "modelfile", "models",
+        "pages", "runs", "store", "summary", "training",
     },
     "cli": {
-        "compute", "data", "diagram", "evaluation", "inference", "jobs", "judging", "layers", "modelfile", "models",
-        "pages", "runs", "store", "summary", "training",
+        "compute", "data", "diagram", "evaluation", "inference", "jobs", "judging", "layers", "lessons", "modelfile",
+        "models", "pages", "runs", "store", "summary", "training",
     },
     "__main__": {"cli"},
 }  # fmt: skip

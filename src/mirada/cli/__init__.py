@@ -30,6 +30,7 @@ VERBS = {
     "predict": "Say what a model sees in images.",
     "explain": "Show where a model looks in images.",
     "units": "Show filters, activation maps, the channels at a pixel, what excites a unit.",
+    "learn": "Teach a topic of the lecture notes on a page that computes; list them.",
     "settings": "List the settings of training, with range, default and meaning.",
     "recipes": "List the recipes of the papers, or print one.",
     "summary": "Print a network layer by layer.",

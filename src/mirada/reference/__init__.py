@@ -4,7 +4,7 @@ Made to be read, not to be fast; each is derived in its docstring. A backward fu
 what it needs of what its forward function took, and the same options; it returns one array, or a named tuple where
 there are several gradients. Losses, optimizers and the lecture notes' toy network with a skip are here as well; not
 here are spatial transformers, which no network of the package has, and how layers are joined (sums, concatenations).
-Nothing in this folder uses torch, and no other part of the package uses this folder.
+Nothing in this folder uses torch; of the package the lessons alone use it.
 """
 
 from mirada.reference.activation import (

@@ -1,0 +1,37 @@
+"""The lecture notes' figures and experiments, computed: one file a topic, whose functions return records of numbers.
+
+``TOPICS`` lists them in the order in which they are learnt. The file of a topic has a function ``lesson``, which takes
+a ``Material`` and returns the record that its page shows; nothing here knows of pages, languages or terminals.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A lesson by its name, and which fields of ``Material`` it makes use of."""
+
+    name: str
+    takes: tuple[str, ...] = ()
+
+    @property
+    def module(self) -> str:
+        """The name of its files: ``receptive-field`` → ``receptive_field``."""
+        return self.name.replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a person brings to a lesson; None where the lesson's own is to be taken.
+
+    Args:
+        image: a photo.
+        model: a model file.
+    """
+
+    image: Path | None = None
+    model: Path | None = None
+
+
+TOPICS = {topic.name: topic for topic in (Topic("gradients"),)}

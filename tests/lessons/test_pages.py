@@ -1,0 +1,75 @@
+"""What holds of every lesson: both languages say the same things, pages are one file."""
+
+import re
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lesson_pages import text_of
+
+from mirada.errors import InvalidArgument
+from mirada.jobs.lessons import teach
+from mirada.lessons import TOPICS, Material
+from mirada.pages.lessons.wording import COMMON, LANGUAGES, TEXTS, Wording, sentences_of
+from mirada.pages.page import TEMPLATES
+
+MODULES = [topic.module for topic in TOPICS.values()]
+# English words that no Spanish sentence has; code and names of people and networks are left out before.
+ENGLISH = {"the", "and", "of", "is", "with", "which", "by", "to", "it", "that", "are", "for"}
+
+
+@pytest.mark.parametrize("name", [COMMON, *MODULES])
+def test_both_languages_say_the_same_things(name: str) -> None:
+    english, spanish = (sentences_of(name, language) for language in LANGUAGES)
+    assert list(english) == list(spanish)
+    for key, text in english.items():
+        marks = [sorted(re.findall(r"<(\w+)[ >]|(\{\w*\})", each)) for each in (text, spanish[key])]
+        assert marks[0] == marks[1], key
+        words = {word.strip(string.punctuation) for word in text_of(spanish[key]).lower().split()}
+        assert not words & ENGLISH, key
+        if len(text_of(text).split()) > 2:
+            assert text != spanish[key], key
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_sentence_is_used(name: str) -> None:
+    sources = "".join(
+        file.read_text(encoding="utf-8")
+        for file in (
+            *(TEMPLATES / "lessons").glob("*.html"), *(TEMPLATES / "lessons").glob("*.js"),
+            *TEXTS.parent.glob("*.py"), Path(__file__).parents[2] / "src/mirada/cli/learn.py",
+        )
+    )  # fmt: skip
+    unused = [key for key in sentences_of(name, "en") if not re.search(rf"\b{key}\b", sources)]
+    assert not unused
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_page_is_one_file(topic: str, language: str) -> None:
+    page = teach(topic, Material(), language).html
+    assert f'<html lang="{language}">' in page
+    assert "default-src 'none'" in page and "script-src 'sha256-" in page
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"|url\(|@import|fetch\(|XMLHttp", page)
+    assert page.count("<h1>") == 1 and "{{" not in page
+    footer = page.partition("<footer>")[2]
+    assert ("un solo archivo" in footer) == (language == "es")
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_browser_shows_what_was_written(topic: str, browsed: Callable[..., str]) -> None:
+    """The script runs under the page's own policy, and changes no number before anybody has touched one."""
+    page = teach(topic, Material(), "es").html
+    assert text_of(re.findall(r"<h1>.*?</h1>", browsed(page), re.DOTALL)[0]) == Wording(
+        TOPICS[topic].module, "es"
+    ).plain("title")
+
+
+def test_what_there_is_not_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match=r'no lesson "gradient".*Did you mean "gradients"'):
+        teach("gradient", Material())
+    with pytest.raises(InvalidArgument, match="en or es"):
+        teach("gradients", Material(), "fr")
+    with pytest.raises(InvalidArgument, match="gradients has no use for --image"):
+        teach("gradients", Material(image=Path("photo.jpg")))
