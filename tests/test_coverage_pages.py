@@ -1,0 +1,53 @@
+"""The pages on the lecture notes are what their data files say, complete, and every test that they name is there.
+
+That the commands, options, settings, modules and links on them exist, test_docs and test_readme hold for all pages.
+"""
+
+import ast
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+HISTORY = {12, 24, 31, 53, 55}  # of errata: sources, dates and letters, with nothing to compute
+
+
+def rows(name: str) -> dict[int, str]:
+    """The rows of a page's table by their numbers."""
+    lines = (DOCS / name).read_text(encoding="utf-8").splitlines()
+    numbered = [(int(found[1]), line) for line in lines if (found := re.match(r"\| (\d+) \|", line))]
+    assert len(numbered) == len(dict(numbered))
+    return dict(numbered)
+
+
+def named_tests(text: str) -> list[tuple[str, str]]:
+    """``file.py::test`` in code, as file and function."""
+    return re.findall(r"`([\w/]+\.py)::(test_\w+)`", text)
+
+
+def functions(path: Path) -> set[str]:
+    """The tests that a file defines."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_pages_are_current() -> None:
+    for path, text in runpy.run_path(str(DOCS / "make_coverage.py"))["pages"]().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python docs/make_coverage.py"
+
+
+def test_every_point_is_there_and_computed_where_it_can_be() -> None:
+    points = rows("errata.md")
+    assert list(points) == list(range(1, 68))
+    assert {number for number, row in points.items() if not named_tests(row)} == HISTORY
+
+
+@pytest.mark.parametrize("page", ["errata.md"])
+def test_every_test_that_a_page_names_is_there(page: str) -> None:
+    named = named_tests((DOCS / page).read_text(encoding="utf-8"))
+    assert len(named) > 50
+    for file, function in named:
+        assert function in functions(ROOT / "tests" / file), f"{file}::{function}"
