@@ -67,6 +67,13 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="With --report: how many of the test images are judged at most, drawn with a seed. [default: 100]",
 )
+@click.option(
+    "--beside",
+    multiple=True,
+    type=click.Path(exists=True),
+    help="With --report: a network like MODEL with another seed (--seeds), or trained with permute_labels=true; "
+    "repeatable.",
+)
 @image_options
 def command(
     model: str,
@@ -78,6 +85,7 @@ def command(
     report: bool,
     boxes: str | None,
     sample: int | None,
+    beside: tuple[str, ...],
     image: str | None,
     encoding: str | None,
     known: dict[str, str],
@@ -95,9 +103,10 @@ def command(
         from mirada.jobs.explanations import SAMPLE, Judging
 
         judging = Judging(target=target, method=method, layer=layer, known=known, sample=sample or SAMPLE)
-        return _report(model, _one(images, image, encoding), judging, boxes, Path(output), device)
-    if boxes or sample:
-        raise click.UsageError(f"{'--boxes' if boxes else '--sample'} goes with --report.")
+        return _report((model, *beside), _one(images, image, encoding), judging, boxes, Path(output), device)
+    for option, given in (("--boxes", boxes), ("--sample", sample), ("--beside", beside)):
+        if given:
+            raise click.UsageError(f"{option} goes with --report.")
     files = image_files(images)
     from mirada.data.index import Index
     from mirada.data.pixels.decode import DecodeError
@@ -108,8 +117,7 @@ def command(
     shown = samples(files, loaded.card, known, image, encoding)
     index = shown if isinstance(shown, Index) else unlabeled(shown, loaded.card)
     explained = partial(loaded.explain, target=target, method=method, layer=layer, known=known)
-    failed = len(index.excluded)
-    noted = False
+    failed, noted = len(index.excluded), False
     with ProgressBar() as progress:
         for item in index.excluded:
             progress.line(f"left out: {item.path}: {item.reason}")
@@ -157,14 +165,17 @@ def _one(images: tuple[str, ...], image: str | None, encoding: str | None) -> So
     return Source(path=Path(images[0]), image=image or "", encoding=encoding or "")
 
 
-def _report(model: str, data: Source, judging: Judging, boxes: str | None, output: Path, device: str) -> int:
-    """Judges the maps and writes the page."""
+def _report(
+    models: tuple[str, ...], data: Source, judging: Judging, boxes: str | None, output: Path, device: str
+) -> int:
+    """Judges the maps of the first model, beside the others, and writes the page."""
     from mirada.inference.matching import load_for
     from mirada.inference.model import load_model
     from mirada.jobs.explanations import PAGE, judge_explanations, set_aside
     from mirada.judging.boxes import boxes_at
 
-    loaded = load_model(model, device=device)
+    model = models[0]
+    loaded, *others = [load_model(each, device=device) for each in models]
     found = load_for(loaded.card, data)
     index, note = set_aside(loaded, found, Path(model).resolve().with_name("splits.csv"))
     if note:
@@ -173,7 +184,8 @@ def _report(model: str, data: Source, judging: Judging, boxes: str | None, outpu
     drawn = min(judging.sample, len(index))
     say(f"judging the maps of {drawn:,} of {counted(len(index), 'test image')} (seed {judging.seed})")
     with ProgressBar() as progress:
-        judged = judge_explanations(loaded, index, judging, own, _training(model), progress.on_event)
+        similar = _training(model)
+        judged = judge_explanations(loaded, index, judging, own, similar, others, progress.on_event)
     for item in judged.excluded:
         say(f"left out: {item.path}: {item.reason}")
     for remark in judged.page.notes:

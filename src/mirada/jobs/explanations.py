@@ -26,6 +26,7 @@ from mirada.inference.similar import TrainingFeatures
 from mirada.inference.trained_on import remembered, with_training_splits
 from mirada.jobs.explanation_cards import cards, rows_shown, similar_images
 from mirada.jobs.explanation_cohort import columns_of, mean_columns
+from mirada.jobs.explanations_beside import judge_beside, require_alike
 from mirada.judging.asking import MAPS_AT_ONCE, Asking
 from mirada.judging.boxes import OwnBoxes, boxes_of_index, labels_that_are_classes, mask_of, place
 from mirada.judging.cohort import judge_border_and_corners
@@ -137,6 +138,7 @@ def judge_explanations(
     judging: Judging,
     boxes: OwnBoxes | None = None,
     training: TrainingFeatures | None = None,
+    beside: Sequence[Model] = (),
     on_event: OnProgress | None = None,
 ) -> JudgedExplanations:
     """Judges the maps of a model on test images: where they lie, whether the answer hangs on them, and on what they do.
@@ -147,6 +149,7 @@ def judge_explanations(
         judging: Of what, how, and how many.
         boxes: Where the objects are, by ``boxes_at``; None for the boxes that came with the data.
         training: What the network makes of its training images, to show similar ones; None if that is not known.
+        beside: Networks like it, trained on the same images with other seeds, or one with permuted labels.
         on_event: Hears of progress.
 
     Returns:
@@ -154,25 +157,24 @@ def judge_explanations(
 
     Raises:
         DataError: No image can be read.
-        InvalidArgument: There is no such class, method or layer, or they do not go together.
+        InvalidArgument: Class, method and layer do not go together, or a network beside it is not like it.
     """
-    index = as_known_to(model.card, index)
+    index, available = as_known_to(model.card, index), len(index)
     rows = np.sort(np.random.default_rng(judging.seed).permutation(len(index))[: judging.sample])
-    available, index = len(index), index.take(rows)
-    seen, sizes, kept, excluded = _read(model, index)
-    index = index.take(kept)
+    seen, sizes, index, excluded = _read(model, index.take(rows))
+    require_alike(model, beside, index)
     asking, answers, quick = _asking(model, index, seen, judging)
     looked, slow = _look(asking, on_event)
     groups = group_numbers(index.groups) if index.groups else None
     subject = asking.subject(looked, groups=groups, seed=judging.seed)
     places, note = _where(asking, index, answers, boxes or boxes_of_index(index), sizes, judging.seed)
-    verdicts = [places] if places else []
-    verdicts += _judge_all(asking, subject, max(1, round(slow / quick)), on_event)
     maps, columns = np.stack(subject.maps), columns_of(index, answers)
-    verdicts.append(judge_border_and_corners(maps, columns, groups=groups, seed=judging.seed))
-    remarks = dict.fromkeys(each.remark for each in looked)
-    shown = index.take(rows_shown(index, answers))
-    similar = similar_images(model, shown, training, judging.known) if training else []
+    verdicts = [
+        *([places] if places else []),
+        *_judge_all(asking, subject, beside, max(1, round(slow / quick)), on_event),
+        judge_border_and_corners(maps, columns, groups=groups, seed=judging.seed),
+    ]
+    near = training and similar_images(model, index.take(rows_shown(index, answers)), training, judging.known)
     page = ExplanationsPage(
         data=index.origin.name,
         method=looked[0].title,
@@ -182,11 +184,11 @@ def judge_explanations(
         available=available,
         judged=len(index),
         excluded=len(excluded),
-        notes=[each for each in (*remarks, note) if each],
+        notes=[each for each in dict.fromkeys((*(each.remark for each in looked), note)) if each],
         verdicts=verdicts,
         means=mean_columns(maps, columns, model.card.preprocessing.size),
-        cards=cards(asking, index, answers, verdicts, similar),
-        grid=(looked[0].map.shape[0], looked[0].map.shape[1]),
+        cards=cards(asking, index, answers, verdicts, near or []),
+        grid=(maps.shape[1], maps.shape[2]),
         input_size=model.card.preprocessing.size,
     )
     return JudgedExplanations(index.paths, page, tuple(excluded))
@@ -195,8 +197,8 @@ def judge_explanations(
 # ---- what is asked -----------------------------------------------------------------------------------------------
 
 
-def _read(model: Model, index: Index) -> tuple[list[Seen], list[tuple[int, int]], list[int], list[Excluded]]:
-    """The images that can be decoded, the (height, width) of their files, their rows, and the others."""
+def _read(model: Model, index: Index) -> tuple[list[Seen], list[tuple[int, int]], Index, list[Excluded]]:
+    """The images that can be decoded, the (height, width) of their files, the index of them, and the others."""
     seen, sizes, kept, excluded = [], [], [], []
     for row, path in enumerate(index.paths):
         try:
@@ -212,7 +214,7 @@ def _read(model: Model, index: Index) -> tuple[list[Seen], list[tuple[int, int]]
         kept.append(row)
     if not seen:
         raise DataError(f"{index.origin}: none of the {counted(len(index), 'test image')} can be decoded.")
-    return seen, sizes, kept, excluded
+    return seen, sizes, index.take(kept), excluded
 
 
 def _asking(
@@ -306,14 +308,16 @@ def _too_small(maps: Sequence[Explained], corners: Sequence[Sequence[Corners]]) 
     )
 
 
-def _judge_all(asking: Asking, subject: Subject, once: int, on_event: OnProgress | None) -> list[Verdict]:
+def _judge_all(
+    asking: Asking, subject: Subject, beside: Sequence[Model], once: int, on_event: OnProgress | None
+) -> list[Verdict]:
     """Every test but that of places, as one piece of work; a map takes as long as ``once`` answers."""
     count, rows = len(subject.images), np.arange(len(subject.images))
     parts = sum(
         1 for _, part in asking.members[0].network.named_children() if any(True for _ in part.parameters())
     )
     taken_apart, filled = RIVALS * 2 * (STEPS - 1) + 4, (len(ROAD_RIVALS) + 1) * 2 * len(ROAD_SHARES) + 2
-    steps = 2 * parts + len(SHIFTS) + len(QUALITIES)
+    steps = 2 * parts + len(SHIFTS) + len(QUALITIES) + len(beside)
     tell = _Work(on_event, count * (taken_apart + filled + steps * once))
     whole = replace(asking, members=asking.members[:1])  # of an ensemble the first network is drawn again
     trained = subject.maps if len(asking.members) == 1 else whole.maps(whole.images, rows)
@@ -334,6 +338,7 @@ def _judge_all(asking: Asking, subject: Subject, once: int, on_event: OnProgress
         ),
         shifts(subject, partial(tell, count * once)),
         jpeg(subject, partial(tell, count * once)),
+        *judge_beside(beside, asking, subject, partial(tell, count * once)),
     ]
 
 

@@ -69,6 +69,8 @@ from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.scaling import covariate_scale, target_scale
 from mirada.training.start import architecture_for, starting_network, starting_scale
 
+PERMUTED = "training labels are permuted: for the test by label randomisation; the answers are worth nothing."
+
 
 @dataclass(frozen=True)
 class Run:
@@ -172,7 +174,8 @@ class TrainJob:
         self.architecture = architecture_for(recipe, index)
         require_colour(recipe, self.architecture.in_channels)
         self.index, self.split_note = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
-        notes = [each for each in (note, head_note, size_note(recipe, self.start)) if each]
+        permuted = PERMUTED if recipe.permute_labels else ""
+        notes = [each for each in (note, head_note, size_note(recipe, self.start), permuted) if each]
         self.index = replace(self.index, notes=(*self.index.notes, *notes))
         self.weights: LoadReport | None = None
         self.first_layer: FirstLayerOrigin | None = None
@@ -232,6 +235,7 @@ class TrainJob:
             batch_size=self.recipe.batch_size,
             balanced=self.recipe.sampling == "balanced",
             seed=self.recipe.seed,
+            permuted=self.recipe.permute_labels,
         )
 
     def _tell_start(self, training: Training, parameters: int) -> None:

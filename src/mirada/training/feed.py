@@ -20,7 +20,7 @@ from mirada.samples import Classes, Target
 from mirada.training.step import Batch
 
 Rows = NDArray[np.int64]
-DROPOUT, MIXING, STARTS = 1, 2, 3  # what random numbers are for, beside those of augmentation
+DROPOUT, MIXING, STARTS, LABELS = 1, 2, 3, 4  # what random numbers are for, beside those of augmentation
 
 
 @dataclass(kw_only=True)
@@ -35,6 +35,7 @@ class Feed:
         batch_size: Images per step.
         balanced: Whether an epoch shows every class equally often, instead of every image once.
         seed: Of the order, of augmentation and of dropout.
+        permuted: Whether the training images have each other's targets.
     """
 
     cache: Cache
@@ -44,6 +45,7 @@ class Feed:
     batch_size: int
     balanced: bool = False
     seed: int = 0
+    permuted: bool = False
     features: Features | None = field(init=False, default=None)  # what parts that do not learn make of them
     targets: Tensor = field(init=False)  # of all samples, on the device
     covariates: Tensor | None = field(init=False)
@@ -53,16 +55,20 @@ class Feed:
         # Numbers are centred in float64: of seconds since 1970, float32 keeps two minutes and no less.
         numbers = scaling and scaling.forward(index.targets.astype(np.float64)).astype(np.float32)
         self.targets = torch.from_numpy(index.targets if numbers is None else numbers).to(self.compute.device)
+        self.train_rows, self.val_rows = index.rows("train"), index.rows("val")
+        if self.permuted:
+            taken = generator(self.seed, 0, 0, LABELS).permutation(self.train_rows)
+            rows, others = torch.from_numpy(self.train_rows), torch.from_numpy(taken)
+            self.targets = self.targets.index_copy(0, rows, self.targets[others])  # the index keeps its own
         covariates = self.card.scale_covariates(index.covariates)
         self.covariates = None if covariates is None else covariates.to(self.compute.device)
-        self.train_rows, self.val_rows = index.rows("train"), index.rows("val")
         self.starts = generator(self.seed, 0, 0, STARTS).random(len(index))  # of flips that alternate
         self.visits = visits(self.labels) if self.balanced else len(self.train_rows)
 
     @property
     def labels(self) -> Rows:
         """The class numbers of the training images."""
-        return self.cache.index.targets[self.train_rows].astype(np.int64)
+        return np.asarray(self.targets.cpu().numpy()[self.train_rows], dtype=np.int64)
 
     @property
     def steps(self) -> int:

@@ -112,6 +112,8 @@ class Recipe:
             al. 2015, arXiv:1512.00567, §7). Numbers have no labels: for them it has no effect.
         class_weights: ``balanced`` lets every class weigh the same in the loss.
         sampling: ``balanced`` shows every class equally often. With ``class_weights`` a rare class counts twice.
+        permute_labels: The classes or numbers of the training images are permuted with the seed, so that there is
+            nothing true to learn (Adebayo et al. 2018, arXiv:1810.03292, §5).
         device: As ``torch.device`` names it, or ``auto``.
         precision: Of matrix products; weights and sums stay in float32.
         flip_average: Whether the network's answer for an image is the mean of its outputs for the image and for its
@@ -170,6 +172,10 @@ class Recipe:
         "none", "Let every class weigh the same in the loss."
     )
     sampling: Literal["shuffle", "balanced"] = setting("shuffle", "Show every class equally often.")
+    permute_labels: bool = setting(
+        False,
+        "Deal the training labels out anew, for the test of maps by label randomisation and nothing else.",
+    )
     device: str = setting("auto", "cpu, cuda, cuda:1, mps; auto: the best there is.")
     precision: Literal["auto", "bfloat16", "float32"] = setting("auto", "Number format of matrix products.")
     flip_average: bool = setting(
