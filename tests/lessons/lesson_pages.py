@@ -18,7 +18,8 @@ def number_of(text: str) -> float:
 def values_of(page: str) -> dict[str, list[float]]:
     """Every number of a page that has a name, by name, in all places where it stands."""
     found: dict[str, list[float]] = {}
-    for name, text in re.findall(r'data-value="([^"]+)"[^>]*>([^<]*)<', page):
+    body = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    for name, text in re.findall(r'data-value="([^"]+)"[^>]*>([^<]*)<', body):
         found.setdefault(name, []).append(number_of(text))
     return found
 

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from lesson_pages import text_of
 
+import mirada
 from mirada.errors import InvalidArgument
 from mirada.jobs.lessons import teach
 from mirada.lessons import TOPICS, Material
 from mirada.pages.lessons.wording import COMMON, LANGUAGES, TEXTS, Wording, sentences_of
 from mirada.pages.page import TEMPLATES
 
+SRC = Path(mirada.__file__).parent
 MODULES = [topic.module for topic in TOPICS.values()]
 # English words that no Spanish sentence has; code and names of people and networks are left out before.
 ENGLISH = {"the", "and", "of", "is", "with", "which", "by", "to", "it", "that", "are", "for"}
@@ -38,7 +40,7 @@ def test_every_sentence_is_used(name: str) -> None:
         file.read_text(encoding="utf-8")
         for file in (
             *(TEMPLATES / "lessons").glob("*.html"), *(TEMPLATES / "lessons").glob("*.js"),
-            *TEXTS.parent.glob("*.py"), Path(__file__).parents[2] / "src/mirada/cli/learn.py",
+            *TEXTS.parent.glob("*.py"), *(SRC / "lessons").glob("*.py"), SRC / "cli" / "learn.py",
         )
     )  # fmt: skip
     unused = [key for key in sentences_of(name, "en") if not re.search(rf"\b{key}\b", sources)]

@@ -34,4 +34,4 @@ class Material:
     model: Path | None = None
 
 
-TOPICS = {topic.name: topic for topic in (Topic("gradients"),)}
+TOPICS = {topic.name: topic for topic in (Topic("convolution", ("image",)), Topic("gradients"))}

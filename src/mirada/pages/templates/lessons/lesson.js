@@ -41,3 +41,6 @@ function show(values, digits = 4) {
     if (field !== document.activeElement && field.dataset.edit in values) field.value = shown(values[field.dataset.edit], digits);
   }
 }
+
+// A sentence with what it names put in: "{count} weights".
+const filled = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
