@@ -31,6 +31,10 @@ class TrainingError(MiradaError, RuntimeError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
+class ClusterError(MiradaError, RuntimeError):
+    """The scheduler of a cluster does not take a job, or does not cancel it."""
+
+
 class ContaminationWarning(UserWarning):
     """A network is judged on images that it was trained on."""
 

@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "text": set(),
     "svg": set(),
     "files": set(),
+    "cluster": set(),
     "compute": set(),
     "reference": set(),
     "layers": set(),
@@ -54,13 +55,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pages", "runs", "store", "summary", "training",
     },
     "cli": {
-        "compute", "data", "diagram", "evaluation", "inference", "jobs", "judging", "layers", "lessons", "modelfile",
-        "models", "pages", "runs", "store", "summary", "training",
+        "cluster", "compute", "data", "diagram", "evaluation", "inference", "jobs", "judging", "layers", "lessons",
+        "modelfile", "models", "pages", "runs", "store", "summary", "training",
     },
     "__main__": {"cli"},
 }  # fmt: skip
 TORCHLESS = (
-    "pages/", "runs/", "reference/", "evaluation/", "data/sources/", "data/pixels/", "data/checks/", "data/examples/",
+    "cluster/", "pages/", "runs/", "reference/", "evaluation/", "data/sources/", "data/pixels/", "data/checks/",
+    "data/examples/",
 )  # fmt: skip
 NO_TORCH = [
     name

@@ -22,6 +22,8 @@ VERBS = {
     "plan": "Choose image size and epochs for the time there is, without training.",
     "rate": "Try out which learning rate a training can bear.",
     "train": "Train a network on a folder of images; leaves a model and a report.",
+    "submit": "Train on a cluster: write a job's script, and hand it to the scheduler.",
+    "cancel": "End a job on a cluster, by its run or its number.",
     "surgery": "Give a model a head whose maps are exact and finer; say what that costs.",
     "evaluate": "Measure a model on labelled images, with intervals.",
     "report": "Write the report of a run anew, also of one that was killed.",

@@ -1,0 +1,69 @@
+#!/bin/bash
+#SBATCH --job-name=mirada-my-cats
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=16
+#SBATCH --gpus-per-node=4
+#SBATCH --time=36:00:00
+#SBATCH --signal=B:TERM@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=scheduler.log
+#SBATCH -A lab
+set -u
+job='/work/runs/my cats.job'
+run='/work/runs/my cats'
+cd '/work/it'"'"'s here' || exit 1
+exec >> "$job/output.log" 2>&1
+export OMP_NUM_THREADS=4
+export MIRADA_CACHE='/scratch/a b'
+module load cuda
+
+nap() { sleep 1 & wait $!; }  # a signal ends it
+node() {  # start|resume HEAD PORT: the processes of this node, which save and stop once there is $job/stop
+    local child code arguments
+    arguments=(train 'my photos/' --set 'notes='"'"'it'"'"''"'"'s "so"'"'"'; rm -rf $HOME' --output '/work/runs/my cats')
+    if [ "$1" = resume ]; then arguments=(train --resume "$run"); fi
+    trap '' USR1 USR2  # meant for the script alone
+    trap 'touch "$job/stop"' TERM
+    '/envs/one two/bin/python' -m torch.distributed.run --nproc-per-node=4 --nnodes=2 --rdzv-backend=c10d --rdzv-id="$3" --rdzv-endpoint="$2:$3" -m mirada "${arguments[@]}" &
+    child=$!
+    until [ -e "$job/stop" ] || ! kill -0 "$child" 2> /dev/null; do nap; done
+    if [ -e "$job/stop" ]; then pkill -TERM -P "$child" || kill -TERM "$child"; fi
+    until wait "$child"; code=$?; ! kill -0 "$child" 2> /dev/null; do :; done  # a signal ends a wait, too
+    if [ "$code" -ne 0 ]; then echo "$code" > "$job/code"; fi
+}
+hosts() { scontrol show hostnames "$SLURM_JOB_NODELIST"; }
+everywhere() {  # start|resume: the processes of all nodes
+    local digits=${SLURM_JOB_ID%%[!0-9]*}
+    local head port=$((20000 + digits % 20000))
+    head=$(hosts | head -n 1)
+    srun --ntasks-per-node=1 bash "$job/job.sh" node "$1" "$head" "$port"
+}
+
+if [ "${1:-}" = node ]; then
+    shift
+    node "$@"
+    exit
+fi
+mode=$(if [ -e "$run" ]; then echo resume; else echo start; fi)
+rm -f "$job/stop" "$job/code"
+touch "$job/started"
+trap 'touch "$job/stop"' TERM USR1 USR2
+everywhere "$mode" &
+work=$!
+while kill -0 "$work" 2> /dev/null; do
+    if [ "$SECONDS" -ge 129420 ]; then touch "$job/stop"; fi  # in case no signal comes
+    nap
+done
+wait "$work"
+code=$?
+if [ -e "$job/code" ]; then code=$(cat "$job/code"); fi
+if [ "$code" -eq 0 ]; then exit; fi
+if [ -e "$job/cancelled" ] || [ "$SECONDS" -lt 129420 ]; then exit "$code"; fi
+if [ -z "$(find "$run/checkpoints" -type f -newer "$job/started" 2> /dev/null)" ]; then
+    echo "Nothing was saved in the whole walltime, so the job does not queue again. Give it a longer one."
+    exit "$code"
+fi
+echo "The walltime ends. The job queues again, and training goes on from where it is."
+scontrol requeue "$SLURM_JOB_ID"
