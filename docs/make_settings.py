@@ -5,7 +5,7 @@ Run it as ``python docs/make_settings.py`` where Mirada is installed; a test say
 
 from pathlib import Path
 
-from mirada.models import CATALOGUE
+from mirada.models import CATALOGUE, OF_ONES_OWN
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.settings_table import SettingRow, settings_table
 
@@ -52,7 +52,7 @@ def _line(row: SettingRow) -> str:
 def _options() -> list[str]:
     """A line for every option that some network has, with what it is for which networks."""
     found: dict[tuple[str, str, str], dict[str, list[str]]] = {}
-    for model in CATALOGUE:
+    for model in (*CATALOGUE, *OF_ONES_OWN):
         for row in settings_table(recipe_for(model)):
             if row.key.startswith("options."):
                 defaults = found.setdefault((row.key, row.values, row.meaning), {})
@@ -68,7 +68,7 @@ def _own(usual: list[SettingRow]) -> dict[str, list[str]]:
     """The settings of networks' own recipes, as text, and which networks start from them."""
     found: dict[str, list[str]] = {}
     known = {row.key: row.default for row in usual}
-    for model in CATALOGUE:
+    for model in (*CATALOGUE, *OF_ONES_OWN):
         told = [
             f"`{row.short}={row.default}`"
             for row in settings_table(recipe_for(model))

@@ -176,6 +176,15 @@ def compact(value: float | None) -> str:
     return number(value, 0)
 
 
+def times(sizes: Sequence[int]) -> str:
+    """Sizes as text.
+
+    >>> times((64, 112, 112))
+    '64×112×112'
+    """
+    return "×".join(str(size) for size in sizes)
+
+
 def mebibytes(size: int) -> str:
     """A size on disk, ``44.7 MiB``."""
     return f"{size / 2**20:,.1f} MiB"

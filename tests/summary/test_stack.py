@@ -81,7 +81,7 @@ def test_published_networks(layers: str, shape: tuple[int, int, int], parameters
 )
 def test_the_network_of_a_stack_is_what_was_planned(layers: str, shape: tuple[int, int, int]) -> None:
     stack = plan(layers, shape)
-    network = stack_network(layers, stack)
+    network = stack_network(stack)
     summary = summarize(network, shape)
     assert (summary.parameters, summary.macs) == (stack.parameters, stack.macs)
     assert [row.output_shape for row in summarize(network, shape, depth=1).rows] == [

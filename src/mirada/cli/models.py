@@ -3,7 +3,7 @@
 import click
 
 from mirada.cli.console import say
-from mirada.models import CATALOGUE, facts, list_models
+from mirada.models import CATALOGUE, OF_ONES_OWN, facts, find, list_models
 from mirada.text import table
 
 
@@ -16,11 +16,12 @@ def command(pattern: str) -> int:
     their values, the default and what they mean.
     """
     name = pattern.lower()
-    names = [name] if name in CATALOGUE else list_models(pattern)
+    known = name in CATALOGUE or name in OF_ONES_OWN
+    names = [name] if known else list_models(pattern)
     if not names:
         say(f'No network matches "{pattern}". mirada models lists them all.', err=True)
         return 1
-    lines = [*_catalogue(names), *(["", *_options(name)] if name in CATALOGUE else [])]
+    lines = [*_catalogue(names), *(["", *_options(name)] if known else [])]
     for line in lines:
         say(line)
     return 0
@@ -29,7 +30,7 @@ def command(pattern: str) -> int:
 def _catalogue(names: list[str]) -> list[str]:
     rows = []
     for name in names:
-        entry = CATALOGUE[name]
+        entry = find(name)
         image = " × ".join(str(side) for side in entry.image)
         macs = f"{entry.macs / 1e6:,.1f} M"
         rows.append([name, image, str(entry.num_classes), f"{entry.parameters:,}", macs, f"  {entry.source}"])
@@ -46,7 +47,8 @@ def _options(name: str) -> list[str]:
 
     public = [each.name for each in weights_of(name)]
     known = [f"public weights: {', '.join(public)}; mirada weights list {name} tells more"] if public else []
-    return [*lines, "", *known, f"mirada train DATA --model {name} --set activation=leaky_relu"]
+    example = "--set activation=leaky_relu" if "activation" in facts(name).options else "--set head=average"
+    return [*lines, "", *known, f"mirada train DATA --model {name} {example}"]
 
 
 def _value(default: object) -> str:

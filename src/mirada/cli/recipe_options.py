@@ -26,6 +26,13 @@ def weights_there(context: click.Context, parameter: click.Parameter, weights: s
     return weights
 
 
+def layers_there(context: click.Context, parameter: click.Parameter, layers: str | None) -> str | None:
+    """An option's callback: the text of a stack, or that of the file of this name; mistakes in it are said at once."""
+    from mirada.models.stack_text import read_layers
+
+    return None if layers is None else read_layers(layers)
+
+
 def recipe_there(context: click.Context, parameter: click.Parameter, recipe: str | None) -> str | None:
     """An option's callback: the folder of a run stands for its recipe; what is no path is the name of a paper's."""
     if recipe is None:
@@ -62,6 +69,10 @@ def _pair(text: str) -> tuple[str, object]:
 FILES = ("weights", "first_layer")  # settings that name a file of weights
 OPTIONS = (
     click.option("--model", help="A network of `mirada models`. [default: resnet18]"),
+    click.option(
+        "--layers", metavar="TEXT|FILE", callback=layers_there,
+        help='Your own network: "conv 16 k3 p1; relu; pool k2; gap", or a file of such lines.',
+    ),
     click.option(
         "--weights", metavar="NAME|FILE", callback=weights_there,
         help="Public weights by name or file, or a model file, to start from. [default: random]",
@@ -104,6 +115,8 @@ def stated_recipe(file: str | None, settings: tuple[str, ...], flags: Mapping[st
     from mirada.training.recipe import Recipe, place_of, recipe_for
 
     given = {key: value for key, value in flags.items() if value is not None}
+    if "layers" in given and given.setdefault("model", "layers") != "layers":
+        raise click.UsageError("--layers is a network of its own. Leave --model out.")
     read = _settings_of(file) if file else {}
     said = list(map(_pair, settings))
     pairs = dict(said)

@@ -17,11 +17,11 @@ def command(name: str | None) -> int:
     A setting is given as `mirada train DATA --set KEY=VALUE`, in the TOML file of --recipe, or in Python as
     `mirada.train(data, key=value)`.
     """
-    from mirada.models import CATALOGUE
+    from mirada.models import CATALOGUE, OF_ONES_OWN
     from mirada.training.recipe import Recipe, recipe_for
     from mirada.training.settings_table import settings_row, settings_table, starting_values
 
-    if name and name not in CATALOGUE:
+    if name and name not in CATALOGUE and name not in OF_ONES_OWN:
         row = settings_row(Recipe(), name)
         usual, *others = starting_values(row.key).items()
         say(row.key if row.short == row.key else f"{row.short}, in full {row.key}", f"  {row.meaning}")

@@ -14,9 +14,10 @@ import click
 from mirada.cli.console import say, say_json
 from mirada.cli.files import new_file, new_name
 from mirada.cli.pairs import setting
+from mirada.cli.recipe_options import layers_there
 from mirada.codec import to_json
 from mirada.files import write_text
-from mirada.models import CATALOGUE
+from mirada.models import CATALOGUE, OF_ONES_OWN
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mirada.layers.network import Network
     from mirada.modelfile import WeightsOrigin
 
+NAMES = CATALOGUE.keys() | OF_ONES_OWN.keys()  # that need no file
 BATCH_SIZE = 32
 NARROWEST, WIDEST = 80, 160  # columns of a table on a terminal
 
@@ -63,7 +65,12 @@ def svg_file(context: click.Context, parameter: click.Parameter, file: str | Non
     help="Draw the network into a new SVG file.",
 )
 @click.option("--compare", is_flag=True, help="Print networks side by side, and draw accuracy against MACs.")
-@click.option("--layers", metavar="TEXT", help='Try out a stack: "conv 96 k11 s4; pool k3 s2; dense 10".')
+@click.option(
+    "--layers",
+    metavar="TEXT|FILE",
+    callback=layers_there,
+    help='Try out a stack: "conv 96 k11 s4; pool k3 s2; dense 10".',
+)
 @click.option("--input", "shape", metavar="CxHxW", help="The image that --layers begins with.")
 def command(
     networks: tuple[str, ...], image_size: int | None, classes: int | None, settings: tuple[str, ...],
@@ -118,7 +125,7 @@ def _origin(name: str) -> tuple[WeightsOrigin | None, int]:
 
     None of a name of the catalogue.
     """
-    if name.lower() in CATALOGUE:
+    if name.lower() in NAMES:
         return None, 0
     from mirada.modelfile import load_cards
     from mirada.runs.folder import model_file
@@ -154,7 +161,7 @@ def _built(
     name: str, image_size: int | None, classes: int | None, options: dict[str, object]
 ) -> tuple[str, Network]:
     """A network, without weights if that is quicker, and its name in the catalogue."""
-    if name and name not in CATALOGUE and Path(name).exists():
+    if name and name not in NAMES and Path(name).exists():
         if image_size or classes or options:
             raise click.UsageError(
                 "--image-size, --classes and --set are for names; a model file says all of them itself."
@@ -166,7 +173,7 @@ def _built(
         return card.architecture.model, network
     from mirada.models import checked_options
 
-    known = name.lower() if name.lower() in CATALOGUE else name
+    known = name.lower() if name.lower() in NAMES else name
     checked_options(known, options)  # an unknown name or option is said before torch is loaded
     from mirada.summary.undrawn import named
 
@@ -228,7 +235,7 @@ def _print_plan(layers: str, shape: str, form: str | None, diagram: str | None) 
     if diagram:
         from mirada.summary.stack_network import stack_network
 
-        _draw("stack", stack_network(layers, stack), stack.input_shape, Path(diagram), err=form == "json")
+        _draw("stack", stack_network(stack), stack.input_shape, Path(diagram), err=form == "json")
     return 0
 
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from mirada.summary import kinds
-from mirada.summary.rules import Shape, per_axis, times, without_batch
-from mirada.text import shorten
+from mirada.summary.rules import Shape, per_axis, without_batch
+from mirada.text import shorten, times
 
 LONGEST = 28  # letters of a name; the rest stands in the tip
 

@@ -21,6 +21,7 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits
 from mirada.errors import InvalidArgument, RecipeError, counted
+from mirada.layers.network import Network
 from mirada.models import create_model, facts, find
 from mirada.models.families import AVERAGE, CAM
 from mirada.text import mebibytes
@@ -370,7 +371,7 @@ def _sizes(recipe: Recipe, side: int) -> list[tuple[int, int]]:
     height, width = recipe.pixels.image_size
     own = min(height, width)
     with torch.device("meta"):
-        least = create_model(recipe.model, **recipe.options).min_size
+        least = _built(recipe).min_size
     head = recipe.options.get("head", facts(recipe.model).options["head"].default)
     most = max(own, USUAL) if head in (AVERAGE, CAM) else own
     sides = (
@@ -382,6 +383,12 @@ def _sizes(recipe: Recipe, side: int) -> list[tuple[int, int]]:
     return [(round(each * height / own), round(each * width / own)) for each in fitting]
 
 
+def _built(recipe: Recipe) -> Network:
+    """The network for the recipe's images."""
+    pixels = recipe.pixels.decoding()
+    return create_model(recipe.model, in_channels=pixels.channels, image_size=pixels.size, **recipe.options)
+
+
 def _ways(recipe: Recipe, weights: StartingWeights | None) -> list[tuple[str, ...]]:
     """What may be thawed, nothing first, then the last part before the head, the last two, and so on.
 
@@ -390,5 +397,5 @@ def _ways(recipe: Recipe, weights: StartingWeights | None) -> list[tuple[str, ..
     if not weights or recipe.freeze or recipe.thaw:
         return []
     with torch.device("meta"):
-        parts = create_model(recipe.model, **recipe.options).trunk()
+        parts = _built(recipe).trunk()
     return [parts[len(parts) - count :] for count in range(len(parts) + 1)]

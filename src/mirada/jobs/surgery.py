@@ -272,9 +272,14 @@ def _maps_of(model: Model) -> MapGrid:
 def _chosen_cut(model: Model, after: str | None, before: MapGrid) -> _Cut:
     """The stage that was asked for, or the last one with places. Raises ``InvalidArgument`` if nothing is gained."""
     name = model.card.architecture.model
-    if CAM not in facts(name).options["head"].choices:
+    head = facts(name).options.get("head")
+    if not head or CAM not in head.choices:
         raise InvalidArgument(
             f"{name} keeps no places of the image, so there is nothing to cut. Choose another."
+        )
+    if not model.network.trunk()[1:]:
+        raise InvalidArgument(
+            f"{name} has no stage behind its stem, so there is nothing to cut. Choose another."
         )
     exact = before.completeness_error is not None
     cuts = {cut.after: cut for cut in _cuts(model) if cut.grid != (1, 1)}

@@ -67,7 +67,7 @@ from mirada.training.phases import phases_of
 from mirada.training.reading import said_of
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.scaling import covariate_scale, target_scale
-from mirada.training.start import architecture_for, starting_network, starting_scale
+from mirada.training.start import architecture_for, own_notes, starting_network, starting_scale
 
 PERMUTED = "training labels are permuted: for the test by label randomisation; the answers are worth nothing."
 
@@ -176,6 +176,7 @@ class TrainJob:
         self.index, self.split_note = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
         permuted = PERMUTED if recipe.permute_labels else ""
         notes = [each for each in (note, head_note, size_note(recipe, self.start), permuted) if each]
+        notes += own_notes(self.architecture, recipe.pixels.mode)
         self.index = replace(self.index, notes=(*self.index.notes, *notes))
         self.weights: LoadReport | None = None
         self.first_layer: FirstLayerOrigin | None = None

@@ -7,7 +7,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from mirada.errors import CheckpointError, InvalidArgument, nearest
-from mirada.models.catalogue import CATALOGUE, Entry
+from mirada.models.catalogue import CATALOGUE, OF_ONES_OWN, Entry
 
 if TYPE_CHECKING:  # `mirada models` and every --help go without: building the records takes milliseconds
     from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # `mirada models` and every --help go without: building the r
 
 __all__ = [
     "CATALOGUE",
+    "OF_ONES_OWN",
     "Entry",
     "checked_options",
     "create_model",
@@ -76,7 +77,8 @@ def create_model(
     """Builds a network by name, with freshly drawn weights (set ``torch.manual_seed`` first to repeat them).
 
     Args:
-        name: One of ``list_models()``.
+        name: One of ``list_models()``; or ``layers``, with the option ``layers="conv 6 k5; relu; …"``, for a stack of
+            one's own.
         num_classes: The number of outputs: one per class, or 1 for a yes/no question or a number. What is left out,
             here and below, is as the paper has it.
         in_channels: Channels of an image: 3 for colours, 1 for grey.
@@ -123,7 +125,7 @@ def _build(
     stated: dict[str, Any] = {**{key: option.default for key, option in known.options.items()}, **options}
     taken = {key: value for key, value in options.items() if key in known.taken}
     build = resolve_name(f"mirada.models.{known.builder}")
-    if stated["head"] != CAM:
+    if stated.get("head") != CAM:
         for key in CAM_OPTIONS.keys() & options.keys():
             if options[key] != known.options[key].default:
                 raise InvalidArgument(
@@ -144,7 +146,7 @@ def _build(
         after=stated["cam_after"],
         width=stated["cam_width"],
         groups=stated["cam_groups"],
-        activation=stated["activation"],
+        activation=stated.get("activation", "relu"),
         dropout=stated.get("dropout", 0.0),
     )
 
@@ -239,8 +241,8 @@ def find(name: str) -> Entry:
     Raises:
         InvalidArgument: For an unknown name, with those that begin with it or hold it, or else the nearest.
     """
-    if name in CATALOGUE:
-        return CATALOGUE[name]
+    if name in CATALOGUE or name in OF_ONES_OWN:
+        return CATALOGUE.get(name) or OF_ONES_OWN[name]
     lower = name.lower()
     if lower and lower not in CATALOGUE:
         parts = [each for each in list_models() if each.startswith(lower)] or list_models(lower)

@@ -57,6 +57,8 @@ def with_cam_head(
     Source: Zhou et al. 2016, arXiv:1512.04150, §3.
     """
     names = network.parts()[1:-1]
+    if not names:
+        raise InvalidArgument(f"{network.name} has no stage behind its stem, so there is nothing to cut.")
     after = after or names[-1]
     if after not in names:
         raise InvalidArgument(f'`cam_after`: {network.name} has no stage "{after}". {nearest(after, names)}')

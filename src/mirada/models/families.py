@@ -47,6 +47,7 @@ CAM_OPTIONS: Mapping[str, Option] = {  # of every network whose parts put out ma
     ),
     "cam_groups": Option(default=1, least=1, most=1024, meaning="with head=cam: groups of this convolution"),
 }
+OWN_HEAD = "own"  # what a stack has behind its maps; the head of averages where it has nothing
 CAM_MEANING = (
     "cut behind cam_after, then a 3 x 3 convolution, average and linear, with finer exact class maps"
 )
@@ -249,6 +250,32 @@ FAMILIES: dict[str, Family] = {
     ),
 }  # fmt: skip
 
+# Of networks that no paper has (``catalogue.OF_ONES_OWN``).
+OF_ONES_OWN: dict[str, Family] = {
+    "stack": Family(
+        builder="stack:stack",
+        options={
+            "layers": Option(
+                default="flatten",
+                meaning='the stack, such as "conv 6 k5; relu; pool k2; flatten; dense 84; relu"',
+            ),
+            "head": Option(
+                default=OWN_HEAD,
+                choices=(OWN_HEAD, AVERAGE, "dense"),
+                meaning="own: what the stack has behind its maps, or average where it has nothing; average: average "
+                "each map, then one linear layer, with exact class maps; dense: flatten them, then one linear layer",
+            ),
+        },
+        recipe={"schedule": "cosine", "warmup": 1.0, "augment": "photos"},
+    ),
+    "module": Family(
+        builder="module:module",
+        options={"class_name": Option(default="", meaning="the class that builds it")},
+        recipe={"schedule": "cosine", "warmup": 1.0, "augment": "photos"},
+        maps=False,
+    ),
+}
+
 # A plain network has no shortcuts; the CIFAR networks pad theirs, and they alone may be wider.
 _IMAGENET = Own(options={"width": None})
 _PLAIN = Own(options={"shortcut": None, "width": None})
@@ -294,13 +321,13 @@ OWN: dict[str, Own] = {
 
 
 # The names of the options that any network has.
-_ROWS: list[Family | Own] = [*FAMILIES.values(), *OWN.values()]
+_ROWS: list[Family | Own] = [*FAMILIES.values(), *OF_ONES_OWN.values(), *OWN.values()]
 OPTION_NAMES = tuple(sorted({name for row in _ROWS for name in row.options} | CAM_OPTIONS.keys()))
 
 
 def facts_of(name: str, family: str) -> Facts:
     """The facts of a network of this family; ``mirada.models.facts`` finds the family by itself."""
-    row, own = FAMILIES[family], OWN.get(name, Own())
+    row, own = {**FAMILIES, **OF_ONES_OWN}[family], OWN.get(name, Own())
     options = {key: option for key, option in {**row.options, **own.options}.items() if option is not None}
     return Facts(
         builder=row.builder,

@@ -12,10 +12,10 @@ from textwrap import wrap
 
 from mirada import svg
 from mirada.errors import InvalidArgument
-from mirada.summary.rules import Shape, times
+from mirada.summary.rules import Shape
 from mirada.summary.table import Summary
 from mirada.svg import PixelScale, ticks
-from mirada.text import table, width
+from mirada.text import table, times, width
 
 COLUMNS = 100  # of a terminal
 HEADER = ("network", "input", "layers", "parameters", "MACs", "MB", "top-1")

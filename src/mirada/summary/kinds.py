@@ -9,6 +9,7 @@ from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizat
 from mirada.arithmetic import output_size
 from mirada.summary import rules
 from mirada.summary.rules import Shape, per_axis
+from mirada.text import times
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -140,7 +141,7 @@ def misfit(module: nn.Module, shape: Shape) -> str:
         output_size(size, k, stride=s, padding=p, dilation=d) >= 1
         for size, k, s, p, d in zip(shape[2:], *found, strict=True)
     )
-    return "" if fits else f"its window does not fit into {rules.times(shape[2:])}"
+    return "" if fits else f"its window does not fit into {times(shape[2:])}"
 
 
 class LayerWindow(NamedTuple):

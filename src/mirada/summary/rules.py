@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
+from mirada.text import times
+
 Shape = tuple[int, ...]
 
 
@@ -146,15 +148,6 @@ def without_batch(shape: Shape) -> Shape:
     (64, 7, 7)
     """
     return shape[1:] if shape[:1] == (1,) else shape
-
-
-def times(sizes: Sequence[int]) -> str:
-    """Sizes as text.
-
-    >>> times((64, 112, 112))
-    '64×112×112'
-    """
-    return "×".join(str(size) for size in sizes)
 
 
 def per_axis(value: Any, axes: int) -> tuple[Any, ...]:

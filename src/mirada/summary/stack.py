@@ -11,9 +11,8 @@ from math import prod
 from textwrap import wrap
 
 from mirada.errors import InvalidArgument
-from mirada.summary import rules
-from mirada.summary.rules import Shape, times
-from mirada.summary.stack_text import (
+from mirada.models.stack_shapes import AXES, Shape, output_shapes
+from mirada.models.stack_text import (
     DENSE,
     LARGEST,
     POOLS,
@@ -24,13 +23,13 @@ from mirada.summary.stack_text import (
     parse_shape,
     sizes_text,
 )
-from mirada.text import table, width
+from mirada.summary import rules
+from mirada.text import table, times, width
 
 __all__ = ["Stack", "StackStep", "parse_shape", "plan"]
 
 WIDTH = 100  # columns of a terminal
 NEAR = 512  # how far from the given input a better one is looked for, in pixels
-AXES = (0, 1)  # height, width
 LEFT = 3  # columns of text
 HEADER = ("", "step", "(m − k + 2c)/p + 1", "output", "parameters", "MACs", "sees")
 
@@ -144,9 +143,8 @@ def plan(layers: str, input_shape: tuple[int, int, int]) -> Stack:
     parsed = parse_layers(layers)
     maps = _Maps(shape=input_shape, grid=input_shape[1:])
     steps = []
-    for layer in parsed:
-        _require_fit(layer, maps, parsed, input_shape)
-        step, maps = _apply(layer, maps)
+    for layer, shape in zip(parsed, output_shapes(parsed, input_shape), strict=True):
+        step, maps = _apply(layer, maps, shape)
         steps.append(step)
     advice = "" if all(step.whole for step in steps) else _advice(parsed, input_shape)
     return Stack(input_shape=input_shape, steps=tuple(steps), advice=advice)
@@ -165,12 +163,12 @@ class _Maps:
     field: Pair = (1, 1)
     jump: Pair = (1, 1)
 
-    def slid(self, window: StackWindow, channels: int) -> "_Maps":
-        """Under a window that takes every step."""
-        height, width = (window.output(self.grid[axis], axis) for axis in AXES)
+    def slid(self, window: StackWindow, shape: Shape) -> "_Maps":
+        """Under a window that takes every step and makes maps of this shape."""
+        _, height, width = shape
         top, left = (self.field[axis] + (window.span(axis) - 1) * self.jump[axis] for axis in AXES)
         jump = (self.jump[0] * window.stride[0], self.jump[1] * window.stride[1])
-        return _Maps(shape=(channels, height, width), grid=(height, width), field=(top, left), jump=jump)
+        return _Maps(shape=shape, grid=(height, width), field=(top, left), jump=jump)
 
     def joined(self, features: int) -> "_Maps":
         """As a vector of which every number depends on all places."""
@@ -178,9 +176,10 @@ class _Maps:
         return _Maps(shape=(features,), grid=(1, 1), field=(height, width), jump=self.jump)
 
 
-def _apply(layer: Layer, maps: _Maps) -> tuple[StackStep, _Maps]:
+def _apply(layer: Layer, maps: _Maps, shape: Shape) -> tuple[StackStep, _Maps]:
+    """What a layer makes of the maps that reach it, whose output has this shape."""
     if layer.window is not None:
-        return _slide(layer, layer.window, maps)
+        return _slide(layer, layer.window, maps, shape)
     step = StackStep(
         number=layer.number, text=layer.text, output_shape=maps.shape, receptive_field=maps.field
     )
@@ -191,23 +190,18 @@ def _apply(layer: Layer, maps: _Maps) -> tuple[StackStep, _Maps]:
         formula = f"mean of {times(maps.grid)}"
         return replace(step, formulae=(formula,), output_shape=mean.shape, receptive_field=mean.field), mean
     if layer.word == "flatten":
-        flat = replace(maps, shape=(prod(maps.shape),))
+        flat = replace(maps, shape=shape)
         return replace(step, formulae=_product(maps.shape), output_shape=flat.shape), flat
     if layer.word == "bn":
         return replace(step, formulae=(f"2·{maps.shape[0]} weights",), parameters=2 * maps.shape[0]), maps
     return step, maps
 
 
-def _slide(layer: Layer, window: StackWindow, maps: _Maps) -> tuple[StackStep, _Maps]:
+def _slide(layer: Layer, window: StackWindow, maps: _Maps, shape: Shape) -> tuple[StackStep, _Maps]:
     channels, kernel = maps.shape[0], window.kernel
     parameters = macs = 0
-    outputs = maps.slid(window, channels if layer.word in POOLS else layer.units)
+    outputs = maps.slid(window, shape)
     if layer.word not in POOLS:
-        if channels % layer.groups or layer.units % layer.groups:
-            raise InvalidArgument(
-                f"{layer.name}: {layer.groups} groups must divide both the {channels} channels that reach it and "
-                f"its {layer.units} outputs."
-            )
         parameters = layer.units * (channels // layer.groups * prod(kernel) + 1)
         macs = rules.conv_macs(prod(outputs.shape), channels, kernel, groups=layer.groups)
     step = StackStep(
@@ -283,51 +277,6 @@ def _whole_padding(layer: Layer, window: StackWindow, size: int, axis: int) -> i
         c for c in range(most + 1) if (room := size - window.span(axis) + 2 * c) >= 0 and room % stride == 0
     ]
     return min(fitting, key=lambda c: (abs(c - own), -c), default=None)
-
-
-def _require_fit(layer: Layer, maps: _Maps, layers: Sequence[Layer], input_shape: Shape) -> None:
-    """Raises ``InvalidArgument`` where a step cannot take what reaches it."""
-    window = layer.window
-    if len(maps.shape) == 1 and (window is not None or layer.word in ("gap", "lrn")):
-        raise InvalidArgument(
-            f"{layer.name}, works on maps, and a vector of {maps.shape[0]:,} numbers reaches it; "
-            "put it before the step that makes the vector."
-        )
-    if window is None or all(window.room(maps.grid[axis], axis) >= 0 for axis in AXES):
-        return
-    axis = next(axis for axis in AXES if window.room(maps.grid[axis], axis) < 0)
-    exact = window.room(maps.grid[axis], axis) / window.stride[axis] + 1
-    raise InvalidArgument(
-        f"{layer.name}, does not fit: maps of {times(maps.grid)} reach it, and "
-        f"{window.formula(maps.grid[axis], axis)} + 1 = {exact:.4g} is less than one place for its window. "
-        f"Make it {_smaller(layer, window, maps.grid)}, or the input {times(_larger(layers, input_shape))}."
-    )
-
-
-def _smaller(layer: Layer, window: StackWindow, grid: Pair) -> str:
-    """The least padding and the largest kernel with which the window fits."""
-    rooms = [window.room(grid[axis], axis) for axis in AXES]
-    padding = [c + max(0, 1 - room) // 2 for c, room in zip(window.padding, rooms, strict=True)]
-    kernel = [
-        k if room >= 0 else max(1, (size + 2 * c - 1) // d + 1)
-        for k, c, d, size, room in zip(
-            window.kernel, window.padding, window.dilation, grid, rooms, strict=True
-        )
-    ]
-    options = [sizes_text("k", (kernel[0], kernel[1]))]
-    if layer.word not in POOLS or all(2 * c <= k for c, k in zip(padding, window.kernel, strict=True)):
-        options.insert(0, sizes_text("p", (padding[0], padding[1])))
-    return " or ".join(options)
-
-
-def _larger(layers: Sequence[Layer], input_shape: Shape) -> Shape:
-    """The smallest input, at least as large as the given one, that leaves every window a place."""
-    sides = [1, 1]
-    for window in (layer.window for layer in reversed(layers) if layer.window is not None):
-        for axis in AXES:
-            room = (sides[axis] - 1) * window.stride[axis]
-            sides[axis] = max(1, room + window.span(axis) - 2 * window.padding[axis])
-    return (input_shape[0], *(max(side, given) for side, given in zip(sides, input_shape[1:], strict=True)))
 
 
 def _advice(layers: Sequence[Layer], input_shape: Shape) -> str:

@@ -8,8 +8,8 @@ from textwrap import wrap
 
 from mirada.errors import InvalidArgument, nearest
 from mirada.summary.memory import Memory
-from mirada.summary.rules import Shape, times
-from mirada.text import shorten, table, visible
+from mirada.summary.rules import Shape
+from mirada.text import shorten, table, times, visible
 from mirada.text import width as cells_of
 
 BATCH_SIZE = 32  # of the totals of memory

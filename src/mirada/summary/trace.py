@@ -25,7 +25,8 @@ from mirada.errors import InvalidArgument
 from mirada.summary import kinds
 from mirada.summary.geometry import Sights, Spans, tensors
 from mirada.summary.memory import Living
-from mirada.summary.rules import Shape, times, without_batch
+from mirada.summary.rules import Shape, without_batch
+from mirada.text import times
 
 FEW_VALUES = 30_000_000  # of weights and buffers: 120 MB
 FEW_PIXELS = 3 * 256**2

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from mirada.errors import RecipeError, nearest
-from mirada.models import CATALOGUE, facts
+from mirada.models import CATALOGUE, OF_ONES_OWN, facts
 from mirada.settings import described
 from mirada.training.recipe import AUGMENT_PRESETS, KINDS, PARTS, SHORT, Recipe, place_of, recipe_for
 
@@ -44,7 +44,7 @@ def settings_row(recipe: Recipe, key: str) -> SettingRow:
     full = ".".join(part for part in (table, name) if part)
     rows = {row.key: row for row in settings_table(recipe)}
     if table == "options":  # which other networks have
-        rows = {row.key: row for model in CATALOGUE for row in _options(recipe_for(model))}
+        rows = {row.key: row for model in (*OF_ONES_OWN, *CATALOGUE) for row in _options(recipe_for(model))}
     if full not in rows:
         inner = [known for known in rows if known.startswith(f"{table}.")]
         if name:

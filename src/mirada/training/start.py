@@ -11,7 +11,8 @@ from mirada.events import LoadReport
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture
-from mirada.models import facts, find, load_weights
+from mirada.models import OF_ONES_OWN, facts, find, load_weights
+from mirada.models.stack import PlannedStack
 from mirada.models.weights import CADENE, OWN, SEQUENTIAL, turn_round
 from mirada.samples import Classes, Covariate, Target
 from mirada.store.catalogue import weights_of
@@ -41,6 +42,31 @@ def architecture_for(recipe: Recipe, index: Index) -> Architecture:
         image_size=recipe.pixels.image_size,
         covariates=len(index.covariate_specs),
     )
+
+
+def own_notes(architecture: Architecture, mode: str) -> tuple[str, ...]:
+    """What is to be said of a network of one's own before it trains, in sentences; nothing of one of the catalogue.
+
+    Args:
+        architecture: The network.
+        mode: That of its images, ``RGB`` or ``L``.
+    """
+    if architecture.model not in OF_ONES_OWN:
+        return ()
+    height, width = architecture.image_size
+    colours = "colour (mode=L: in grey)" if mode == "RGB" else "grey (mode=RGB: in colour)"
+    size = f"Images are brought to {height} × {width} pixels (image_size has another size), in {colours}."
+    options = {key: option.default for key, option in facts(architecture.model).options.items()}
+    options.update(architecture.options)
+    if "layers" not in options:
+        return (size,)
+    planned = PlannedStack.of(
+        str(options["layers"]),
+        outputs=architecture.outputs,
+        in_channels=architecture.in_channels,
+        image_size=architecture.image_size,
+    )
+    return planned.sentence(str(options["head"])), size
 
 
 def starting_network(

@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mirada.arithmetic import output_size
-from mirada.errors import InvalidArgument, nearest
-from mirada.summary.rules import times
+from mirada.errors import InvalidArgument, nearest, reason_of
+from mirada.text import times
 
 Pair = tuple[int, int]  # (height, width) in pixels
 LARGEST = 1_000_000  # of any number in the text
@@ -19,7 +20,10 @@ USAGE = {
     "fc": "fc N",
     "linear": "linear N",
     "dropout": "dropout [RATE]",
-    **{word: word for word in ("flatten", "gap", "bn", "lrn", "relu", "sigmoid", "tanh", "softmax")},
+    **{
+        word: word
+        for word in ("flatten", "gap", "bn", "lrn", "relu", "leaky_relu", "sigmoid", "tanh", "softmax")
+    },
 }
 POOLS, DENSE = ("pool", "maxpool", "avgpool"), ("dense", "fc", "linear")
 LETTERS = {"conv": "kspgd", **dict.fromkeys(POOLS, "ksp")}
@@ -99,18 +103,34 @@ def parse_shape(text: str) -> tuple[int, int, int]:
     return sides[0], sides[1], sides[2]
 
 
-def parse_layers(text: str) -> tuple[Layer, ...]:
-    """The steps of a stack; semicolons or line ends stand between them, capitals do not matter.
+def parse_layers(text: str, *, outputs: int = 0) -> tuple[Layer, ...]:
+    """The steps of a stack, as they are written.
 
-    Raises ``InvalidArgument`` with the step's number and text where it cannot be read.
+    Args:
+        text: Semicolons or line ends stand between the steps, capitals do not matter, and what follows a ``#`` in a
+            line is a comment.
+        outputs: What a dense layer at the end puts out if it does not say it; 0 if it has to.
+
+    Raises:
+        InvalidArgument: There is none, or one cannot be read; its number and its text are said.
 
     >>> [layer.word for layer in parse_layers("conv 6 k5; relu; dense 10")]
     ['conv', 'relu', 'dense']
+    >>> parse_layers("flatten; dense", outputs=3)[-1].units
+    3
     """
-    steps = [" ".join(part.split()) for part in re.split(r"[;\n]", text) if part.strip()]
+    steps = _steps(text)
     if not steps:
         raise InvalidArgument('There are no layers; write some, such as "conv 6 k5; pool k2; dense 10".')
+    if outputs and steps[-1].lower() in DENSE:
+        steps[-1] = f"{steps[-1]} {outputs}"
     return tuple(_layer(number, step) for number, step in enumerate(steps, start=1))
+
+
+def _steps(text: str) -> list[str]:
+    """What stands between semicolons and line ends, without comments."""
+    plain = re.sub(r"#[^\n]*", "", text)
+    return [" ".join(part.split()) for part in re.split(r"[;\n]", plain) if part.strip()]
 
 
 def _layer(number: int, text: str) -> Layer:
@@ -183,3 +203,34 @@ def _is_rate(part: str) -> bool:
 
 def _unreadable(layer: Layer, problem: str) -> InvalidArgument:
     return InvalidArgument(f"{layer.name}: {problem}; write it as {USAGE[layer.word]}.")
+
+
+def read_layers(layers: str) -> str:
+    """The text of a stack, in one line, from that text itself or from the file of this name.
+
+    Raises:
+        InvalidArgument: The file cannot be read, or a step of the text; an empty text is a stack of no layers.
+
+    >>> read_layers("conv 6 k5\\nrelu  # as in 2012")
+    'conv 6 k5; relu'
+    """
+    text = _content(layers)
+    steps = _steps(text)
+    if steps:
+        parse_layers(text, outputs=1)
+    return "; ".join(steps)
+
+
+def _content(layers: str) -> str:
+    """What a file holds, if there is one of this name."""
+    try:
+        there = bool(layers.strip()) and Path(layers).is_file()
+    except (OSError, ValueError):  # a text that is too long for a name
+        there = False
+    if not there:
+        return layers
+    try:
+        return Path(layers).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = reason_of(error) if isinstance(error, OSError) else "it is no text"
+        raise InvalidArgument(f"{layers}: the layers cannot be read ({reason}).") from error
