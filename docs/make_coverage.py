@@ -12,7 +12,6 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 COMMAND = "python docs/make_coverage.py"
-ERRATA_TESTS = "tests/test_errata.py"
 NOTES = "S. Calderón's lecture notes on convolutional networks (*Redes convolucionales*, 1 May 2019)"
 ERRATA = f"""# Errata of the lecture notes
 
@@ -31,7 +30,7 @@ have wrong is in [errata](errata.md).
 
 def pages() -> dict[Path, str]:
     """What each file must hold."""
-    return {DOCS / "errata.md": errata()}
+    return {DOCS / "errata.md": errata(), DOCS / "notes-coverage.md": coverage()}
 
 
 def errata() -> str:
@@ -53,12 +52,38 @@ def errata() -> str:
     return page(ERRATA, "errata.toml", header, rows)
 
 
+def coverage() -> str:
+    """The page of where everything is that the notes describe."""
+    items = read("notes-coverage.toml")["item"]
+    rows = []
+    for item in items:
+        shown = cells_of_tests(item.get("tests", [])) or "–"
+        rows.append([str(item["number"]), item["section"], item["item"], place(item), shown])
+    whole, part = (
+        sum("missing" not in item for item in items),
+        sum({"missing", "where"} <= item.keys() for item in items),
+    )
+    counts = (
+        f"Of {len(items)} items {whole} are there, {part} in part, and {len(items) - whole - part} not.\n"
+    )
+    return page(f"{COVERAGE}\n{counts}", "notes-coverage.toml", ["#", "§", "item", "where", "shown by"], rows)
+
+
+def place(item: dict[str, Any]) -> str:
+    """Where an item is, and what is missing of it."""
+    if "missing" not in item:
+        return str(item["where"])
+    if "where" not in item:
+        return f"**not**: {item['missing']}"
+    return f"{item['where']}. **In part**: {item['missing']}"
+
+
 def tests_by_number() -> dict[int, list[str]]:
     """The tests of errata by the number that their names begin with."""
     found: dict[int, list[str]] = {}
-    text = (ROOT / ERRATA_TESTS).read_text(encoding="utf-8")
+    text = (ROOT / "tests" / "test_errata.py").read_text(encoding="utf-8")
     for name, number in re.findall(r"^def (test_(\d\d)_\w+)", text, flags=re.MULTILINE):
-        found.setdefault(int(number), []).append(f"{ERRATA_TESTS}::{name}")
+        found.setdefault(int(number), []).append(f"test_errata.py::{name}")
     return found
 
 
@@ -69,7 +94,7 @@ def read(name: str) -> dict[str, Any]:
 
 def cells_of_tests(tests: Iterable[str]) -> str:
     """Names of tests, each with its file, as code."""
-    return ", ".join(f"`{test.removeprefix('tests/')}`" for test in tests)
+    return ", ".join(f"`{test}`" for test in tests)
 
 
 def page(introduction: str, source: str, header: list[str], rows: list[list[str]]) -> str:

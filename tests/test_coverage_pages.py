@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mirada.summary.stack import plan
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 HISTORY = {12, 24, 31, 53, 55}  # of errata: sources, dates and letters, with nothing to compute
@@ -45,7 +47,24 @@ def test_every_point_is_there_and_computed_where_it_can_be() -> None:
     assert {number for number, row in points.items() if not named_tests(row)} == HISTORY
 
 
-@pytest.mark.parametrize("page", ["errata.md"])
+def test_every_item_of_the_notes_is_there_and_shown_or_said_to_be_missing() -> None:
+    items = rows("notes-coverage.md")
+    assert list(items) == list(range(1, 162))
+    for number, row in items.items():
+        assert named_tests(row) or "**not**" in row, number
+
+
+def test_a_dense_layer_in_the_place_of_c1() -> None:
+    assert plan("dense 4704", (1, 32, 32)).parameters == 4_821_600 == (32**2 + 1) * 28**2 * 6
+
+
+def test_the_frameworks_of_the_notes_are_told_of() -> None:
+    page = (DOCS / "guide" / "tools.md").read_text(encoding="utf-8")
+    named = ("Caffe", "Torch", "Theano", "TensorFlow", "PaddlePaddle", "CNTK", "MXNet")
+    assert [name for name in named if f"| {name} |" not in page] == []
+
+
+@pytest.mark.parametrize("page", ["errata.md", "notes-coverage.md"])
 def test_every_test_that_a_page_names_is_there(page: str) -> None:
     named = named_tests((DOCS / page).read_text(encoding="utf-8"))
     assert len(named) > 50

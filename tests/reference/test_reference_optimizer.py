@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mirada.reference import adam_step, rmsprop_step, sgd_step
+from mirada.reference import adam_step, rmsprop_step, sgd_step, sgd_step_as_printed
 
 
 @pytest.fixture
@@ -63,12 +63,13 @@ def test_steps_change_nothing_in_place(rng):
 def test_momentum_as_the_notes_print_it_diverges():
     """§2.2.2: W(τ+1) = W(τ) − α·ΔW(τ) + μ·ΔW(τ−1) with ΔW the gradient, on L = w²/2, where it is w."""
     lr, momentum = 0.1, 0.9
-    printed, previous_gradient = 1.0, 0.0
+    printed, previous = np.array([1.0]), np.zeros(1)
     weight, velocity = np.array([1.0]), np.zeros(1)
     for _ in range(30):
-        printed, previous_gradient = printed - lr * printed + momentum * previous_gradient, printed
+        up = sgd_step_as_printed(printed, printed, previous_gradient=previous, lr=lr, momentum=momentum)
+        printed, previous = up, printed
         weight, velocity = sgd_step(weight, weight, velocity=velocity, lr=lr, momentum=momentum)
-    assert printed == pytest.approx(1.4e5, rel=0.03)
+    assert printed.item() == pytest.approx(1.4e5, rel=0.03)
     assert abs(weight.item()) < 0.3
 
 

@@ -101,23 +101,82 @@ def conv2d_backward(
     return Conv2dGradients(np.concatenate(dx, axis=1), np.concatenate(dweight), sum_per_channel(dh))
 
 
+def conv1d(
+    x: Array,
+    weight: Array,
+    *,
+    bias: Array | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+) -> Array:
+    """Convolution along one axis: that of an image of one row, h[n,o,i] = b[o] + Σ_c Σ_u w[o,c,u] · x̄[n,c,s·i + d·u].
+
+    Shapes: x (N, C, L), weight (O, C, K), bias (O,) → (N, O, L').
+    Raises: ``InvalidArgument`` as ``conv2d``.
+    Source: lecture notes §2.2.
+
+    The notes' s₁ … s₅, with x = [1 2 3 4 5] and w = [10 20 30]:
+
+    >>> conv1d(np.arange(1.0, 6.0)[None, None], np.array([[[10.0, 20.0, 30.0]]]), padding=1).ravel().tolist()
+    [80.0, 140.0, 200.0, 260.0, 140.0]
+    """
+    row, filters = x[:, :, None], weight[:, :, None]
+    h = conv2d(row, filters, bias=bias, stride=(1, stride), padding=(0, padding), dilation=(1, dilation))
+    return h[:, :, 0]
+
+
+def conv1d_backward(
+    dh: Array, x: Array, *, weight: Array, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> Conv2dGradients:
+    """dx, dw and db of ``conv1d``: those of the image of one row, without its row.
+
+    Shapes: dh (N, O, L'), x (N, C, L), weight (O, C, K) → the shapes of x, weight and bias (O,).
+    Raises: ``InvalidArgument`` as ``conv2d_backward``.
+    Source: the head of this file.
+    """
+    dx, dweight, dbias = conv2d_backward(
+        dh[:, :, None],
+        x[:, :, None],
+        weight=weight[:, :, None],
+        stride=(1, stride),
+        padding=(0, padding),
+        dilation=(1, dilation),
+    )
+    return Conv2dGradients(dx[:, :, 0], dweight[:, :, 0], dbias)
+
+
 def _correlate(x: Array, weight: Array, window: SlidingWindow) -> Array:
-    """One group: every kernel position adds its weights times the pixels it lies on."""
-    padded = window.pad(x)
-    h = np.zeros((len(x), len(weight), *window.output(x)))
-    for u, v, seen in window.taps(x):
-        h += np.einsum("ncij,oc->noij", padded[seen], weight[:, :, u, v])
-    return h
+    """One group: the filters, written as rows, times what each place of the window sees, written as a column.
+
+    So all sums of the formula are one product of two matrices.
+    """
+    h = _rows(weight) @ _columns(x, window)
+    return h.reshape(len(weight), len(x), *window.output(x)).swapaxes(0, 1)
 
 
 def _correlate_backward(dh: Array, x: Array, weight: Array, window: SlidingWindow) -> tuple[Array, Array]:
-    """One group: every kernel position sends dH back along the two factors of its product."""
-    padded = window.pad(x)
-    dpadded, dweight = np.zeros_like(padded), np.zeros_like(weight)
-    for u, v, seen in window.taps(x):
-        dweight[:, :, u, v] = np.einsum("noij,ncij->oc", dh, padded[seen])
-        dpadded[seen] += np.einsum("noij,oc->ncij", dh, weight[:, :, u, v])
-    return window.unpad(dpadded, x), dweight
+    """One group: dH goes back along the two factors of that product."""
+    arriving = _rows(dh.swapaxes(0, 1))  # (O, N·H'·W')
+    dweight = arriving @ _columns(x, window).T
+    dcolumns = _rows(weight).T @ arriving
+    dseen = dcolumns.reshape(x.shape[1], -1, len(x), *window.output(x))
+    dpadded = np.zeros_like(window.pad(x))
+    for tap, (_, _, seen) in enumerate(window.taps(x)):
+        dpadded[seen] += dseen[:, tap].swapaxes(0, 1)
+    return window.unpad(dpadded, x), dweight.reshape(weight.shape)
+
+
+def _rows(values: Array) -> Array:
+    """All but the first axis in one: (O, C, K, L) → (O, C·K·L)."""
+    return values.reshape(len(values), -1)
+
+
+def _columns(x: Array, window: SlidingWindow) -> Array:
+    """The pixels that each place sees, channel by channel and position by position: (C·K·L, N·H'·W')."""
+    padded = window.pad(x).swapaxes(0, 1)
+    seen = np.stack([padded[index] for _, _, index in window.taps(x)], axis=1)  # (C, K·L, N, H', W')
+    return seen.reshape(x.shape[1] * seen.shape[1], -1)
 
 
 def _check_channels(x: Array, weight: Array, groups: int) -> None:

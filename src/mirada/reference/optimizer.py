@@ -57,6 +57,23 @@ def sgd_step(weight: Array, gradient: Array, *, velocity: Array, lr: float, mome
     return SgdStep(weight + velocity, velocity)
 
 
+def sgd_step_as_printed(
+    weight: Array, gradient: Array, *, previous_gradient: Array, lr: float, momentum: float
+) -> Array:
+    """W ← W − α·g + μ·g', with g' the gradient of the step before: the notes' rule as printed, which runs away.
+
+    Shapes: weight, gradient and previous_gradient alike → the same.
+    Source: lecture notes §2.2.2; the head of this file says what is wrong with it.
+
+    On L = w²/2, whose gradient is w, the step back up is larger than the step down:
+
+    >>> w = sgd_step_as_printed(np.array([1.0]), np.array([1.0]), previous_gradient=np.zeros(1), lr=0.1, momentum=0.9)
+    >>> sgd_step_as_printed(w, w, previous_gradient=np.array([1.0]), lr=0.1, momentum=0.9).round(2).tolist()
+    [1.71]
+    """
+    return weight - lr * gradient + momentum * previous_gradient
+
+
 def adam_step(
     weight: Array,
     gradient: Array,
