@@ -138,7 +138,7 @@ class FlattenByHand(LayerByHand):
         return flatten(x)
 
     def backward(self, dy: Array) -> Array:
-        """The same numbers in the shape of the maps."""
+        """These numbers, back in the shape of the maps."""
         return flatten_backward(dy, self.x)
 
 
