@@ -3,6 +3,16 @@
 import html
 import json
 import re
+from functools import cache
+
+from mirada.jobs.lessons import teach
+from mirada.lessons import Material
+
+
+@cache
+def page_of(topic: str, language: str = "en") -> str:
+    """The page that a lesson is without a person's own material; some take seconds to compute."""
+    return teach(topic, Material(), language).html
 
 
 def text_of(markup: str) -> str:

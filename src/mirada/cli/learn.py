@@ -34,6 +34,11 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--language", type=click.Choice(["en", "es"]), default="en", show_default=True)
 @click.option("--image", type=EXISTING, help="A photo of your own, for the lessons that show one.")
 @click.option("--model", type=EXISTING, help="A model file of your own, for the lessons that open one.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, path_type=Path),
+    help="Images of your own, for the lessons that measure --model on them.",
+)
 def command(
     topic: str | None,
     output: str | None,
@@ -41,6 +46,7 @@ def command(
     language: str,
     image: Path | None,
     model: Path | None,
+    data: Path | None,
 ) -> int:
     """Teach a topic of the lecture notes on one page that computes; without TOPIC, list them.
 
@@ -48,7 +54,7 @@ def command(
     """
     from mirada.lessons import Material
 
-    material = Material(image=image, model=model)
+    material = Material(image=image, model=model, data=data)
     if folder:
         if topic or output:
             raise click.UsageError(
@@ -56,7 +62,7 @@ def command(
             )
         return write_all(Path(folder), material, language)
     if topic is None:
-        if output or image or model:
+        if output or any(vars(material).values()):
             raise click.UsageError("Which lesson? Name a TOPIC, or --all with a folder.")
         return list_topics(language)
     return write_one(topic, material, language, output)

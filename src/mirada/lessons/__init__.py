@@ -28,10 +28,19 @@ class Material:
     Args:
         image: a photo.
         model: a model file.
+        data: a folder or table of images.
     """
 
     image: Path | None = None
     model: Path | None = None
+    data: Path | None = None
 
 
-TOPICS = {topic.name: topic for topic in (Topic("convolution", ("image",)), Topic("gradients"))}
+TOPICS = {
+    topic.name: topic
+    for topic in (
+        Topic("convolution", ("image",)),
+        Topic("gradients"),
+        Topic("rectifiers", ("model", "data")),
+    )
+}

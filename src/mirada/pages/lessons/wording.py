@@ -14,6 +14,7 @@ from mirada.text import NOTHING
 TEXTS = Path(__file__).parent / "texts"
 LANGUAGES = ("en", "es")
 COMMON = "common"  # the file of what all lessons say
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NARROW = "\u202f"  # between thousands, which no comma may part in Spanish
 
 
@@ -57,6 +58,17 @@ class Wording:
         text = text.rstrip("0").rstrip(".") if "." in text else text
         text = "0" if text == "-0" else text
         return text.replace("-", "−").replace(".", "," if self.language == "es" else ".")
+
+    def powered(self, value: float) -> str:
+        """A number of any size with two digits, as a power of ten where it is far from 1.
+
+        >>> Wording("rectifiers", "es").powered(0.25**20), Wording("rectifiers", "en").powered(14.73)
+        ('9,1·10⁻¹³', '14.7')
+        """
+        if value == 0 or 0.01 <= abs(value) < 1000:
+            return self.shown(value, 1 if abs(value) >= 10 else 2)
+        digits, _, power = f"{value:.1e}".partition("e")
+        return f"{self.shown(float(digits), 1)}·10{str(int(power)).translate(RAISED)}"
 
     def counted(self, value: int) -> str:
         """A count with its thousands apart.
