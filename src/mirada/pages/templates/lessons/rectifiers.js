@@ -31,14 +31,14 @@ function path(use, [x, y], jumps) {
 
 function plot(id, which, low, high, kind, marks) {
   const scale = scales(low, high), [x, y] = scale, use = curve()[which];
-  const inside = `<clipPath id="${id}-clip"><rect x="${box.left}" y="${box.top - 8}" width="${box.right - box.left}" height="${box.bottom - box.top + 16}"/></clipPath>`;
+  const inside = `<clipPath id="${id.slice(1)}-clip"><rect x="${box.left}" y="${box.top - 8}" width="${box.right - box.left}" height="${box.bottom - box.top + 16}"/></clipPath>`;
   const rules = marks.map((mark) => `<line class="rule" x1="${box.left}" y1="${y(mark)}" x2="${box.right}" y2="${y(mark)}"/><text class="tick end" x="${box.left - 7}" y="${y(mark) + 4}">${shown(mark)}</text>`);
   const ticks = [-4, -2, 0, 2, 4].map((mark) => `<text class="tick middle" x="${x(mark)}" y="${box.bottom + 20}">${shown(mark)}</text>`);
   const others = [...Object.values(lesson.slopes).map((alpha) => [rectifier(alpha)[which], which]), ...Object.values(SIGMOIDS).map((pair) => [pair[which], 0])];
   const faint = others.map(([each, jumps]) => `<path class="faint t" d="${path(each, scale, jumps)}"/>`);
   const jumps = which === 1 && !(state.name in SIGMOIDS);
   one(id).innerHTML = `${inside}${rules.join("")}${ticks.join("")}<line class="zero" x1="${x(0)}" y1="${box.top}" x2="${x(0)}" y2="${box.bottom}"/><line class="zero" x1="${box.left}" y1="${y(0)}" x2="${box.right}" y2="${y(0)}"/>
-    <g clip-path="url(${id}-clip)">${faint.join("")}<path class="curve ${kind}" d="${path(use, scale, jumps)}"/></g>
+    <g clip-path="url(#${id.slice(1)}-clip)">${faint.join("")}<path class="curve ${kind}" d="${path(use, scale, jumps)}"/></g>
     <line class="drop" x1="${x(state.z)}" y1="${y(0)}" x2="${x(state.z)}" y2="${y(use(state.z))}"/><circle class="here ${kind}" cx="${x(state.z)}" cy="${y(use(state.z))}" r="6"/>`;
 }
 
