@@ -51,8 +51,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inference": {"compute", "data", "evaluation", "explain", "layers", "modelfile", "runs"},
     "judging": {"compute", "data", "evaluation", "explain", "inference", "layers", "modelfile"},
     "jobs": {
-        "compute", "data", "evaluation", "explain", "inference", "judging", "layers", "lessons", "modelfile", "models",
-        "pages", "runs", "store", "summary", "training",
+        "compute", "data", "diagram", "evaluation", "explain", "inference", "judging", "layers", "lessons", "modelfile",
+        "models", "pages", "runs", "store", "summary", "training",
     },
     "cli": {
         "cluster", "compute", "data", "diagram", "evaluation", "inference", "jobs", "judging", "layers", "lessons",

@@ -29,6 +29,15 @@ def _pairs(context: click.Context, parameter: click.Parameter, texts: tuple[str,
     return known
 
 
+known_option = click.option(
+    "--known",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_pairs,
+    help="The value of a covariate for all images, such as male=1.",
+)
+
+
 def image_arguments(command: Command) -> Command:
     """A verb's model and images."""
     images = click.argument("images", nargs=-1, required=True, callback=there)
@@ -39,11 +48,4 @@ def image_options(command: Command) -> Command:
     """How a table that lists the images is read, what is known of all of them, and where the model runs."""
     image = click.option("--image", metavar="COLUMN", help=IMAGE_HELP)
     encoding = click.option("--encoding", metavar="NAME", help=ENCODING_HELP)
-    known = click.option(
-        "--known",
-        metavar="NAME=VALUE",
-        multiple=True,
-        callback=_pairs,
-        help="The value of a covariate for all images, such as male=1.",
-    )
-    return image(encoding(known(device_option(command))))
+    return image(encoding(known_option(device_option(command))))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mirada.cli.console import say
-from mirada.cli.files import new_file, new_folder, new_name, told_of
+from mirada.cli.files import model_path, new_file, new_folder, new_name, there, told_of
+from mirada.cli.image_options import device_option, known_option
+from mirada.cli.loading import loading
 
 if TYPE_CHECKING:
     from mirada.lessons import Material
@@ -17,12 +20,13 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("topic", required=False)
+@click.argument("topic", metavar="[TOPIC | MODEL IMAGE]", required=False)
+@click.argument("photo", metavar="", required=False)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False),
     callback=new_name,
-    help="Where to write the page; numbered if it exists.  [default: TOPIC.html]",
+    help="Where to write the page; numbered if it exists.  [default: TOPIC.html, or opened.html]",
 )
 @click.option(
     "--all",
@@ -39,19 +43,51 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.Path(exists=True, path_type=Path),
     help="Images of your own, for the lessons that measure --model on them.",
 )
+@click.option(
+    "--class",
+    "target",
+    help="With MODEL IMAGE: whose gradients. [default: the answer; the first of several numbers]",
+)
+@known_option
+@device_option
+@click.pass_context
 def command(
+    context: click.Context,
     topic: str | None,
+    photo: str | None,
     output: str | None,
     folder: str | None,
     language: str,
     image: Path | None,
     model: Path | None,
     data: Path | None,
+    target: str | None,
+    known: dict[str, str],
+    device: str,
 ) -> int:
     """Teach a topic of the lecture notes on one page that computes; without TOPIC, list them.
 
     The page needs no network: numbers can be changed, and the others follow. What it begins with is printed as well.
+
+    With MODEL IMAGE a trained network is opened instead: every layer that the photo went through, forwards and
+    backwards, number by number, on one page. Numbers are those of PyTorch; what a page has no room for is counted.
     """
+    from mirada.lessons import TOPICS
+
+    if topic is not None and (photo is not None or (topic not in TOPICS and Path(topic).exists())):
+        if folder or image or model or data:
+            raise click.UsageError(
+                "MODEL IMAGE opens a network; --all, --image, --model and --data go with lessons."
+            )
+        if photo is None:
+            raise click.UsageError(f"Which IMAGE is {topic} to be opened on? mirada learn {topic} photo.jpg")
+        parameter = context.command.params[0]
+        file = model_path(context, parameter, topic) or topic
+        (shown,) = there(context, parameter, (photo,))
+        asked = Opening(shown, target, known, device)
+        return open_one(file, asked, output or "opened.html", language)
+    if target or known or device != "auto":
+        raise click.UsageError("--class, --known and --device go with MODEL IMAGE.")
     from mirada.lessons import Material
 
     material = Material(image=image, model=model, data=data)
@@ -99,4 +135,34 @@ def write_all(folder: Path, material: Material, language: str) -> int:
     from mirada.jobs.lessons import teach_all
 
     say(teach_all(folder, material, language)[0])
+    return 0
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a network is opened on, and how."""
+
+    photo: str
+    target: str | None
+    known: dict[str, str]
+    device: str
+
+
+def open_one(model: str, asked: Opening, output: str, language: str) -> int:
+    """Write the page of a trained network that is opened on a photo."""
+    with loading():
+        from mirada.inference.model import load_model
+        from mirada.jobs.opened import open_network
+        from mirada.pages.opened import exact_numbers, write_opened_page
+
+    page = open_network(
+        load_model(model, device=asked.device), asked.photo, target=asked.target, known=asked.known
+    )
+    with new_file(Path(output)) as file:
+        write_opened_page(page, file, language)
+    told_of(output, file)
+    held, there_are = exact_numbers(page)
+    say(
+        f"{file}: {len(page.stages):,} steps, {held:,} of {there_are:,} numbers forwards, and as many backwards"
+    )
     return 0

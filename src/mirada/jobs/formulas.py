@@ -1,0 +1,256 @@
+"""What a step of a network computes, as a formula that a page can show with its numbers."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mirada.explain.explainable import IMAGE
+from mirada.explain.passes import COVARIATES, PassStep
+from mirada.layers.activation import Rectifier, ScaledTanh
+from mirada.models.resnet import PaddedIdentity
+from mirada.pages.opened import Formula
+
+Channels = NDArray[np.int64]
+SQUASHES = {nn.Sigmoid: "sigmoid", nn.Tanh: "tanh", ScaledTanh: "scaled_tanh"}
+KEEPS_CHANNELS = frozenset({"norm", "rectifier", "squash", "maximum", "average", "sum", "affine"})
+OTHER = "other"
+
+
+def kind_of(step: PassStep, steps: Sequence[PassStep]) -> str:
+    """The kind of a step's formula; ``other`` for one whose arithmetic is not written out.
+
+    Args:
+        step: The step.
+        steps: All of them.
+    """
+    if step.module is not None:
+        return _kind_of_layer(step.module, steps[step.inputs[0]].values)
+    if step.name in (IMAGE, COVARIATES) and not step.inputs:
+        return step.name
+    return _kind_of_function(step, steps)
+
+
+def formula_of(step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]) -> Formula:
+    """The formula of a step for some of its channels.
+
+    Args:
+        step: The step.
+        steps: All of them.
+        out: The numbers of the channels that are shown.
+        into: Likewise of each of its inputs.
+    """
+    kind = kind_of(step, steps)
+    if kind in _WRITTEN:
+        return _WRITTEN[kind](step, steps, out, into)
+    what = step.function or type(step.module).__name__
+    return Formula(kind, {"what": what} if kind == OTHER else {}, {})
+
+
+def _kind_of_layer(module: nn.Module, entering: Tensor) -> str:
+    match module:
+        case nn.Conv2d(padding_mode="zeros") if not isinstance(module.padding, str):
+            return "convolution"
+        case nn.Linear() if entering.ndim == 2:
+            return "dense"
+        case nn.BatchNorm1d() | nn.BatchNorm2d() if module.running_mean is not None:
+            return "norm"
+        case nn.ReLU() | nn.PReLU() | nn.LeakyReLU() | Rectifier():
+            return "rectifier"
+        case nn.MaxPool2d():
+            return "maximum"
+        case nn.AvgPool2d():
+            return "average"
+        case nn.AdaptiveAvgPool2d() if entering.ndim == 4:
+            return "average"
+        case nn.Flatten() if entering.ndim == 4:
+            return "flattening"
+        case PaddedIdentity():
+            return "taken"
+    return "squash" if type(module) in SQUASHES else OTHER
+
+
+def _kind_of_function(step: PassStep, steps: Sequence[PassStep]) -> str:
+    shapes = [steps[number].values.shape for number in step.inputs]
+    alike = all(shape == step.values.shape for shape in shapes)
+    if step.function in ("cat", "concat", "concatenate") and _along_channels(step, shapes):
+        return "concatenation"
+    if step.function == "flatten" and len(shapes[0]) == 4 and step.values.ndim == 2:
+        return "flattening"
+    if step.function == "chunk" and step.values.ndim == 4:
+        return "taken"
+    if step.function in ("add", "iadd") and alike and len(step.inputs) > 1:
+        return "sum"
+    if step.function in ("add", "mul") and alike and _per_channel(step) is not None:
+        return "affine"
+    if step.function == "relu" and alike:
+        return "rectifier"
+    return OTHER
+
+
+def _along_channels(step: PassStep, shapes: Sequence[Sequence[int]]) -> bool:
+    return step.values.ndim in (2, 4) and sum(shape[1] for shape in shapes) == step.values.shape[1]
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _array(tensor: Tensor) -> NDArray[np.float32]:
+    return np.asarray(tensor.detach().float().cpu().numpy())
+
+
+def _per_channel(step: PassStep) -> NDArray[np.float32] | None:
+    """The operand for each channel, (C,); None for one that is not the same at all places."""
+    count = step.values.shape[1]
+    if isinstance(step.operand, float):
+        return np.full(count, step.operand, dtype=np.float32)
+    if isinstance(step.operand, Tensor) and step.operand.numel() in (1, count):
+        return np.broadcast_to(_array(step.operand).ravel(), (count,))
+    return None
+
+
+# Each kind: (step, steps, channels shown, those of each input) → its formula ------------------------------------------
+
+
+def _convolution(
+    step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]
+) -> Formula:
+    conv: Any = step.module
+    whole = _array(conv.weight)
+    each_in, each_out = conv.in_channels // conv.groups, conv.out_channels // conv.groups
+    weight = np.zeros((len(out), len(into[0]), *whole.shape[2:]), dtype=np.float32)
+    for row, channel in enumerate(out):
+        own = into[0] // each_in == channel // each_out  # a group reads its own channels alone
+        weight[row, own] = whole[channel, into[0][own] % each_in]
+    bias = np.zeros(len(whole), dtype=np.float32) if conv.bias is None else _array(conv.bias)
+    numbers: dict[str, float | Sequence[float]] = {
+        "kernel": conv.kernel_size,
+        "stride": conv.stride,
+        "padding": conv.padding,
+        "dilation": conv.dilation,
+        "groups": conv.groups,
+        "reads": each_in,
+        "has_bias": float(conv.bias is not None),
+    }
+    return Formula("convolution", numbers, {"weight": weight, "bias": bias[out]})
+
+
+def _dense(step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]) -> Formula:
+    dense: Any = step.module
+    bias = np.zeros(dense.out_features, dtype=np.float32) if dense.bias is None else _array(dense.bias)
+    weight = _array(dense.weight)[np.ix_(out, into[0])]
+    return Formula(
+        "dense",
+        {"reads": dense.in_features, "has_bias": float(dense.bias is not None)},
+        {"weight": weight, "bias": bias[out]},
+    )
+
+
+def _norm(step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]) -> Formula:
+    norm: Any = step.module
+    count = len(norm.running_mean)
+    arrays = {
+        "mean": norm.running_mean,
+        "variance": norm.running_var,
+        "weight": norm.weight,
+        "bias": norm.bias,
+    }
+    known = {
+        name: np.full(count, float(name == "weight"), dtype=np.float32) if array is None else _array(array)
+        for name, array in arrays.items()
+    }
+    return Formula("norm", {"eps": norm.eps}, {name: array[out] for name, array in known.items()})
+
+
+def _rectifier(step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]) -> Formula:
+    match step.module:
+        case nn.PReLU(weight=weight):
+            alpha = np.broadcast_to(_array(weight), (step.values.shape[1],))
+        case nn.LeakyReLU(negative_slope=slope) | Rectifier(alpha=slope):
+            alpha = np.full(step.values.shape[1], slope, dtype=np.float32)
+        case _:
+            alpha = np.zeros(step.values.shape[1], dtype=np.float32)
+    return Formula("rectifier", {}, {"alpha": alpha[out]})
+
+
+def _squash(step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]) -> Formula:
+    return Formula("squash", {"what": SQUASHES[type(step.module)]}, {})  # type: ignore[index]
+
+
+def _maximum(step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]) -> Formula:
+    pool: Any = step.module
+    numbers = {
+        "kernel": _pair(pool.kernel_size),
+        "stride": _pair(pool.stride or pool.kernel_size),
+        "padding": _pair(pool.padding),
+        "dilation": _pair(pool.dilation),
+    }
+    return Formula("maximum", numbers, {})
+
+
+def _average(step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]) -> Formula:
+    pool: Any = step.module
+    if isinstance(pool, nn.AdaptiveAvgPool2d):
+        return Formula("average", {"grid": tuple(step.values.shape[2:])}, {})
+    numbers: dict[str, float | Sequence[float]] = {
+        "kernel": _pair(pool.kernel_size),
+        "stride": _pair(pool.stride or pool.kernel_size),
+        "padding": _pair(pool.padding),
+        "pads": float(pool.count_include_pad),
+        "divisor": float(pool.divisor_override or 0),
+    }
+    return Formula("average", numbers, {})
+
+
+def _affine(step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]) -> Formula:
+    operand = _per_channel(step)
+    if operand is None:
+        return Formula(OTHER, {"what": step.function}, {})
+    added = step.function == "add"
+    factor, shift = (np.ones_like(operand), operand) if added else (operand, np.zeros_like(operand))
+    return Formula("affine", {}, {"factor": factor[out], "shift": shift[out]})
+
+
+def _concatenation(
+    step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]
+) -> Formula:
+    return Formula("concatenation", {"offsets": offsets_of(step, steps)}, {})
+
+
+def _flattening(
+    step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]
+) -> Formula:
+    return Formula("flattening", {"from": tuple(steps[step.inputs[0]].values.shape[1:])}, {})
+
+
+def _taken(step: PassStep, steps: Sequence[PassStep], out: Channels, into: Sequence[Channels]) -> Formula:
+    if isinstance(step.module, PaddedIdentity):
+        return Formula("taken", {"offset": -step.module.before, "stride": step.module.stride}, {})
+    before = [each for each in steps if each.inputs == step.inputs and each.function == "chunk"]
+    return Formula(
+        "taken", {"offset": sum(each.values.shape[1] for each in before if each.number < step.number), "stride": 1}, {}
+    )  # fmt: skip
+
+
+def offsets_of(step: PassStep, steps: Sequence[PassStep]) -> tuple[int, ...]:
+    """Where the channels of each input of a concatenation begin."""
+    counts = [steps[number].values.shape[1] for number in step.inputs]
+    return tuple(sum(counts[:place]) for place in range(len(counts)))
+
+
+_WRITTEN: dict[str, Callable[[PassStep, Sequence[PassStep], Channels, Sequence[Channels]], Formula]] = {
+    "convolution": _convolution,
+    "dense": _dense,
+    "norm": _norm,
+    "rectifier": _rectifier,
+    "squash": _squash,
+    "maximum": _maximum,
+    "average": _average,
+    "affine": _affine,
+    "concatenation": _concatenation,
+    "flattening": _flattening,
+    "taken": _taken,
+}
