@@ -193,7 +193,9 @@ def test_settings_are_taken(page: str) -> None:
 
 
 def typed(text: str) -> object:
-    """As the command line reads a value: a number, else a word."""
+    """As the command line reads a value: a number, true or false, else a word."""
+    if text in ("true", "false"):
+        return text == "true"
     try:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError):

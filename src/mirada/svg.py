@@ -15,6 +15,7 @@ from mirada.text import number, percent
 
 WIDTH, HEIGHT = 440, 290
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 50, 40  # margins around the plotting area
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LETTER = 6.6  # average width of a letter at the font size of the figures, 12 pixels
 
 SVG = Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>')
@@ -86,6 +87,15 @@ def tick_labels(values: Sequence[float], share: bool = False) -> list[str]:
     if max(map(abs, values)) >= 1e6 or decimals > 4:
         return [f"{value:g}".replace("-", "−") for value in values]
     return [number(value, decimals) for value in values]
+
+
+def power_of_ten(power: int) -> str:
+    """A tick of a logarithmic axis.
+
+    >>> power_of_ten(-3)
+    '10⁻³'
+    """
+    return f"10{str(power).translate(RAISED)}"
 
 
 def value_axis(y: PixelScale, marks: Sequence[float], labels: Sequence[str]) -> Markup:

@@ -24,6 +24,7 @@ VERBS = {
     "train": "Train a network on a folder of images; leaves a model and a report.",
     "submit": "Train on a cluster: write a job's script, and hand it to the scheduler.",
     "cancel": "End a job on a cluster, by its run or its number.",
+    "degradation": "Train plain and residual networks of two depths beside each other.",
     "surgery": "Give a model a head whose maps are exact and finer; say what that costs.",
     "evaluate": "Measure a model on labelled images, with intervals.",
     "report": "Write the report of a run anew, also of one that was killed.",

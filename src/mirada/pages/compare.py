@@ -11,6 +11,7 @@ from mirada.evaluation.evaluate import Measured
 from mirada.evaluation.paired import Difference
 from mirada.pages import charts
 from mirada.pages.charts import Figure, Series
+from mirada.pages.gradients import Norms, gradient_figure
 from mirada.pages.overview import file_name, headline
 from mirada.pages.page import cell, publish, recipe_rows, template
 from mirada.pages.words import SPLITS, shown
@@ -21,6 +22,10 @@ POINTS = "points"  # of a difference of shares
 WORDS = 18  # letters of a run's name in a legend
 SAME_MACHINE = ("device", "precision", "threads", "torch", "mirada", "platform")  # of environment.json
 CURVES = {  # column of results.csv → title and caption
+    "train_loss": (
+        "Training loss",
+        "The mean over the steps of every epoch, of the images as they were augmented; lower is better.",
+    ),
     "val_loss": (
         "Validation loss",
         "After every epoch; lower is better. Losses of another kind, or of mixed labels, cannot be compared.",
@@ -137,7 +142,7 @@ def render_comparison(page: ComparisonPage) -> str:
         names=names,
         rows=[_row(name, run) for name, run in zip(names, page.runs, strict=True)],
         settings=differing([run.contents for run in page.runs]),
-        curves=_curves(names, page.runs),
+        curves=curves(names, page.runs),
         pairs=[
             (name, pair, [_difference_row(each) for each in pair.differences])
             for name, pair in zip(names[1:], page.pairs, strict=True)
@@ -230,8 +235,8 @@ def _difference_row(each: Difference) -> DifferenceRow:
     )
 
 
-def _curves(names: Sequence[str], runs: Sequence[ComparedRun]) -> list[Figure]:
-    """Validation loss, and accuracy or error, of all runs over each other."""
+def curves(names: Sequence[str], runs: Sequence[ComparedRun]) -> list[Figure]:
+    """Losses, and accuracy or error, of all runs over each other, and their gradients where those were watched."""
     epochs = sorted({row["epoch"] for run in runs for row in run.epochs})
     if not epochs:
         return []
@@ -245,6 +250,20 @@ def _curves(names: Sequence[str], runs: Sequence[ComparedRun]) -> list[Figure]:
         if lines:
             drawing = charts.learning_curve(epochs, lines, best=None, share=column == "val_accuracy")
             figures.append(Figure(title=title, svg=drawing, caption=caption))
+    return [*figures, *_gradients(names, runs)]
+
+
+def _gradients(names: Sequence[str], runs: Sequence[ComparedRun]) -> list[Figure]:
+    """The gradients by layer in the first epoch and in the last that all have; nothing if they were not watched."""
+    watched = [run.contents.gradients for run in runs]
+    common = sorted(set.intersection(*(set(each) for each in watched)))
+    figures = []
+    for epoch in dict.fromkeys([*common[:1], *common[-1:]]):
+        lines = [
+            Norms(name=shorten(name, WORDS), kind=f"run{place}", layers=each[epoch])
+            for place, (name, each) in enumerate(zip(names, watched, strict=True), start=1)
+        ]
+        figures.append(gradient_figure(f"Gradients by layer, epoch {epoch}", lines))
     return figures
 
 

@@ -22,12 +22,12 @@ from mirada.svg import (
     TOP,
     WIDTH,
     PixelScale,
+    power_of_ten,
     tick_labels,
     ticks,
     value_axis,
 )
 
-RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 CEILING = 2.0  # times the first loss: the axis ends there, since beyond it only one thing is to be seen
 
 
@@ -111,10 +111,7 @@ def rate_curve(found: Tried) -> Markup:
     ]
     parts = [
         value_axis(y, marks, tick_labels(marks)),
-        *(
-            TEXT.format("tick middle", x(each), HEIGHT - BOTTOM + 17, f"10{str(each).translate(RAISED)}")
-            for each in decades
-        ),
+        *(TEXT.format("tick middle", x(each), HEIGHT - BOTTOM + 17, power_of_ten(each)) for each in decades),
         TEXT.format("axis end", WIDTH - RIGHT, HEIGHT - 6, "learning rate"),
         legend(series),
         *(PATH.format(each.kind, path(x, y, across, each.values)) for each in series),
@@ -122,15 +119,6 @@ def rate_curve(found: Tried) -> Markup:
         *_mark(x, found.current, "recipe"),
     ]
     return SVG.format(WIDTH, HEIGHT, "The loss over the learning rate", NONE.join(parts))
-
-
-def power_of_ten(exponent: int) -> str:
-    """It with a raised exponent.
-
-    >>> power_of_ten(-5)
-    '10⁻⁵'
-    """
-    return f"10{str(exponent).translate(RAISED)}"
 
 
 def _within(values: Sequence[float], top: float) -> list[float]:

@@ -9,6 +9,7 @@ from mirada.evaluation.evaluate import ClassScore, Evaluation, OneAnswer
 from mirada.evaluation.metric_table import METRICS
 from mirada.pages import charts
 from mirada.pages.charts import Figure, Series
+from mirada.pages.gradients import gradients_of
 from mirada.pages.numbers import NumberResult, Point, baseline, numbers
 from mirada.pages.ranking import ranking_figures
 from mirada.pages.spread import SpreadResult, spread_results
@@ -132,7 +133,7 @@ def curves(run: RunContents) -> list[Figure]:
     mixes = run.recipe.get("augment", {})
     mixed = CAPTIONS["mixed"] if mixes.get("mixup") or mixes.get("cutmix") else ""
     loss = Figure(title="Loss", svg=drawing, caption=CAPTIONS["loss"] + mixed)
-    return [loss, *(error_curves(run) if run.data.numeric else accuracy_curves(run))]
+    return [loss, *(error_curves(run) if run.data.numeric else accuracy_curves(run)), *gradients_of(run)]
 
 
 def epochs_of(run: RunContents) -> list[float]:

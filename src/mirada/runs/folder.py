@@ -2,6 +2,7 @@
 
 import csv
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -11,10 +12,11 @@ from mirada import events
 from mirada.codec import to_json
 from mirada.errors import CheckpointError, DataError, counted, reason_of
 from mirada.events import EpochDone, Event, Progress
-from mirada.files import json_text, write_json
+from mirada.files import json_text, write_json, write_text
 
 RESULTS = "results.csv"
 EVENTS = "events.jsonl"
+GRADIENTS = "gradients.csv"  # the norm of every layer's gradient, a row for each layer and epoch
 MODEL = "model.safetensors"
 ENSEMBLE = "ensemble.safetensors"  # of a cross-validation: the networks of all folds
 INTERVALS = "intervals.json"  # of a cross-validation: for the mean of its networks
@@ -144,3 +146,16 @@ class RunFolder:
             if new:
                 writer.writeheader()
             writer.writerow(row)
+
+    def watched(self, epoch: int, norms: Mapping[str, float]) -> None:
+        """Appends the norm of every layer's gradient in an epoch to ``gradients.csv``, in place of what is there of it.
+
+        Args:
+            epoch: Counted from 1.
+            norms: By the layer's name, from the input to the output.
+        """
+        file = self.file(GRADIENTS)
+        before = file.read_text(encoding="utf-8").splitlines() if file.exists() else ["epoch,layer,norm"]
+        earlier = [line for line in before if line.partition(",")[0] in ("epoch", *map(str, range(1, epoch)))]
+        lines = [f"{epoch},{layer},{norm:.6g}" for layer, norm in norms.items()]
+        write_text(file, "\n".join([*earlier, *lines, ""]), synced=False)

@@ -15,7 +15,7 @@ from mirada.errors import DataError, reason_of
 from mirada.evaluation.conformal import Conformal
 from mirada.evaluation.evaluate import Evaluation
 from mirada.events import Beginning, BestEpoch, Event, FoldStarted, SeedStarted, Stopped
-from mirada.runs.folder import EVENTS, INTERVALS, KINDS, MODEL, RESULTS
+from mirada.runs.folder import EVENTS, GRADIENTS, INTERVALS, KINDS, MODEL, RESULTS
 from mirada.runs.records import (
     CellRecord,
     DataRecord,
@@ -59,6 +59,7 @@ class RunContents:
         data: What was trained on.
         network: What was trained.
         epochs: The rows of ``results.csv``, the finished epochs.
+        gradients: Of every epoch that was watched the norm of each layer's gradient, from the input to the output.
         events: What happened, in order.
         evaluation: How well it does, by split.
         predictions: The rows whose target is known.
@@ -77,6 +78,7 @@ class RunContents:
     data: DataRecord
     network: NetworkRecord
     epochs: list[dict[str, float]]
+    gradients: dict[int, dict[str, float]]
     events: list[Event]
     evaluation: dict[str, Evaluation] | None
     predictions: list[Prediction] | None
@@ -163,6 +165,7 @@ def read_run(folder: Path) -> RunContents:
         data=data,
         network=read_record(folder / "model.json", NetworkRecord),
         epochs=epochs,
+        gradients=_optional(folder / GRADIENTS, read_gradients) or {},
         events=events,
         evaluation=_optional(folder / "evaluation.json", lambda file: read_evaluation(file, data)),
         predictions=_optional(
@@ -256,6 +259,17 @@ def read_results(file: Path) -> tuple[list[dict[str, float]], bool]:
         if not values["epoch"].is_integer():
             raise damaged(file, f"row {position} has no epoch number.")
     return numbers, cut
+
+
+def read_gradients(file: Path) -> dict[int, dict[str, float]]:
+    """The norm of every layer's gradient by epoch."""
+    found: dict[int, dict[str, float]] = {}
+    for position, row in enumerate(_read_table(file, ("epoch", "layer", "norm"))[0], start=1):
+        epoch = _number(row["epoch"], file, position)
+        if not epoch.is_integer():
+            raise damaged(file, f"row {position} has no epoch number.")
+        found.setdefault(int(epoch), {})[row["layer"]] = _number(row["norm"], file, position)
+    return found
 
 
 def read_events(file: Path) -> tuple[list[Event], bool]:

@@ -15,6 +15,7 @@ from mirada.training.optimizer import Optimizer
 from mirada.training.phases import Phase, features_of
 from mirada.training.recipe import Recipe
 from mirada.training.state import TrainState
+from mirada.training.watch import GradientNorms
 
 
 def begin(
@@ -42,6 +43,7 @@ def begin(
         network=network,
         optimizer=Optimizer(network, recipe.optimizer, recipe.clip),
         average=_average(network, recipe, feed.steps),
+        watch=GradientNorms(network) if recipe.watch == "gradients" else None,
         frozen=frozen,
     )
     return Training(

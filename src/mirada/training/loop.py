@@ -108,6 +108,8 @@ def fit(training: Training) -> Outcome:
                 metrics={name: _digits(value) for name, value in found.items() if name != "loss"},
             )
             training.folder.result(done)
+            if state.watch:
+                training.folder.watched(epoch, state.watch.take())
             state.epoch = epoch
             # Labels that were dealt out can only be learnt by heart: validation has nothing to say of that.
             if (reached := score(found, card.target)) > state.best.score or recipe.permute_labels:

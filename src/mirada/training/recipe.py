@@ -114,6 +114,7 @@ class Recipe:
         sampling: ``balanced`` shows every class equally often. With ``class_weights`` a rare class counts twice.
         permute_labels: The classes or numbers of the training images are permuted with the seed, so that there is
             nothing true to learn (Adebayo et al. 2018, arXiv:1810.03292, §5).
+        watch: ``gradients`` keeps the norm of every layer's gradient, its mean over the steps of each epoch.
         device: As ``torch.device`` names it, or ``auto``.
         precision: Of matrix products; weights and sums stay in float32.
         flip_average: Whether the network's answer for an image is the mean of its outputs for the image and for its
@@ -183,6 +184,9 @@ class Recipe:
     )
     clip: float = setting(
         0.0, "Norm of the gradient, of all weights together, above which it is shortened; 0: none.", least=0
+    )
+    watch: Literal["nothing", "gradients"] = setting(
+        "nothing", "What is kept of every epoch beside its figures: the norm of the gradient of every layer."
     )
     optimizer: Stepping = Adam()
     schedule: Schedule = Constant()

@@ -13,6 +13,7 @@ from mirada.layers.network import Network
 from mirada.training.averaged import AveragedNetwork
 from mirada.training.freezing import NOTHING, FrozenParts
 from mirada.training.optimizer import Optimizer
+from mirada.training.watch import GradientNorms
 
 
 class Best(NamedTuple):
@@ -30,6 +31,7 @@ class TrainState:
         network: What is trained.
         optimizer: Its moments.
         average: The average of its weights; None without one.
+        watch: The norms of its gradients; None where nobody asks for them.
         frozen: Parts that do not learn.
         epoch: Epochs that are done.
         step: Optimizer steps that are done, over all epochs.
@@ -41,6 +43,7 @@ class TrainState:
     network: Network
     optimizer: Optimizer
     average: AveragedNetwork | None = None
+    watch: GradientNorms | None = None
     frozen: FrozenParts = NOTHING
     epoch: int = 0
     step: int = 0
@@ -80,8 +83,17 @@ class TrainState:
         weights = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         average = self.average.tensors() if self.average else {}
         averages = {f"average.{name}": value for name, value in average.items()}
+        watched = {
+            f"watch.{name}": value for name, value in (self.watch.tensors() if self.watch else {}).items()
+        }
         numbers = (self.epoch, self.step, self.best.epoch, *self.best.score, self.plateaus, self.lowered)
-        return {**weights, **moments, **averages, "progress": torch.tensor(numbers, dtype=torch.float64)}
+        return {
+            **weights,
+            **moments,
+            **averages,
+            **watched,
+            "progress": torch.tensor(numbers, dtype=torch.float64),
+        }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Takes over what ``tensors`` gave.

@@ -85,6 +85,8 @@ def train_step(
         value = value * (len(outputs) / count)
         value.backward()  # type: ignore[no-untyped-call]
         total += value.detach()
+    if state.watch:
+        state.watch.see()
     state.optimizer.step(rate)
     state.moved()
     return total

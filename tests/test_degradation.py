@@ -1,0 +1,85 @@
+"""``mirada degradation``: four runs by one recipe, and one page."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mirada.cli import run
+from mirada.errors import InvalidArgument
+from mirada.jobs.degradation import degradation, recipe_of
+
+NETWORKS = ("plain20", "plain32", "resnet20", "resnet32")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory, module_cache: None) -> Path:
+    """48 images of noise in two classes, one brighter than the other."""
+    root = tmp_path_factory.mktemp("data") / "photos"
+    random = np.random.default_rng(0)
+    for kind, low in (("dark", 0), ("bright", 120)):
+        (root / kind).mkdir(parents=True)
+        for number in range(24):
+            pixels = random.integers(low, low + 130, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / kind / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def done(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("done") / "four"
+    options = ["--depths", "20", "32", "--epochs", "2", "--set", "batch_size=16", "--output", str(folder)]
+    assert run(["degradation", str(photos), *options]) == 0
+    return folder
+
+
+def test_four_runs_that_differ_in_their_network_alone(done: Path) -> None:
+    recipes = [(done / name / "recipe.toml").read_text().replace(name, "NETWORK") for name in NETWORKS]
+    assert len(set(recipes)) == 1 and 'watch = "gradients"' in recipes[0]
+    splits = {(done / name / "splits.csv").read_text() for name in NETWORKS}
+    assert len(splits) == 1
+
+
+def test_the_page_says_which_network_trained_down_to_the_lower_loss(done: Path) -> None:
+    page = (done / "degradation.html").read_text()
+    losses = {}
+    for name in NETWORKS:
+        rows = (done / name / "results.csv").read_text().splitlines()
+        losses[name] = float(dict(zip(rows[0].split(","), rows[-1].split(","), strict=True))["train_loss"])
+    for kind in ("plain", "resnet"):
+        shallow, deep = losses[f"{kind}20"], losses[f"{kind}32"]
+        word = "above" if deep > shallow else "below"
+        said = f"the training loss of {kind}32 is {deep:.3f}, {word} the {shallow:.3f} of {kind}20"
+        assert said in page
+    assert page.count("<svg") == 5  # training and validation loss, accuracy, gradients at first and at last
+    assert "Gradients by layer, epoch 1" in page and "Gradients by layer, epoch 2" in page
+    assert not re.search(r"https?://", page)
+    # Each network with as many dots as it has layers: 20 and 32 weighted ones, shortcuts without weights.
+    assert page.count("resnet32, ") >= 2 * 32 and "of 32 layers" in page and "of 20 layers" in page
+    assert all(json.loads((done / name / "evaluation.json").read_text()) for name in NETWORKS)
+
+
+def test_the_recipe_is_the_papers_with_its_falls_in_the_middle_and_at_three_quarters() -> None:
+    recipe = recipe_of("plain56", 40, {"seed": 3})
+    assert recipe.model == "plain56" and recipe.seed == 3 and recipe.watch == "gradients"
+    assert recipe.schedule.milestones == (20, 30)
+    assert (recipe.optimizer.kind, recipe.optimizer.lr, recipe.optimizer.weight_decay) == ("sgd", 0.1, 1e-4)
+
+
+@pytest.mark.parametrize("depths", [(20,), (56, 20), (20, 20), (20, 32, 44)])
+def test_depths_must_be_two_the_smaller_first(photos: Path, tmp_path: Path, depths: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidArgument, match="must be two, the smaller first"):
+        degradation(photos, depths=depths, output=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_network_that_is_not_there_leaves_no_folder(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "new"
+    assert run(["degradation", str(photos), "--depths", "20", "57", "--output", str(output)]) == 2
+    error = capsys.readouterr().err
+    assert "plain57" in error and error.count("\n") == 1 and not output.exists()
