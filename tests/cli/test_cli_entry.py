@@ -89,8 +89,8 @@ def test_wrong_use_is_one_sentence(cli: Cli) -> None:
     assert answer.code == 2 and answer.out == ""
     assert answer.err == (
         'Error: There is no verb "trian". Did you mean "train"? Known: cache, cancel, check, compare, '
-        "degradation, evaluate, explain, learn, models, plan, predict, rate, recipes, report, runs, sample, settings, submit, "
-        "summary, surgery, train, units, weights.\n"
+        "degradation, evaluate, explain, learn, models, plan, predict, rate, recipes, report, runs, sample, settings, "
+        "submit, summary, surgery, train, units, weights.\n"
     )
     for wrong in (
         ["train"],
