@@ -51,7 +51,7 @@ def command(
     with ProgressBar() as progress:
         lines = TrainingLines(progress)
         done = degradation(
-            index, depths=depths, epochs=epochs, output=output, on_event=lines.show, **dict(said)
+            index, depths=depths, epochs=epochs, output=output, on_event=lines.show, settings=dict(said)
         )
     progress.line(*map(training_sentence, done.pairs))
     if not done.complete:

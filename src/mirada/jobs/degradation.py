@@ -1,9 +1,9 @@
 """The degradation experiment: deeper plain networks learn worse than shallower ones, and residual ones do not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 from mirada.data.index import Index
 from mirada.data.sources import load_data
@@ -53,7 +53,7 @@ def degradation(
     epochs: int = EPOCHS,
     output: str | Path | None = None,
     on_event: OnEvent | None = None,
-    **settings: Any,
+    settings: Mapping[str, object] = MappingProxyType({}),
 ) -> Degradation:
     """Trains plain and residual networks of two depths by one recipe, and sets them beside each other.
 
@@ -63,7 +63,7 @@ def degradation(
         epochs: Of each network.
         output: A new folder; by default ``runs/<data>-degradation``, numbered.
         on_event: Called with each event of each run.
-        **settings: Fields of ``Recipe`` that all four share.
+        settings: Fields of ``Recipe`` that all four share.
 
     Returns:
         The runs, whose gradients were watched, and what may be said of each pair.
@@ -97,7 +97,7 @@ def degradation(
     return Degradation(folder.path, tuple(pairs))
 
 
-def recipe_of(model: str, epochs: int, settings: dict[str, Any]) -> Recipe:
+def recipe_of(model: str, epochs: int, settings: Mapping[str, object]) -> Recipe:
     """The paper's recipe for CIFAR, its two falls of the rate at a half and at three quarters of the epochs.
 
     Args:
@@ -109,7 +109,7 @@ def recipe_of(model: str, epochs: int, settings: dict[str, Any]) -> Recipe:
         RecipeError: A setting that is unknown or does not fit.
         InvalidArgument: There is no such network.
     """
-    own: dict[str, Any] = {
+    own: dict[str, object] = {
         "epochs": epochs,
         "batch_size": 64,
         "watch": "gradients",
