@@ -43,7 +43,7 @@ def test_every_sentence_is_used(name: str) -> None:
             *TEXTS.parent.glob("*.py"), *(SRC / "lessons").glob("*.py"), SRC / "cli" / "learn.py",
         )
     )  # fmt: skip
-    made = re.findall(r"f\"(\w+_)\{", sources)  # beginnings of keys that go on with a name
+    made = re.findall(r"\"(\w+_)(?:\{|\" ~)", sources)  # beginnings of keys that go on with a name
     unused = [
         key
         for key in sentences_of(name, "en")

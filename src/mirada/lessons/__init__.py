@@ -42,5 +42,6 @@ TOPICS = {
         Topic("convolution", ("image",)),
         Topic("gradients"),
         Topic("rectifiers", ("model", "data")),
+        Topic("inception"),
     )
 }
