@@ -6,6 +6,7 @@ Sources: Unicode Standard Annex 11, East Asian Width; Annex 9 for the characters
 import re
 import unicodedata
 from collections.abc import Sequence
+from html import escape
 from math import floor, isfinite, log10
 
 NBSP = "\u00a0"  # keeps a number and its unit on one line
@@ -92,6 +93,21 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1
         ).rstrip()
         for line in lines
     ]
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str = "") -> str:
+    """A table as a notebook shows it, in one line; names of strangers are escaped.
+
+    >>> html_table(["file"], [["<b>.png"]])
+    '<table><thead><tr><th>file</th></tr></thead><tbody><tr><td>&lt;b&gt;.png</td></tr></tbody></table>'
+    """
+
+    def row(cells: Sequence[str], kind: str) -> str:
+        return f"<tr>{''.join(f'<{kind}>{escape(visible(cell))}</{kind}>' for cell in cells)}</tr>"
+
+    above = f"<caption>{escape(visible(caption))}</caption>" if caption else ""
+    body = "".join(row(cells, "td") for cells in rows)
+    return f"<table>{above}<thead>{row(header, 'th')}</thead><tbody>{body}</tbody></table>"
 
 
 def visible_json(text: str) -> str:

@@ -30,7 +30,29 @@ from mirada.evaluation.columns import (
 )
 from mirada.files import json_text, replacing
 from mirada.samples import Classes, Excluded, Numbers, Samples, Target
-from mirada.text import csv_cell
+from mirada.text import NOTHING, csv_cell, html_table, number, percent
+
+SHOWN = 10  # rows in a notebook
+
+
+def _notebook_table(predictions: "Predictions") -> str:
+    """What a notebook shows: the first rows."""
+    shown = predictions.take(np.arange(min(len(predictions), SHOWN)))
+    if isinstance(predictions.target, Classes):
+        header = ["file", "is", "predicted", "probability"]
+        names = [*predictions.target.names, NOTHING]  # -1 is unknown
+        answers = zip(shown.class_numbers, shown.predicted, shown.probability, strict=True)
+        cells = [[names[max(true, -1)], names[said], percent(share)] for true, said, share in answers]
+    else:
+        header = [
+            "file",
+            *(f"{name} {kind}".strip() for kind in ("is", "predicted") for name in predictions.target.names),
+        ]
+        pairs = zip(shown.values, shown.outputs, strict=True)
+        cells = [[number(value) for value in (*true, *said)] for true, said in pairs]
+    rows = [[path, *row] for path, row in zip(shown.paths, cells, strict=True)]
+    caption = f"{len(shown):,} of {len(predictions):,} predictions" if len(predictions) > SHOWN else ""
+    return html_table(header, rows, caption=caption)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,6 +76,7 @@ class Predictions(Samples):
     """
 
     PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths", "spreads", "trained_on", "similar")
+    _repr_html_ = _notebook_table
 
     outputs: NDArray[np.float64]
     half_widths: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import decode_image, show_image
 from mirada.data.pixels.decode import DecodeError
 from mirada.data.pixels.fit import placement, resize_to_photo
+from mirada.data.pixels.inline import png_uri
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import DataError, InvalidArgument, nearest
 from mirada.events import OnProgress, Progress
@@ -29,6 +31,7 @@ from mirada.inference.ensemble import infer_each, read_each
 from mirada.inference.pictures import Picture, read_picture
 from mirada.modelfile import Card, Member
 from mirada.samples import Classes, Numbers, Target
+from mirada.text import visible
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Photo = NDArray[np.uint8]
@@ -90,6 +93,12 @@ class Explained:
             return picture
         caption = f"{self.subject} · {self.title}{self._places}"
         return with_colour_bar(enlarged(picture, caption, self.unit), self.limit, self.unit, caption=caption)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the picture with its caption, and what is to be known of it."""
+        said = " · ".join(text for text in (str(self.path), self.answer, self.remark, self.note) if text)
+        caption, source = escape(visible(said)), png_uri(Image.fromarray(self.picture()))
+        return f'<figure><img src="{source}" alt="{caption}"><figcaption>{caption}</figcaption></figure>'
 
     @property
     def _places(self) -> str:

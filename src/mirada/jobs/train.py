@@ -18,7 +18,7 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits, save_splits, splits_digest
 from mirada.errors import DataError, TrainingError
-from mirada.evaluation.evaluate import Evaluation, evaluate
+from mirada.evaluation.evaluate import Evaluation, Measured, evaluate
 from mirada.evaluation.predictions import Predictions
 from mirada.events import (
     BestEpoch,
@@ -48,6 +48,7 @@ from mirada.pages import write_report
 from mirada.runs.folder import MODEL, SIMILAR, RunFolder
 from mirada.runs.records import EnvironmentRecord
 from mirada.samples import Classes, Numbers
+from mirada.text import html_table, number, percent, with_unit
 from mirada.training.begin import begin
 from mirada.training.demands import (
     require_batches,
@@ -97,6 +98,21 @@ class Run:
     def report_path(self) -> Path:
         """The report, one self-contained HTML file."""
         return self.folder / "report.html"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how training ended, and what the best model is worth on each split."""
+        rows = [
+            [split, metric.key, *(_shown(metric, value) for value in (metric.value, metric.low, metric.high))]
+            for split, evaluation in self.evaluations.items()
+            for metric in evaluation.metrics
+        ]
+        ended = f"{self.folder}: {self.outcome.reason}, best epoch {self.outcome.best_epoch} of {self.outcome.epochs}"
+        return html_table(["split", "metric", "value", "from", "to"], rows, caption=ended)
+
+
+def _shown(metric: Measured, value: float | None) -> str:
+    """A metric's value, or an end of its interval, as its kind is shown."""
+    return percent(value) if metric.metric.kind == "share" else with_unit(number(value), metric.unit)
 
 
 def train(
