@@ -19,6 +19,7 @@ from model_file_helpers import COLOUR, FORMAT_2, LENET, NUMBER, SEVERAL, describ
 from safetensors.torch import load_file, save_file
 
 from mirada.errors import CheckpointError, InvalidArgument
+from mirada.evaluation.threshold import Threshold
 from mirada.modelfile import Architecture, Card, load_card, load_network, save_model
 from mirada.samples import Classes, Numbers, Scaling
 
@@ -66,6 +67,25 @@ def altered(data: bytes, **changes: object) -> dict[str, object]:
     architecture = found["architecture"]
     assert isinstance(architecture, dict)
     return {**found, "architecture": {**architecture, **changes}}
+
+
+def test_only_a_file_with_a_threshold_speaks_of_one(tmp_path: Path) -> None:
+    """So that older readers, which refuse a key that they do not know, read all others."""
+    threshold = Threshold(
+        positive="dog", value=0.3, rule="youden", n=8, positives=4, sensitivity=1.0, specificity=0.5
+    )
+    plain = next(card for card in CARDS.values() if card.target == Classes(("cat", "dog")))
+    card = replace(plain, threshold=threshold)
+    written(tmp_path / "m.safetensors", card)
+    assert load_card(tmp_path / "m.safetensors").threshold == threshold
+    old, new = json.loads(plain.to_json()), json.loads(card.to_json())
+    assert "threshold" not in old and new.keys() - old.keys() == {"threshold"}
+    assert Card.from_json(json.dumps(old)).threshold is None
+    for wrong in ({"value": 2.0}, {"positive": "horse"}, {"value": "high"}, {"more": 1}):
+        with pytest.raises(CheckpointError, match="its description cannot be understood"):
+            Card.from_json(json.dumps({**new, "threshold": {**new["threshold"], **wrong}}))
+    with pytest.raises(InvalidArgument, match='without the class "horse"'):
+        replace(plain, threshold=replace(threshold, positive="horse"))
 
 
 @pytest.mark.parametrize("name", CARDS)

@@ -20,6 +20,7 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, ContaminationWarning, InvalidArgument
 from mirada.evaluation.conformal import Conformal
 from mirada.evaluation.predictions import Predictions, spread_columns
+from mirada.evaluation.threshold import Threshold
 from mirada.inference.ensemble import joint_card
 from mirada.inference.model import Model, load_model
 from mirada.inference.similar import load_training_features, predict_with_similar
@@ -29,6 +30,7 @@ from mirada.modelfile import (
     Architecture,
     Card,
     Member,
+    Together,
     load_card,
     load_members,
     load_network,
@@ -50,13 +52,18 @@ PIXELS = Preprocessing(size=(32, 32), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25)
 CARD = Card(architecture=NET, target=Classes(("ash", "birch", "cedar")), preprocessing=PIXELS)
 
 
-def write_ensemble(file: Path, members: Sequence[Member], conformal: Conformal | None = None) -> None:
+def write_ensemble(
+    file: Path,
+    members: Sequence[Member],
+    conformal: Conformal | None = None,
+    threshold: Threshold | None = None,
+) -> None:
     """An ensemble of networks that are not in files yet."""
     with TemporaryDirectory() as folder:
         sources = [Path(folder) / str(place) for place in range(len(members))]
         for source, each in zip(sources, members, strict=True):
             save_model(source, *each)
-        save_ensemble(file, sources, conformal)
+        save_ensemble(file, sources, Together(conformal, threshold))
 
 
 def member(seed: int, card: Card = CARD) -> Member:
@@ -247,6 +254,13 @@ def test_intervals_for_all_together(photos: list[np.ndarray], tmp_path: Path) ->
         write_ensemble(tmp_path / "e", numbers(("height", "width")), Conformal(0.9, (3.5,), 40))
     with pytest.raises(InvalidArgument, match="it has 3 intervals for 3 outputs"):
         write_ensemble(tmp_path / "e", classes(), Conformal(0.9, (0.1, 0.1, 0.1), 40))
+    with pytest.raises(InvalidArgument, match="a threshold of 'dog', which is none of its classes"):
+        write_ensemble(
+            tmp_path / "e", classes(), threshold=Threshold(positive="dog", value=0.5, rule="given")
+        )
+    called = Threshold(positive=classes()[0].card.classes[1], value=0.5, rule="youden", n=20, positives=9)
+    write_ensemble(tmp_path / "e", classes(), threshold=called)
+    assert load_model(tmp_path / "e", device="cpu").card.threshold == called
     for change in (
         {"level": 0.9, "half_widths": [3.5], "n": 40},
         {"level": 2, "half_widths": [3.5, 1], "n": 40},

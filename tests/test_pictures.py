@@ -1,6 +1,7 @@
 """Images that are no files: bytes, arrays, Pillow images; and images of the training, wherever they are met again."""
 
 import io
+import json
 import shutil
 import warnings
 from collections.abc import Callable
@@ -13,12 +14,16 @@ import torch
 from PIL import Image
 
 import mirada
+from mirada.cli.runs import _result
 from mirada.data.pixels.arrays import read_image
 from mirada.data.pixels.preprocessing import Preprocessing
-from mirada.errors import ContaminationWarning, InvalidArgument
+from mirada.errors import ContaminationWarning, InvalidArgument, RecipeError
 from mirada.inference.model import Model, load_model
 from mirada.inference.trained_on import remembered, with_training_splits
+from mirada.jobs.compare import as_json, compare_runs
 from mirada.modelfile import Architecture, Card, save_model
+from mirada.pages.compare import render_comparison, sentence
+from mirada.runs.listing import list_runs
 from mirada.samples import Classes
 
 QUICK: dict[str, Any] = {
@@ -192,10 +197,27 @@ def test_in_python_nobody_judges_on_training_images_unknowingly(
 def test_weights_that_have_seen_the_test_images_are_told(noise: Callable[..., Path], tmp_path: Path) -> None:
     data = noise("photos", 16)
     first = mirada.train(data, output=tmp_path / "first", **QUICK)
-    leak = mirada.train(data, output=tmp_path / "leak", weights=str(first.model_path), seed=1, **QUICK)
+    other = {"weights": str(first.model_path), "seed": 1, **QUICK}  # other test images
+    with pytest.raises(RecipeError, match=r"^`weights`: not an honest test: .* or set contamination=mark"):
+        mirada.train(data, output=tmp_path / "leak", **other)
+    assert not (tmp_path / "leak").exists()
+    leak = mirada.train(data, output=tmp_path / "leak", contamination="mark", **other)
     text = (leak.folder / "report.html").read_text()
     assert (
         "not an honest test: " in text and "model.safetensors, where training starts, was trained on" in text
     )
     same = mirada.train(data, output=tmp_path / "same", weights=str(first.model_path), **QUICK)
-    assert "not an honest test" not in (same.folder / "report.html").read_text()  # the same split
+    assert "honest test" not in (same.folder / "report.html").read_text()  # the same split
+    seen = leak.evaluations["test"].trained_on
+    mark = f"no honest test: {seen} of these {leak.evaluations['test'].n} images were used in training"
+    assert seen and same.evaluations["test"].trained_on == 0
+    for place in ("<title>", "<h1>", '<section id="results">', '<blockquote class="methods"'):
+        assert mark in text.split(place)[1][:2000], place
+    assert json.loads((leak.folder / "evaluation.json").read_text())["test"]["trained_on"] == seen
+    states = {state.path.name: state for state in list_runs(tmp_path)}
+    assert (states["leak"].judged.trained_on, states["same"].judged.trained_on) == (seen, 0)
+    assert mark in _result(states["leak"]) and "honest" not in _result(states["same"])
+    page = compare_runs([same.folder, leak.folder])
+    assert as_json(page)["marks"] == ["", mark]
+    assert sentence(["same", "leak"], page)[0] == f"leak: {mark}. Its figures flatter it."
+    assert f"({mark})</td>" in render_comparison(page)

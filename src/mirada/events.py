@@ -215,11 +215,24 @@ class BestEpoch:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The kept model was judged on ``n`` images of a split; None where a metric is not defined."""
+    """The kept model was judged on ``n`` images of a split; None where a metric is not defined.
+
+    ``trained_on`` of them taught the weights that it began with: where there are some, this is no honest test.
+    """
 
     split: str
     n: int
     metrics: dict[str, float | None]
+    trained_on: int = 0
+
+
+@dataclass(frozen=True)
+class ThresholdChosen:
+    """The threshold of one class was chosen on the validation images; ``text`` says all of it."""
+
+    positive: str
+    value: float
+    text: str
 
 
 @dataclass(frozen=True)
@@ -249,7 +262,7 @@ class FoldStarted:
 Beginning = LoadReport | FirstLayerLoaded | LayersFrozen | LayersThawed | FeaturesPlanned | HowToRead
 Event = (
     Progress | Started | FileExcluded | Beginning | EpochDone | Stopped | BestEpoch | Evaluated
-    | FoldStarted | SeedStarted
+    | ThresholdChosen | FoldStarted | SeedStarted
 )  # fmt: skip
 OnEvent = Callable[[Event], None]
 OnProgress = Callable[[Progress], None]  # what hears all hears this, too

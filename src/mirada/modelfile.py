@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from math import inf, isclose
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,21 +25,21 @@ from mirada.codec import BadRecord, from_json
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.errors import CheckpointError, InvalidArgument, MiradaError, reason_of
 from mirada.evaluation.conformal import Conformal
+from mirada.evaluation.threshold import Threshold
 from mirada.files import write_bytes
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
 from mirada.models import create_model
 from mirada.models.digest import BLANK_DIGEST, DIGEST_KEY, KEY, is_intact, with_digest
+from mirada.models.earlier_cards import from_flat
 from mirada.models.header import metadata_of
 from mirada.models.joining import join_files, prefix
-from mirada.models.options import options_now
 from mirada.samples import Classes, Covariate, Numbers, Scaling, Target
 from mirada.text import shortened
 
 FORMAT = 3  # 2 was flat; 1 knew of one target, and of nothing beside the image
 ENSEMBLE_FORMAT = 4  # several networks in one file, each with a card of format 3
 TARGETS: dict[str, type[Classes] | type[Numbers]] = {Classes().task: Classes, Numbers().task: Numbers}
-NUMERIC = Numbers().task
 DESCRIPTION_LIMIT = 32 * 2**20  # characters: the digests of two million images
 SHOWN, MESSAGE = 200, 800  # characters of a reason, of a message that is passed on
 WIDEST = 1_000_000  # outputs, or covariates
@@ -48,16 +48,6 @@ NOTHING_BESIDE = Scaling((), ())  # of a network that reads images alone
 NOT_UNDERSTOOD = (
     MiradaError, TypeError, KeyError, ValueError, AttributeError, OverflowError, RecursionError,
 )  # fmt: skip  # what reading a description that nobody wrote can raise
-BEFORE_2 = {
-    "options": {},
-    "target_names": [],
-    "covariate_names": [],
-    "covariate_mean": [],
-    "covariate_std": [],
-    "temperature": 1.0,
-    "conformal": {},
-}  # what format 1 did not say
-WHOLE_RANGE = {"depth": 8, "window": "full", "clahe": 0.0}  # of pixels: what was done before one could choose
 Record = TypeVar("Record")
 BEGINNING = 9  # bytes: the length of the header, and its first character
 UNFIT = "{}: the weights do not fit the network {} that the file names. Use another copy."
@@ -166,6 +156,7 @@ class Card:
     temperature: float = 1.0
     conformal: Conformal | None = None
     flip_average: bool = False
+    threshold: Threshold | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -187,6 +178,10 @@ class Card:
             raise InvalidArgument(
                 f"A Card for a network that reads {self.architecture.covariates} covariates cannot have {expected}, "
                 f"and {self.covariate_scaling}."
+            )
+        if self.threshold and self.threshold.positive not in self.classes:
+            raise InvalidArgument(
+                f'A Card without the class "{self.threshold.positive}" cannot have its threshold.'
             )
         if not 0 < self.temperature < inf:
             raise InvalidArgument(
@@ -233,6 +228,8 @@ class Card:
         values = asdict(self)
         if not self.flip_average:
             del values["flip_average"]
+        if not self.threshold:
+            del values["threshold"]
         if not self.preprocessing.resize:
             del values["preprocessing"]["resize"]
         return json.dumps({"format": FORMAT, "task": self.target.task, **values})
@@ -248,7 +245,7 @@ class Card:
             if type(stated) is not int or stated < 1:
                 raise BadRecord(f"format must be a whole number from 1. Got {stated!r}")
             if stated <= FORMAT:
-                return _card(values if stated == FORMAT else _from_flat(values, stated))
+                return _card(values if stated == FORMAT else from_flat(values, stated))
         except NOT_UNDERSTOOD as error:
             reason = f"there is no {error}" if isinstance(error, KeyError) else str(error).rstrip(".")[:SHOWN]
             raise CheckpointError(f"its description cannot be understood ({reason}).") from error
@@ -265,18 +262,28 @@ class Member(NamedTuple):
     card: Card
 
 
+class Together(NamedTuple):
+    """What was learnt for the answers of an ensemble: intervals for its numbers, or the threshold of a class."""
+
+    conformal: Conformal | None = None
+    threshold: Threshold | None = None
+
+
+NO_MORE = Together()
+
+
 class Loaded(NamedTuple):
-    """What a model file holds: one network, or those of an ensemble, and intervals for the numbers of all together."""
+    """What a model file holds: one network, or those of an ensemble, and what was learnt for all together."""
 
     members: tuple[Member, ...]
-    conformal: Conformal | None = None
+    together: Together = NO_MORE
 
 
 class _Contents(NamedTuple):
     """What a model file says, as ``Loaded`` has it."""
 
     cards: tuple[Card, ...]
-    conformal: Conformal | None = None
+    together: Together = NO_MORE
 
 
 def _by(sizes: tuple[int, ...]) -> str:
@@ -337,6 +344,7 @@ class _PlainCard:
     recipe: dict[str, Any]
     provenance: dict[str, Any]
     flip_average: bool = False
+    threshold: Threshold | None = None
 
 
 def _read(kind: type[Record], values: object, key: str) -> Record:
@@ -346,46 +354,6 @@ def _read(kind: type[Record], values: object, key: str) -> Record:
         if unknown:
             raise BadRecord(f'there is no key "{min(unknown)}" in {key or "a model file"}')
     return from_json(kind, values, (key,) if key else ())
-
-
-def _from_flat(flat: dict[str, Any], stated: int) -> dict[str, Any]:
-    """The values of format 1, which knew of one target and of nothing beside the image, or 2, as format 3 has them."""
-    values = {**BEFORE_2, **flat} if stated == 1 else flat
-    preprocessing = values["preprocessing"]
-    names = values["covariate_names"]
-    numeric = values["task"] == NUMERIC
-    beside = {"mean": values["covariate_mean"], "std": values["covariate_std"]}
-    target = {"names": values["target_names"] or [""], "unit": values["unit"]}
-    return {
-        "task": values["task"],
-        "architecture": {
-            "model": values["model"],
-            "options": options_now(values["model"], values["options"]),
-            "outputs": values["num_classes"],
-            "in_channels": values["in_channels"],
-            "image_size": values["image_size"],
-            "covariates": len(names),
-        },
-        "preprocessing": {**WHOLE_RANGE, **preprocessing} if stated == 1 else preprocessing,
-        "target": target if numeric else {"names": values["classes"]},
-        "target_scaling": {key: _listed(values[f"target_{key}"]) for key in ("mean", "std")}
-        if numeric
-        else None,
-        "covariates": [
-            {**asdict(Covariate.parse(name)), "binary": isclose(std**2, mean * (1 - mean), rel_tol=1e-6)}
-            for name, mean, std in zip(names, beside["mean"], beside["std"], strict=True)
-        ],  # these formats do not say what was 0 or 1 alone; only then the variance is m (1 − m), for the mean m
-        "covariate_scaling": beside,
-        "temperature": values["temperature"],
-        "conformal": values["conformal"] or None,
-        "recipe": values["recipe"],
-        "provenance": values["provenance"],
-    }
-
-
-def _listed(value: Any) -> list[Any]:
-    """A number of format 1 as the list that format 2 has."""
-    return value if isinstance(value, list) else [value]
 
 
 def save_model(file: Path, network: Network, card: Card) -> None:
@@ -400,35 +368,40 @@ def save_model(file: Path, network: Network, card: Card) -> None:
         raise CheckpointError(f"{file}: cannot be written ({reason_of(error)}).") from error
 
 
-def save_ensemble(file: Path, sources: Sequence[Path], conformal: Conformal | None = None) -> None:
+def save_ensemble(file: Path, sources: Sequence[Path], together: Together = NO_MORE) -> None:
     """Writes the networks of several model files as one, atomically; they are copied, one piece after the other.
 
     Args:
         file: Of the tensors of the first network it has ``member1.stem…``, of the second ``member2.stem…``.
         sources: Two model files or more, of one network each, which keeps its own mean and deviation of pixels,
             scalings, temperature and provenance.
-        conformal: Intervals for the numbers that they answer together.
+        together: What was learnt for the answers that they give together.
 
     Raises:
         InvalidArgument: There are fewer, or they do not read and answer alike.
         CheckpointError: One is no whole model file, or the disk does not take the new one.
     """
     cards = [load_card(source) for source in sources]
-    if problem := _unlike(cards) or _unfit(cards, conformal):
+    if problem := _unlike(cards) or _unfit(cards, together):
         raise InvalidArgument(f"An ensemble cannot be made: {problem}.")
     texts = ", ".join(card.to_json() for card in cards)
-    together = f', "conformal": {json.dumps(asdict(conformal))}' if conformal else ""
+    learnt = "".join(
+        f', "{name}": {json.dumps(asdict(each))}' for name, each in together._asdict().items() if each
+    )
     try:
-        join_files(file, sources, f'{{"format": {ENSEMBLE_FORMAT}, "members": [{texts}]{together}}}')
+        join_files(file, sources, f'{{"format": {ENSEMBLE_FORMAT}, "members": [{texts}]{learnt}}}')
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be written ({reason_of(error)}).") from error
 
 
-def _unfit(cards: Sequence[Card], conformal: Conformal | None) -> str:
-    """Why intervals are not those of networks; "" if they are, or there are none."""
-    outputs, widths = cards[0].architecture.outputs, conformal.half_widths if conformal else ()
+def _unfit(cards: Sequence[Card], together: Together) -> str:
+    """Why what was learnt for networks together is not theirs; "" if it is, or there is nothing."""
+    outputs = cards[0].architecture.outputs
+    widths = together.conformal.half_widths if together.conformal else ()
     if widths and (cards[0].target_scaling is None or len(widths) != outputs):
         return f"it has {len(widths)} intervals for {outputs} outputs"
+    if together.threshold and together.threshold.positive not in cards[0].classes:
+        return f"it has a threshold of {together.threshold.positive!r}, which is none of its classes"
     return ""
 
 
@@ -481,7 +454,7 @@ def load_file(file: str | Path) -> Loaded:
     Raises ``CheckpointError`` if the file is missing, truncated, altered, a pickle, or from a newer Mirada.
     """
     path = Path(file)
-    (cards, conformal), data = _verified(path)
+    (cards, together), data = _verified(path)
     require_memory(cards[0].preprocessing, path)
     try:
         tensors = load_tensors(data)
@@ -503,7 +476,7 @@ def load_file(file: str | Path) -> Loaded:
         )
         for card, own in zip(cards, prefixes, strict=True)
     )
-    return Loaded(members, conformal)
+    return Loaded(members, together)
 
 
 def _require_one(found: Sequence[object], file: str | Path) -> None:
@@ -583,15 +556,18 @@ def _cards(text: str) -> _Contents:
     if not isinstance(values, dict) or values.get("format") != ENSEMBLE_FORMAT:
         return _Contents((Card.from_json(text),))
     members = values.get("members")
-    if not isinstance(members, list) or values.keys() - {"format", "members", "conformal"}:
+    if not isinstance(members, list) or values.keys() - {"format", "members", *Together._fields}:
         raise CheckpointError(
             "its description cannot be understood (that of an ensemble is its format and members, a list)."
         )
     cards = tuple(Card.from_json(json.dumps(each)) for each in members)
     try:
-        conformal = _read(Conformal, values["conformal"], "conformal") if "conformal" in values else None
+        together = Together(
+            _read(Conformal, values["conformal"], "conformal") if "conformal" in values else None,
+            _read(Threshold, values["threshold"], "threshold") if "threshold" in values else None,
+        )
     except (BadRecord, InvalidArgument) as error:
         raise CheckpointError(f"its description cannot be understood ({error}).") from error
-    if problem := _unlike(cards) or _unfit(cards, conformal):
+    if problem := _unlike(cards) or _unfit(cards, together):
         raise CheckpointError(f"its description cannot be understood ({problem}).")
-    return _Contents(cards, conformal)
+    return _Contents(cards, together)

@@ -4,6 +4,7 @@ NumPy only; nothing here reads a file or knows of a network.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -27,6 +28,8 @@ SPLIT_NAMES = {
 }  # fmt: skip  # what folders and columns call them, in lower case
 UNKNOWN_CLASS = -1
 MOST_PARTS = 20  # different words of a column by which a model is judged apart
+OUTSIDE = "(outside)"  # the word of a number that lies in none of the ranges by which a model is judged apart
+LEADING = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 WORD_BAR = "|"  # between the two words of a covariate: sex=M|F
 TRUTH = {"false": 0.0, "no": 0.0, "n": 0.0, "true": 1.0, "yes": 1.0, "y": 1.0}
 
@@ -248,6 +251,17 @@ class Source:
     task: Task | None = None
     encoding: str = ""
     by: tuple[str, ...] = ()
+
+
+def part_order(word: str) -> tuple[bool, bool, float, str]:
+    """By which parts stand in order: by the number that a word begins with, then by letters; what says nothing is last.
+
+    >>> sorted(["10..18", "", "(outside)", "5..10", "..5", "A"], key=part_order)
+    ['..5', '5..10', '10..18', 'A', '(outside)', '']
+    """
+    begins = LEADING.match(word)
+    place = float(begins[0]) if begins else -math.inf if word.startswith("..") else math.inf
+    return not word, word == OUTSIDE, place, word
 
 
 def _no_numbers() -> NDArray[np.float64]:

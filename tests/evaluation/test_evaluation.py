@@ -142,7 +142,7 @@ def test_the_dict_has_exactly_these_keys():
     for score in result["per_class"]:
         assert list(score) == [
             "name", "n", "precision", "recall", "f1", "specificity", "roc_auc",
-            "precision_interval", "recall_interval", "specificity_interval",
+            "precision_interval", "recall_interval", "specificity_interval", "f1_interval",
         ]  # fmt: skip
     assert [score["n"] for score in result["per_class"]] == [sum(row) for row in result["confusion"]]
 

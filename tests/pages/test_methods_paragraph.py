@@ -64,3 +64,13 @@ def test_the_page_has_it_with_what_no_record_knows(classification: Path) -> None
     (classification / "evaluation.json").unlink()
     page = write_report(classification).read_text(encoding="utf-8")
     assert 'id="methods"' not in page and "#methods" not in page
+
+
+def test_a_network_that_has_learnt_nothing_is_named(classification: Path) -> None:
+    file = classification / "evaluation.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert "learnt nothing" not in methods_paragraph(read_run(classification))
+    found["test"]["constant"] = [{"target": "", "answer": "cat"}]
+    file.write_text(json.dumps(found), encoding="utf-8")
+    said = methods_paragraph(read_run(classification))
+    assert "The network gives the same answer whatever the image: it has learnt nothing." in said

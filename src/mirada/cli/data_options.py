@@ -89,7 +89,8 @@ OPTIONS = (
     ),
     click.option(
         "--by", metavar="COLUMNS", multiple=True, expose_value=False, callback=_names,
-        help="Of a table: columns by whose words the model is judged apart, such as sex,site; it does not see them.",
+        help="Of a table: columns by whose words, or ranges, the model is judged apart, such as sex,age=0..5..10; it "
+        "does not see them.",
     ),
     click.option("--encoding", metavar="NAME", expose_value=False, callback=_keep, help=ENCODING_HELP),
 )  # fmt: skip

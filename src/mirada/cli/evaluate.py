@@ -16,11 +16,15 @@ from mirada.cli.console import ProgressBar, figure, interval, metric_lines, quan
 from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import data_path, holds_predictions, model_path, new_file, new_name
 from mirada.cli.image_options import device_option
-from mirada.errors import ContaminationWarning, DataError, counted
+from mirada.cli.threshold_option import threshold_of, threshold_options
+from mirada.errors import ContaminationWarning, DataError, InvalidArgument, counted
 from mirada.text import table
 
 if TYPE_CHECKING:
+    from mirada.data.index import Index
     from mirada.evaluation.evaluate import Evaluation, Measured, OneAnswer
+    from mirada.evaluation.threshold import Threshold
+    from mirada.inference.model import Model
     from mirada.samples import Excluded
 
 LISTED = 10  # files that are left out; all of them are in the CSV file
@@ -49,6 +53,11 @@ MATRIX_LIMIT = 12  # classes; a wider confusion matrix does not fit a terminal
     is_flag=True,
     help="Write the probability of every class; of more than 50 else the five most probable.",
 )
+@threshold_options(
+    "Sensitivity, specificity and predictive values at a threshold of the probability of one class: that of the model "
+    "file (file, which is the default where it has one), a number, or a rule by which it is chosen on the validation "
+    "images: youden, sensitivity=0.95, specificity=0.9, cost=FN:FP."
+)
 @device_option
 def command(
     columns: DataOptions,
@@ -57,6 +66,8 @@ def command(
     part: str | None,
     csv_file: str | None,
     all_classes: bool,
+    threshold: str | None,
+    positive: str | None,
     device: str,
 ) -> int:
     """Measure a model on labelled images: metrics with 95 % intervals, and where it errs.
@@ -70,6 +81,7 @@ def command(
     to be left out.
     """
     from mirada.evaluation.evaluate import evaluate
+    from mirada.evaluation.predictions import called_at
     from mirada.inference.matching import load_for
     from mirada.inference.model import load_model
     from mirada.inference.trained_on import with_training_splits
@@ -82,21 +94,21 @@ def command(
         index, note = with_training_splits(card, index, Path(model).resolve().with_name("splits.csv"))
         if note:
             say(note, err=True)
-    held_out = (name for name in ("test", "val") if len(index.rows(name)))
-    chosen = part or next(held_out, "all")
-    if chosen != "all":
-        index = index.take(index.rows(chosen))
-    if not len(index):
-        raise DataError(f"{data}: there are no images in the split {chosen}.")
+    wanted = card.threshold
+    if threshold or positive:
+        wanted = _threshold(loaded, index, threshold_of(card, threshold or "file", positive, model), positive)
+    index, chosen = _chosen(index, part)
     with ProgressBar() as progress:
         predictions = loaded.predict(index, on_event=progress.on_event)
     predictions = replace(predictions, failed=(*index.excluded, *predictions.failed))
+    if wanted:
+        predictions = called_at(predictions, wanted)
     # Learnt on the validation images, to hold on others; of an ensemble on all that it was trained with.
     fresh = chosen == "test" or (loaded.ensemble and not predictions.trained_on.any())
     learnt = card.conformal if fresh else None
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ContaminationWarning)
-        result = evaluate(predictions, temperature=card.temperature, conformal=learnt)
+        result = evaluate(predictions, temperature=card.temperature, conformal=learnt, threshold=wanted)
     _warn([str(warning.message) for warning in told], ensemble=bool(loaded.ensemble))
     # First: whoever reads what is printed may not want all of it.
     is_own = partial(holds_predictions, labelled=True) if csv_file else None
@@ -107,6 +119,31 @@ def command(
     _result(result, chosen, unit, "out-of-fold" if loaded.ensemble else "validation")
     say("", f"every prediction: {target}")
     return 1 if predictions.failed else 0
+
+
+def _chosen(index: Index, part: str | None) -> tuple[Index, str]:
+    """The images of the split that was named, or else of the test, of validation, or all; and what it is called."""
+    held_out = (name for name in ("test", "val") if len(index.rows(name)))
+    chosen = part or next(held_out, "all")
+    rows = index if chosen == "all" else index.take(index.rows(chosen))
+    if not len(rows):
+        raise DataError(f"{index.origin}: there are no images in the split {chosen}.")
+    return rows, chosen
+
+
+def _threshold(model: Model, index: Index, asked: Threshold | str, positive: str | None) -> Threshold | None:
+    """The threshold that is asked for; one by a rule is chosen on the validation images of the data."""
+    if not isinstance(asked, str):
+        return asked
+    rows = index.rows("val")
+    if not len(rows):
+        raise InvalidArgument(
+            f"{index.origin}: there are no validation images to choose a threshold on by {asked}. Name a column that "
+            f"says which they are (--split-column), or give a number."
+        )
+    with ProgressBar() as progress:
+        predictions = model.predict(index.take(rows), on_event=progress.on_event)
+    return model.with_threshold(predictions, asked, positive or "").card.threshold
 
 
 def _warn(told: Sequence[str], *, ensemble: bool) -> None:
@@ -123,13 +160,18 @@ def _warn(told: Sequence[str], *, ensemble: bool) -> None:
 
 def _result(result: Evaluation, split: str, unit: str, kind: str) -> None:
     """All numbers; ``split`` is that of the images, or ``all``; ``kind`` as for ``_parts``."""
+    from mirada.pages.words import mark_of
+
     missing = [score.name for score in result.per_class if score.n == 0]
     if missing:
         say(f"without images here: {', '.join(missing)}")
     say(f"{counted(result.n, 'image')} ({'all splits' if split == 'all' else split})", "")
+    if mark := mark_of(result.trained_on, result.n):
+        say(mark, "")
     for constant in result.constant:
         say(_always(constant, unit), "")
     _metrics(result)
+    _operating(result)
     _by(result)
     _parts(result, unit, kind)
     _spread(result, unit)
@@ -157,6 +199,19 @@ def _metrics(result: Evaluation) -> None:
         if target:
             say(*[""] * bool(number), f"target: {target}")
         say(*metric_lines([each for each in result.metrics if each.target == target]))
+
+
+def _operating(result: Evaluation) -> None:
+    """What holds at the threshold, and how many images it calls rightly and wrongly."""
+    point = result.operating
+    if not point:
+        return
+    say("", *(f"at the {each}" for each in point.thresholds), *metric_lines(point.measures))
+    rows = [
+        [point.positive, f"{point.found:,}", f"{point.missed:,}"],
+        [point.other, f"{point.alarms:,}", f"{point.passed:,}"],
+    ]
+    say("", *table(["true ↓ called →", point.positive, point.other], rows))
 
 
 def _by(result: Evaluation) -> None:
@@ -251,6 +306,11 @@ def _calibration(result: Evaluation) -> None:
     say(*table(["", "before", "after"], rows))
 
 
+def _with_span(value: float | None, span: tuple[float, float] | None) -> str:
+    """A share and its interval in brackets."""
+    return f"{share(value)} ({span[0]:.0%}–{span[1]:.0%})" if span and value is not None else share(value)
+
+
 def _classes(result: Evaluation) -> None:
     if not result.per_class:
         return
@@ -258,16 +318,15 @@ def _classes(result: Evaluation) -> None:
         [
             score.name,
             f"{score.n:,}",
-            share(score.precision),
-            share(score.recall),
-            interval(*(map(share, score.recall_interval or (None, None)))),
-            share(score.specificity),
-            share(score.f1),
+            _with_span(score.precision, score.precision_interval),
+            _with_span(score.recall, score.recall_interval),
+            _with_span(score.specificity, score.specificity_interval),
+            _with_span(score.f1, score.f1_interval),
             quantity(score.roc_auc),
         ]
         for score in result.per_class
     ]
-    header = ["class", "images", "precision", "recall", "interval", "specificity", "F1", "ROC AUC"]
+    header = ["class", "images", "precision", "recall", "specificity", "F1", "ROC AUC"]
     say("", *table(header, rows))
     if len(rows) > MATRIX_LIMIT:
         return

@@ -21,11 +21,15 @@ from mirada.cli.files import (
     told_of,
 )
 from mirada.cli.image_options import image_arguments, image_options
+from mirada.cli.threshold_option import threshold_of, threshold_options
+from mirada.errors import InvalidArgument
 from mirada.text import table
 
 if TYPE_CHECKING:
     from mirada.evaluation.conformal import Conformal
     from mirada.evaluation.predictions import Predictions
+    from mirada.evaluation.threshold import Threshold
+    from mirada.modelfile import Card
 
 
 @click.command()
@@ -58,6 +62,10 @@ if TYPE_CHECKING:
     help="Write a table (CSV) with the five training images that the model finds most similar to each; they are in "
     "--csv and --json, too.",
 )
+@threshold_options(
+    "Say as well which images a threshold of the probability of one class calls: that of the model file (file), or a "
+    "number. The answer stays the most probable class."
+)
 @image_options
 def command(
     model: str,
@@ -65,6 +73,8 @@ def command(
     top: int,
     csv_file: str | None,
     json_file: str | None,
+    threshold: str | None,
+    positive: str | None,
     image: str | None,
     encoding: str | None,
     known: dict[str, str],
@@ -82,10 +92,12 @@ def command(
     import numpy as np
 
     from mirada.data.index import Index
+    from mirada.evaluation.predictions import called_at
     from mirada.inference.model import load_model
-    from mirada.inference.similar import features_of, predict_with_similar, write_neighbours
+    from mirada.inference.similar import features_of, predict_with_similar
 
     loaded = load_model(model, device=device)
+    chosen = _threshold(loaded.card, model, threshold, positive)
     shown = samples(files, loaded.card, known, image, encoding)
     training = features_of(model) if similar else None
     with ProgressBar() as progress:
@@ -98,8 +110,45 @@ def command(
     if isinstance(shown, Index):
         failed = (*shown.excluded, *predictions.failed)
         predictions = replace(predictions, failed=failed)
+    if chosen:
+        predictions = called_at(predictions, chosen)
     all_classes = top >= len(predictions.classes)
+    _write(predictions, similar, csv_file, json_file, all_classes)
+    if json_file == "-":
+        say_json(predictions.to_json(all_classes=all_classes))
+    else:
+        say(*_table(predictions, top, loaded.card.conformal))
+    if chosen:
+        say(f"called by the {chosen}", err=json_file == "-")
+    if len(predictions) > 1 and not np.ptp(predictions.outputs, axis=0).any():
+        say(f"Note: the answer is the same for all {len(predictions):,} images, to the last digit.", err=True)
+    return 1 if predictions.failed else 0
+
+
+def _threshold(card: Card, model: str, asked: str | None, positive: str | None) -> Threshold | None:
+    """The threshold that is asked for, if any; there are no images here to choose one on."""
+    if not (asked or positive):
+        return None
+    found = threshold_of(card, asked or "file", positive, model)
+    if isinstance(found, str):
+        raise InvalidArgument(
+            f"{model}: has no threshold by the rule {found}, and here are no validation images to choose one on. Let "
+            f"mirada evaluate find one (--threshold {found}), or take that of the file (--threshold file)."
+        )
+    return found
+
+
+def _write(
+    predictions: Predictions,
+    similar: str | None,
+    csv_file: str | None,
+    json_file: str | None,
+    all_classes: bool,
+) -> None:
+    """The tables that were asked for."""
     if similar:
+        from mirada.inference.similar import write_neighbours
+
         with new_file(Path(similar), is_own=holds_neighbours) as file:
             write_neighbours(file, predictions)
         told_of(similar, file)
@@ -111,13 +160,6 @@ def command(
         with new_file(Path(json_file), is_own=holds_records) as file:
             predictions.write_json(file, all_classes=all_classes)
         told_of(json_file, file)
-    if json_file == "-":
-        say_json(predictions.to_json(all_classes=all_classes))
-    else:
-        say(*_table(predictions, top, loaded.card.conformal))
-    if len(predictions) > 1 and not np.ptp(predictions.outputs, axis=0).any():
-        say(f"Note: the answer is the same for all {len(predictions):,} images, to the last digit.", err=True)
-    return 1 if predictions.failed else 0
 
 
 def _table(predictions: Predictions, top: int, conformal: Conformal | None) -> list[str]:
@@ -143,15 +185,18 @@ def _table(predictions: Predictions, top: int, conformal: Conformal | None) -> l
             path,
             "  ".join(f"{predictions.classes[number]} {outputs[number]:.1%}" for number in numbers),
             *spread,
+            *called,
         ]
-        for path, outputs, numbers, spread in zip(
+        for path, outputs, numbers, spread, called in zip(
             predictions.paths,
             predictions.outputs,
             predictions.top(top),
             spreads,
+            [[word] for word in predictions.called] or [[]] * len(predictions),
             strict=True,
         )
     ]
+    beside = (*beside, *(["called"] if predictions.called else []))
     problems = [[*problem, *[""] * len(beside)] for problem in problems]
     return table(["file", "classes, most probable first", *beside], rows + problems, left=2)
 

@@ -58,12 +58,15 @@ def command(folder: str, as_text: bool) -> int:
 
 
 def _result(run: RunState) -> str:
-    """The first metric, of which images it is, and of several seeds how far they are apart."""
+    """The first metric, of which images it is, of several seeds how far they are apart, and if it is no honest one."""
+    from mirada.pages.words import mark_of
+
     if run.judged is None or not run.judged.metrics:
         return "–"
     key, value = next(iter(run.judged.metrics.items()))
     said = f"{key} {figure(key, value, run.unit)} on {run.judged.n:,} {SPLITS[run.judged.split]} images"
-    if not run.by_seed:
-        return said
-    low, high = (figure(key, end, run.unit) for end in (min(run.by_seed), max(run.by_seed)))
-    return f"{said}, {low} to {high} with {len(run.by_seed)} seeds"
+    if run.by_seed:
+        low, high = (figure(key, end, run.unit) for end in (min(run.by_seed), max(run.by_seed)))
+        said = f"{said}, {low} to {high} with {len(run.by_seed)} seeds"
+    mark = mark_of(run.judged.trained_on, run.judged.n)
+    return f"{said}; {mark}" if mark else said

@@ -30,6 +30,7 @@ from mirada.events import (
     SeedStarted,
     Started,
     Stopped,
+    ThresholdChosen,
 )
 from mirada.files import write_text
 from mirada.text import table
@@ -267,6 +268,8 @@ class TrainingLines:
                 )
             case BestEpoch():
                 self.progress.line(f"best epoch: {event.epoch}")
+            case ThresholdChosen():
+                self.progress.line(event.text)
             case Evaluated():
                 self._evaluation(event)
             case FoldStarted():
@@ -312,3 +315,7 @@ class TrainingLines:
             told = {key: value for key, value in told.items() if key.startswith(("mae:", "r2:"))}
         shown = [f"{key} {figure(key, value)}" for key, value in told.items()]
         self.progress.line(f"{SPLITS[event.split]}, {counted(event.n, 'image')}: {', '.join(shown)}")
+        from mirada.pages.words import mark_of
+
+        if mark := mark_of(event.trained_on, event.n):
+            self.progress.line(f"{SPLITS[event.split]}: {mark}")

@@ -17,6 +17,7 @@ CLASSIFICATION = ("path", "split", "target", "predicted", "probability", "correc
 REGRESSION = ("path", "split", "target", "predicted", "error", "half_width")
 PREDICTED = CLASSIFICATION.index("predicted")  # empty for a file that could not be read
 CLASS, TARGET, COVARIATE, GROUP, SPREAD = "p:", "target:", "c:", "group", "spread"
+CALLED = "called"  # what a threshold makes of a class
 RANKED = CLASSIFICATION[3:5]  # also of the second, third, … class: predicted:2, probability:2
 HALF_WIDTH = REGRESSION[-1]  # the newest column: tables without it are read, too
 MANY = 50  # classes; of more, a table has the most probable ones only
@@ -42,6 +43,7 @@ class TableFields(TypedDict):
     outputs: NDArray[np.float64]
     half_widths: NDArray[np.float64]
     spreads: NDArray[np.float64]
+    called: tuple[str, ...]
     similar: tuple[tuple[Neighbour, ...], ...]
     target: Target
     targets: Values
@@ -52,11 +54,12 @@ class TableFields(TypedDict):
 
 
 def columns_beside(
-    spreads: Sequence[str], similar: Sequence[str], grouped: bool, covariates: Sequence[str]
+    spreads: Sequence[str], called: bool, similar: Sequence[str], grouped: bool, covariates: Sequence[str]
 ) -> tuple[str, ...]:
     """What comes behind the answers."""
     return (
         *spreads,
+        *([CALLED] if called else []),
         *similar,
         *([GROUP] if grouped else []),
         *(f"{COVARIATE}{name}" for name in covariates),
@@ -103,7 +106,7 @@ def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[st
     spread = _places(header, SPREAD)
     similar = [place for place, name in enumerate(header) if name.startswith((SIMILAR, COSINE))]
     spread_names, similar_names = ([header[place] for place in places] for places in (spread, similar))
-    behind = columns_beside(spread_names, similar_names, grouped, covariates)
+    behind = columns_beside(spread_names, CALLED in header, similar_names, grouped, covariates)
     _check_header(path, header, (*start, *behind))
     good: list[list[str]] = []
     failed, targets, outputs, half_widths, spreads, neighbours = [], [], [], [], [], []
@@ -135,6 +138,7 @@ def _parsed(path: str, header: tuple[str, ...], records: list[tuple[int, list[st
         "outputs": np.asarray(outputs, dtype=np.float64).reshape(len(good), len(classes) or width),
         "half_widths": np.asarray(half_widths, dtype=np.float64).reshape(len(good), len(widths)),
         "spreads": np.asarray(spreads, dtype=np.float64).reshape(len(good), len(spread)),
+        "called": tuple(record[header.index(CALLED)] for record in good) if CALLED in header else (),
         "similar": tuple(neighbours) if similar else (),
         "target": target,
         "targets": known[:, 0].astype(np.int64) if classes else known,

@@ -13,15 +13,24 @@ from mirada.codec import Json
 from mirada.errors import ContaminationWarning, DataError, InvalidArgument, counted
 from mirada.evaluation import metrics as m
 from mirada.evaluation.calibration import Calibration, calibration
+from mirada.evaluation.calls import Calls, calls_of
 from mirada.evaluation.conformal import Conformal, Coverage, coverage
 from mirada.evaluation.estimate import Estimate, Sampling, defined, group_numbers, quick_share
-from mirada.evaluation.metric_table import CLASS_METRICS, MANY, NUMBER_METRICS, Metric, metric_named
+from mirada.evaluation.metric_table import (
+    CLASS_METRICS,
+    MANY,
+    NUMBER_METRICS,
+    THRESHOLD_METRICS,
+    Metric,
+    metric_named,
+)
 from mirada.evaluation.part_tests import PartTest, part_tests
 from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.ranking import RankingCurve, ranking_curve, roc_area
 from mirada.evaluation.spread import SpreadCheck, check_spread
 from mirada.evaluation.subgroups import Subgroup, covariate_subgroups, target_subgroups
-from mirada.samples import Classes, Numbers
+from mirada.evaluation.threshold import Threshold
+from mirada.samples import Classes, Numbers, part_order
 
 PART_METRICS = {Classes: ("accuracy", "balanced_accuracy"), Numbers: ("mae", "bias")}
 DRAWN = 6  # classes whose curves are kept: more of them over each other cannot be told apart
@@ -84,6 +93,35 @@ class ClassScore:
     precision_interval: tuple[float, float] | None = None
     recall_interval: tuple[float, float] | None = None
     specificity_interval: tuple[float, float] | None = None
+    f1_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """How well one class is told from the rest at a threshold of its probability.
+
+    Args:
+        thresholds: The threshold, or those of the networks of several folds, all of one class.
+        other: What the rest is called.
+        found: Images of the class that are called.
+        missed: Images of the class that are not.
+        alarms: Other images that are called.
+        passed: Other images that are not.
+        measures: Sensitivity, specificity, positive and negative predictive value.
+    """
+
+    thresholds: tuple[Threshold, ...]
+    other: str
+    found: int
+    missed: int
+    alarms: int
+    passed: int
+    measures: tuple[Measured, ...]
+
+    @property
+    def positive(self) -> str:
+        """The class that is called at the threshold or above it."""
+        return self.thresholds[0].positive
 
 
 @dataclass(frozen=True)
@@ -98,8 +136,8 @@ class OneAnswer:
 class Part:
     """How well a model does on ``n`` images of which ``column`` says ``word``, which is "" where it says nothing.
 
-    ``metrics`` are, with intervals, accuracy and balanced accuracy of classes; of numbers, per target, the mean
-    absolute error and the bias.
+    ``metrics`` are, with intervals, accuracy and balanced accuracy of classes, and what holds at a threshold, where
+    there is one; of numbers, per target, the mean absolute error and the bias.
     """
 
     column: str
@@ -122,6 +160,8 @@ class Evaluation:
         parts: The error by range of the target and by covariate. Empty for classes.
         coverage: How often the conformal intervals held, per target.
         curves: ROC and precision over recall, of up to 6 classes. Empty for numbers.
+        operating: What holds at a threshold, where there is one.
+        trained_on: Images that the network was trained on: where there are some, this is no honest test.
         constant: The answer, per target, of a network that always gives the same although the images differ.
         spread: Of several networks, whether a large spread among them goes with a large error, per target.
         by: How well it does on the images of which a column says the same word.
@@ -141,6 +181,8 @@ class Evaluation:
     by: tuple[Part, ...] = ()
     by_tests: tuple[PartTest, ...] = ()
     curves: tuple[RankingCurve, ...] = ()
+    operating: OperatingPoint | None = None
+    trained_on: int = 0
 
     def to_dict(self) -> dict[str, Json]:
         """As plain JSON values, None for undefined numbers; what there is not of the task has no key."""
@@ -151,6 +193,11 @@ class Evaluation:
             result[name] = _listed(getattr(self, name))
         if self.calibration:
             result["calibration"] = _without_none(_listed(asdict(self.calibration)))
+        if self.operating:
+            measures = [_measured_record(each) for each in self.operating.measures]
+            result["operating"] = {**_listed(asdict(self.operating)), "measures": measures}
+        if self.trained_on:
+            result["trained_on"] = self.trained_on
         for name in ("parts", "coverage", "constant", "spread", "by", "by_tests", "curves"):
             if found := getattr(self, name):
                 result[name] = [_listed(asdict(each)) for each in found]
@@ -173,14 +220,11 @@ def evaluate(
     seed: int = 0,
     temperature: float | Sequence[float] = 1.0,
     conformal: Conformal | None = None,
+    threshold: Threshold | Sequence[Threshold] | None = None,
 ) -> Evaluation:
     """All metrics of the rows whose target is known, with 95 % intervals.
 
-    Classification: ``accuracy``, ``top5`` (for more than five classes), ``balanced_accuracy``, ``roc_auc`` and
-    ``average_precision`` (means of each class against the rest, up to 50 classes), ``log_loss`` (nats), ``brier`` (0
-    to 2), ``ece`` (expected calibration error). Regression, per target: ``mae``, ``rmse``, ``r2``, ``bias`` (predicted
-    − target), ``median_ae``, and the limits of agreement ``loa_low`` and ``loa_high``. Of the spread among several
-    networks its rank correlation with the error.
+    ``metric_table`` says which there are. Of the spread among several networks its rank correlation with the error.
 
     Args:
         predictions: What a network says of N images. Where they have groups, whole groups are resampled. Without
@@ -190,13 +234,15 @@ def evaluate(
             without it is given as well.
         conformal: Intervals whose coverage is to be measured, which says something only for images that did not
             set their width.
+        threshold: Of the probability of one class, at which sensitivity, specificity and predictive values are given;
+            or one for each of the N rows, all of the same class.
 
     Returns:
         The numbers of all, and of parts of the data.
 
     Raises:
         DataError: If there are predictions and none has a target.
-        InvalidArgument: If ``conformal`` has other targets, or ``temperature`` another length.
+        InvalidArgument: If ``conformal`` has other targets, ``temperature`` or ``threshold`` another length or class.
     """
     known = predictions.known
     if len(known) and not known.any():
@@ -213,6 +259,7 @@ def evaluate(
             stacklevel=2,
         )
     sampling = Sampling(seed, group_numbers(table.groups))
+    calls = calls_of(table, threshold, known)
     result = (
         _regression(table, conformal, sampling)
         if isinstance(table.target, Numbers)
@@ -220,22 +267,27 @@ def evaluate(
     )
     return replace(
         result,
+        trained_on=seen,
+        operating=_operating(calls, sampling),
         spread=check_spread(table, sampling),
-        by=_parts(table, sampling),
-        by_tests=part_tests(table, sampling),
+        by=_parts(table, sampling, calls),
+        by_tests=part_tests(table, sampling, calls),
     )
 
 
-def _parts(table: Predictions, sampling: Sampling) -> tuple[Part, ...]:
+def _parts(table: Predictions, sampling: Sampling, calls: Calls | None) -> tuple[Part, ...]:
     """The rows by the words of each column; those of which nothing is said come last."""
     found: list[Part] = []
     if not len(table):
         return ()
     for name, words in zip(table.by_names, zip(*table.by, strict=True), strict=True):
-        for word in sorted(set(words), key=lambda word: (not word, word)):
+        for word in sorted(set(words), key=part_order):
             members = np.array([each == word for each in words])
-            part = table.take(np.flatnonzero(members))
-            found.append(Part(name, word, len(part), _metrics_of_part(part, sampling.take(members))))
+            part, own = table.take(np.flatnonzero(members)), sampling.take(members)
+            metrics = _metrics_of_part(part, own)
+            if calls:
+                metrics += _at_threshold(calls.take(members), own)
+            found.append(Part(name, word, len(part), metrics))
     return tuple(found)
 
 
@@ -250,6 +302,31 @@ def _metrics_of_part(part: Predictions, sampling: Sampling) -> tuple[Measured, .
             metric, targets, outputs, sampling, part.unit if metric.kind == "unit" else metric.unit, name
         )
         for metric, (name, targets, outputs) in product(chosen, columns)
+    )
+
+
+def _operating(calls: Calls | None, sampling: Sampling) -> OperatingPoint | None:
+    """What holds at a threshold, if there is one."""
+    if not calls:
+        return None
+    own, called = calls.own, calls.called
+    return OperatingPoint(
+        thresholds=calls.thresholds,
+        other=calls.other,
+        found=int((own & called).sum()),
+        missed=int((own & ~called).sum()),
+        alarms=int((~own & called).sum()),
+        passed=int((~own & ~called).sum()),
+        measures=_at_threshold(calls, sampling),
+    )
+
+
+def _at_threshold(calls: Calls, sampling: Sampling) -> tuple[Measured, ...]:
+    own, called = calls.own, calls.called
+    among = {"sensitivity": own, "specificity": ~own, "ppv": called, "npv": ~called}
+    return tuple(
+        replace(_measured(each, own, called, sampling, ""), n=int(among[each.key].sum()))
+        for each in THRESHOLD_METRICS
     )
 
 
@@ -297,7 +374,7 @@ def _curves(table: Predictions) -> tuple[RankingCurve, ...]:
 
 
 def _measured(
-    metric: Metric, targets: Any, outputs: m.Floats, sampling: Sampling, unit: str, target: str = ""
+    metric: Metric, targets: Any, outputs: Any, sampling: Sampling, unit: str, target: str = ""
 ) -> Measured:
     found: Estimate = metric.function(targets, outputs, sampling)
     return Measured(metric.key, *found[:4], unit, target, found.level, len(targets))
@@ -325,6 +402,7 @@ def _class_scores(table: Predictions, predicted: m.Integers, sampling: Sampling)
                 _interval(own, called, sampling),
                 _interval(called, own, sampling),
                 _interval(~called, ~own, sampling) if few else None,
+                _f1_interval(own, called, sampling),
             )
         )
     return tuple(scores)
@@ -336,6 +414,18 @@ def _interval(
     """The interval of the share of hits among some rows."""
     found = quick_share(hits[among], sampling.take(among))
     return None if found.low is None or found.high is None else (found.low, found.high)
+
+
+def _f1_interval(
+    own: NDArray[np.bool_], called: NDArray[np.bool_], sampling: Sampling
+) -> tuple[float, float] | None:
+    """By that of the share J of images that are of a class and called it, among those that are either: F1 = 2J/(1 + J).
+
+    F1 rises with J, so the ends of Wilson's interval for J give those of one for F1; it is as wide at 0 and 1 as it
+    should be.
+    """
+    found = _interval(own & called, own | called, sampling)
+    return None if found is None else (2 * found[0] / (1 + found[0]), 2 * found[1] / (1 + found[1]))
 
 
 def _regression(table: Predictions, conformal: Conformal | None, sampling: Sampling) -> Evaluation:

@@ -103,6 +103,11 @@ def _calibration_error(targets: m.Integers, outputs: m.Floats, sampling: Samplin
     return Estimate(found.ece, None, None, f"no interval: {method.replace('%', ' %')}")
 
 
+def _among(hits: Any, among: Any, sampling: Sampling) -> Estimate:
+    """The share of hits among some rows."""
+    return share(hits[among], sampling.take(among))
+
+
 _first = partial(m.top_k_hits, k=1)
 _top = partial(m.top_k_hits, k=m.TOP)
 
@@ -127,7 +132,13 @@ NUMBER_METRICS = (
     Metric("loa_low", "lower limit of agreement", "unit", "neither", _statistic(m.loa_low)),
     Metric("loa_high", "upper limit of agreement", "unit", "neither", _statistic(m.loa_high)),
 )
-METRICS = {metric.key: metric for metric in (*CLASS_METRICS, *NUMBER_METRICS)}
+THRESHOLD_METRICS = (
+    Metric("sensitivity", "sensitivity", "share", "high", lambda own, called, way: _among(called, own, way)),
+    Metric("specificity", "specificity", "share", "high", lambda own, called, way: _among(~called, ~own, way)),
+    Metric("ppv", "positive predictive value", "share", "high", lambda own, called, way: _among(own, called, way)),
+    Metric("npv", "negative predictive value", "share", "high", lambda own, called, way: _among(~own, ~called, way)),
+)  # fmt: skip  # of whether each image is of the class, and whether a threshold calls it so
+METRICS = {metric.key: metric for metric in (*CLASS_METRICS, *NUMBER_METRICS, *THRESHOLD_METRICS)}
 
 
 def metric_named(key: str) -> Metric:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mirada.evaluation.calls import Calls
 from mirada.evaluation.chances import between, holm
 from mirada.evaluation.estimate import Sampling
 from mirada.evaluation.predictions import Predictions
-from mirada.samples import Classes, Numbers
+from mirada.samples import OUTSIDE, Classes, Numbers
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -26,13 +27,14 @@ class PartTest:
 
     Args:
         column: Whose words make the parts.
-        name: The key of the metric: ``accuracy`` of classes, ``mae`` of numbers.
+        name: The key of the metric: ``accuracy`` of classes, at a threshold ``sensitivity`` and ``specificity`` as
+            well; ``mae`` of numbers.
         target: Which number, where there are several.
         words: The parts that were compared, the one with the lowest value first.
         values: The metric of each.
         p_value: That a difference as large arises where the words mean nothing, by Holm's rule for all columns
             together; None where fewer than two parts are large enough.
-        left_out: Images of parts that are too small, or of which nothing is said.
+        left_out: Images of parts that are too small, of which nothing is said, or that lie outside of all ranges.
         unit: Of the values.
     """
 
@@ -51,8 +53,8 @@ class PartTest:
         return self.p_value is not None and self.p_value < ALPHA
 
 
-def part_tests(table: Predictions, sampling: Sampling) -> tuple[PartTest, ...]:
-    """One test for each column of words, and of several numbers for each of them.
+def part_tests(table: Predictions, sampling: Sampling, calls: Calls | None = None) -> tuple[PartTest, ...]:
+    """One test for each column of words, and of several numbers for each of them; at a threshold two more.
 
     The words change places among images of the same class, or among those whose number lies in the same fifth, so that
     a part with harder cases is not called treated unfairly; all images of a group keep one word where they have one.
@@ -61,6 +63,7 @@ def part_tests(table: Predictions, sampling: Sampling) -> tuple[PartTest, ...]:
     Args:
         table: What a network says of images with known targets, with columns of words.
         sampling: The groups, and the seed of the permutations.
+        calls: What a threshold makes of the images, where there is one.
 
     Source:
         Good 2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, §3 (strata); Holm 1979, Scand. J. Stat.
@@ -69,7 +72,9 @@ def part_tests(table: Predictions, sampling: Sampling) -> tuple[PartTest, ...]:
     found = []
     if len(table):
         for column, words in zip(table.by_names, zip(*table.by, strict=True), strict=True):
-            found += [_test(column, words, scores, strata, sampling) for scores, strata in _scores(table)]
+            found += [
+                _test(column, words, scores, strata, sampling) for scores, strata in _scores(table, calls)
+            ]
     defined = {place: each.p_value for place, each in enumerate(found) if each.p_value is not None}
     corrected = holm(defined)
     return tuple(replace(each, p_value=corrected.get(place)) for place, each in enumerate(found))
@@ -85,12 +90,17 @@ class _Scores:
     values: Floats
 
 
-def _scores(table: Predictions) -> Iterator[tuple[_Scores, Integers]]:
-    """The hits of classes, or the absolute errors of each number, and the stratum of each image."""
+def _scores(table: Predictions, calls: Calls | None) -> Iterator[tuple[_Scores, Integers]]:
+    """The hits of classes, or the absolute errors of each number, NaN for images that do not count; and strata."""
     match table.target:
         case Classes():
             hits = (table.predicted == table.class_numbers).astype(np.float64)
             yield _Scores("accuracy", "", "", hits), table.class_numbers
+            if calls:
+                found = np.where(calls.own, calls.called, np.nan)
+                yield _Scores("sensitivity", "", "", found), table.class_numbers
+                passed = np.where(calls.own, np.nan, ~calls.called)
+                yield _Scores("specificity", "", "", passed), table.class_numbers
         case Numbers(unit=unit) as numbers:
             for column, name in enumerate(numbers.several or ("",)):
                 truth = table.values[:, column]
@@ -105,12 +115,13 @@ def _test(
 ) -> PartTest:
     own = np.arange(len(words)) if sampling.groups is None else sampling.groups
     said = np.array(words, dtype=object)
-    usable = np.isfinite(scores.values) & np.array([bool(word) for word in words])
+    counted = np.isfinite(scores.values)
+    usable = counted & np.array([bool(word) and word != OUTSIDE for word in words])
     large = [
         word for word in sorted(set(said[usable])) if len(np.unique(own[usable & (said == word)])) >= FEWEST
     ]
     rows = usable & np.isin(said, large)
-    left_out = int(len(words) - rows.sum())
+    left_out = int(counted.sum() - rows.sum())
     empty = PartTest(column, scores.name, scores.target, (), (), None, left_out, scores.unit)
     if len(large) < 2:
         return empty

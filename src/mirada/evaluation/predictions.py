@@ -28,6 +28,7 @@ from mirada.evaluation.columns import (
     read_csv,
     similar_columns,
 )
+from mirada.evaluation.threshold import Threshold
 from mirada.files import json_text, replacing
 from mirada.samples import Classes, Excluded, Numbers, Samples, Target
 from mirada.text import NOTHING, csv_cell, html_table, number, percent
@@ -63,9 +64,9 @@ class Predictions(Samples):
         outputs: Class probabilities (N, K), K ≥ 2 also for networks with one sigmoid unit; for numbers the predicted
             values (N, T) in their unit. Kept as float64.
         half_widths: Those of the intervals value ± half width (N, T), NaN where there is none.
-        spreads: Of an ensemble the standard deviation among its networks: of the probability of the predicted class
-            (N, 1), or of each number (N, T); NaN for one network.
+        spreads: Of an ensemble the standard deviation among its networks, (N, 1) of the answer's probability or (N, T).
         trained_on: Whether the network was trained on the image (N,), as far as its model file knows.
+        called: What a threshold makes of each row, its class or what the rest is called: none, or one per row.
         similar: The training images that it finds most similar, the nearest first: none, or some per row.
         failed: The files that could not be read; they have no row.
 
@@ -75,13 +76,13 @@ class Predictions(Samples):
         DataError: Columns do not fit, names are empty or occur twice, or an output or a target cannot be one.
     """
 
-    PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths", "spreads", "trained_on", "similar")
+    PER_ROW = (*Samples.PER_ROW, "outputs", "half_widths", "spreads", "trained_on", "called", "similar")
     _repr_html_ = _notebook_table
-
     outputs: NDArray[np.float64]
     half_widths: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     spreads: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     trained_on: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    called: tuple[str, ...] = ()
     similar: tuple[tuple[Neighbour, ...], ...] = ()
     failed: tuple[Excluded, ...] = ()
 
@@ -308,6 +309,25 @@ class Predictions(Samples):
         return replace(table, target=replace(target, unit=unit)) if isinstance(target, Numbers) else table
 
 
+def called_at(table: Predictions, threshold: Threshold) -> Predictions:
+    """A table with what a threshold makes of each row; the answers stay what they were, the most probable class.
+
+    Args:
+        table: Of classes.
+        threshold: Of one of them.
+
+    Returns:
+        The table with the column ``called``.
+
+    Raises:
+        InvalidArgument: For regression, or a class that is not there.
+    """
+    _require_task(table, Classes, "called_at")
+    other = threshold.other(table.classes)
+    calls = threshold.calls(table.classes, table.outputs).tolist()
+    return replace(table, called=tuple(threshold.positive if call else other for call in calls))
+
+
 def spread_columns(table: Predictions) -> tuple[str, ...]:
     """``spread``, or one for each of several numbers; none where a single network answered."""
     if np.isnan(table.spreads).all():
@@ -391,8 +411,9 @@ def _check_columns(table: Predictions) -> None:
             f"Predictions for {n} paths need outputs {expected} and half widths {widths}. "
             f"Got outputs {table.outputs.shape} and half widths {table.half_widths.shape}."
         )
-    if len(table.similar) not in (0, n):
-        raise DataError(f"Predictions for {n} paths cannot have similar images of {len(table.similar)}.")
+    for name, column in (("similar images", table.similar), ("calls", table.called)):
+        if len(column) not in (0, n):
+            raise DataError(f"Predictions for {n} paths cannot have {name} of {len(column)}.")
     if table.spreads.shape != (n, max(1, _count_of_numbers(table))):
         raise DataError(f"Predictions for {n} paths cannot have spreads {table.spreads.shape}.")
 
@@ -433,7 +454,11 @@ def _check_targets(table: Predictions) -> None:
 def _columns_of(table: Predictions, all_classes: bool) -> tuple[str, ...]:
     """The header of the table: what is known of each file, then ``problem``."""
     beside = columns_beside(
-        spread_columns(table), similar_columns(table.similar), bool(table.groups), table.covariate_names
+        spread_columns(table),
+        bool(table.called),
+        similar_columns(table.similar),
+        bool(table.groups),
+        table.covariate_names,
     )
     match table.target:
         case Classes(names) if len(names) <= MANY or all_classes:
@@ -457,10 +482,21 @@ def _cells_of(table: Predictions, all_classes: bool) -> Iterator[list[Any]]:
     width = len(similar_columns(table.similar))
     for row, (path, own) in enumerate(zip(table.paths, cells, strict=True)):
         spread = map(_number, table.spreads[row].tolist() if several else [])
+        called = [table.called[row]] if table.called else []
         group = [table.groups[row]] if table.groups else []
         covariates = map(_number, table.covariates[row].tolist())
         similar = _similar_cells(table.similar[row], width) if width else []
-        yield [path, str(table.splits[row]) or None, *own, *spread, *similar, *group, *covariates, None]
+        yield [
+            path,
+            str(table.splits[row]) or None,
+            *own,
+            *spread,
+            *called,
+            *similar,
+            *group,
+            *covariates,
+            None,
+        ]
     empty = [None] * (len(_columns_of(table, all_classes)) - 2)
     for item in table.failed:
         yield [item.path, *empty, item.reason]

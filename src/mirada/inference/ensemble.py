@@ -14,17 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mirada.compute import Compute
-from mirada.evaluation.conformal import Conformal
 from mirada.evaluation.infer import infer
 from mirada.inference.trained_on import KEY as IMAGES
 from mirada.inference.trained_on import joined
-from mirada.modelfile import Card, Member
+from mirada.modelfile import NO_MORE, Card, Member, Together
 from mirada.samples import Classes, Numbers
 
 Floats = NDArray[np.float64]
 
 
-def joint_card(members: Sequence[Member], conformal: Conformal | None = None) -> Card:
+def joint_card(members: Sequence[Member], together: Together = NO_MORE) -> Card:
     """What is true of all members together; of one member, its own card.
 
     An image is said to be trained on if any of them was. The probabilities have been scaled by each member's own
@@ -33,14 +32,14 @@ def joint_card(members: Sequence[Member], conformal: Conformal | None = None) ->
 
     Args:
         members: The networks.
-        conformal: Intervals for their mean, as the file has them; those of one member are of its own answers.
+        together: What was learnt for their mean, as the file has it; what one member has is of its own answers.
     """
     first = members[0].card
     if len(members) == 1:
         return first
     images = joined([member.card for member in members])
     provenance = {**first.provenance, IMAGES: images} if images else dict(first.provenance)
-    return replace(first, temperature=1.0, conformal=conformal, provenance=provenance)
+    return replace(first, temperature=1.0, provenance=provenance, **together._asdict())
 
 
 def infer_each(members: Sequence[Member], images: Tensor, compute: Compute, covariates: Floats) -> Tensor:

@@ -25,6 +25,7 @@ from mirada.evaluation.estimate import group_numbers
 from mirada.evaluation.features import Features, infer_cached
 from mirada.evaluation.infer import AT_ONCE
 from mirada.evaluation.predictions import Predictions
+from mirada.evaluation.threshold import choose_threshold, positive_class
 from mirada.events import OnProgress
 from mirada.inference.ensemble import infer_each, joint_card, read_each
 from mirada.inference.explained import Asked, Explained, Pixels, explained, look_at, number_of, stacked
@@ -156,8 +157,8 @@ class Model:
 
         Returns:
             A new model of the same network. For classes its temperature is one that betters the log loss by more than
-            chance does, and as it was where none does; for numbers it has conformal intervals, or none if there are
-            fewer than 9 images.
+            chance does, and as it was where none does; with another one a threshold is gone, which was of other
+            probabilities. For numbers it has conformal intervals, or none if there are fewer than 9 images.
 
         Source:
             Guo et al. 2017, arXiv:1706.04599, for the temperature; Vovk et al. 2005 for the intervals.
@@ -167,9 +168,31 @@ class Model:
             temperature = self.card.temperature * fit_temperature(
                 table.class_numbers, table.outputs, groups=group_numbers(table.groups)
             )
-            return replace(self, card=replace(self.card, temperature=temperature))
+            kept = (
+                self.card.threshold if temperature == self.card.temperature else None
+            )  # of other probabilities
+            return replace(self, card=replace(self.card, temperature=temperature, threshold=kept))
         learnt = fit_conformal(table.values, table.outputs)
         return replace(self, card=replace(self.card, conformal=learnt))
+
+    def with_threshold(self, predictions: Predictions, rule: str, positive: str = "") -> "Model":
+        """This model with a threshold of the probability of one class, chosen on images it was not trained on.
+
+        Args:
+            predictions: By this model, as it is, of validation images; rows without a target are passed over.
+            rule: As ``evaluation.threshold.choose_threshold`` takes it.
+            positive: The class; by default that of ``evaluation.threshold.positive_class``.
+
+        Returns:
+            A new model of the same network, which answers as before.
+
+        Raises:
+            InvalidArgument: For numbers, an unknown class or rule, several classes and none named, or no images.
+        """
+        table = predictions.take(np.flatnonzero(predictions.known))
+        name = positive_class(self.card.target, positive)
+        chosen = choose_threshold(self.card.target, table.class_numbers, table.outputs, rule, name)
+        return replace(self, card=replace(self.card, threshold=chosen))
 
     def explain(
         self,
@@ -284,12 +307,12 @@ def load_model(file: str | Path, *, device: str = "auto") -> Model:
         CheckpointError: The file is missing, no model file, truncated, altered, or of a newer Mirada.
         InvalidArgument: The device is not there.
     """
-    members, conformal = load_file(model_file(file))
+    members, together = load_file(model_file(file))
     compute = choose(device, "float32")
     for member in members:
         compute.place(member.network)
     ensemble = members if len(members) > 1 else ()
-    return Model(members[0].network, joint_card(members, conformal), compute, ensemble)
+    return Model(members[0].network, joint_card(members, together), compute, ensemble)
 
 
 def _with_pictures(images: Sequence[Picture] | Index, card: Card) -> tuple[Index, Sequence[Picture]]:

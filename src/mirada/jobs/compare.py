@@ -17,6 +17,7 @@ from mirada.evaluation.paired import differences, same_images, scores
 from mirada.evaluation.predictions import Predictions
 from mirada.events import OnProgress
 from mirada.pages.compare import Beside, ComparedRun, ComparisonPage, Disagreement
+from mirada.pages.overview import mark
 from mirada.runs.folder import RESULTS
 from mirada.runs.listing import state_of
 from mirada.runs.reader import read_results, read_run
@@ -146,6 +147,7 @@ def as_json(page: ComparisonPage) -> dict[str, object]:
     """The comparison as plain values: the runs, and each pair's differences."""
     return {
         "runs": [str(run.contents.folder) for run in page.runs],
+        "marks": [mark(run.contents) for run in page.runs],  # why one was not tested honestly
         "pairs": [
             {
                 "first": str(page.runs[0].contents.folder),

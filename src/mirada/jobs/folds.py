@@ -17,6 +17,7 @@ from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.spread import with_spreads
 from mirada.evaluation.suspects import SuspectLabels
+from mirada.evaluation.threshold import Threshold, choose_threshold, positive_class
 from mirada.events import Evaluated, FoldStarted, OnEvent
 from mirada.inference.similar import joined_features, load_training_features
 from mirada.jobs.cells import cells_of_all_folds
@@ -24,11 +25,11 @@ from mirada.jobs.family import Planned, RunFamily, finished, missing
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
 from mirada.jobs.train import Run, chosen_recipe, new_folder
-from mirada.modelfile import save_ensemble
+from mirada.modelfile import Together, save_ensemble
 from mirada.runs.folder import ENSEMBLE, INTERVALS, SIMILAR, RunFolder
 from mirada.runs.records import DataRecord
 from mirada.samples import Numbers
-from mirada.training.demands import require_splits
+from mirada.training.demands import require_splits, require_threshold
 from mirada.training.recipe import Recipe
 
 
@@ -120,7 +121,7 @@ def cross_validate(
         for number, part in enumerate(parts, start=1)
     ]
     runs = family.train(planned)
-    return _concluded(family, runs, missing(planned, runs))
+    return _concluded(family, chosen, runs, missing(planned, runs))
 
 
 def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
@@ -144,6 +145,10 @@ def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
             require_splits(complete)
         except DataError as error:
             raise DataError(f"Fold {number} of {folds} leaves too little to train on. {error}") from error
+        try:
+            require_threshold(recipe, complete)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"Fold {number} of {folds}: {error}") from error
     return parts
 
 
@@ -160,7 +165,7 @@ def _of_all_folds(first: DataRecord, folds: int, index: Index) -> DataRecord:
     return replace(first, counts={"test": dict(tested)}, split_note=note)
 
 
-def _concluded(family: RunFamily, runs: tuple[Run, ...], absent: tuple[str, ...]) -> Folds:
+def _concluded(family: RunFamily, recipe: Recipe, runs: tuple[Run, ...], absent: tuple[str, ...]) -> Folds:
     """Judges what is finished, and writes the report; of all folds also the ensemble and the suspected labels."""
     folder, done = family.folder, finished(runs)
     evaluation: Evaluation | None = None
@@ -174,7 +179,8 @@ def _concluded(family: RunFamily, runs: tuple[Run, ...], absent: tuple[str, ...]
         intervals = _intervals(table)
         if intervals:
             folder.write(INTERVALS, intervals)
-        save_ensemble(folder.file(ENSEMBLE), [run.model_path for run in runs], intervals)
+        together = Together(intervals, _threshold(table, recipe))
+        save_ensemble(folder.file(ENSEMBLE), [run.model_path for run in runs], together)
         _join_features(folder, runs)
     except KeyboardInterrupt:
         family.stop("interrupted", "while all folds were judged together")
@@ -193,10 +199,12 @@ def _judge(family: RunFamily, runs: Sequence[Run]) -> tuple[Predictions, Evaluat
     tested = [each.of_split("test") for each in said]
     table = with_spreads(said)
     table.to_csv(folder.path / "predictions.csv")
-    result = evaluate(table, temperature=_temperatures(runs, tested))
+    result = evaluate(table, temperature=_temperatures(runs, tested), threshold=_thresholds(runs, tested))
+    seen = sum(run.evaluations["test"].trained_on for run in runs)
+    result = replace(result, trained_on=seen)
     folder.write("maps.json", of_all_folds([run.folder for run in runs]))
     folder.write("cells.json", cells_of_all_folds([run.folder for run in runs]))
-    done = Evaluated("test", result.n, {metric.key: metric.value for metric in result.metrics})
+    done = Evaluated("test", result.n, {metric.key: metric.value for metric in result.metrics}, seen)
     folder.event(done)
     family.on_event(done)
     folder.write("evaluation.json", {"test": result.to_dict()})
@@ -222,6 +230,26 @@ def _intervals(table: Predictions) -> Conformal | None:
         return None
     known = table.take(np.flatnonzero(table.known))
     return fit_conformal(known.values, known.outputs)
+
+
+def _threshold(table: Predictions, recipe: Recipe) -> Threshold | None:
+    """One for the mean of all networks, chosen on the answers of those that had not seen an image."""
+    if not recipe.threshold:
+        return None
+    known = table.take(np.flatnonzero(table.known))
+    positive = positive_class(table.target, recipe.positive)
+    return choose_threshold(table.target, known.class_numbers, known.outputs, recipe.threshold, positive)
+
+
+def _thresholds(runs: Sequence[Run], tested: Sequence[Predictions]) -> list[Threshold]:
+    """The threshold of the network that answered, for every row; none where there are none."""
+    found = [run.evaluations["test"].operating for run in runs]
+    return [
+        point.thresholds[0]
+        for point, rows in zip(found, tested, strict=True)
+        if point
+        for _ in range(len(rows))
+    ]
 
 
 def _temperatures(runs: Sequence[Run], tested: Sequence[Predictions]) -> list[float]:

@@ -122,7 +122,8 @@ def _compare(family: RunFamily, runs: Sequence[Run]) -> tuple[SeedSpread, ...]:
     spreads = seed_spreads([measured(run) for run in runs])
     split = judged_on(runs[0])
     means: dict[str, float | None] = {_key(each): each.mean for each in spreads}
-    family.folder.event(Evaluated(split, runs[0].evaluations[split].n, means))
+    judged = runs[0].evaluations[split]
+    family.folder.event(Evaluated(split, judged.n, means, judged.trained_on))
     return spreads
 
 

@@ -17,9 +17,9 @@ from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits, save_splits, splits_digest
-from mirada.errors import DataError, TrainingError
+from mirada.errors import DataError, RecipeError, TrainingError
 from mirada.evaluation.evaluate import Evaluation, Measured, evaluate
-from mirada.evaluation.predictions import Predictions
+from mirada.evaluation.predictions import Predictions, called_at
 from mirada.events import (
     BestEpoch,
     Evaluated,
@@ -32,6 +32,7 @@ from mirada.events import (
     OnEvent,
     Started,
     Stopped,
+    ThresholdChosen,
 )
 from mirada.files import write_text
 from mirada.inference.model import load_model
@@ -56,6 +57,7 @@ from mirada.training.demands import (
     require_fitting,
     require_splits,
     require_targets,
+    require_threshold,
     require_whole_batches,
 )
 from mirada.training.feed import Feed
@@ -196,6 +198,7 @@ class TrainJob:
         self.index = replace(self.index, notes=(*self.index.notes, *notes))
         self.weights: LoadReport | None = None
         self.first_layer: FirstLayerOrigin | None = None
+        self.seen = 0  # test images that the weights to start from were trained on
         room = Room(self.architecture, recipe, self.compute, len(self.index.rows("train")))
         room.require_for_weights()
         torch.manual_seed(recipe.seed)
@@ -215,6 +218,7 @@ class TrainJob:
         """The whole run, into a new folder."""
         cache = open_cache(self.index, self.recipe.pixels.decoding(), on_event=self.on_event)
         require_splits(cache.index)
+        require_threshold(self.recipe, cache.index)
         cache = self._with_contamination(cache)
         card = self.card(cache)
         folder = new_folder(self.index, self.recipe, output)
@@ -222,7 +226,7 @@ class TrainJob:
         with _undone_if_it_fails(folder):
             training = self._prepare(folder, cache, card, environment)
         with _reported(folder, environment):
-            outcome, evaluations, predictions = _learn(training)
+            outcome, evaluations, predictions = _learn(training, self.seen)
         return Run(folder.path, outcome, evaluations, predictions)
 
     def _prepare(
@@ -293,9 +297,17 @@ class TrainJob:
         )
 
     def _with_contamination(self, cache: Cache) -> Cache:
-        """The cache, whose notes say if the weights to start from have seen the test images."""
+        """The cache, whose notes say if the weights to start from have seen the test images.
+
+        Raises ``RecipeError`` if that is to be refused.
+        """
         before = self.start.card if self.start else None
-        said = contamination(before, cache, self.recipe.weights) if before else ""
+        self.seen, said = contamination(before, cache, self.recipe.weights) if before else (0, "")
+        if said and self.recipe.contamination == "refuse":
+            raise RecipeError(
+                f"`weights`: {said}. Keep the splits of its run (--split splits.csv), or set contamination=mark, which "
+                f"trains all the same and says so beside every figure of the test."
+            )
         notes = (*cache.index.notes, *([f"weights: {said}"] if said else []))
         return replace(cache, index=replace(cache.index, notes=notes))
 
@@ -361,8 +373,8 @@ def _reported(folder: RunFolder, environment: EnvironmentRecord) -> Iterator[Non
         ) from error
 
 
-def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation], Predictions | None]:
-    """Trains, then evaluates the best model, unless Ctrl-C was pressed."""
+def _learn(training: Training, seen: int) -> tuple[Outcome, dict[str, Evaluation], Predictions | None]:
+    """Trains, then evaluates the best model, unless Ctrl-C was pressed; the weights have ``seen`` test images."""
     try:
         outcome = fit(training)
     except TrainingError as error:
@@ -377,36 +389,46 @@ def _learn(training: Training) -> tuple[Outcome, dict[str, Evaluation], Predicti
     if outcome.reason == "interrupted":
         return outcome, {}, None
     try:
-        return outcome, *_conclude(training.folder, training.feed, training.on_event)
+        return outcome, *_conclude(training, seen)
     except KeyboardInterrupt:
         training.on_event(Stopped("interrupted", outcome.epochs, "during the final evaluation"))
         return replace(outcome, reason="interrupted"), {}, None
 
 
-def _conclude(folder: RunFolder, feed: Feed, on_event: OnEvent) -> tuple[dict[str, Evaluation], Predictions]:
+def _conclude(training: Training, seen: int) -> tuple[dict[str, Evaluation], Predictions]:
     """Evaluates the best model on validation and, for the first and only time, test images; draws maps."""
+    folder, feed, on_event, recipe = training.folder, training.feed, training.on_event, training.recipe
     cache = feed.cache
     model = load_model(folder.path / MODEL, device=str(feed.compute.device))
     splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
     features = keep_for_evaluation(feed, model.compute, on_event)
     model, predictions = model.calibrated_on(cache, splits, features)
+    if recipe.threshold:
+        model = model.with_threshold(predictions.of_split("val"), recipe.threshold, recipe.positive)
     save_model(folder.path / MODEL, model.network, model.card)
-    seen = training_features(model, folder.path / MODEL, cache, feed.compute, feed.features)
-    seen.save(folder.path / SIMILAR)
+    if threshold := model.card.threshold:
+        on_event(ThresholdChosen(threshold.positive, threshold.value, str(threshold)))
+        predictions = called_at(predictions, threshold)
+    similar = training_features(model, folder.path / MODEL, cache, feed.compute, feed.features)
+    similar.save(folder.path / SIMILAR)
     predictions.to_csv(folder.path / "predictions.csv")
     evaluations = {
         split: evaluate(
             predictions.of_split(split),
             temperature=model.card.temperature,
             conformal=model.card.conformal if split == "test" else None,
+            threshold=threshold,
         )
         for split in splits
     }
+    if seen and "test" in evaluations:
+        evaluations["test"] = replace(evaluations["test"], trained_on=seen)
     folder.write("evaluation.json", {split: result.to_dict() for split, result in evaluations.items()})
     for split, result in evaluations.items():
-        on_event(Evaluated(split, result.n, {metric.key: metric.value for metric in result.metrics}))
+        metrics = {metric.key: metric.value for metric in result.metrics}
+        on_event(Evaluated(split, result.n, metrics, result.trained_on))
     judged = predictions.of_split(splits[-1])
-    folder.write("maps.json", draw_maps(model, cache, judged, folder.path, seen))
+    folder.write("maps.json", draw_maps(model, cache, judged, folder.path, similar))
     folder.write("cells.json", draw_cells(cache.index, judged, folder.path))
     return evaluations, predictions
 

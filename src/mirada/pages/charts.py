@@ -198,6 +198,43 @@ def histogram(
     return SVG.format(WIDTH, height, title, NONE.join(parts))
 
 
+def confusion_figure(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
+    """A confusion matrix of few classes with its counts: rows are true, columns predicted, colour is the share."""
+    cell, names = 46, [shorten(name) for name in classes]
+    margin = round(max(map(text_width, names)) + 24)
+    size = cell * len(classes)
+    parts = [
+        RECT.format("ground", margin, margin, size, size, NONE),
+        TEXT.format("axis", 6, 16, "true ↓ predicted →"),
+    ]
+    for row, counts in enumerate(confusion):
+        middle = margin + cell * (row + 0.5)
+        parts += [
+            TEXT.format("name end", margin - 8, middle + 4, names[row]),
+            Markup('<text class="name" transform="translate({} {}) rotate(-90)">{}</text>').format(
+                middle + 4, margin - 8, names[row]
+            ),
+        ]
+        for column, count in enumerate(counts):
+            left = margin + cell * column
+            if count:
+                drawn = Markup(
+                    '<rect class="{}" x="{}" y="{}" width="{}" height="{}" fill-opacity="{}"/>'
+                ).format(
+                    "hit" if row == column else "miss",
+                    left + 1,
+                    middle - cell / 2 + 1,
+                    cell - 2,
+                    cell - 2,
+                    round(0.1 + 0.6 * count / sum(counts), 2),
+                )
+                parts.append(drawn)
+            parts.append(TEXT.format("name middle", left + cell / 2, middle + 4, integer(count)))
+    return Markup('<svg class="matrix" viewBox="0 0 {0} {0}" role="img" aria-label="{1}">{2}</svg>').format(
+        margin + size + 4, "Confusion matrix, rows are the true classes", NONE.join(parts)
+    )
+
+
 def confusion_map(
     confusion: Sequence[Sequence[int]],
     classes: Sequence[str],

@@ -12,7 +12,7 @@ from mirada.evaluation.paired import Difference
 from mirada.pages import charts
 from mirada.pages.charts import Figure, Series
 from mirada.pages.gradients import Norms, gradient_figure
-from mirada.pages.overview import file_name, headline
+from mirada.pages.overview import file_name, headline, mark
 from mirada.pages.page import cell, publish, recipe_rows, template
 from mirada.pages.words import SPLITS, shown
 from mirada.runs.reader import RunContents
@@ -163,8 +163,17 @@ def run_names(runs: Sequence[ComparedRun]) -> list[str]:
 
 
 def sentence(names: Sequence[str], page: ComparisonPage) -> list[str]:
-    """What may be said of each run beside the first, a sentence each."""
-    said = []
+    """What may be said of each run beside the first, a sentence each; first which of them were not tested honestly."""
+    said = [
+        f"{name}: {told}. Its figures flatter it."
+        for name, run in zip(names, page.runs, strict=True)
+        if (told := mark(run.contents))
+    ]
+    said += [
+        f"{name} gives the same answer whatever the image: it has learnt nothing."
+        for name, run in zip(names, page.runs, strict=True)
+        if any(each.constant for each in (run.contents.evaluation or {}).values())
+    ]
     for name, pair in zip(names[1:], page.pairs, strict=True):
         if pair.problem:
             said.append(f"{name} beside {names[0]}: {pair.problem}")
@@ -206,7 +215,7 @@ def _row(name: str, run: ComparedRun) -> RunRow:
         name=name,
         network=contents.network.name,
         data=contents.data.name or file_name(contents.data.root),
-        answer=head.answer,
+        answer=f"{head.answer} ({head.mark})" if head.mark else head.answer,
         interval=head.interval,
         state=run.state,
         epochs=integer(len(run.epochs)) if run.epochs else "–",

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mirada.errors import counted
-from mirada.evaluation.evaluate import Measured
+from mirada.evaluation.evaluate import Evaluation, Measured
 from mirada.events import LoadReport, Started
-from mirada.pages.overview import file_name, headline, leading
+from mirada.pages.operating import rule_words
+from mirada.pages.overview import file_name, headline, leading, mark
 from mirada.pages.words import SPLITS, shown
 from mirada.runs.reader import RunContents
-from mirada.text import integer, listed
+from mirada.text import integer, listed, number
 
 FEW = 6  # classes that are named
 OPTIMIZERS = {
@@ -40,7 +41,13 @@ def methods_paragraph(run: RunContents) -> str:
     Returns:
         One paragraph, without line breaks.
     """
-    parts = (_data(run), _network(run), _training(run), _judgement(run), _software(run))
+    parts = (
+        _data(run),
+        network_sentences(run),
+        training_sentences(run),
+        _judgement(run),
+        software_sentences(run),
+    )
     return " ".join(sentence for part in parts for sentence in part if sentence)
 
 
@@ -69,7 +76,8 @@ def _numbers(run: RunContents) -> str:
     return f"known {of}{f' in {run.data.unit}' if run.data.unit else ''}"
 
 
-def _network(run: RunContents) -> Iterator[str]:
+def network_sentences(run: RunContents) -> Iterator[str]:
+    """What was trained, what it began with, and what it reads beside the image."""
     network = run.network
     yield f"The network is {network.name} with {integer(network.parameters)} parameters."
     if any(isinstance(event, LoadReport) for event in run.events):
@@ -80,7 +88,8 @@ def _network(run: RunContents) -> Iterator[str]:
         yield f"It also reads {listed(run.data.covariate_names, FEW)}, which join the features before its head."
 
 
-def _training(run: RunContents) -> Iterator[str]:
+def training_sentences(run: RunContents) -> Iterator[str]:
+    """How it was trained, as the recipe has it."""
     recipe = run.recipe
     optimizer, schedule = _table(recipe, "optimizer"), _table(recipe, "schedule")
     epochs, batch = recipe.get("epochs"), recipe.get("batch_size")
@@ -144,11 +153,34 @@ def _judgement(run: RunContents) -> Iterator[str]:
         yield f"The training was made with {len(data.seeds)} seeds on the same split: {headline(run).answer}."
     elif split == "test":
         yield "The test images were used once, after training."
+        if said := mark(run):
+            yield f"The weights that it began with had learnt from some of them, so this is {said}."
     elif split == "val":
         yield "There was no test split: what follows is of the validation images, which helped to choose the weights."
     if split:
         first = leading(evaluation[split].metrics)
         yield _figure(first, evaluation[split].n, split)
+        if evaluation[split].constant:
+            yield "The network gives the same answer whatever the image: it has learnt nothing."
+        yield from threshold_sentences(evaluation[split])
+
+
+def threshold_sentences(evaluation: Evaluation) -> Iterator[str]:
+    """What holds at the threshold, if there is one, and how it was chosen."""
+    point = evaluation.operating
+    if not point or not point.thresholds[0].n:
+        return
+    first = point.thresholds[0]
+    values = " and ".join(
+        dict.fromkeys(number(end(each.value for each in point.thresholds), 3) for end in (min, max))
+    )
+    yield (
+        f"Images were called {point.positive} at a probability of at least {values}, {rule_words(first.rule)} on "
+        f"{counted(first.n, 'image')} that were not trained on."
+    )
+    rows = [shown(each) for each in point.measures]
+    said = (f"{row.label} {row.value}{f' ({row.interval})' if row.interval else ''}" for row in rows)
+    yield f"At this threshold: {', '.join(said)}."
 
 
 def _figure(metric: Measured, n: int, split: str) -> str:
@@ -157,7 +189,8 @@ def _figure(metric: Measured, n: int, split: str) -> str:
     return f"The {row.label} on {counted(n, f'{SPLITS[split]} image')} is {row.value}{span}."
 
 
-def _software(run: RunContents) -> Iterator[str]:
+def software_sentences(run: RunContents) -> Iterator[str]:
+    """Which versions of which software, on which hardware."""
     made = run.environment
     names = {"Mirada": made.mirada, "PyTorch": made.torch, "NumPy": made.numpy, "Python": made.python}
     versions = [f"{name} {version}" for name, version in names.items() if version]

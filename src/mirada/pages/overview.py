@@ -7,9 +7,9 @@ from statistics import fmean, median, stdev
 
 from mirada.errors import counted
 from mirada.evaluation.evaluate import Measured
-from mirada.events import FoldStarted, SeedStarted
+from mirada.events import Evaluated, FoldStarted, SeedStarted
 from mirada.pages.seeds import LEADING, seed_table
-from mirada.pages.words import SPLITS, Shown, shown
+from mirada.pages.words import SPLITS, Shown, mark_of, shown
 from mirada.runs.reader import RunContents
 from mirada.text import compact, duration, integer, known, number, percent, with_unit
 
@@ -27,17 +27,22 @@ class Tile:
 
 @dataclass(frozen=True, kw_only=True)
 class Headline:
-    """The answer: what was trained on what, and how well it does. ``split`` is empty before any evaluation."""
+    """The answer: what was trained on what, and how well it does. ``split`` is empty before any evaluation.
+
+    ``mark`` says why it is no honest one, where that is so.
+    """
 
     subject: str
     answer: str
     interval: str
     split: str
+    mark: str = ""
 
     @property
     def text(self) -> str:
         """The answer as one line."""
-        return f"{self.subject}: {self.answer}" + (f" ({self.interval})" if self.interval else "")
+        beside = "; ".join(filter(None, (self.interval, self.mark)))
+        return f"{self.subject}: {self.answer}" + (f" ({beside})" if beside else "")
 
 
 def headline(run: RunContents) -> Headline:
@@ -47,7 +52,8 @@ def headline(run: RunContents) -> Headline:
     if len(run.data.seeds) > 1:
         seeds = seed_table(run)
         images = counted(run.data.seeds[0].n, f"{SPLITS[seeds.split]} image")
-        return Headline(subject=subject, answer=f"{seeds.answer} on {images}", interval="", split=seeds.split)
+        answer = f"{seeds.answer} on {images}"
+        return Headline(subject=subject, answer=answer, interval="", split=seeds.split, mark=mark(run))
     split = next((name for name in ("test", "val") if name in evaluation and evaluation[name].n), "")
     if not split:
         count = len(run.epochs)
@@ -66,7 +72,14 @@ def headline(run: RunContents) -> Headline:
         planned = len(run.data.folds) + len(run.missing)
         images += f" of {len(run.data.folds)}{f' of the {planned}' if run.missing else ''} folds"
     interval = f"{first.level} {first.interval}" if first.interval else ""
-    return Headline(subject=subject, answer=f"{said} on {images}", interval=interval, split=split)
+    answer = f"{said} on {images}"
+    return Headline(subject=subject, answer=answer, interval=interval, split=split, mark=mark(run))
+
+
+def mark(run: RunContents) -> str:
+    """Why the figures of the test are no honest ones: the weights had learnt from some of its images; else ""."""
+    judged = [event for event in run.events if isinstance(event, Evaluated) and event.split == "test"]
+    return mark_of(judged[-1].trained_on, judged[-1].n) if judged else ""
 
 
 def file_name(path: str) -> str:
@@ -183,6 +196,7 @@ def tiles(run: RunContents, head: Headline) -> list[Tile]:
         for metric in map(shown, run.evaluation[head.split].metrics[:3]):
             name = metric.label[0].upper() + metric.label[1:]
             note = metric.level or f"{SPLITS[head.split]} images"
+            note = f"no honest test; {note}" if head.mark else note
             value, unit = (metric.value, "") if metric.share else (metric.number, metric.unit)
             found.append(Tile(label=name, value=value, unit=unit, note=note, interval=metric.interval))
     macs = run.network.macs

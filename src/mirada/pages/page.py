@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from mirada.errors import DataError, reason_of
 from mirada.files import replacing
 from mirada.pages import overview, results
+from mirada.pages.checklists import checklists
 from mirada.pages.methods import UNKNOWN, methods_paragraph
 from mirada.pages.seeds import seed_table
 from mirada.pages.spread import intervals_sentence
@@ -103,6 +104,7 @@ def render(run: RunContents) -> str:
         map_remarks=list(dict.fromkeys(item.remark for item in run.maps or () if item.remark)),
         methods=methods_paragraph(run) if run.evaluation or run.data.seeds else "",
         unknown=UNKNOWN,
+        checklists=checklists(run) if run.evaluation or run.data.seeds else [],
         recipe=recipe_rows(run),
         absent=absent(run),
     )

@@ -11,10 +11,11 @@ from mirada.pages import charts
 from mirada.pages.charts import Figure, Series
 from mirada.pages.gradients import gradients_of
 from mirada.pages.numbers import NumberResult, Point, baseline, numbers
+from mirada.pages.operating import Operating, operating
 from mirada.pages.ranking import ranking_figures
 from mirada.pages.spread import SpreadResult, spread_results
 from mirada.pages.trust import Trust, trust
-from mirada.pages.words import Shown, said_of_parts, shown
+from mirada.pages.words import Shown, mark_of, said_of_parts, shown
 from mirada.runs.reader import Prediction, RunContents
 from mirada.runs.records import CellImage, CellRecord, MapRecord
 from mirada.text import integer, known, number, percent, with_unit
@@ -107,6 +108,8 @@ class Result:
     spread: list[SpreadResult]
     by: dict[str, PartTable]
     curves: list[Figure]
+    operating: Operating | None
+    mark: str
 
     @property
     def spread_known(self) -> bool:
@@ -217,6 +220,8 @@ def result(
         spread=spread_results(evaluation.spread, rows, run.data.unit, numeric=run.data.numeric),
         by=by_column(evaluation),
         curves=ranking_figures(evaluation),
+        operating=operating(evaluation, split),
+        mark=mark_of(evaluation.trained_on, evaluation.n),
     )
 
 

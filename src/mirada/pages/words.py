@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mirada.errors import counted
 from mirada.evaluation.evaluate import Measured
 from mirada.evaluation.part_tests import PartTest
 from mirada.text import NBSP, interval, number, percent, places, with_unit
@@ -51,6 +52,15 @@ def shown(measured: Measured) -> Shown:
         method=measured.method.replace(" %", f"{NBSP}%"),
         share=share,
     )
+
+
+def mark_of(seen: int, n: int) -> str:
+    """What stands beside every figure of n test images of which the network, or its weights, had learnt some; else "".
+
+    >>> mark_of(3, 40), mark_of(0, 40)
+    ('no honest test: 3 of these 40 images were used in training', '')
+    """
+    return f"no honest test: {seen:,} of these {counted(n, 'image')} were used in training" if seen else ""
 
 
 def said_of_parts(test: PartTest) -> str:

@@ -29,7 +29,7 @@ KINDS: dict[str, type[Event]] = {
     "excluded": events.FileExcluded, "features": events.FeaturesPlanned,
     "first_layer": events.FirstLayerLoaded, "fold": events.FoldStarted, "seed": events.SeedStarted,
     "frozen": events.LayersFrozen, "start": events.Started, "stopped": events.Stopped,
-    "thawed": events.LayersThawed,
+    "thawed": events.LayersThawed, "threshold": events.ThresholdChosen,
     "reading": events.HowToRead, "weights": events.LoadReport,
 }  # fmt: skip  # what the lines of events.jsonl call them
 NAMES = {kind: name for name, kind in KINDS.items()}

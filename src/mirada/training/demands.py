@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from mirada.data.index import Index
 from mirada.data.sources import require_images
-from mirada.errors import DataError, RecipeError
+from mirada.errors import DataError, InvalidArgument, RecipeError
+from mirada.evaluation.threshold import positive_class, require_both
 from mirada.layers.network import Network
 from mirada.models import CATALOGUE, facts
 from mirada.samples import Classes, Numbers, Target
@@ -45,14 +46,27 @@ def require_splits(index: Index) -> None:
         )
 
 
+def require_threshold(recipe: Recipe, index: Index) -> None:
+    """Raises ``InvalidArgument`` if there is to be a threshold, and no validation images to choose it on."""
+    if recipe.threshold:
+        positive = positive_class(index.target, recipe.positive)
+        own = index.targets[index.rows("val")] == index.target.names.index(positive)
+        require_both(int(own.sum()), len(own), positive)
+
+
 def usual_loss(recipe: Recipe) -> str:
     """The loss for classes that ``auto`` stands for, which the network decides."""
     return facts(recipe.model).loss_with(recipe.options)
 
 
 def require_fitting(recipe: Recipe, target: Target) -> None:
-    """Raises ``RecipeError`` if the loss, the weighting or the sampling does not go with the target or the network."""
+    """Raises ``RecipeError`` if a loss, a weighting, a sampling or a threshold does not go with target or network."""
     loss = chosen_loss(recipe.loss, target, usual_loss(recipe))
+    if recipe.threshold:
+        try:
+            positive_class(target, recipe.positive)
+        except InvalidArgument as error:
+            raise RecipeError(f"`threshold` does not fit: {error}") from error
     if recipe.augment.cutmix and not isinstance(target, Classes):
         raise RecipeError(
             "`augment.cutmix` is for classes, and the target is a number. Choose augment.mixup."

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from mirada.data.augment import Augmentation
 from mirada.data.pixels.preprocessing import Policy, Preprocessing
 from mirada.errors import InvalidArgument, RecipeError, nearest
+from mirada.evaluation.threshold import ThresholdRule
 from mirada.models import facts, find
 from mirada.models.families import OPTION_NAMES
 from mirada.settings import check, described, setting, shown, shown_text
@@ -119,6 +120,13 @@ class Recipe:
         precision: Of matrix products; weights and sums stay in float32.
         flip_average: Whether the network's answer for an image is the mean of its outputs for the image and for its
             mirror image, wherever it is judged or used. ``evaluation.infer`` says more.
+        contamination: What happens where test images are among those that ``weights``, a model file, was trained on:
+            ``refuse`` to train, or ``mark`` every figure of the test.
+        threshold: The rule by which a threshold of the probability of one class is chosen on the validation images:
+            ``youden``, ``sensitivity=0.95``, ``specificity=0.9``, ``cost=FN:FP`` (what a missed and a false alarm
+            cost). ``evaluation.threshold`` says more. None by default: which error is the worse one is for people to
+            say.
+        positive: The class of the threshold; ``evaluation.threshold.positive_class`` says which it is by default.
         clip: The largest norm of the gradient of all parameters together; a longer one is shortened to it. 0 for none.
         optimizer: A record of ``training.stepping``, with the learning rate.
         schedule: A record of ``training.schedules``, with the warm-up.
@@ -182,6 +190,16 @@ class Recipe:
     flip_average: bool = setting(
         False, "Answers are the mean of the outputs for an image and for its mirror image."
     )
+    contamination: Literal["refuse", "mark"] = setting(
+        "refuse",
+        "Where test images taught the weights to start from: no training, or a mark beside every figure.",
+    )
+    threshold: str = setting(
+        "", "Rule for a threshold: youden, sensitivity=0.95, specificity=0.9 or cost=FN:FP; none without."
+    )
+    positive: str = setting(
+        "", "Class of the threshold; else of two the one that is not called normal, benign or alike."
+    )
     clip: float = setting(
         0.0, "Norm of the gradient, of all weights together, above which it is shortened; 0: none.", least=0
     )
@@ -203,6 +221,13 @@ class Recipe:
                 known = " or ".join(kind.__name__ for kind in kinds)
                 raise RecipeError(f"`{name}` of Recipe must be {known}. Got {shown(part)}.")
         object.__setattr__(self, "options", _plain_options(self.options))
+        if self.threshold:
+            ThresholdRule.parse(self.threshold)
+        elif self.positive:
+            raise RecipeError(
+                f"`positive` names the class of a threshold, and there is none: set `threshold` as well, such as "
+                f"threshold=youden. Got {shown(self.positive)}."
+            )
 
     def with_settings(self, settings: Settings, *, origin: str = "settings") -> Self:
         """This recipe with some settings replaced.

@@ -314,7 +314,8 @@ def table_cues(rest: Index, rows: Codes) -> Iterator[ValueCue]:
     asked = rest.source.by if rest.source else rest.by_names
     for place, name in enumerate(rest.by_names):
         words = np.array([rest.by[row][place] for row in rows.tolist()])
-        yield ValueCue(name, words, severity="warning" if name in asked else "info")
+        named = any(name == each.partition("=")[0] for each in asked)
+        yield ValueCue(name, words, severity="warning" if named else "info")
     for spec, column in zip(rest.covariate_specs, rest.covariates[rows].T, strict=True):
         if np.isfinite(column).all() and spec.column not in rest.by_names:
             two = len(np.unique(column)) <= 2

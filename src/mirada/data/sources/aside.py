@@ -26,10 +26,10 @@ def with_other_columns(index: Index) -> Index:
     if source is None or index.boxes or not is_table(source.path):
         return index
     table = read_table(source.path, source.encoding or None)
-    names = [*index.by_names, *_others(index, table)]
-    if len(names) == len(index.by_names):
+    others = tuple(_others(index, table))
+    if not others:
         return index
-    read = load_data(replace(source, by=tuple(names)))
+    read = load_data(replace(source, by=(*source.by, *others)))
     return replace(index, by=read.by, by_names=read.by_names) if read.paths == index.paths else index
 
 

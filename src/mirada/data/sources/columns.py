@@ -64,7 +64,10 @@ def wanted_kind(task: str | None) -> Kind | None:
 
 
 class Place(NamedTuple):
-    """A column of a table: its number, its name without unit, the unit, and the value that ``site=A`` asks for."""
+    """A column of a table: its number, its name without unit, the unit, and what stands behind its name.
+
+    That is the value that the covariate ``site=A`` asks for, or the ranges of ``age=0..5..10``.
+    """
 
     column: int
     name: str

@@ -37,7 +37,8 @@ def find_columns(table: Table, wanted: Wanted, files: ImageFiles) -> Columns:
     covariates = tuple(_covariate_place(table, name) for name in _one_or_several(table, wanted.covariates))
     group = find_column(table, wanted.group) if wanted.group else None
     targets = tuple(find_column(table, name) for name in _one_or_several(table, wanted.target))
-    by = tuple(find_column(table, name) for name in _one_or_several(table, wanted.by))
+    by = tuple(_by_place(table, name) for name in _one_or_several(table, wanted.by))
+    _require_once(table, by)
     taken = {place.column for place in (*covariates, *targets, *by, *((group,) if group else ()))}
     image = find_column(table, wanted.image) if wanted.image else _image_place(table, kinds, files, taken)
     taken.add(image.column)
@@ -164,6 +165,23 @@ def _one_or_several(table: Table, names: tuple[str, ...]) -> Iterator[str]:
             yield name
         else:
             yield from (part.strip() for part in name.split(",") if part.strip())
+
+
+def _by_place(table: Table, name: str) -> Place:
+    """A column of words, or, by ``age=0..5..10``, one of numbers with ranges."""
+    column, equals, ranges = name.rpartition("=")
+    if name in table.columns or not equals:
+        return find_column(table, name)
+    return find_column(table, column.strip())._replace(value=ranges.strip() or "..")
+
+
+def _require_once(table: Table, places: Sequence[Place]) -> None:
+    """Raises ``DataError`` for a column by which a model would be judged twice."""
+    for place in places:
+        if sum(other.column == place.column for other in places) > 1:
+            raise DataError(
+                f"{table.name}: `by` names the column {place.name} more than once. Name it once, with its ranges."
+            )
 
 
 def _covariate_place(table: Table, name: str) -> Place:
