@@ -30,7 +30,7 @@ def test_both_languages_say_the_same_things(name: str) -> None:
         assert marks[0] == marks[1], key
         words = {word.strip(string.punctuation) for word in text_of(spanish[key]).lower().split()}
         assert not words & ENGLISH, key
-        if len(text_of(text).split()) > 2:
+        if len(text_of(text).split()) > 2 and re.search(r"[a-z]{4}", text_of(text)):  # no formula
             assert text != spanish[key], key
 
 

@@ -43,5 +43,6 @@ TOPICS = {
         Topic("gradients"),
         Topic("rectifiers", ("model", "data")),
         Topic("inception"),
+        Topic("residual"),
     )
 }
