@@ -57,7 +57,7 @@ def test_the_page(cli: Cli, runs: tuple[Path, Path]) -> None:
     differs = page[page.index("What differs") : page.index("Learning curves")]
     assert '<td class="words">lenet5</td><td class="words">simplecnn</td>' in differs
     assert "batch_" not in differs  # both were trained with 16
-    assert page.count('<path class="line run1"') == page.count('<path class="line run2"') == 2
+    assert page.count('<path class="line run1"') == page.count('<path class="line run2"') == 3
     shown = page.count("<dt>Truth</dt>")
     assert shown == page.count('<img src="data:image/jpeg;base64,') and (shown or "Where" not in page)
     assert cli("compare", *runs)[0] == 0 and not Path("compare-2.html").exists()  # its own page is replaced

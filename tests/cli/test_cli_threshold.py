@@ -79,6 +79,8 @@ def test_evaluate_takes_the_threshold_of_the_file(lenet: Path, two: Path, cli: C
         assert answer.code == 0
         assert "of the probability of finding, chosen by sensitivity=0.9" in answer.out
         assert "ppv" in answer.out
+    assert "flatter" not in cli("evaluate", lenet, two).out
+    assert "so these figures flatter it" in cli("evaluate", lenet, two, "--split", "val").out
     given = cli("evaluate", lenet, two, "--threshold", "0.25", "--positive", "normal")
     assert "at the threshold 0.25 of the probability of normal" in given.out
 

@@ -171,7 +171,7 @@ def _result(result: Evaluation, split: str, unit: str, kind: str) -> None:
     for constant in result.constant:
         say(_always(constant, unit), "")
     _metrics(result)
-    _operating(result)
+    _operating(result, split)
     _by(result)
     _parts(result, unit, kind)
     _spread(result, unit)
@@ -201,8 +201,8 @@ def _metrics(result: Evaluation) -> None:
         say(*metric_lines([each for each in result.metrics if each.target == target]))
 
 
-def _operating(result: Evaluation) -> None:
-    """What holds at the threshold, and how many images it calls rightly and wrongly."""
+def _operating(result: Evaluation, split: str) -> None:
+    """What holds at the threshold, and how many images it calls rightly and wrongly, of a split or of ``all``."""
     point = result.operating
     if not point:
         return
@@ -212,6 +212,8 @@ def _operating(result: Evaluation) -> None:
         [point.other, f"{point.alarms:,}", f"{point.passed:,}"],
     ]
     say("", *table(["true ↓ called →", point.positive, point.other], rows))
+    if split in ("val", "all") and point.thresholds[0].n:
+        say("the threshold was chosen on validation images, so these figures flatter it")
 
 
 def _by(result: Evaluation) -> None:
