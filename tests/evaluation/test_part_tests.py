@@ -8,9 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from mirada.codec import from_json
+from mirada.evaluation import part_tests
+from mirada.evaluation.calls import calls_of
+from mirada.evaluation.estimate import Sampling, group_numbers
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.part_tests import PartTest
 from mirada.evaluation.predictions import Predictions
+from mirada.evaluation.threshold import Threshold
 from mirada.samples import Classes, Numbers
 
 
@@ -122,3 +126,23 @@ def test_they_are_written_and_read() -> None:
     random = np.random.default_rng(0)
     found = evaluate(table(random.random(40) < 0.5, ["A", "B"] * 20))
     assert from_json(Evaluation, found.to_dict()).by_tests == found.by_tests
+
+
+def test_of_parts_that_mean_nothing_few_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two columns, three tests of each at a threshold: in at most 5 of 100 data sets one of them is beyond chance."""
+    monkeypatch.setattr(part_tests, "DRAWS", 199)
+    random, n, named = np.random.default_rng(0), 90, 0
+    for seed in range(100):
+        truth, p = random.integers(2, size=n), random.random(n)
+        site, age = random.choice(["A", "B", ""], n), random.choice(["..5", "5..10", "10.."], n)
+        data = replace(
+            table(truth == 1, ["A"] * n, truth=truth, groups=tuple(map(str, random.integers(200, size=n)))),
+            outputs=np.column_stack([1 - p, p]),
+            by=tuple(zip(site.tolist(), age.tolist(), strict=True)),
+            by_names=("site", "age"),
+        )  # fmt: skip
+        calls = calls_of(data, Threshold(positive="b", value=0.2, rule="given"), data.known)
+        found = part_tests.part_tests(data, Sampling(seed, group_numbers(data.groups)), calls)
+        assert len(found) == 6
+        named += any(test.beyond_chance for test in found)
+    assert named <= 11  # 5 of 100, and three standard deviations
