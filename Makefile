@@ -5,9 +5,11 @@ READY := .venv/.ready
 # One worker a core, each computing on one thread, which small networks do fastest; tests that count threads set their own.
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses auto --dist loadfile
 PARITY := parity/.env
+SITE := build/site-env
+NOTEBOOKS := build/notebooks-env
 CHECK_PYTHON = @$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Mirada needs Python 3.11 or newer; {sys.executable} is {v.major}.{v.minor}. Try: make PYTHON=python3.11")'
 
-.PHONY: demo test test-slow parity lint clean
+.PHONY: demo test test-slow parity site notebooks lint clean
 
 $(READY): pyproject.toml constraints.txt
 	$(CHECK_PYTHON)
@@ -39,6 +41,27 @@ $(PARITY)/.ready: pyproject.toml parity/constraints.txt
 # And every method of explanation that captum, torchcam or grad-cam has by the same formula.
 parity: $(PARITY)/.ready
 	$(PARITY)/bin/python -m pytest parity
+
+# The pages as a site in build/site, by an environment of its own.
+$(SITE)/.ready: docs/site-constraints.txt
+	$(CHECK_PYTHON)
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --constraint docs/site-constraints.txt sphinx myst-parser furo
+	@touch $@
+
+site: $(SITE)/.ready
+	$(SITE)/bin/python -m sphinx -q --fail-on-warning --builder html docs build/site
+
+# The guide's notebooks, executed from their first cell to their last, beside Jupyter's kernel.
+$(NOTEBOOKS)/.ready: pyproject.toml constraints.txt
+	$(CHECK_PYTHON)
+	$(PYTHON) -m venv $(NOTEBOOKS)
+	$(NOTEBOOKS)/bin/python -m pip install --quiet --constraint constraints.txt nbclient ipykernel --editable .
+	@touch $@
+
+notebooks: $(NOTEBOOKS)/.ready
+	rm -rf build/notebooks && mkdir -p build/notebooks && cp docs/notebooks/*.ipynb build/notebooks
+	cd build/notebooks && ../../$(NOTEBOOKS)/bin/jupyter-execute --inplace *.ipynb
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,11 +1,12 @@
-"""The pages on the lecture notes are what their data files say, complete, and every test that they name is there.
+"""The pages on the lecture notes are complete, and every test that they name is there.
 
-That the commands, options, settings, modules and links on them exist, test_docs and test_readme hold for all pages.
+That they are what their data files say is held by contracts/test_settings_page; that the commands, options, settings,
+names and links on them exist, by test_docs and test_readme for all pages.
 """
 
 import ast
 import re
-import runpy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,15 +31,11 @@ def named_tests(text: str) -> list[tuple[str, str]]:
     return re.findall(r"`([\w/]+\.py)::(test_\w+)`", text)
 
 
+@cache
 def functions(path: Path) -> set[str]:
     """The tests that a file defines."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-
-
-def test_the_pages_are_current() -> None:
-    for path, text in runpy.run_path(str(DOCS / "make_coverage.py"))["pages"]().items():
-        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python docs/make_coverage.py"
 
 
 def test_every_point_is_there_and_computed_where_it_can_be() -> None:
