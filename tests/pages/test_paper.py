@@ -126,6 +126,14 @@ def test_letters_that_a_font_lacks() -> None:
     assert lost_letters(svg) == "猫"
 
 
+def test_powers_of_ten() -> None:
+    svg = standalone(str(SVG.format(200, 100, "x", TEXT.format("tick end", 100, 20, "10⁻⁴"))))
+    drawn = drawn_in(pdf_of(svg))
+    assert "/F 12 Tf (10) Tj 4.2 Ts /S 7.8 Tf <2D> Tj /F 7.8 Tf (4) Tj 0 Ts" in drawn
+    assert lost_letters(svg) == ""
+    assert text_length("10⁻⁴", 12) == pytest.approx(2 * 0.556 * 12 + 2 * 0.556 * 7.8)
+
+
 @pytest.mark.parametrize(
     ("svg", "said"),
     [

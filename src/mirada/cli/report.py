@@ -41,7 +41,8 @@ def _paper(run: Path) -> None:
     from mirada.pages.paper import FIGURES, TABLES, write_paper
 
     written = write_paper(run)
-    say(f"{run / FIGURES}: {counted(len(written.figures) // 2, 'figure')}, each as SVG and PDF")
+    if written.figures:
+        say(f"{run / FIGURES}: {counted(len(written.figures) // 2, 'figure')}, each as SVG and PDF")
     say(f"{run / TABLES}: {counted(len(written.tables), 'table')}", *written.checklists)
     if written.lost:
         say(

@@ -48,7 +48,7 @@ def write_paper(folder: Path) -> PaperFiles:
     """
     run = read_run(folder)
     drawn = {name: standalone(str(figure.svg)) for name, figure in figures_of(run).items()}
-    for part in (FIGURES, TABLES):
+    for part in (FIGURES, TABLES) if drawn else (TABLES,):
         (folder / part).mkdir(exist_ok=True)
     figures = []
     for name, svg in drawn.items():

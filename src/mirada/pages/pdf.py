@@ -19,6 +19,8 @@ SYMBOLS = {
     "α": 0x61, "β": 0x62, "γ": 0x67, "δ": 0x64, "ε": 0x65, "κ": 0x6B, "λ": 0x6C, "μ": 0x6D, "ρ": 0x72, "σ": 0x73,
     "Δ": 0x44, "Σ": 0x53,
 }  # fmt: skip  # Unicode → Symbol's own code
+RAISED = str.maketrans("⁰⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0456789+−n")  # Windows-1252 has ¹, ² and ³
+SMALL, RISE = 0.65, 0.35  # the size of raised letters, and how high they stand, in that of the others
 WIDTHS = {
     " !,./:;I[\\]ft": 278, '"': 355, "#0123456789?L_abdeghnopqu$": 556, "%m": 889, "&ABEKPSVXY": 667, "'": 191,
     "()-r`": 333, "*": 389, "+<=>~": 584, "@": 1015, "CDHNRUw": 722, "FTZ": 611, "GOQ": 778, "Jcksvxyz": 500, "M": 833,
@@ -78,13 +80,19 @@ def pdf_of(svg: str) -> bytes:
 def lost_letters(svg: str) -> str:
     """The letters of a figure that its PDF file does not have, each once."""
     text = "".join(fromstring(svg).itertext())  # noqa: S314 - our own drawing
-    lost = (letter for letter in text if not (_winansi(letter) or letter in SYMBOLS))
+    lost = (letter for letter in text if _font(letter) == "plain" and not _winansi(letter))
     return "".join(dict.fromkeys(lost))
 
 
 def text_length(text: str, size: float) -> float:
     """How wide a text is in Helvetica, in the unit of its size."""
-    return sum(WIDTH_OF.get(letter, USUAL) for letter in text) * size / 1000
+    raised = "".join(letter for letter in text if ord(letter) in RAISED)
+    others = sum(WIDTH_OF.get(letter, USUAL) for letter in text if ord(letter) not in RAISED)
+    return (
+        (others + SMALL * sum(WIDTH_OF.get(letter, USUAL) for letter in raised.translate(RAISED)))
+        * size
+        / 1000
+    )
 
 
 def _file(objects: list[bytes]) -> bytes:
@@ -202,12 +210,22 @@ def _text(element: Element) -> Iterator[str]:
 
 
 def _runs(text: str, size: float) -> Iterator[str]:
-    for symbol, letters in groupby(text, lambda letter: not _winansi(letter) and letter in SYMBOLS):
+    for font, letters in groupby(text, _font):
         run = "".join(letters)
-        if symbol:
-            yield f"/S {_n(size)} Tf <{''.join(f'{SYMBOLS[letter]:02X}' for letter in run)}> Tj "
-        else:
-            yield f"/F {_n(size)} Tf ({_literal(_plain(run))}) Tj "
+        match font:
+            case "raised":
+                yield f"{_n(RISE * size)} Ts {''.join(_runs(run.translate(RAISED), SMALL * size))}0 Ts "
+            case "symbol":
+                yield f"/S {_n(size)} Tf <{''.join(f'{SYMBOLS[letter]:02X}' for letter in run)}> Tj "
+            case _:
+                yield f"/F {_n(size)} Tf ({_literal(_plain(run))}) Tj "
+
+
+def _font(letter: str) -> str:
+    """What a letter is written with: Helvetica also where no font has it."""
+    if _winansi(letter):
+        return "plain"
+    return "raised" if ord(letter) in RAISED else "symbol" if letter in SYMBOLS else "plain"
 
 
 def _winansi(letter: str) -> bool:
