@@ -52,6 +52,19 @@ def test_what_a_page_points_to_is_there(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def anchors(page: Path) -> set[str]:
+    """What links may lead to within a page: its headings, as GitHub and MyST write them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_sections_that_a_page_points_to_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target, section in re.findall(r"\]\(([^)#:]*\.md)?#([^)]+)\)", text):
+        assert section in anchors(page.parent / target if target else page), f"{target}#{section}"
+
+
 def recipe_of(name: str) -> Recipe:
     settings = read_settings(GUIDE / name)
     return recipe_for(str(settings["model"])).with_settings(settings)
