@@ -36,8 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "summary": {"layers", "models"},
     "diagram": {"summary"},
     "lessons": {
-        "compute", "data", "evaluation", "explain", "inference", "layers", "modelfile", "models", "reference", "runs",
-        "store", "summary", "training",
+        "compute", "data", "diagram", "evaluation", "explain", "inference", "layers", "modelfile", "models",
+        "reference", "runs", "store", "summary", "training",
     },
     "pages": {"evaluation", "judging", "lessons", "runs"},
     "runs": {"evaluation"},

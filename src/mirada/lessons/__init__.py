@@ -44,5 +44,7 @@ TOPICS = {
         Topic("rectifiers", ("model", "data")),
         Topic("inception"),
         Topic("residual"),
+        Topic("optimiser"),
+        Topic("networks"),
     )
 }
