@@ -45,6 +45,7 @@ TOPICS = {
         Topic("inception"),
         Topic("residual"),
         Topic("optimiser"),
+        Topic("equivalences"),
         Topic("networks"),
     )
 }

@@ -33,7 +33,7 @@ HIDDEN, BATCH, NETWORK_STEPS, NETWORK_RATE = 32, 64, 120, 0.02
 
 
 @dataclass(frozen=True)
-class Path:
+class Descent:
     """What a rule does.
 
     Args:
@@ -56,8 +56,8 @@ class Path:
 class OptimiserLesson:
     """The rules on the quadratic and on the network, with what they are set to."""
 
-    valley: tuple[Path, ...]
-    network: tuple[Path, ...]
+    valley: tuple[Descent, ...]
+    network: tuple[Descent, ...]
     growth: float
     rate: float = RATE
     momentum: float = MOMENTUM
@@ -71,7 +71,7 @@ def lesson(material: Material) -> OptimiserLesson:
     return OptimiserLesson(valley, tuple(map(training, RULES)), growth(RATE, MOMENTUM, max(CURVATURES)))
 
 
-def descent(rule: str, *, rate: float, momentum: float, steps: int = STEPS) -> Path:
+def descent(rule: str, *, rate: float, momentum: float, steps: int = STEPS) -> Descent:
     """A rule on L(w) = ½ (λ₁·w₁² + λ₂·w₂²), from ``START``.
 
     Args:
@@ -95,7 +95,7 @@ def descent(rule: str, *, rate: float, momentum: float, steps: int = STEPS) -> P
             weight, memory = sgd_step(weight, gradient, velocity=memory, lr=rate, momentum=kept)
         weights.append(weight)
     path = np.array(weights)
-    return Path(rule, path, (curvatures * path**2).sum(axis=1) / 2)
+    return Descent(rule, path, (curvatures * path**2).sum(axis=1) / 2)
 
 
 def growth(rate: float, momentum: float, curvature: float) -> float:
@@ -104,7 +104,7 @@ def growth(rate: float, momentum: float, curvature: float) -> float:
 
 
 @cache
-def training(rule: str) -> Path:
+def training(rule: str) -> Descent:
     """A rule on a convolutional network that learns scikit-learn's digits: the loss of every batch."""
     import torch
     from torch.nn.functional import cross_entropy
@@ -129,7 +129,7 @@ def training(rule: str) -> Path:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step(NETWORK_RATE)
         losses.append(loss.item())
-    return Path(rule, np.empty((0, 2)), np.array(losses))
+    return Descent(rule, np.empty((0, 2)), np.array(losses))
 
 
 def _digits() -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from math import isfinite, log10
 
 from markupsafe import Markup
 
-from mirada.lessons.optimiser import OptimiserLesson, Path
+from mirada.lessons.optimiser import Descent, OptimiserLesson
 from mirada.pages.charts import Series, legend, path
 from mirada.pages.lessons.page import Figures
 from mirada.pages.lessons.wording import Wording
@@ -55,7 +55,7 @@ def figures(lesson: OptimiserLesson, wording: Wording) -> Figures:
     )
 
 
-def losses_chart(paths: tuple[Path, ...], names: dict[str, str], wording: Wording) -> Markup:
+def losses_chart(paths: tuple[Descent, ...], names: dict[str, str], wording: Wording) -> Markup:
     """The losses of the batches on a logarithmic axis; a line that leaves it runs away."""
     steps = list(range(1, len(paths[0].losses) + 1))
     x = PixelScale(1, steps[-1], LEFT + 8, WIDTH - RIGHT - 8)
@@ -75,7 +75,7 @@ def losses_chart(paths: tuple[Path, ...], names: dict[str, str], wording: Wordin
     return SVG.format(WIDTH, HEIGHT, wording.plain("network"), NONE.join(parts))
 
 
-def end(each: Path, wording: Wording) -> str:
+def end(each: Descent, wording: Wording) -> str:
     """How a path ends."""
     last = float(each.losses[-1])
     if each.diverges:
