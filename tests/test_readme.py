@@ -3,14 +3,17 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mirada.cli import run
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.recipe_text import read_settings
 
@@ -43,6 +46,30 @@ def test_the_examples_run(photos: Path, capsys: pytest.CaptureFixture[str]) -> N
     (record,) = json.loads(capsys.readouterr().out.replace("'", '"').replace("None", "null"))
     assert record["predicted"] == "cat"
     assert (photos / "runs" / "photos-simplecnn" / "report.html").is_file()
+
+
+def test_the_guide_to_a_network_of_ones_own_runs(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", (GUIDE / "own-network.md").read_text(), flags=re.DOTALL):
+        exec(compile(block, "own-network.md", "exec"), names)
+    out = capsys.readouterr().out
+    assert "TinyNet, one image of 3×32×32" in out and "layers, one image of 3×64×64" in out
+    assert "Grad-CAM at conv1 (32, 32)" in out
+    assert (photos / "runs" / "photos-module" / "model.safetensors").is_file()
+
+
+def test_the_guides_stacks_train(photos: Path) -> None:
+    """Every line of a terminal that trains one, with few epochs; the file of the page is the stack beside it."""
+    page = (GUIDE / "own-network.md").read_text()
+    (photos / "own.txt").write_text(re.findall(r"```text\n(.*?)```", page, flags=re.DOTALL)[0])
+    lines = [line for line in page.splitlines() if line.startswith("mirada train")]
+    assert len(lines) == 3
+    for line in lines:
+        assert run([*shlex.split(line)[1:], "--epochs", "1"]) == 0
+    assert (photos / "runs" / "photos-layers-3" / "model.safetensors").is_file()
+    texts = [(photos / "runs" / f"photos-layers{end}" / "recipe.toml").read_text() for end in ("", "-2")]
+    stacks = [tomllib.loads(text)["options"]["layers"] for text in texts]
+    assert stacks[0].replace("; pool k2; gap", "; gap") == stacks[1]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from mirada.codec import BadRecord, from_json
 from mirada.data.pixels.preprocessing import Preprocessing
@@ -29,11 +29,14 @@ from mirada.evaluation.threshold import Threshold
 from mirada.files import write_bytes
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
+from mirada.layers.own import filled
 from mirada.models import create_model
+from mirada.models.catalogue import MODULE
 from mirada.models.digest import BLANK_DIGEST, DIGEST_KEY, KEY, is_intact, with_digest
 from mirada.models.earlier_cards import from_flat
-from mirada.models.header import metadata_of
+from mirada.models.header import metadata_of, require_memory
 from mirada.models.joining import join_files, prefix
+from mirada.models.weight_files import apart
 from mirada.samples import Classes, Covariate, Numbers, Scaling, Target
 from mirada.text import shortened
 
@@ -43,7 +46,6 @@ TARGETS: dict[str, type[Classes] | type[Numbers]] = {Classes().task: Classes, Nu
 DESCRIPTION_LIMIT = 32 * 2**20  # characters: the digests of two million images
 SHOWN, MESSAGE = 200, 800  # characters of a reason, of a message that is passed on
 WIDEST = 1_000_000  # outputs, or covariates
-LIVE_VALUES = 64  # of a pixel at least, that a network keeps at once: the maps of its first layers
 NOTHING_BESIDE = Scaling((), ())  # of a network that reads images alone
 NOT_UNDERSTOOD = (
     MiradaError, TypeError, KeyError, ValueError, AttributeError, OverflowError, RecursionError,
@@ -58,7 +60,8 @@ class Architecture:
     """Which network it is: all that is needed to build it, without its weights.
 
     Args:
-        model: Its name in the catalogue.
+        model: Its name in the catalogue; ``layers`` for a stack, whose text is an option, and ``module`` for a module
+            of one's own, which only its class builds.
         options: Those of the network's family.
         outputs: Numbers that it puts out per image.
         in_channels: Channels of its images.
@@ -82,8 +85,13 @@ class Architecture:
                     f"`{name}` of Architecture must be a whole number from {least} to {most:,}. Got {value!r}."
                 )
 
+    @property
+    def title(self) -> str:
+        """What people call it: its name, or that of the class of a module of one's own."""
+        return str(self.options.get("class_name") or self.model)
+
     def build(self) -> Network:
-        """The network, with weights not yet set."""
+        """The network, with weights not yet set. Raises ``InvalidArgument`` for a module of one's own."""
         network = create_model(
             self.model,
             num_classes=self.outputs,
@@ -358,8 +366,9 @@ def _read(kind: type[Record], values: object, key: str) -> Record:
 
 def save_model(file: Path, network: Network, card: Card) -> None:
     """Writes a model file, atomically. Raises ``CheckpointError`` if the disk does not take it."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    data = with_digest(save_tensors(weights, {KEY: card.to_json(), DIGEST_KEY: BLANK_DIGEST}))
+    data = with_digest(
+        save_tensors(apart(network.state_dict()), {KEY: card.to_json(), DIGEST_KEY: BLANK_DIGEST})
+    )
     if data is None:
         raise CheckpointError(f"{file}: safetensors wrote a header in which the digest has no place.")
     try:
@@ -432,36 +441,43 @@ def load_cards(file: str | Path) -> tuple[Card, ...]:
     return described.cards
 
 
-def load_network(file: str | Path) -> Member:
-    """Reads a model file of one network.
+def load_network(file: str | Path, network: nn.Module | None = None) -> Member:
+    """Reads a model file of one network; of a module of one's own, into a copy of ``network``.
 
     Raises ``CheckpointError`` if the file is missing, truncated, altered, a pickle, or from a newer Mirada, and
     ``InvalidArgument`` if it holds several.
     """
-    members = load_members(file)
+    members = load_members(file, network)
     _require_one(members, file)
     return members[0]
 
 
-def load_members(file: str | Path) -> tuple[Member, ...]:
+def load_members(file: str | Path, network: nn.Module | None = None) -> tuple[Member, ...]:
     """The networks of ``load_file``."""
-    return load_file(file).members
+    return load_file(file, network).members
 
 
-def load_file(file: str | Path) -> Loaded:
+def load_file(file: str | Path, network: nn.Module | None = None) -> Loaded:
     """Reads a model file: its network, or those of an ensemble.
 
-    Raises ``CheckpointError`` if the file is missing, truncated, altered, a pickle, or from a newer Mirada.
+    Args:
+        file: The model file.
+        network: For a module of one's own, one that its class has built; copies of it get the weights.
+
+    Raises:
+        CheckpointError: The file is missing, truncated, altered, a pickle, from a newer Mirada, or unlike ``network``.
+        InvalidArgument: It holds a module of one's own and ``network`` is not given, or the reverse.
     """
     path = Path(file)
     (cards, together), data = _verified(path)
-    require_memory(cards[0].preprocessing, path)
+    require_memory(cards[0].preprocessing.size, path)
+    _require_module(path, cards[0].architecture, network)
     try:
         tensors = load_tensors(data)
     except SafetensorError as error:
         raise CheckpointError(UNFIT.format(path, cards[0].architecture.model)) from error
     if len(cards) == 1:
-        return Loaded((_member(path, cards[0], tensors),))
+        return Loaded((_member(path, cards[0], tensors, network),))
     prefixes = tuple(map(prefix, range(len(cards))))
     if strangers := [name for name in tensors if not name.startswith(prefixes)]:
         raise CheckpointError(
@@ -473,6 +489,7 @@ def load_file(file: str | Path) -> Loaded:
             path,
             card,
             {name.removeprefix(own): value for name, value in tensors.items() if name.startswith(own)},
+            network,
         )
         for card, own in zip(cards, prefixes, strict=True)
     )
@@ -487,8 +504,29 @@ def _require_one(found: Sequence[object], file: str | Path) -> None:
         )
 
 
-def _member(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> Member:
-    """The network of a card with these weights."""
+def _require_module(path: Path, architecture: Architecture, module: nn.Module | None) -> None:
+    """Raises ``InvalidArgument`` unless a module is given where the file cannot build its network, and only there."""
+    if architecture.model != MODULE:
+        if module is not None:
+            raise InvalidArgument(
+                f"{path}: holds the network {architecture.model}, which the file itself builds. Leave `network` out."
+            )
+    elif module is None:
+        raise InvalidArgument(
+            f"{path}: holds the weights of a module of one's own, {architecture.title}, which only its class builds. "
+            f"Load it in Python: mirada.load_model(file, network={architecture.title}(…))."
+        )
+
+
+def _member(path: Path, card: Card, tensors: Mapping[str, Tensor], module: nn.Module | None) -> Member:
+    """The network of a card with these weights; of a module of one's own, a copy of the one that is given."""
+    if module is not None:
+        of = card.architecture
+        try:
+            copied = filled(module, tensors, of.outputs, of.in_channels, of.image_size, of.covariates)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        return Member(copied.eval(), card)
     try:
         with torch.device("meta"):  # no weights are drawn: those of the file take their place
             network = card.architecture.build()
@@ -506,18 +544,6 @@ def _member(path: Path, card: Card, tensors: Mapping[str, Tensor]) -> Member:
     except RuntimeError as error:
         raise CheckpointError(UNFIT.format(path, card.architecture.model)) from error
     return Member(network.eval(), card)
-
-
-def require_memory(preprocessing: Preprocessing, path: Path) -> None:
-    """Raises ``CheckpointError`` if this machine's memory cannot hold what one image becomes in a network."""
-    height, width = preprocessing.size
-    needed = height * width * 4 * LIVE_VALUES
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > there:
-        raise CheckpointError(
-            f"{path}: takes images of {height:,} × {width:,} pixels, which need more than {needed / 2**30:,.0f} GiB of "
-            f"memory each; this machine has {there / 2**30:,.0f} GiB."
-        )
 
 
 def _verified(path: Path) -> tuple[_Contents, bytes]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from mirada.cli import run as run_line
-from mirada.modelfile import load_network
+from mirada.modelfile import load_members, load_network
 
 Cli = Callable[..., Any]
 STACK = "conv 4 k3 p1; relu; pool k2; conv 6 k3 p1; relu; pool k2; flatten; dense 8; relu"
@@ -137,4 +138,36 @@ def test_its_options_are_listed(cli: Cli) -> None:
         in cli(
             "summary", "layers", "--set", "layers=conv 4 k3; gap", "--image-size", "16", "--classes", "2"
         ).out
+    )
+
+
+def test_it_learns_a_number_with_what_is_known_beside(cli: Cli, tmp_path: Path) -> None:
+    """Two folds of a linear model that reads a covariate: one ensemble, explained and predicted like any other."""
+    rows = ["file,age,weight"]
+    for number in range(30):
+        Image.new("RGB", (8, 8), (8 * number, 0, 0)).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{8 * number},{number % 5}")
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    data = [tmp_path / "table.csv", "--target", "age", "--covariates", "weight"]
+    more = [
+        "--layers",
+        "flatten; dense",
+        "--folds",
+        "2",
+        *TINY,
+        "--image-size",
+        "8",
+        "--output",
+        tmp_path / "run",
+    ]
+    trained = cli("train", *data, *more)
+    assert trained.code == 0, trained.err
+    model = tmp_path / "run" / "ensemble.safetensors"
+    network, card = load_members(model)[0]
+    assert network.state_dict()["head.linear.weight"].shape == (1, 3 * 8 * 8 + 1)
+    assert card.covariate_names == ("weight",)
+    assert cli("predict", model, tmp_path / "3.png", "--known", "weight=3").code == 0
+    assert (
+        cli("explain", model, tmp_path / "3.png", "--known", "weight=3", "--output", tmp_path / "maps").code
+        == 0
     )

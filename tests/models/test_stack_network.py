@@ -230,6 +230,7 @@ def test_images_stay_as_they_were() -> None:
         ),
         ("conf 4 k3", r'^Step 1, "conf 4 k3": there is no layer "conf"\. Did you mean "conv"\?'),
         ("# nothing", r"^There are no layers"),
+        ("relu;" * 1001, r"^There are 1,001 layers, and a stack has at most 1,000\."),
     ],
 )
 def test_mistakes_name_the_layer(layers: str, message: str) -> None:

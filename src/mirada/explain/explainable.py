@@ -18,6 +18,7 @@ from mirada.errors import InvalidArgument
 from mirada.layers.modes import evaluating
 from mirada.layers.network import Network
 
+HEAD = "head"  # what makes outputs of the last maps, where a network says so
 IMAGE = "image"  # the layer before all others, whose maps are the channels of the image
 
 
@@ -44,14 +45,24 @@ class Explainable:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The layers that hold all others, in the order in which they run: the image, then the network's children."""
-        return (IMAGE, *(name for name, _ in self.network.named_children() if name != "auxiliary"))
+        """The layers that hold all others: the image, then the network's children, or those of its only child.
+
+        They are in the order in which they run, for a network of ``create_model``; of another module in the order in
+        which it defines them.
+        """
+        inside, before = self.network, ""
+        while len(children := dict(inside.named_children())) == 1 and HEAD not in children:
+            ((name, only),) = children.items()
+            if not any(only.children()):
+                break
+            before, inside = f"{before}{name}.", only
+        return (IMAGE, *(f"{before}{name}" for name in children if name != "auxiliary"))
 
     @property
     def last(self) -> str:
         """The part whose maps enter the head; for a network without a ``head``, the last but one."""
         parts = self.parts
-        return parts[parts.index("head") - 1 if "head" in parts else -2]
+        return parts[parts.index(HEAD) - 1 if HEAD in parts else -2]
 
     def require(self, layer: str) -> None:
         """Refuses a name that is no layer's.
@@ -71,7 +82,7 @@ class Explainable:
             )
 
     def sizes(self, images: Tensor) -> dict[str, tuple[int, int] | None]:
-        """The (h, w) of what each part puts out for images (N, C, H, W); None for what are no maps."""
+        """The (h, w) of what each part puts out for images (N, C, H, W), as they run; None for what are no maps."""
         sizes: dict[str, tuple[int, int] | None] = {IMAGE: (images.shape[2], images.shape[3])}
 
         def measure(name: str, output: Any) -> None:
@@ -163,13 +174,13 @@ def _unseen(_name: str, _output: object) -> None:
 
 
 @contextmanager
-def entering_head(network: nn.Module) -> Iterator[list[Tensor]]:
+def entering_head(network: Network) -> Iterator[list[Tensor]]:
     """Collects the averages of the maps that enter the head, (N, C) float32 on the CPU, for each batch that runs.
 
     The network is left as it was. Passes of other threads are let alone.
 
     Args:
-        network: One with a ``head``; what enters it is (N, C, h, w), or (N, C).
+        network: What enters its head, or the layer that it names as ``reading``, is (N, C, h, w), or (N, C).
 
     Yields:
         The batches so far, in the order in which they ran.
@@ -181,7 +192,7 @@ def entering_head(network: nn.Module) -> Iterator[list[Tensor]]:
             maps = inputs[0].detach().float()
             found.append((maps.flatten(2).mean(dim=2) if maps.ndim > 2 else maps).cpu())
 
-    hook = network.get_submodule("head").register_forward_pre_hook(keep)
+    hook = network.get_submodule(network.reading).register_forward_pre_hook(keep)
     try:
         yield found
     finally:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mirada.errors import InvalidArgument
 from mirada.explain.class_maps import ClassNumbers, pick
-from mirada.explain.explainable import IMAGE, Choose, Explainable, Found, Meaning, Method, NoMaps
+from mirada.explain.explainable import HEAD, IMAGE, Choose, Explainable, Found, Meaning, Method, NoMaps
 from mirada.explain.methods import chosen_method, named_method
 from mirada.samples import Classes, Numbers, Target
 
@@ -166,11 +166,12 @@ def _found_before_head(
         Where, why there if not before the head, by which method, and what.
     """
     at, remark = explainable.last, ""
-    with suppress(NoMaps):  # and then no pass is needed to know the sizes of all parts
-        how = chosen_method(method, explainable, at)
-        found = how.find(explainable, images, at, choose)
-        if found.maps.shape[1:] != (1, 1):
-            return at, remark, how, found
+    if HEAD in explainable.parts:  # of other modules only a pass can tell in which order the parts run
+        with suppress(NoMaps):  # and then no pass is needed to know the sizes of all parts
+            how = chosen_method(method, explainable, at)
+            found = how.find(explainable, images, at, choose)
+            if found.maps.shape[1:] != (1, 1):
+                return at, remark, how, found
     at, remark = _last_with_places(explainable, images)
     how = chosen_method(method, explainable, at)
     return at, remark, how, how.find(explainable, images, at, choose)
@@ -178,8 +179,10 @@ def _found_before_head(
 
 def _last_with_places(explainable: Explainable, images: Tensor) -> tuple[str, str]:
     """The part before the head, or the last one before it with more than one place; and why, if it is not the first."""
-    last, sizes = explainable.last, explainable.sizes(images)
-    before = explainable.parts[: explainable.parts.index(last) + 1]
+    sizes = explainable.sizes(images)
+    parts = explainable.parts if HEAD in explainable.parts else tuple(sizes)  # in the order in which they run
+    last = explainable.last if HEAD in parts else parts[-2:][0]
+    before = parts[: parts.index(last) + 1]
     with_places = [part for part in before if (sizes.get(part) or (1, 1)) != (1, 1)]
     if not with_places or with_places[-1] == last:
         return last, ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from mirada.compute import Compute, choose
 from mirada.data.batches import chunks
@@ -293,21 +293,24 @@ class Model:
             yield rows, stacked(batch)
 
 
-def load_model(file: str | Path, *, device: str = "auto") -> Model:
+def load_model(file: str | Path, *, device: str = "auto", network: nn.Module | None = None) -> Model:
     """Opens a model file, which runs no code of it.
 
     Args:
         file: The ``.safetensors`` that ``train`` wrote, or ``cross_validate``: the ensemble of its folds.
+        network: For the file of a module of your own, one that its class has built, such as ``TinyNet(classes=3)``; a
+            copy of it gets the weights. For all others the file says how to build the network.
         device: As ``torch.device`` names it; ``auto`` is CUDA, else Apple's MPS, else the CPU.
 
     Returns:
         The model, in eval mode on the device.
 
     Raises:
-        CheckpointError: The file is missing, no model file, truncated, altered, or of a newer Mirada.
-        InvalidArgument: The device is not there.
+        CheckpointError: The file is missing, no model file, truncated, altered, or of a newer Mirada; or its weights do
+            not fit ``network``.
+        InvalidArgument: The device is not there; or ``network`` is missing, or given where the file needs none.
     """
-    members, together = load_file(model_file(file))
+    members, together = load_file(model_file(file), network)
     compute = choose(device, "float32")
     for member in members:
         compute.place(member.network)

@@ -86,9 +86,9 @@ def data_record(index: Index, split_note: str) -> DataRecord:
 def network_record(summary: Summary, card: Card, recipe: Recipe) -> NetworkRecord:
     """What is trained: its layers, its size and memory in this training, and what it takes in."""
     architecture = card.architecture
-    summary = replace(summary, network=architecture.model)
+    summary = replace(summary, network=architecture.title)
     return NetworkRecord(
-        name=architecture.model,
+        name=architecture.title,
         parameters=summary.parameters,
         macs=summary.macs,
         image=(architecture.in_channels, *architecture.image_size),

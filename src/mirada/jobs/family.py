@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import nn
+
 from mirada.data.index import Index
 from mirada.evaluation.evaluate import Measured
 from mirada.events import Event, FoldStarted, HowToRead, OnEvent, Reason, SeedStarted, Started, Stopped
@@ -39,6 +41,7 @@ class RunFamily:
         options: What is said on the command line beside data and recipe, such as ``--folds 5``.
         describe: What ``data.json`` says of all, from what it says of the first run, and from those that are finished.
         on_event: Called with each event of each run, and with those that tell them apart.
+        model: As for ``train``, for a module of one's own, which no recipe can name.
     """
 
     def __init__(
@@ -48,12 +51,14 @@ class RunFamily:
         options: Sequence[str],
         describe: Callable[[DataRecord, tuple[MemberRecord, ...]], DataRecord],
         on_event: OnEvent,
+        model: nn.Module | None = None,
     ) -> None:
         self.folder = folder
         self.index = index
         self.options = options
         self.describe = describe
         self.on_event = on_event
+        self.model = model
         self.first = Path()
         self.told: set[str] = set()  # how the figures are to be read
 
@@ -91,7 +96,7 @@ class RunFamily:
         own = self.folder.path / planned.name
         source = planned.index.source or Source(path=planned.index.root)
         saved = replace(planned.index, source=replace(source, split=str(own / "splits.csv")))
-        return train(saved, recipe=planned.recipe, output=own, on_event=self.record)
+        return train(saved, model=self.model, recipe=planned.recipe, output=own, on_event=self.record)
 
     def record(self, event: Event) -> None:
         """Passes an event on; the folder keeps those that are not one run's alone."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from mirada.data.index import Index
 from mirada.data.sources import load_data
@@ -24,7 +25,7 @@ from mirada.jobs.cells import cells_of_all_folds
 from mirada.jobs.family import Planned, RunFamily, finished, missing
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
-from mirada.jobs.train import Run, chosen_recipe, new_folder
+from mirada.jobs.train import Run, chosen_recipe, module_of, new_folder
 from mirada.modelfile import Together, save_ensemble
 from mirada.runs.folder import ENSEMBLE, INTERVALS, SIMILAR, RunFolder
 from mirada.runs.records import DataRecord
@@ -71,7 +72,7 @@ def cross_validate(
     data: Index | str | Path,
     *,
     folds: int = 5,
-    model: str | None = None,
+    model: str | nn.Module | None = None,
     recipe: Recipe | None = None,
     output: str | Path | None = None,
     on_event: OnEvent | None = None,
@@ -115,6 +116,7 @@ def cross_validate(
         ("--folds", str(folds)),
         lambda first, members: replace(_of_all_folds(first, folds, index), folds=members),
         on_event or (lambda event: None),
+        module_of(model),
     )
     planned = [
         Planned(f"fold-{number}", part, chosen, FoldStarted(number, folds))

@@ -8,6 +8,7 @@ from torch import nn
 
 from mirada.compute import Compute
 from mirada.errors import RecipeError
+from mirada.layers.own import OwnNetwork
 from mirada.modelfile import Architecture
 from mirada.summary import Summary, summarize
 from mirada.training.averages import LastWeights
@@ -29,12 +30,14 @@ class Room:
         recipe: How it trains.
         compute: The device, and the precision of maps.
         count: Images to train on; a batch has no more.
+        own: The network, if it is a module of one's own, whose weights are there already.
     """
 
     architecture: Architecture
     recipe: Recipe
     compute: Compute
     count: int
+    own: OwnNetwork | None = None
 
     def require_for_weights(self) -> None:
         """Asks before any weight is drawn; it takes no memory itself.
@@ -44,6 +47,8 @@ class Room:
             RecipeError: If a batch, the weights, and of those that ever learn the gradients and the optimizer's
                 moments are more than there is; or if nothing can be frozen or thawed as the recipe says.
         """
+        if self.own:
+            return
         with torch.device("meta"):
             network = built(self.architecture)
         *_, last = phases_of(network, self.recipe)

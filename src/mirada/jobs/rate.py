@@ -5,13 +5,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from torch import nn
 
 from mirada.compute import deterministic
 from mirada.data.cache import open_cache
 from mirada.data.index import Index
 from mirada.data.sources import load_data
 from mirada.events import Event, OnProgress, Progress
-from mirada.jobs.train import TrainJob, chosen_recipe
+from mirada.jobs.train import TrainJob, chosen_recipe, module_of
 from mirada.runs.folder import RunFolder
 from mirada.training.begin import begin
 from mirada.training.demands import require_splits
@@ -22,7 +23,7 @@ from mirada.training.recipe import Recipe
 def find_rate(
     data: Index | str | Path,
     *,
-    model: str | None = None,
+    model: str | nn.Module | None = None,
     recipe: Recipe | None = None,
     on_event: OnProgress | None = None,
     **settings: Any,
@@ -31,7 +32,7 @@ def find_rate(
 
     Args:
         data: An index, or what ``load_data`` takes.
-        model: A name of ``list_models``; by default the recipe's.
+        model: As for ``train``.
         recipe: All settings; by default the model's own.
         on_event: Hears of progress.
         **settings: Fields of ``Recipe`` on top of it.
@@ -55,7 +56,7 @@ def find_rate(
             on_event(event)
 
     with torch.random.fork_rng(), deterministic(), TemporaryDirectory() as folder:
-        job = TrainJob(chosen, index, tell)
+        job = TrainJob(chosen, index, tell, module_of(model))
         cache = open_cache(job.index, job.recipe.pixels.decoding(), on_event=tell)
         require_splits(cache.index)
         feed = job.feed(cache, job.card(cache))

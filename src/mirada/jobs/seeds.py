@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from mirada.data.index import Index
 from mirada.data.sources import load_data
 from mirada.data.splits import complete_splits
@@ -12,7 +14,7 @@ from mirada.errors import InvalidArgument
 from mirada.evaluation.seeds import SeedSpread, seed_spreads
 from mirada.events import Evaluated, OnEvent, SeedStarted
 from mirada.jobs.family import Planned, RunFamily, finished, judged_on, measured, missing
-from mirada.jobs.train import Run, chosen_recipe, new_folder
+from mirada.jobs.train import Run, chosen_recipe, module_of, new_folder
 from mirada.training.demands import require_splits
 from mirada.training.recipe import Recipe
 
@@ -48,7 +50,7 @@ def train_seeds(
     data: Index | str | Path,
     *,
     seeds: int = 3,
-    model: str | None = None,
+    model: str | nn.Module | None = None,
     recipe: Recipe | None = None,
     output: str | Path | None = None,
     on_event: OnEvent | None = None,
@@ -90,6 +92,7 @@ def train_seeds(
         ("--seeds", str(seeds)),
         lambda first, members: replace(first, split_note=told, seeds=members),
         on_event or (lambda event: None),
+        module_of(model),
     )
     planned = _planned(split, chosen, seeds)
     runs = family.train(planned)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from mirada.compute import choose, deterministic
 from mirada.data.batches import channel_statistics
@@ -17,7 +18,7 @@ from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits, save_splits, splits_digest
-from mirada.errors import DataError, RecipeError, TrainingError
+from mirada.errors import DataError, InvalidArgument, RecipeError, TrainingError
 from mirada.evaluation.evaluate import Evaluation, Measured, evaluate
 from mirada.evaluation.predictions import Predictions, called_at
 from mirada.events import (
@@ -43,8 +44,10 @@ from mirada.jobs.cells import draw_cells
 from mirada.jobs.describe import command_line, data_name, data_record, environment_record, network_record
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.jobs.memory import Room
+from mirada.layers.own import OwnNetwork
 from mirada.modelfile import Card, WeightsOrigin, save_model
 from mirada.models import find
+from mirada.models.catalogue import MODULE
 from mirada.pages import write_report
 from mirada.runs.folder import MODEL, SIMILAR, RunFolder
 from mirada.runs.records import EnvironmentRecord
@@ -70,7 +73,7 @@ from mirada.training.phases import phases_of
 from mirada.training.reading import said_of
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.scaling import covariate_scale, target_scale
-from mirada.training.start import architecture_for, own_notes, starting_network, starting_scale
+from mirada.training.start import architecture_for, module_for, own_notes, starting_network, starting_scale
 
 PERMUTED = "training labels are permuted: for the test by label randomisation; the answers are worth nothing."
 
@@ -120,7 +123,7 @@ def _shown(metric: Measured, value: float | None) -> str:
 def train(
     data: Index | str | Path,
     *,
-    model: str | None = None,
+    model: str | nn.Module | None = None,
     recipe: Recipe | None = None,
     output: str | Path | None = None,
     on_event: OnEvent | None = None,
@@ -134,7 +137,9 @@ def train(
 
     Args:
         data: An index, or what ``load_data`` takes.
-        model: A name of ``list_models``; by default the recipe's, which is resnet18.
+        model: A name of ``list_models``, by default the recipe's, which is resnet18; ``layers`` with the setting
+            ``layers="conv 6 k5; relu; …"`` for a stack of your own; or a ``torch.nn.Module`` of your own that makes
+            outputs (N, K) of images (N, C, H, W), of which a copy is trained.
         recipe: All settings; by default the model's own.
         output: The run folder, which must be new; by default ``runs/<data>-<model>``, numbered if it exists.
         on_event: Called with a record of ``mirada.events`` for each thing that happens.
@@ -157,13 +162,25 @@ def train(
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
     with torch.random.fork_rng(), deterministic():
-        return TrainJob(chosen, index, on_event or (lambda event: None)).run(output)
+        return TrainJob(chosen, index, on_event or (lambda event: None), module_of(model)).run(output)
 
 
-def chosen_recipe(model: str | None, recipe: Recipe | None, settings: Mapping[str, object]) -> Recipe:
+def module_of(model: str | nn.Module | None) -> nn.Module | None:
+    """A module of one's own, if the model is one and no name. Raises ``InvalidArgument`` for what is neither."""
+    if model is None or isinstance(model, str | nn.Module):
+        return model if isinstance(model, nn.Module) else None
+    got = f"the class {model.__name__}; build it" if isinstance(model, type) else repr(model)
+    raise InvalidArgument(f"`model` must be a name or a torch.nn.Module. Got {got}.")
+
+
+def chosen_recipe(
+    model: str | nn.Module | None, recipe: Recipe | None, settings: Mapping[str, object]
+) -> Recipe:
     """The recipe with the model and the settings that were named. Raises as ``train`` does."""
-    named = {} if model is None else {"model": model}
-    chosen = (recipe or recipe_for(model or Recipe.model)).with_settings({**named, **settings})
+    named: dict[str, object] = {} if model is None else {"model": model}
+    if module_of(model) is not None:
+        named, model = {"model": MODULE, "options": {}}, MODULE
+    chosen = (recipe or recipe_for(str(model or Recipe.model))).with_settings({**named, **settings})
     find(chosen.model)
     return chosen
 
@@ -178,7 +195,9 @@ def new_folder(index: Index, recipe: Recipe, output: str | Path | None, *, endin
 class TrainJob:
     """One run of ``train``, step by step; ``card`` and ``feed`` serve what is tried before one, too."""
 
-    def __init__(self, recipe: Recipe, index: Index, on_event: OnEvent) -> None:
+    def __init__(
+        self, recipe: Recipe, index: Index, on_event: OnEvent, module: nn.Module | None = None
+    ) -> None:
         augmentation, note = settle_flips(recipe.augment, index)
         self.start = find_weights(recipe)
         recipe, head_note = with_average_head(recipe, self.start)
@@ -189,7 +208,8 @@ class TrainJob:
         require_images(index)
         require_fitting(recipe, index.target)
         require_mirrored_answers(recipe, index)
-        self.architecture = architecture_for(recipe, index)
+        own = module_for(module, recipe, index)
+        self.architecture = architecture_for(recipe, index, own)
         require_colour(recipe, self.architecture.in_channels)
         self.index, self.split_note = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
         permuted = PERMUTED if recipe.permute_labels else ""
@@ -199,11 +219,11 @@ class TrainJob:
         self.weights: LoadReport | None = None
         self.first_layer: FirstLayerOrigin | None = None
         self.seen = 0  # test images that the weights to start from were trained on
-        room = Room(self.architecture, recipe, self.compute, len(self.index.rows("train")))
+        room = Room(self.architecture, recipe, self.compute, len(self.index.rows("train")), own)
         room.require_for_weights()
         torch.manual_seed(recipe.seed)
         self.network, self.weights = starting_network(  # fails early on images too small
-            recipe, self.architecture, index.target, index.covariate_specs, self.start
+            recipe, self.architecture, index.target, index.covariate_specs, self.start, own
         )
         self.scale = starting_scale(recipe, self.weights, self.architecture.in_channels, self.start)
         if recipe.first_layer:
@@ -398,8 +418,12 @@ def _learn(training: Training, seen: int) -> tuple[Outcome, dict[str, Evaluation
 def _conclude(training: Training, seen: int) -> tuple[dict[str, Evaluation], Predictions]:
     """Evaluates the best model on validation and, for the first and only time, test images; draws maps."""
     folder, feed, on_event, recipe = training.folder, training.feed, training.on_event, training.recipe
-    cache = feed.cache
-    model = load_model(folder.path / MODEL, device=str(feed.compute.device))
+    cache, own = feed.cache, training.state.network
+    model = load_model(
+        folder.path / MODEL,
+        device=str(feed.compute.device),
+        network=own.module if isinstance(own, OwnNetwork) else None,
+    )
     splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
     features = keep_for_evaluation(feed, model.compute, on_event)
     model, predictions = model.calibrated_on(cache, splits, features)

@@ -30,6 +30,8 @@ class Network(nn.Module):
         covariates: How many numbers it reads beside an image; ``join_covariates`` sets it.
         drawn: The stage that joins a cut network to its new head, which files of the whole network do not have; empty
             for a network that is whole.
+        reading: The layer whose inputs are the features of an image, by which similar ones are found; "" for the whole
+            network.
         pixel_scale: Mean and deviation per channel, of values 0 … 1 in the order red, green, blue, by which images are
             to be normalized; ``mirada.create_model`` writes here what public weights expect. None where nobody knows.
     """
@@ -57,6 +59,7 @@ class Network(nn.Module):
         self.depth = len(stages)
         self.covariates = 0
         self.drawn = ""
+        self.reading = "head"
         self.pixel_scale: tuple[tuple[float, ...], tuple[float, ...]] | None = None
         self.stem = stem
         for number, stage in enumerate(stages, start=1):
@@ -196,14 +199,18 @@ class Network(nn.Module):
         return [self._answer(maps, covariates), *extra]
 
     def _answer(self, maps: Tensor, covariates: Tensor | None) -> Tensor:
+        self._require_covariates(covariates, len(maps))
+        outputs: Tensor = self.head(maps) if covariates is None else self.head(maps, covariates)
+        return outputs
+
+    def _require_covariates(self, covariates: Tensor | None, count: int) -> None:
+        """Raises ``InvalidArgument`` for covariates that are not as many as the network reads."""
         if covariates is not None and covariates.shape[1:] != (self.covariates,):
             reads = f"{self.covariates} covariates beside each image" if self.covariates else "images alone"
             raise InvalidArgument(
                 f"This network reads {reads}. Got covariates of shape {tuple(covariates.shape)}; leave them out or "
-                f"give ({len(maps)}, {self.covariates})."
+                f"give ({count}, {self.covariates})."
             )
-        outputs: Tensor = self.head(maps) if covariates is None else self.head(maps, covariates)
-        return outputs
 
     def _walk(self, maps: Tensor, *, after: str = "") -> Iterator[tuple[str, Tensor]]:
         """What the stem and every stage put out, with its name: of images, or of what the part ``after`` put out."""

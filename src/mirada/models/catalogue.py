@@ -42,9 +42,10 @@ SPAMPINATO = "Spampinato et al. 2017, Medical Image Analysis 36; lecture notes Â
 
 # Networks that no paper has: one that is written as a stack of layers, and any module of Python's, whose class builds
 # it. They are in no list; what is said of the first is that of its default, a linear model of the pixels.
+MODULE = "module"
 OF_ONES_OWN: dict[str, Entry] = {
     "layers": Entry("stack", "a stack of one's own", (3, 64, 64), 10, 122_890, 122_880),
-    "module": Entry("module", "a module of one's own", (3, 64, 64), 10, 0, 0),
+    MODULE: Entry("module", "a module of one's own", (3, 64, 64), 10, 0, 0),
 }
 
 # fmt: off

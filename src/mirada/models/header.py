@@ -1,12 +1,14 @@
 """The header of a model file, looked at before anything else is done with the file."""
 
 import json
+import os
 from pathlib import Path
 
 from mirada.errors import CheckpointError
 
 HEADER_LIMIT = 100 * 2**20  # safetensors' own limit
 PICKLES = (b"\x80", b"PK")  # the first bytes of a pickle, and of the zip file that torch.save puts it in
+LIVE_VALUES = 64  # of a pixel at least, that a network keeps at once: the maps of its first layers
 
 
 def metadata_of(path: Path, data: bytes, size: int) -> dict[str, str]:
@@ -52,3 +54,15 @@ def _what_it_is(data: bytes, size: int) -> str:
             "Mirada's is a .safetensors file."
         )
     return f"no model file (its {size:,} bytes do not begin like a .safetensors file)."
+
+
+def require_memory(size: tuple[int, int], path: Path) -> None:
+    """Raises ``CheckpointError`` if this machine's memory cannot hold what one image becomes in a network."""
+    height, width = size
+    needed = height * width * 4 * LIVE_VALUES
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise CheckpointError(
+            f"{path}: takes images of {height:,} × {width:,} pixels, which need more than {needed / 2**30:,.0f} GiB of "
+            f"memory each; this machine has {there / 2**30:,.0f} GiB."
+        )

@@ -10,6 +10,7 @@ from mirada.text import times
 
 Pair = tuple[int, int]  # (height, width) in pixels
 LARGEST = 1_000_000  # of any number in the text
+DEEPEST = 1_000  # layers; a text may come from a stranger's model file
 
 USAGE = {
     "conv": "conv N kK [sS] [pP] [gG] [dD]",
@@ -122,6 +123,10 @@ def parse_layers(text: str, *, outputs: int = 0) -> tuple[Layer, ...]:
     steps = _steps(text)
     if not steps:
         raise InvalidArgument('There are no layers; write some, such as "conv 6 k5; pool k2; dense 10".')
+    if len(steps) > DEEPEST:
+        raise InvalidArgument(
+            f"There are {len(steps):,} layers, and a stack has at most {DEEPEST:,}. Leave some out."
+        )
     if outputs and steps[-1].lower() in DENSE:
         steps[-1] = f"{steps[-1]} {outputs}"
     return tuple(_layer(number, step) for number, step in enumerate(steps, start=1))

@@ -252,3 +252,22 @@ def _torch(file: Path, size: int) -> object:
             f"{file}: damaged, or not a checkpoint of tensors alone ({size:,} bytes). Use another copy, or save the "
             "state_dict alone."
         ) from error
+
+
+def apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a state on the CPU, none of which shares its memory, as tied weights do and files cannot hold.
+
+    Args:
+        state: Tensors by name, of any shapes (n, …).
+
+    Returns:
+        The same shapes, in the same order.
+    """
+    alone: dict[str, Tensor] = {}
+    taken = set[int]()
+    for name, value in state.items():
+        plain = value.detach().cpu().contiguous()
+        place = plain.untyped_storage().data_ptr()
+        alone[name] = plain.clone() if place in taken else plain
+        taken.add(place)
+    return alone

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from mirada.errors import InvalidArgument
+from mirada.layers.own import OwnNetwork
 from mirada.summary import kinds
 from mirada.summary.memory import Memory, file_bytes
 from mirada.summary.rules import Shape, without_batch
@@ -91,6 +92,8 @@ def followed(
         )
     network = kinds.unwrapped(network)
     shape = _image_shape(network, input_shape)
+    if isinstance(network, OwnNetwork):
+        network = network.alone()
     _require_readable(network)
     record = trace(network, shape, follower)
     rows = tuple(_rows(record))

@@ -39,7 +39,7 @@ def load_first_layer(network: Network, path: str | Path) -> FirstLayerOrigin:
     """
     file = Path(path)
     tensors = read_public(file)
-    layer = next((part for part in network.stem.modules() if isinstance(part, nn.Conv2d)), None)
+    layer = next((part for part in network.modules() if isinstance(part, nn.Conv2d)), None)
     if layer is None:
         raise RecipeError("first_layer: this network does not begin with a convolution. Leave it out.")
     name = _only_one(file, tensors, tuple(layer.weight.shape))

@@ -64,6 +64,10 @@ def freeze(network: Network, names: Sequence[str]) -> FrozenParts:
     chosen = [name for name in body if name in (*names, *everything)]
     for name in chosen:
         network.get_submodule(name).requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise RecipeError(
+            f"freeze: nothing is left to learn without {', '.join(chosen)}. Leave one of them out."
+        )
     return frozen_parts(network, chosen)
 
 

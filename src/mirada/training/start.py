@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from mirada.data.index import Index
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.events import LoadReport
 from mirada.layers.covariates import join_covariates
 from mirada.layers.network import Network
+from mirada.layers.own import OwnNetwork, own_network, require_trainable
 from mirada.modelfile import Architecture
 from mirada.models import OF_ONES_OWN, facts, find, load_weights
 from mirada.models.stack import PlannedStack
@@ -31,13 +33,44 @@ SCALES: dict[str, PixelScale] = {
 }
 
 
-def architecture_for(recipe: Recipe, index: Index) -> Architecture:
-    """The network that a recipe trains on some data: its outputs are those that the target and the loss need."""
-    yes_or_no = find(recipe.model).num_classes == 1
+def module_for(module: nn.Module | None, recipe: Recipe, index: Index) -> OwnNetwork | None:
+    """A copy of a module of one's own, as a network for these images and covariates; None if there is none.
+
+    Raises ``InvalidArgument`` for a module that cannot be trained on them.
+    """
+    if module is None:
+        return None
+    pixels = recipe.pixels.decoding()
+    torch.manual_seed(recipe.seed)  # of layers that draw their weights when they see the first image
+    network = own_network(
+        module, in_channels=pixels.channels, image_size=pixels.size, covariates=len(index.covariate_specs)
+    )
+    require_trainable(network)
+    return network
+
+
+def architecture_for(recipe: Recipe, index: Index, own: OwnNetwork | None = None) -> Architecture:
+    """The network that a recipe trains on some data: its outputs are those that the target and the loss need.
+
+    Args:
+        recipe: It names the network.
+        index: The data.
+        own: The network, if it is a module of one's own.
+
+    Raises:
+        InvalidArgument: Its outputs are others.
+    """
+    yes_or_no = (own.outputs if own else find(recipe.model).num_classes) == 1
+    outputs = outputs_for(index.target, recipe.loss, yes_or_no=yes_or_no)
+    if own and own.outputs != outputs:
+        raise InvalidArgument(
+            f"{own.name} puts out {own.outputs} numbers per image, and these data need {outputs}, for "
+            f"{index.target.task}. Build it with {outputs}."
+        )
     return Architecture(
         model=recipe.model,
-        options=recipe.options,
-        outputs=outputs_for(index.target, recipe.loss, yes_or_no=yes_or_no),
+        options={"class_name": own.name} if own else recipe.options,
+        outputs=outputs,
         in_channels=recipe.pixels.decoding().channels,
         image_size=recipe.pixels.image_size,
         covariates=len(index.covariate_specs),
@@ -75,6 +108,7 @@ def starting_network(
     target: Target,
     covariates: Sequence[Covariate] = (),
     found: StartingWeights | None = None,
+    own: OwnNetwork | None = None,
 ) -> tuple[Network, LoadReport | None]:
     """The network that training starts with, and what became of the tensors of the weights that were found.
 
@@ -84,6 +118,7 @@ def starting_network(
         target: What the head is to tell; a head that was trained for another one is said to be.
         covariates: What joins the features; where the file knows others, or none, they join behind what it has.
         found: The weights to start from; None for random ones.
+        own: The network, if it is a module of one's own, with weights that it starts from otherwise.
 
     Returns:
         The network, and the report on its weights, None if they are random.
@@ -94,14 +129,14 @@ def starting_network(
         CheckpointError: For weights that cannot be read or are another network's.
     """
     if not found:
-        return built(architecture), None
+        return own or built(architecture), None
     before = found.card
-    own = tuple(covariate.label for covariate in covariates)
-    join = bool(own) and own != (before.covariate_names if before else ())
-    network = built(replace(architecture, covariates=0) if join else architecture)
+    labels = tuple(covariate.label for covariate in covariates)
+    join = not own and bool(labels) and labels != (before.covariate_names if before else ())
+    network = own or built(replace(architecture, covariates=0) if join else architecture)
     report = load_found(network, recipe.model, found, replace_head=True)
     report = replace(report, head_of=_trained_for(report, target, found))
-    return join_covariates(network, len(own)) if join else network, report
+    return join_covariates(network, len(labels)) if join else network, report
 
 
 def load_found(
