@@ -281,7 +281,7 @@ def test_killed_between_epochs(shapes: Path, tmp_path: Path) -> None:
         copy / "fold-2"
     ).read_text(encoding="utf-8")
     (state,) = (each for each in list_runs(tmp_path) if each.path == copy)
-    assert state.state == "unfinished"
+    assert state.state == "killed"
 
 
 def test_folds_know_from_the_start_what_they_are(of_ages: Folds, shapes: Path, tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ QUICK: dict[str, Any] = {
 }
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 FILES = {
-    "cells.json", "checkpoints/last.safetensors", "data.json", "environment.json", "evaluation.json", "events.jsonl",
-    "features.npz", "maps.json", "model.json", "model.safetensors", "predictions.csv", "recipe.toml", "report.html",
-    "results.csv", "samples.jpg", "samples.json", "splits.csv",
+    "cells.json", "checkpoints/last.safetensors", "data.json", "digests.json", "environment.json", "evaluation.json",
+    "events.jsonl", "features.npz", "images.csv", "job.json", "maps.json", "model.json", "model.safetensors",
+    "predictions.csv", "recipe.toml", "report.html", "results.csv", "samples.jpg", "samples.json", "splits.csv",
 }  # fmt: skip
 
 
@@ -740,7 +740,7 @@ def test_a_run_that_is_killed_can_be_read_reported_and_listed(
     assert run.network.name == "lenet5" and run.has_model == (epochs > 0)
     (state,) = list_runs(folder.parent)
     assert (state.state, state.network, state.data, state.epochs) == (
-        "unfinished",
+        "killed",
         "lenet5",
         "shapes",
         epochs,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mirada.jobs.check import check as check
     from mirada.jobs.folds import cross_validate as cross_validate
     from mirada.jobs.plan import plan as plan
+    from mirada.jobs.resume import resume as resume
     from mirada.jobs.seeds import train_seeds as train_seeds
     from mirada.jobs.surgery import to_cam as to_cam
     from mirada.jobs.train import Run as Run
@@ -66,6 +67,7 @@ _HOMES = {
     "paper_recipe": "mirada.training.papers",
     "plan": "mirada.jobs.plan",
     "predict_with_similar": "mirada.inference.similar",
+    "resume": "mirada.jobs.resume",
     "summarize": "mirada.summary",
     "suspect_labels": "mirada.evaluation.suspects",
     "to_cam": "mirada.jobs.surgery",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from math import isfinite
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -11,7 +12,14 @@ T = TypeVar("T")
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Trail = tuple[str | int, ...]
 
-WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
+WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    NoneType: "null",
+    Path: "text",
+}
 
 
 class BadRecord(ValueError):
@@ -28,7 +36,7 @@ def to_json(value: object) -> Any:
         return [to_json(inner) for inner in value]
     if isinstance(value, float) and not isfinite(value):
         return None
-    return value
+    return str(value) if isinstance(value, Path) else value
 
 
 def from_json(kind: type[T], value: object, trail: Trail = ()) -> T:
@@ -66,6 +74,8 @@ def _read(kind: Any, value: Any, trail: Trail) -> Any:
         return {key: _read(inner[1], item, (*trail, key)) for key, item in value.items()}
     if kind is float and type(value) in (int, float):
         return float(value)
+    if kind is Path and isinstance(value, str):
+        return Path(value)
     if type(value) is kind:
         return value
     raise BadRecord(f"{place_of(trail)} must be {_words(kind)}. Got {str(value)[:60]!r}.")

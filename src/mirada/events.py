@@ -207,6 +207,22 @@ class Stopped:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """A run that was stopped goes on after so many steps and whole epochs; ``text`` says from what, and what is odd."""
+
+    step: int
+    epochs: int
+    text: str
+
+
+@dataclass(frozen=True)
+class NotSaved:
+    """The disk did not take something; training goes on, and tries again. ``text`` says what, and why."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class BestEpoch:
     """The epoch whose weights were kept, from 1."""
 
@@ -262,7 +278,7 @@ class FoldStarted:
 Beginning = LoadReport | FirstLayerLoaded | LayersFrozen | LayersThawed | FeaturesPlanned | HowToRead
 Event = (
     Progress | Started | FileExcluded | Beginning | EpochDone | Stopped | BestEpoch | Evaluated
-    | ThresholdChosen | FoldStarted | SeedStarted
+    | ThresholdChosen | FoldStarted | SeedStarted | Resumed | NotSaved
 )  # fmt: skip
 OnEvent = Callable[[Event], None]
 OnProgress = Callable[[Progress], None]  # what hears all hears this, too

@@ -121,6 +121,23 @@ def write_json(target: Path, content: object, *, synced: bool = True) -> None:
     write_text(target, json_text(content, indent=1) + "\n", synced=synced)
 
 
+def append_text(target: Path, text: str) -> None:
+    """Adds to the end of a UTF-8 file, all of it or nothing; a file that is not there is made.
+
+    Raises:
+        OSError: The disk does not take it; the file is then as it was.
+    """
+    with target.open("ab", buffering=0) as stream:
+        before = stream.seek(0, os.SEEK_END)
+        data = memoryview(text.encode(errors="surrogateescape"))
+        try:
+            while data:
+                data = data[stream.write(data) :]
+        except OSError:
+            stream.truncate(before)
+            raise
+
+
 def json_text(content: object, *, indent: int | None = None) -> str:
     r"""A value as JSON that every reader takes: null for NaN and infinities, which JSON does not have.
 
@@ -195,6 +212,19 @@ def locked(file: Path, on_wait: Callable[[], None]) -> Iterator[bool]:
             file.unlink(missing_ok=True)
     finally:
         stream.close()
+
+
+def is_locked(file: Path) -> bool:
+    """Whether some process, or thread, holds a lock by ``locked`` at this moment."""
+    try:
+        with file.open("rb") as stream:
+            if fcntl:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no such file, or a file system without locks
+        return False
+    return False
 
 
 def _acquire(stream: IO[bytes], on_wait: Callable[[], None]) -> bool:

@@ -47,9 +47,7 @@ DESCRIPTION_LIMIT = 32 * 2**20  # characters: the digests of two million images
 SHOWN, MESSAGE = 200, 800  # characters of a reason, of a message that is passed on
 WIDEST = 1_000_000  # outputs, or covariates
 NOTHING_BESIDE = Scaling((), ())  # of a network that reads images alone
-NOT_UNDERSTOOD = (
-    MiradaError, TypeError, KeyError, ValueError, AttributeError, OverflowError, RecursionError,
-)  # fmt: skip  # what reading a description that nobody wrote can raise
+NOT_UNDERSTOOD = (MiradaError, TypeError, KeyError, ValueError, AttributeError, OverflowError, RecursionError)
 Record = TypeVar("Record")
 BEGINNING = 9  # bytes: the length of the header, and its first character
 UNFIT = "{}: the weights do not fit the network {} that the file names. Use another copy."
@@ -366,9 +364,12 @@ def _read(kind: type[Record], values: object, key: str) -> Record:
 
 def save_model(file: Path, network: Network, card: Card) -> None:
     """Writes a model file, atomically. Raises ``CheckpointError`` if the disk does not take it."""
-    data = with_digest(
-        save_tensors(apart(network.state_dict()), {KEY: card.to_json(), DIGEST_KEY: BLANK_DIGEST})
-    )
+    save_weights(file, network.state_dict(), card)
+
+
+def save_weights(file: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
+    """Writes the model file of a network's tensors by name. Raises as ``save_model``."""
+    data = with_digest(save_tensors(apart(tensors), {KEY: card.to_json(), DIGEST_KEY: BLANK_DIGEST}))
     if data is None:
         raise CheckpointError(f"{file}: safetensors wrote a header in which the digest has no place.")
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from mirada.cli.train import TrainingLines
+from mirada.cli.training_lines import TrainingLines
 from mirada.data.sources import load_data
 from mirada.errors import InvalidArgument
 from mirada.events import EpochDone

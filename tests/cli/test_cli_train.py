@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mirada.cli.train import _advice
+from mirada.cli.training_lines import advice_on
 from mirada.compute import choose
 from mirada.data.augment import Augmentation
 from mirada.modelfile import load_network
@@ -260,8 +260,8 @@ def test_interrupted_during_training(name: str, shapes: Path, tmp_path: Path) ->
         when=lambda line: line.startswith("epoch   1"),
         number=getattr(signal, name),
     )
-    assert code == 130 and "Traceback" not in err
-    assert err == "Interrupted. What there is: run\n"
+    assert code == 75 and "Traceback" not in err
+    assert err == "Interrupted. What there is: run\nGo on with: mirada train --resume run\n"
     assert out.endswith("run/report.html\n")
     for name in ("model.safetensors", "checkpoints/last.safetensors"):
         load_network(tmp_path / "run" / name)
@@ -349,7 +349,7 @@ def test_interrupted_in_the_first_epoch(shapes: Path, tmp_path: Path) -> None:
     """Nothing is the best yet, but what was learned is kept."""
     arguments = [str(shapes), "--model", "lenet5", *TINY, "--output", "run"]
     code, out, err = pressed(tmp_path, arguments, "mirada.training.loop", "train_step", 2)
-    assert code == 130 and err == "Interrupted. What there is: run\n"
+    assert code == 75 and err == "Interrupted. What there is: run\nGo on with: mirada train --resume run\n"
     assert "best epoch" not in out and out.endswith("run/report.html\n")
     load_network(tmp_path / "run" / "checkpoints" / "last.safetensors")
     assert not (tmp_path / "run" / "model.safetensors").exists()
@@ -495,6 +495,6 @@ def test_folds(cli: Cli, shapes: Path, tmp_path: Path) -> None:
 )
 def test_few_images_and_random_weights(network: str, images: int, said: bool) -> None:
     """A newcomer hears of public weights where the network has any."""
-    advice = _advice(network, images)
+    advice = advice_on(network, images)
     assert bool(advice) == said
     assert not said or "--weights resnet18; mirada weights list resnet18 " in advice

@@ -23,6 +23,10 @@ def changed(network: torch.nn.Module, value: float) -> None:
         network.head.linear.bias.fill_(value)
 
 
+def failed(why: str) -> None:
+    raise AssertionError(why)
+
+
 def kept(file: Path) -> float:
     return float(load_network(file)[0].head.linear.bias[0].detach())
 
@@ -31,7 +35,7 @@ def test_the_last_best_one_is_in_the_file(tmp_path: Path, monkeypatch: pytest.Mo
     clock = [100.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     network, file = CARD.architecture.build(), tmp_path / "model.safetensors"
-    with keeping_best(file, network, CARD) as best:
+    with keeping_best(file, CARD, failed) as best:
         assert not file.exists()
         seen = []
         for seconds, value in ((0, 1.0), (1, 2.0), (3, 3.0), (6, 4.0), (7, 5.0)):
@@ -49,7 +53,7 @@ def test_the_last_best_one_is_in_the_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_also_where_training_fails(tmp_path: Path) -> None:
     network, file = CARD.architecture.build(), tmp_path / "model.safetensors"
-    with pytest.raises(KeyboardInterrupt), keeping_best(file, network, CARD) as best:
+    with pytest.raises(KeyboardInterrupt), keeping_best(file, CARD, failed) as best:
         for value in (1.0, 2.0):
             changed(network, value)
             best.take(network)

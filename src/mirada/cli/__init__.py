@@ -1,6 +1,6 @@
 """The command line: one module per verb, imported when it is used. The only place that prints.
 
-Exit codes: 0 done, 1 a finding or a failure, 2 wrong use, 130 interrupted.
+Exit codes: 0 done, 1 a finding or a failure, 2 wrong use, 75 a training stopped that can be resumed, 130 interrupted.
 """
 
 import os

@@ -54,6 +54,8 @@ def command(folder: str, as_text: bool) -> int:
         for run in runs
     ]
     say(*table(header, rows, left=len(header)))
+    if stopped := [run for run in runs if run.resumable]:
+        say(f"mirada train --resume {stopped[-1].path} takes up what was stopped.")
     return 1 if problems else 0
 
 

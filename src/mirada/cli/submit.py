@@ -158,7 +158,7 @@ def trained(arguments: tuple[str, ...]) -> tuple[Path, bool, tuple[str, ...]]:
             f"What is to be done stands behind --, as -- train photos/ --epochs 20. {found}"
         )
     said, name = _understood(arguments[1:])
-    if resumed := said.get("resume"):
+    if resumed := said["resume"]:
         return Path(str(resumed)).absolute(), True, arguments
     if output := said["output"]:
         run = Path(str(output)).absolute()
@@ -178,10 +178,12 @@ def _understood(arguments: Sequence[str]) -> tuple[Mapping[str, object], str]:
 
     A wrong option, setting or path is said now, and not when the job has started.
     """
+    from mirada.cli.again import resumed_run
     from mirada.cli.recipe_options import stated_recipe
     from mirada.cli.train import command as train
 
-    said = train.make_context("mirada train", list(arguments)).params
+    context = train.make_context("mirada train", list(arguments))
+    said = {**context.params, "resume": resumed_run(context)}
     if said["recipe"]:  # what it says of itself is for the one who trains by it
         model = said["model"] or Path(said["recipe"]).stem
     else:

@@ -9,7 +9,7 @@ from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import data_path, model_path, new_folder
 from mirada.cli.loading import loading
 from mirada.cli.pairs import require_once, setting
-from mirada.cli.train import TrainingLines
+from mirada.cli.training_lines import TrainingLines
 from mirada.events import Event, Started
 
 

@@ -40,7 +40,7 @@ def draw_cells(index: Index, predictions: Predictions, folder: Path) -> list[Cel
     names = predictions.target.names
     cells: dict[tuple[int, int], list[CellImage]] = defaultdict(list)
     if chosen:
-        (folder / "cells").mkdir()
+        (folder / "cells").mkdir(exist_ok=True)
     for number, row in enumerate(chosen):
         path, file = predictions.paths[row], f"cells/{number:03}.jpg"
         picture = show_image(read_image(index.path(place[path])), least=SIDE)

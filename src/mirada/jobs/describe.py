@@ -15,8 +15,8 @@ from mirada.compute import Compute, processor_name
 from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.events import FileExcluded
-from mirada.modelfile import Card
-from mirada.runs.records import DataRecord, EnvironmentRecord, NetworkRecord
+from mirada.modelfile import Architecture
+from mirada.runs.records import DataRecord, EnvironmentRecord, JobRecord, NetworkRecord
 from mirada.samples import Source
 from mirada.summary import Summary
 from mirada.training.recipe import Recipe
@@ -83,16 +83,30 @@ def data_record(index: Index, split_note: str) -> DataRecord:
     )
 
 
-def network_record(summary: Summary, card: Card, recipe: Recipe) -> NetworkRecord:
-    """What is trained: its layers, its size and memory in this training, and what it takes in."""
-    architecture = card.architecture
+def job_record(source: Source | None, recipe: Recipe, *, folds: int = 0, seeds: int = 0) -> JobRecord:
+    """What it takes to begin a run, or several, again; a table that lies in memory alone is not there then."""
+    whole = source and replace(source, path=source.path.absolute())
+    return JobRecord(recipe=recipe.to_toml(), source=whole, place=str(Path.cwd()), folds=folds, seeds=seeds)
+
+
+def network_record(
+    summary: Summary, architecture: Architecture, preprocessing: Preprocessing | None, recipe: Recipe
+) -> NetworkRecord:
+    """What is trained: its layers, its size and memory in this training, and what it takes in.
+
+    Args:
+        summary: Of the network.
+        architecture: Of the network.
+        preprocessing: What is done to its images; None as long as these have not been looked at.
+        recipe: That it is trained by.
+    """
     summary = replace(summary, network=architecture.title)
     return NetworkRecord(
         name=architecture.title,
         parameters=summary.parameters,
         macs=summary.macs,
         image=(architecture.in_channels, *architecture.image_size),
-        preprocessing=preprocessing_sentence(card.preprocessing),
+        preprocessing=preprocessing_sentence(preprocessing) if preprocessing else "",
         summary=summary.to_text(
             batch_size=recipe.micro_batch or recipe.batch_size, optimizer=recipe.optimizer.kind
         ),

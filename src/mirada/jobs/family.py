@@ -10,12 +10,13 @@ from torch import nn
 from mirada.data.index import Index
 from mirada.evaluation.evaluate import Measured
 from mirada.events import Event, FoldStarted, HowToRead, OnEvent, Reason, SeedStarted, Started, Stopped
+from mirada.jobs.again import finished_run, go_on_with, is_complete
 from mirada.jobs.describe import command_line
 from mirada.jobs.train import Run, train
 from mirada.pages import write_report
-from mirada.runs.folder import RunFolder
+from mirada.runs.folder import JOB, RunFolder
 from mirada.runs.reader import read_record
-from mirada.runs.records import DataRecord, EnvironmentRecord, MemberRecord
+from mirada.runs.records import DataRecord, EnvironmentRecord, JobRecord, MemberRecord
 from mirada.samples import Source
 from mirada.training.recipe import Recipe
 
@@ -36,9 +37,9 @@ class RunFamily:
     Its page is written whenever a run begins, so that one is there at whatever moment all of it ends.
 
     Args:
-        folder: New.
+        folder: New, or one in which some runs may be finished.
         index: The data of all.
-        options: What is said on the command line beside data and recipe, such as ``--folds 5``.
+        job: What it takes to begin all of it again.
         describe: What ``data.json`` says of all, from what it says of the first run, and from those that are finished.
         on_event: Called with each event of each run, and with those that tell them apart.
         model: As for ``train``, for a module of one's own, which no recipe can name.
@@ -48,14 +49,14 @@ class RunFamily:
         self,
         folder: RunFolder,
         index: Index,
-        options: Sequence[str],
+        job: JobRecord,
         describe: Callable[[DataRecord, tuple[MemberRecord, ...]], DataRecord],
         on_event: OnEvent,
         model: nn.Module | None = None,
     ) -> None:
         self.folder = folder
         self.index = index
-        self.options = options
+        self.job = job
         self.describe = describe
         self.on_event = on_event
         self.model = model
@@ -73,6 +74,11 @@ class RunFamily:
             MiradaError: What else ``train`` raises; the page says what there is.
         """
         runs: list[Run] = []
+        self.first = self.folder.path / planned[0].name
+        if self.folder.is_new:
+            self.folder.write(JOB, self.job)
+        else:
+            self.folder.forget(Stopped)
         try:
             for each in planned:
                 runs.append(self._train(each))
@@ -92,10 +98,17 @@ class RunFamily:
         return tuple(runs)
 
     def _train(self, planned: Planned) -> Run:
-        self.record(planned.event)
+        """Makes one run, goes on with one that was stopped, or reads one that is finished."""
         own = self.folder.path / planned.name
         source = planned.index.source or Source(path=planned.index.root)
         saved = replace(planned.index, source=replace(source, split=str(own / "splits.csv")))
+        if is_complete(own):
+            return finished_run(own, saved)
+        self.record(planned.event)
+        if (own / JOB).exists():
+            return go_on_with(own, saved, planned.recipe, self.record, self.model)
+        if own.exists():  # killed between its making and its first file
+            own.rmdir()
         return train(saved, model=self.model, recipe=planned.recipe, output=own, on_event=self.record)
 
     def record(self, event: Event) -> None:
@@ -107,7 +120,7 @@ class RunFamily:
             self.folder.event(event)
         if isinstance(event, Started):
             if not self.begun:
-                self._begin(Path(event.folder))
+                self._begin()
             write_report(self.folder.path)
         self.on_event(event)
 
@@ -116,12 +129,14 @@ class RunFamily:
         """Whether the first run has started."""
         return (self.folder.path / "data.json").exists()
 
-    def _begin(self, first: Path) -> None:
+    def _begin(self) -> None:
         """Writes what is known when the first run starts."""
-        self.first = first
+        first = self.first
         for name in ("recipe.toml", "model.json", "samples.jpg", "samples.json"):
             shutil.copyfile(first / name, self.folder.file(name))
-        command = command_line(self.index, self.folder.path, *self.options)
+        options = {"--folds": self.job.folds, "--seeds": self.job.seeds}
+        said = (word for option, count in options.items() if count for word in (option, str(count)))
+        command = command_line(self.index, self.folder.path, *said)
         found: EnvironmentRecord = read_record(first / "environment.json", EnvironmentRecord)
         self.folder.write("environment.json", replace(found, command=command))
         self._keep(())

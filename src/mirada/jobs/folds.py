@@ -20,15 +20,17 @@ from mirada.evaluation.spread import with_spreads
 from mirada.evaluation.suspects import SuspectLabels
 from mirada.evaluation.threshold import Threshold, choose_threshold, positive_class
 from mirada.events import Evaluated, FoldStarted, OnEvent
+from mirada.files import sha256_of
 from mirada.inference.similar import joined_features, load_training_features
 from mirada.jobs.cells import cells_of_all_folds
+from mirada.jobs.describe import job_record
 from mirada.jobs.family import Planned, RunFamily, finished, missing
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
 from mirada.jobs.train import Run, chosen_recipe, module_of, new_folder
 from mirada.modelfile import Together, save_ensemble
-from mirada.runs.folder import ENSEMBLE, INTERVALS, SIMILAR, RunFolder
-from mirada.runs.records import DataRecord
+from mirada.runs.folder import DIGESTS, ENSEMBLE, INTERVALS, SIMILAR, RunFolder
+from mirada.runs.records import DataRecord, DigestsRecord
 from mirada.samples import Numbers
 from mirada.training.demands import require_splits, require_threshold
 from mirada.training.recipe import Recipe
@@ -108,22 +110,30 @@ def cross_validate(
     """
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
-    parts = _parts(index, folds, chosen)
+    _parts(index, folds, chosen)  # fails before there is a folder
     folder = new_folder(index, chosen, output, ending="-folds")
+    return train_folds(index, folds, chosen, folder, on_event or (lambda event: None), module_of(model))
+
+
+def train_folds(
+    index: Index, folds: int, recipe: Recipe, folder: RunFolder, on_event: OnEvent, module: nn.Module | None
+) -> Folds:
+    """The networks of all folds, into a folder in which some may be finished; raises as ``cross_validate``."""
     family = RunFamily(
         folder,
         index,
-        ("--folds", str(folds)),
+        job_record(index.source, recipe, folds=folds),
         lambda first, members: replace(_of_all_folds(first, folds, index), folds=members),
-        on_event or (lambda event: None),
-        module_of(model),
+        on_event,
+        module,
     )
     planned = [
-        Planned(f"fold-{number}", part, chosen, FoldStarted(number, folds))
-        for number, part in enumerate(parts, start=1)
+        Planned(f"fold-{number}", part, recipe, FoldStarted(number, folds))
+        for number, part in enumerate(_parts(index, folds, recipe), start=1)
     ]
-    runs = family.train(planned)
-    return _concluded(family, chosen, runs, missing(planned, runs))
+    with folder.alone():
+        runs = family.train(planned)
+        return _concluded(family, recipe, runs, missing(planned, runs))
 
 
 def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
@@ -191,6 +201,7 @@ def _concluded(family: RunFamily, recipe: Recipe, runs: tuple[Run, ...], absent:
         family.finish()  # a full disk must not cost the report as well
         raise
     family.finish()
+    folder.write(DIGESTS, DigestsRecord(predictions=sha256_of(folder.path / "predictions.csv")))
     return Folds(folder.path, runs, evaluation, suspects)
 
 

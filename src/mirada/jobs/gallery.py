@@ -50,7 +50,7 @@ def draw_maps(
         folder: That of the run.
         training: The features of its training images, of which the similar ones are shown as well.
     """
-    (folder / "maps").mkdir()
+    (folder / "maps").mkdir(exist_ok=True)
     chosen = _sections(predictions)
     index = cache.index
     place = {path: row for row, path in enumerate(index.paths)}

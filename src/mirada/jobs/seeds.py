@@ -13,8 +13,11 @@ from mirada.data.splits import complete_splits
 from mirada.errors import InvalidArgument
 from mirada.evaluation.seeds import SeedSpread, seed_spreads
 from mirada.events import Evaluated, OnEvent, SeedStarted
+from mirada.jobs.describe import job_record
 from mirada.jobs.family import Planned, RunFamily, finished, judged_on, measured, missing
 from mirada.jobs.train import Run, chosen_recipe, module_of, new_folder
+from mirada.runs.folder import DIGESTS, RunFolder
+from mirada.runs.records import DigestsRecord
 from mirada.training.demands import require_splits
 from mirada.training.recipe import Recipe
 
@@ -82,26 +85,36 @@ def train_seeds(
         raise InvalidArgument(f"`seeds` must be at least 2. Got {seeds}.")
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
-    split, note = complete_splits(index, **asdict(chosen.splits), seed=chosen.seed)
+    split, _ = complete_splits(index, **asdict(chosen.splits), seed=chosen.seed)
     require_splits(split)
-    told = f"{note} The same in all {seeds} runs, which differ in their seed alone.".strip()
     folder = new_folder(index, chosen, output, ending="-seeds")
+    return train_all_seeds(index, seeds, chosen, folder, on_event or (lambda event: None), module_of(model))
+
+
+def train_all_seeds(
+    index: Index, seeds: int, recipe: Recipe, folder: RunFolder, on_event: OnEvent, module: nn.Module | None
+) -> Seeds:
+    """The runs of all seeds, into a folder in which some may be finished; raises as ``train_seeds``."""
+    split, note = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
+    told = f"{note} The same in all {seeds} runs, which differ in their seed alone.".strip()
     family = RunFamily(
         folder,
         index,
-        ("--seeds", str(seeds)),
+        job_record(index.source, recipe, seeds=seeds),
         lambda first, members: replace(first, split_note=told, seeds=members),
-        on_event or (lambda event: None),
-        module_of(model),
+        on_event,
+        module,
     )
-    planned = _planned(split, chosen, seeds)
-    runs = family.train(planned)
-    absent = missing(planned, runs)
-    spreads = _compare(family, finished(runs))
-    if absent:
-        family.stop("interrupted")
-    else:
-        family.finish()
+    planned = _planned(split, recipe, seeds)
+    with folder.alone():
+        runs = family.train(planned)
+        absent = missing(planned, runs)
+        spreads = _compare(family, finished(runs))
+        if absent:
+            family.stop("interrupted")
+        else:
+            family.finish()
+            folder.write(DIGESTS, DigestsRecord())
     return Seeds(folder.path, runs, spreads, absent)
 
 

@@ -1,12 +1,12 @@
 """The main job, from end to end: images → cache → training → predictions → maps → report, in one run folder."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -18,7 +18,7 @@ from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits, save_splits, splits_digest
-from mirada.errors import DataError, InvalidArgument, RecipeError, TrainingError
+from mirada.errors import DataError, InvalidArgument, RecipeError, TrainingError, counted
 from mirada.evaluation.evaluate import Evaluation, Measured, evaluate
 from mirada.evaluation.predictions import Predictions, called_at
 from mirada.events import (
@@ -31,6 +31,7 @@ from mirada.events import (
     LayersFrozen,
     LoadReport,
     OnEvent,
+    Resumed,
     Started,
     Stopped,
     ThresholdChosen,
@@ -41,19 +42,31 @@ from mirada.inference.similar import training_features
 from mirada.inference.trained_on import KEY as IMAGES
 from mirada.inference.trained_on import contamination, remember
 from mirada.jobs.cells import draw_cells
-from mirada.jobs.describe import command_line, data_name, data_record, environment_record, network_record
+from mirada.jobs.describe import (
+    command_line,
+    data_name,
+    data_record,
+    environment_record,
+    job_record,
+    network_record,
+)
+from mirada.jobs.failure import explained, silent
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.jobs.memory import Room
+from mirada.jobs.sameness import CONTENTS, SPLITS, changes, digests, require_same, save_contents
 from mirada.layers.own import OwnNetwork
 from mirada.modelfile import Card, WeightsOrigin, save_model
 from mirada.models import find
 from mirada.models.catalogue import MODULE
 from mirada.pages import write_report
-from mirada.runs.folder import MODEL, SIMILAR, RunFolder
+from mirada.runs.folder import BEST, CHECKPOINTS, DIGESTS, JOB, MODEL, NOTHING, SIMILAR, RunFolder
+from mirada.runs.reader import read_record
 from mirada.runs.records import EnvironmentRecord
 from mirada.samples import Classes, Numbers
 from mirada.text import html_table, number, percent, with_unit
-from mirada.training.begin import begin
+from mirada.training.begin import begin, go_on
+from mirada.training.best import Held
+from mirada.training.checkpoints import Checkpoint, put_back, read_latest, remove_checkpoints
 from mirada.training.demands import (
     require_batches,
     require_colour,
@@ -68,7 +81,7 @@ from mirada.training.first_layer import FirstLayerOrigin, load_first_layer
 from mirada.training.flips import require_mirrored_answers, settle_flips
 from mirada.training.kept import keep_for_evaluation
 from mirada.training.known_weights import find_weights, size_note, with_average_head
-from mirada.training.loop import Outcome, Training, fit
+from mirada.training.loop import LossNotFinite, Outcome, Training, fit
 from mirada.training.phases import phases_of
 from mirada.training.reading import said_of
 from mirada.training.recipe import Recipe, recipe_for
@@ -93,6 +106,13 @@ class Run:
     outcome: Outcome
     evaluations: Mapping[str, Evaluation]
     predictions: Predictions | None = None
+
+    missing: ClassVar[tuple[str, ...]] = ()  # of several runs, those that are not finished
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was not interrupted, and its model is judged."""
+        return self.outcome.reason != "interrupted"
 
     @property
     def model_path(self) -> Path:
@@ -162,7 +182,8 @@ def train(
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
     with torch.random.fork_rng(), deterministic():
-        return TrainJob(chosen, index, on_event or (lambda event: None), module_of(model)).run(output)
+        job = TrainJob(chosen, index, on_event or (lambda event: None), module_of(model))
+        return job.run(new_folder(index, chosen, output))
 
 
 def module_of(model: str | nn.Module | None) -> nn.Module | None:
@@ -198,6 +219,7 @@ class TrainJob:
     def __init__(
         self, recipe: Recipe, index: Index, on_event: OnEvent, module: nn.Module | None = None
     ) -> None:
+        self.asked, self.given, self.module = recipe, index, module
         augmentation, note = settle_flips(recipe.augment, index)
         self.start = find_weights(recipe)
         recipe, head_note = with_average_head(recipe, self.start)
@@ -234,37 +256,104 @@ class TrainJob:
             require_whole_batches(phase.frozen, recipe)
             require_batches(self.network, phase.frozen, recipe)
 
-    def run(self, output: str | Path | None) -> Run:
-        """The whole run, into a new folder."""
+    def run(self, folder: RunFolder) -> Run:
+        """The whole run, into its folder: from the beginning, or from the last checkpoint that is there."""
+        environment = environment_record(self.compute, command_line(self.index, folder.path))
+        with folder.alone():
+            with _undone_if_it_fails(folder):
+                checkpoint, problems = (None, []) if folder.is_new else read_latest(folder)
+                if checkpoint:
+                    environment = read_record(folder.path / "environment.json", EnvironmentRecord)
+                else:
+                    self._begin(folder, environment)
+                training = self._prepare(folder, environment, checkpoint)
+            if not folder.is_new:
+                self._tell_how_it_goes_on(training, environment, [*problems, _place(checkpoint)])
+            with _reported(folder, environment):
+                outcome, evaluations, predictions = self._learn(training)
+            if predictions:
+                folder.write(DIGESTS, digests(training))
+                remove_checkpoints(folder.path / CHECKPOINTS)
+        return Run(folder.path, outcome, evaluations, predictions)
+
+    def _begin(self, folder: RunFolder, environment: EnvironmentRecord) -> None:
+        """Writes what is known before any image is decoded: enough to list, report and resume a run that is killed."""
+        folder.rewind(NOTHING)
+        if not (folder.path / JOB).exists():
+            folder.write(JOB, job_record(self.index.source, self.asked))
+        write_text(folder.file("recipe.toml"), self.recipe.to_toml(), synced=False)
+        folder.write("environment.json", environment)
+        folder.write("data.json", data_record(self.index, self.split_note))
+        folder.write("model.json", network_record(self.summary, self.architecture, None, self.recipe))
+        folder.touch()
+
+    def _prepare(
+        self, folder: RunFolder, environment: EnvironmentRecord, checkpoint: Checkpoint | None
+    ) -> Training:
+        """Decodes the images, writes all else that is known before training, and builds what training needs."""
         cache = open_cache(self.index, self.recipe.pixels.decoding(), on_event=self.on_event)
         require_splits(cache.index)
         require_threshold(self.recipe, cache.index)
+        require_same(folder, cache)
         cache = self._with_contamination(cache)
         card = self.card(cache)
-        folder = new_folder(self.index, self.recipe, output)
-        environment = environment_record(self.compute, command_line(self.index, folder.path))
-        with _undone_if_it_fails(folder):
-            training = self._prepare(folder, cache, card, environment)
-        with _reported(folder, environment):
-            outcome, evaluations, predictions = _learn(training, self.seen)
-        return Run(folder.path, outcome, evaluations, predictions)
-
-    def _prepare(
-        self, folder: RunFolder, cache: Cache, card: Card, environment: EnvironmentRecord
-    ) -> Training:
-        """Writes all that is known before training, and builds what training needs."""
-        index = cache.index
-        write_text(folder.file("recipe.toml"), self.recipe.to_toml(), synced=False)
-        folder.write("environment.json", environment)
-        folder.write("data.json", data_record(index, self.split_note))
-        save_splits(index, folder.file("splits.csv"))
-        network = network_record(self.summary, card, self.recipe)
-        folder.write("model.json", network)
+        network = network_record(self.summary, self.architecture, card.preprocessing, self.recipe)
+        if not checkpoint:
+            folder.write("data.json", data_record(cache.index, self.split_note))
+            folder.write("model.json", network)
+            save_splits(cache.index, folder.file(SPLITS))
+            save_contents(cache, folder.file(CONTENTS))
         feed = self.feed(cache, card)
         training = begin(self.network, self.phases, feed, self.recipe, folder, _both(folder, self.on_event))
-        folder.write("samples.json", save_samples(feed, folder.file("samples.jpg")))
-        self._tell_start(training, network.parameters)
+        if checkpoint:
+            go_on(training, checkpoint)
+            put_back(folder, checkpoint.moment)
+        else:
+            folder.write("samples.json", save_samples(feed, folder.file("samples.jpg")))
+        self._tell_start(training, network.parameters, self.on_event if checkpoint else training.on_event)
         return training
+
+    def _tell_how_it_goes_on(
+        self, training: Training, environment: EnvironmentRecord, said: Sequence[str]
+    ) -> None:
+        """From where, and what stands in the way of the very same bits."""
+        text = " ".join((*said, *changes(environment, self.compute)))
+        training.on_event(Resumed(training.state.step, training.state.epoch, text))
+
+    def _learn(self, training: Training) -> tuple[Outcome, dict[str, Evaluation], Predictions | None]:
+        """Trains, then evaluates the best model, unless Ctrl-C was pressed."""
+        try:
+            outcome = fit(training)
+        except LossNotFinite as error:
+            told = explained(error, training, lambda folder: self._anew(training.feed, folder))
+            training.on_event(Stopped("failed", training.state.epoch, str(told)))
+            raise told from error
+        except TrainingError as error:
+            training.on_event(Stopped("failed", training.state.epoch, str(error)))
+            raise
+        except KeyboardInterrupt:  # a second press, which waits for nothing
+            training.on_event(Stopped("interrupted", training.state.epoch))
+            raise
+        if outcome.reason == "interrupted":
+            training.on_event(Stopped(outcome.reason, outcome.epochs))
+            return outcome, {}, None
+        marks = training.folder.marks()
+        training.on_event(Stopped(outcome.reason, outcome.epochs))
+        if outcome.best_epoch:
+            training.on_event(BestEpoch(outcome.best_epoch))
+        try:
+            return outcome, *_conclude(training, self.seen)
+        except KeyboardInterrupt:
+            best = Held(training.folder.path / BEST, training.feed.card, {})
+            training.saver.save(training.state, best, marks)
+            training.on_event(Stopped("interrupted", outcome.epochs, "during the final evaluation"))
+            return replace(outcome, reason="interrupted"), {}, None
+
+    def _anew(self, feed: Feed, folder: RunFolder) -> Training:
+        """The very same training before its first step; nobody hears of it."""
+        job = TrainJob(self.asked, self.given, silent, self.module)
+        again = job.feed(feed.cache, feed.card)
+        return begin(job.network, job.phases, again, job.recipe, folder, silent)
 
     def feed(self, cache: Cache, card: Card) -> Feed:
         """What is shown to the network in which order."""
@@ -279,9 +368,9 @@ class TrainJob:
             permuted=self.recipe.permute_labels,
         )
 
-    def _tell_start(self, training: Training, parameters: int) -> None:
+    def _tell_start(self, training: Training, parameters: int, tell: OnEvent) -> None:
         """What is trained on what, and what the network starts with."""
-        index, tell = training.feed.cache.index, training.on_event
+        index = training.feed.cache.index
         tell(
             Started(
                 folder=str(training.folder.path),
@@ -365,6 +454,16 @@ class TrainJob:
         )
 
 
+def _place(checkpoint: Checkpoint | None) -> str:
+    """Where a run goes on."""
+    if not checkpoint:
+        return "The run begins again: there is no checkpoint."
+    moment = checkpoint.moment
+    return (
+        f"The run goes on after step {moment.step:,}, with {counted(moment.epoch, 'whole epoch')} behind it."
+    )
+
+
 @contextmanager
 def _undone_if_it_fails(folder: RunFolder) -> Iterator[None]:
     """Takes the new folder of a run that cannot be prepared away again."""
@@ -391,28 +490,6 @@ def _reported(folder: RunFolder, environment: EnvironmentRecord) -> Iterator[Non
             f"{folder.path}: the run folder has disappeared while the run was writing into it, and its results with "
             f"it. Train again, and leave the folder where it is."
         ) from error
-
-
-def _learn(training: Training, seen: int) -> tuple[Outcome, dict[str, Evaluation], Predictions | None]:
-    """Trains, then evaluates the best model, unless Ctrl-C was pressed; the weights have ``seen`` test images."""
-    try:
-        outcome = fit(training)
-    except TrainingError as error:
-        training.on_event(Stopped("failed", training.state.epoch, str(error)))
-        raise
-    except KeyboardInterrupt:  # a second press, which waits for nothing
-        training.on_event(Stopped("interrupted", training.state.epoch))
-        raise
-    training.on_event(Stopped(outcome.reason, outcome.epochs))
-    if outcome.best_epoch:
-        training.on_event(BestEpoch(outcome.best_epoch))
-    if outcome.reason == "interrupted":
-        return outcome, {}, None
-    try:
-        return outcome, *_conclude(training, seen)
-    except KeyboardInterrupt:
-        training.on_event(Stopped("interrupted", outcome.epochs, "during the final evaluation"))
-        return replace(outcome, reason="interrupted"), {}, None
 
 
 def _conclude(training: Training, seen: int) -> tuple[dict[str, Evaluation], Predictions]:

@@ -1,10 +1,15 @@
 """The folder of one run: what happened, as it happens. An existing run is never overwritten."""
 
 import csv
+import errno
+import io
+import json
+import os
+import re
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
@@ -12,7 +17,7 @@ from mirada import events
 from mirada.codec import to_json
 from mirada.errors import CheckpointError, DataError, counted, reason_of
 from mirada.events import EpochDone, Event, Progress
-from mirada.files import json_text, write_json, write_text
+from mirada.files import append_text, json_text, locked, write_bytes, write_json, write_text
 
 RESULTS = "results.csv"
 EVENTS = "events.jsonl"
@@ -23,13 +28,23 @@ INTERVALS = "intervals.json"  # of a cross-validation: for the mean of its netwo
 SIMILAR = "features.npz"  # of the training images, to find those that are similar to another
 SUSPECTS = "suspects.html"  # of a cross-validation, as is the table of all labels
 SUSPECTS_TABLE = "suspects.csv"
-LAST = "checkpoints/last.safetensors"
+CHECKPOINTS = "checkpoints"
+LAST = f"{CHECKPOINTS}/last.safetensors"
+BEST = f"{CHECKPOINTS}/best.safetensors"  # as it was before it was calibrated
+JOB = "job.json"  # the first file of a run
+DIGESTS = "digests.json"  # the last file of a run
+FAILED_STEP = "failed-step.safetensors"  # the step that gave no number
+LOCK = "lock"  # held as long as a process works in the folder
+DRAFT = re.compile(r"\.[0-9a-f]{16}(\.\w+)?")  # what a process that is killed leaves of a file it was writing
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says where a disk, or a quota, is full
+PATIENCE = 2.0  # seconds: whoever lists runs looks at a lock for a moment
 KINDS: dict[str, type[Event]] = {
     "best": events.BestEpoch, "epoch": events.EpochDone, "evaluation": events.Evaluated,
     "excluded": events.FileExcluded, "features": events.FeaturesPlanned,
     "first_layer": events.FirstLayerLoaded, "fold": events.FoldStarted, "seed": events.SeedStarted,
     "frozen": events.LayersFrozen, "start": events.Started, "stopped": events.Stopped,
     "thawed": events.LayersThawed, "threshold": events.ThresholdChosen,
+    "resumed": events.Resumed, "unsaved": events.NotSaved,
     "reading": events.HowToRead, "weights": events.LoadReport,
 }  # fmt: skip  # what the lines of events.jsonl call them
 NAMES = {kind: name for name, kind in KINDS.items()}
@@ -63,13 +78,31 @@ def model_file(path: str | Path) -> Path:
     return folder
 
 
+class DiskFull(OSError):
+    """The disk does not take any more."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How long the files are that a run appends to, in bytes, and how long it has taken, in seconds."""
+
+    results: int
+    events: int
+    seconds: float
+
+
+NOTHING = Marks(0, 0, 0.0)
+
+
 class RunFolder:
-    """The files of a run, as they are written. ``create`` and ``numbered`` make a new one."""
+    """The files of a run, as they are written. ``create`` and ``numbered`` make a new one, ``reopened`` finds one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.started = time.monotonic()
-        self.made = [EVENTS, RESULTS]
+        self.made = [EVENTS, RESULTS, LOCK]
+        self.is_new = True
+        self.waiting: dict[str, str] = {}  # lines that the disk has not taken, by file
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -97,8 +130,36 @@ class RunFolder:
             number += 1
             path = parent / f"{name}-{number}"
 
+    @classmethod
+    def reopened(cls, path: Path) -> Self:
+        """The folder of a run that goes on, without the drafts that it was killed over."""
+        folder = cls(path)
+        folder.is_new = False
+        for place in (path, path / CHECKPOINTS):
+            for draft in place.glob(".*"):
+                if DRAFT.fullmatch(draft.name):
+                    draft.unlink(missing_ok=True)
+        return folder
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """For the time of the context, no other process works in the folder. Raises ``DataError`` if one does."""
+        began = time.monotonic()
+
+        def wait() -> None:
+            if time.monotonic() - began > PATIENCE:
+                raise DataError(f"{self.path}: another process is at work in this run. Wait for its end.")
+
+        with locked(self.path / LOCK, wait):
+            yield
+
     def discard(self) -> None:
-        """Takes the folder away again, as far as the run has made what is in it; for a run that cannot begin."""
+        """Takes the folder away again, as far as the run has made what is in it; for a run that cannot begin.
+
+        That of a run which goes on stays.
+        """
+        if not self.is_new:
+            return
         for name in self.made:
             (self.path / name).unlink(missing_ok=True)
         folders = {(self.path / name).parent for name in self.made} | {self.path}
@@ -131,21 +192,19 @@ class RunFolder:
         if isinstance(event, Progress):
             return
         line = json_text({"time": round(self.seconds, 3), "event": NAMES[type(event)], **to_json(event)})
-        with (self.path / EVENTS).open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
+        self._append(EVENTS, line + "\n")
 
     def result(self, done: EpochDone) -> None:
         """Appends one epoch to ``results.csv``; the first row also writes the header."""
         measured = {f"val_{name}": value for name, value in done.metrics.items()}
         plain = {name: value for name, value in asdict(done).items() if name not in ("metrics", "best")}
         row = plain | measured
-        file = self.path / RESULTS
-        new = not file.exists()
-        with file.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, row.keys())
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, row.keys())
+        if not self._length(RESULTS) and RESULTS not in self.waiting:
+            writer.writeheader()
+        writer.writerow(row)
+        self._append(RESULTS, text.getvalue())
 
     def watched(self, epoch: int, norms: Mapping[str, float]) -> None:
         """Appends the norm of every layer's gradient in an epoch to ``gradients.csv``, in place of what is there of it.
@@ -159,3 +218,62 @@ class RunFolder:
         earlier = [line for line in before if line.partition(",")[0] in ("epoch", *map(str, range(1, epoch)))]
         lines = [f"{epoch},{layer},{norm:.6g}" for layer, norm in norms.items()]
         write_text(file, "\n".join([*earlier, *lines, ""]), synced=False)
+
+    def _append(self, name: str, text: str) -> None:
+        """Adds lines to a file; those that a full disk does not take wait for the next ones."""
+        self.waiting[name] = self.waiting.get(name, "") + text
+        with suppress(DiskFull):
+            self.settle()
+
+    def settle(self) -> None:
+        """Writes the lines that have waited for the disk. Raises ``DiskFull`` if they still have to."""
+        for name in list(self.waiting):
+            try:
+                append_text(self.path / name, self.waiting[name])
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                raise DiskFull(error.errno, error.strerror, str(self.path / name)) from error
+            del self.waiting[name]
+
+    def marks(self) -> Marks:
+        """How far the files are that a run appends to, for ``rewind``."""
+        waiting = {name: len(text.encode(errors="surrogateescape")) for name, text in self.waiting.items()}
+        results, told = (self._length(name) + waiting.get(name, 0) for name in (RESULTS, EVENTS))
+        return Marks(results, told, self.seconds)
+
+    def holds(self, marks: Marks) -> bool:
+        """Whether the files are as long as they were."""
+        return self._length(RESULTS) >= marks.results and self._length(EVENTS) >= marks.events
+
+    def rewind(self, marks: Marks) -> None:
+        """Takes away what was appended after some marks; the time goes on from there."""
+        for name, length in ((RESULTS, marks.results), (EVENTS, marks.events)):
+            if (self.path / name).exists():
+                os.truncate(self.path / name, length)
+        if not marks.results:
+            (self.path / RESULTS).unlink(missing_ok=True)
+        self.started = time.monotonic() - marks.seconds
+
+    def touch(self) -> None:
+        """Makes the list of events, which is empty as long as nothing has happened."""
+        append_text(self.path / EVENTS, "")
+
+    def forget(self, kind: type[Event]) -> None:
+        """Takes the events of a kind out of the list, and a last line that was cut."""
+        file, name = self.path / EVENTS, NAMES[kind]
+        lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+        kept = [line for line in lines if line.endswith(b"\n") and json.loads(line).get("event") != name]
+        if kept != lines:
+            write_bytes(file, b"".join(kept))
+
+    def sync(self) -> None:
+        """Waits until what was appended is on disk."""
+        for name in (RESULTS, EVENTS):
+            if (self.path / name).exists():
+                with (self.path / name).open("rb") as stream:
+                    os.fsync(stream.fileno())
+
+    def _length(self, name: str) -> int:
+        file = self.path / name
+        return file.stat().st_size if file.exists() else 0

@@ -6,11 +6,14 @@ from typing import Literal
 
 from mirada.errors import DataError
 from mirada.events import EpochDone, Evaluated, Stopped
-from mirada.runs.folder import EVENTS
+from mirada.files import is_locked
+from mirada.runs.folder import DIGESTS, EVENTS, JOB, LOCK
 from mirada.runs.reader import last_begun, read_events, read_record, unfinished
 from mirada.runs.records import DataRecord, NetworkRecord
 
-State = Literal["finished", "stopped early", "interrupted", "failed", "unfinished", "damaged"]
+State = Literal[
+    "finished", "stopped early", "interrupted", "failed", "running", "killed", "unfinished", "damaged"
+]
 STATES: dict[str, State] = {
     "finished": "finished",
     "early": "stopped early",
@@ -25,7 +28,7 @@ class RunState:
 
     Args:
         path: Its folder.
-        state: How it ended. ``unfinished`` is still running, or was killed.
+        state: How it ended. Of a run of an earlier version, ``unfinished`` is still running, or was killed.
         network: What was trained.
         data: What it was trained on, by its name.
         epochs: How many are finished.
@@ -33,6 +36,7 @@ class RunState:
         judged: How well it does on the test images, or else on those for validation; None before it was judged.
         by_seed: Of several seeds, the first metric of each run: how far apart luck alone puts them.
         problem: Why its files cannot be read.
+        resumable: Whether ``mirada train --resume`` takes it up where it was stopped.
     """
 
     path: Path
@@ -44,6 +48,7 @@ class RunState:
     judged: Evaluated | None = None
     by_seed: tuple[float, ...] = ()
     problem: str = ""
+    resumable: bool = False
 
 
 def list_runs(folder: Path) -> list[RunState]:
@@ -57,8 +62,8 @@ def list_runs(folder: Path) -> list[RunState]:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder. Give the folder that holds runs.")
-    found = sorted(file.parent for file in folder.glob("*/recipe.toml"))
-    return [state_of(path) for path in found]
+    found = {file.parent for name in ("recipe.toml", JOB) for file in folder.glob(f"*/{name}")}
+    return [state_of(path) for path in sorted(found)]
 
 
 def state_of(path: Path) -> RunState:
@@ -68,13 +73,18 @@ def state_of(path: Path) -> RunState:
         data: DataRecord = read_record(path / "data.json", DataRecord)
         events, _ = read_events(path / EVENTS)
     except DataError as error:
+        if (path / JOB).exists() and not (path / "model.json").exists():  # it was only just beginning
+            return RunState(path=path, state=_now(path), resumable=not is_locked(path / LOCK))
         return RunState(path=path, state="damaged", problem=str(error))
     judged = {event.split: event for event in events if isinstance(event, Evaluated)}
     stops = [STATES[event.reason] for event in events if isinstance(event, Stopped)]
     result = judged.get("test") or judged.get("val")
     begun = last_begun(events)
     whole = bool(data.folds or data.seeds) and not unfinished(begun, data)
-    last: State = stops[-1] if stops else "finished" if whole else "unfinished"
+    last: State = stops[-1] if stops else "finished" if whole else _now(path)
+    complete, begun_here = (path / DIGESTS).exists(), (path / JOB).exists()
+    if begun_here and not complete and last in ("finished", "stopped early"):  # its end was still to come
+        last = _now(path)
     return RunState(
         path=path,
         state=last,
@@ -84,7 +94,15 @@ def state_of(path: Path) -> RunState:
         unit=data.unit,
         judged=result,
         by_seed=_by_seed(data, result),
+        resumable=begun_here and not complete and last != "running",
     )
+
+
+def _now(path: Path) -> State:
+    """What a run is that has not come to an end: its lock says whether somebody is at work in it."""
+    if not (path / JOB).exists():
+        return "unfinished"
+    return "running" if is_locked(path / LOCK) else "killed"
 
 
 def _by_seed(data: DataRecord, result: Evaluated | None) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from mirada.evaluation.evaluate import Measured
 from mirada.events import FileExcluded
+from mirada.samples import Source
 
 Section = Literal["typical", "uncertain", "wrong"]
 
@@ -25,6 +26,46 @@ class EnvironmentRecord:
     precision: str | None = None
     started: str | None = None
     seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """What it takes to begin a run again: ``job.json``, the first file of its folder.
+
+    Args:
+        recipe: As TOML, as it was asked for: before anything in it followed from the data.
+        source: The data and what was said of their columns; None for an index that was made by hand.
+        place: The working folder, which file names in the recipe may be relative to.
+        folds: How many networks a cross-validation trains; 0 for none.
+        seeds: How many runs there are that differ in their seed; 0 for one run alone.
+    """
+
+    recipe: str
+    source: Source | None
+    place: str
+    folds: int = 0
+    seeds: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigestsRecord:
+    """SHA-256 of all that a finished run has come to: ``digests.json``, its last file. "" is what several do not have.
+
+    Args:
+        weights: Of the network after the last step, its buffers among them.
+        optimizer: Of what the optimizer remembers then.
+        state: Of all else that a step changes: the average of the weights, how far training is.
+        curves: Of ``results.csv`` without the columns that tell of time.
+        best: Of the tensors of the model that is kept.
+        predictions: Of ``predictions.csv``.
+    """
+
+    weights: str = ""
+    optimizer: str = ""
+    state: str = ""
+    curves: str = ""
+    best: str = ""
+    predictions: str = ""
 
 
 @dataclass(frozen=True)

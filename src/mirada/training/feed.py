@@ -81,11 +81,15 @@ class Feed:
             return balanced(self.train_rows, self.labels, seed=self.seed, epoch=epoch)
         return shuffled(self.train_rows, seed=self.seed, epoch=epoch)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch, counted from 1."""
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 1, without the first ``start`` of them."""
         order = self.order(epoch)
-        for step in range(self.steps):
+        for step in range(start, self.steps):
             yield self.batch(batch_rows(order, batch_size=self.batch_size, step=step), epoch, step)
+
+    def rows(self, epoch: int, step: int) -> Rows:
+        """The rows that a step of an epoch shows; steps count from 0."""
+        return batch_rows(self.order(epoch), batch_size=self.batch_size, step=step)
 
     def batch(self, rows: Rows, epoch: int, step: int) -> Batch:
         """What the parts that learn see of some rows at a step of an epoch; steps count from 0."""

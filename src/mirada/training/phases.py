@@ -113,6 +113,24 @@ def features_of(network: Network, frozen: FrozenParts, feed: Feed, recipe: Recip
     return Features(network, frozen.place, feed.cache, feed.card.preprocessing, feed.compute, views)
 
 
+def thaw(phase: Phase, state: TrainState, feed: Feed, recipe: Recipe) -> None:
+    """Lets the parts of a phase learn, and the feed show what those before them make of the images."""
+    if phase.factors:
+        let_learn(phase, state)
+        feed.features = features_of(state.network, phase.frozen, feed, recipe)
+
+
+def let_learn(phase: Phase, state: TrainState) -> None:
+    """Lets the parts of a phase learn; what learns already goes on as it is, with all that the optimizer remembers.
+
+    Twice is as good as once.
+    """
+    for part in phase.factors:
+        state.network.get_submodule(part).requires_grad_(True)
+    state.frozen = phase.frozen
+    state.optimizer.include(state.network, phase.factors)
+
+
 def enter(
     phase: Phase,
     state: TrainState,
@@ -122,8 +140,6 @@ def enter(
     interrupted: Callable[[], bool],
 ) -> bool:
     """Begins a phase: thaws its parts, and computes once what those before them make of the images.
-
-    What learns already goes on as it is, with all that the optimizer remembers of it.
 
     Args:
         phase: The one to begin.
@@ -136,20 +152,14 @@ def enter(
     Returns:
         Whether it was not interrupted.
     """
+    thaw(phase, state, feed, recipe)
     if phase.factors:
         thawed = [state.network.get_submodule(name) for name in phase.factors]
-        count = 0
-        for parameter in (parameter for part in thawed for parameter in part.parameters()):
-            parameter.requires_grad_(True)
-            count += parameter.numel()
-        state.frozen = phase.frozen
-        state.optimizer.include(state.network, phase.factors)
-        feed.features = features_of(state.network, phase.frozen, feed, recipe)
         on_event(
             LayersThawed(
                 epoch=phase.first,
                 names=tuple(phase.factors),
-                parameters=count,
+                parameters=sum(parameter.numel() for part in thawed for parameter in part.parameters()),
                 text=f"{phase}{STATISTICS[recipe.thaw_statistics] if any(map(has_statistics, thawed)) else ''}.",
             )
         )

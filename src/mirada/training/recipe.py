@@ -12,6 +12,7 @@ from mirada.models import facts, find
 from mirada.models.families import OPTION_NAMES
 from mirada.settings import check, described, setting, shown, shown_text
 from mirada.training.averages import AVERAGES, Averaging, LastWeights
+from mirada.training.pace import pace_of
 from mirada.training.recipe_text import plain_value, toml_text
 from mirada.training.schedules import SCHEDULES, Constant, Schedule
 from mirada.training.stepping import OPTIMIZERS, Adam, Stepping
@@ -116,6 +117,7 @@ class Recipe:
         permute_labels: The classes or numbers of the training images are permuted with the seed, so that there is
             nothing true to learn (Adebayo et al. 2018, arXiv:1810.03292, §5).
         watch: ``gradients`` keeps the norm of every layer's gradient, its mean over the steps of each epoch.
+        save: How often a checkpoint is taken, from which a run that was stopped goes on: a time or a number of epochs.
         device: As ``torch.device`` names it, or ``auto``.
         precision: Of matrix products; weights and sums stay in float32.
         flip_average: Whether the network's answer for an image is the mean of its outputs for the image and for its
@@ -185,6 +187,10 @@ class Recipe:
         False,
         "Deal the training labels out anew, for the test of maps by label randomisation and nothing else.",
     )
+    save: Literal["auto"] | str = setting(
+        "auto",
+        "How often training saves: 10min, 2s, 1epoch …; auto: as often as takes at most 2 % of the time.",
+    )
     device: str = setting("auto", "cpu, cuda, cuda:1, mps; auto: the best there is.")
     precision: Literal["auto", "bfloat16", "float32"] = setting("auto", "Number format of matrix products.")
     flip_average: bool = setting(
@@ -216,6 +222,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check(self, RecipeError)
+        pace_of(self.save)
         for name, kinds in PARTS.items():
             if not isinstance(part := getattr(self, name), kinds):
                 known = " or ".join(kind.__name__ for kind in kinds)

@@ -51,9 +51,17 @@ def read_settings(file: str | Path) -> dict[str, object]:
     if len(data) > LIMIT:
         raise RecipeError(f"{file}: is no recipe (it has more than {LIMIT:,} bytes).")
     try:
-        return {name: _with_bytes(value) for name, value in parse(data.decode("utf-8-sig")).items()}
-    except ValueError as error:
+        return parse_settings(data.decode("utf-8-sig"), str(file))
+    except UnicodeDecodeError as error:
         raise RecipeError(f"{file}: no valid TOML ({error}).") from error
+
+
+def parse_settings(text: str, origin: str) -> dict[str, object]:
+    """The settings in TOML, not yet checked. Raises ``RecipeError``, which names where they come from."""
+    try:
+        return {name: _with_bytes(value) for name, value in parse(text).items()}
+    except ValueError as error:
+        raise RecipeError(f"{origin}: no valid TOML ({error}).") from error
 
 
 def parse(text: str) -> dict[str, object]:

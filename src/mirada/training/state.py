@@ -1,7 +1,7 @@
 """How far training is: everything that a step changes, by name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
 
@@ -38,6 +38,10 @@ class TrainState:
         best: The best epoch so far.
         plateaus: How often the schedule has lowered the rate because validation stood still.
         lowered: The epoch after which it last did; 0 if never.
+        batch: Steps that are done of the epoch that is not.
+        seen: Images that these have shown.
+        seconds: How long they have taken.
+        loss: The sum of the losses of these images, on the device.
     """
 
     network: Network
@@ -50,6 +54,10 @@ class TrainState:
     best: Best = Best()
     plateaus: int = 0
     lowered: int = 0
+    batch: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+    loss: Tensor = field(default_factory=lambda: torch.zeros(()))
 
     @property
     def judged(self) -> Network:
@@ -64,16 +72,27 @@ class TrainState:
         if self.average:
             self.average.follow(self.network, self.frozen)
 
-    def moved(self) -> None:
-        """Counts a step of the optimizer, and takes the weights after it into their average."""
-        self.step += 1
+    def moved(self, loss: Tensor, count: int) -> None:
+        """Counts a step of the optimizer, and takes the weights after it into their average.
+
+        Args:
+            loss: The mean of the losses of the step's images.
+            count: How many these are.
+        """
+        self.step, self.batch, self.seen = self.step + 1, self.batch + 1, self.seen + count
+        self.loss = self.loss.to(loss.device) + loss * count
         if self.average:
             self.average.update(self.step)
+
+    def done(self, epoch: int) -> None:
+        """Counts an epoch; the next one begins with nothing."""
+        self.epoch, self.batch, self.seen, self.seconds = epoch, 0, 0, 0.0
+        self.loss = torch.zeros_like(self.loss)
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it as tensors by name, as safetensors takes them: ``network.…``, ``optimizer.…``, ``average.…``.
 
-        Beside them is ``progress``. They are the tensors that go on changing, not copies.
+        Beside them are ``progress`` and ``loss``. They are the tensors that go on changing, not copies.
         """
         moments = {
             f"optimizer.{name}.{moment}": value
@@ -83,17 +102,14 @@ class TrainState:
         weights = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         average = self.average.tensors() if self.average else {}
         averages = {f"average.{name}": value for name, value in average.items()}
-        watched = {
-            f"watch.{name}": value for name, value in (self.watch.tensors() if self.watch else {}).items()
-        }
-        numbers = (self.epoch, self.step, self.best.epoch, *self.best.score, self.plateaus, self.lowered)
-        return {
-            **weights,
-            **moments,
-            **averages,
-            **watched,
-            "progress": torch.tensor(numbers, dtype=torch.float64),
-        }
+        watch = self.watch.tensors() if self.watch else {}
+        watched = {f"watch.{name}": value for name, value in watch.items()}
+        numbers = (
+            self.epoch, self.step, self.best.epoch, *self.best.score, self.plateaus, self.lowered,
+            self.batch, self.seen, self.seconds,
+        )  # fmt: skip
+        progress = torch.tensor(numbers, dtype=torch.float64)
+        return {**weights, **moments, **averages, **watched, "progress": progress, "loss": self.loss}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Takes over what ``tensors`` gave.
@@ -115,6 +131,7 @@ class TrainState:
         with torch.no_grad():
             for name, value in own.items():
                 value.copy_(tensors[name])
-        epoch, step, best_epoch, *score, plateaus, lowered = tensors["progress"].tolist()
+        epoch, step, best, *score, plateaus, lowered, batch, seen, seconds = tensors["progress"].tolist()
         self.epoch, self.step, self.plateaus, self.lowered = map(int, (epoch, step, plateaus, lowered))
-        self.best = Best(int(best_epoch), (score[0], score[1]))
+        self.best = Best(int(best), (score[0], score[1]))
+        self.batch, self.seen, self.seconds = int(batch), int(seen), seconds

@@ -88,5 +88,5 @@ def train_step(
     if state.watch:
         state.watch.see()
     state.optimizer.step(rate)
-    state.moved()
+    state.moved(total, count)
     return total

@@ -1,0 +1,63 @@
+"""What is found out about a run whose loss is no longer a number, and kept so that it can be looked into."""
+
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mirada.errors import TrainingError
+from mirada.events import Event
+from mirada.runs.folder import FAILED_STEP, RunFolder
+from mirada.text import listed
+from mirada.training.begin import class_weights_of, go_on
+from mirada.training.checkpoints import read_latest
+from mirada.training.failed_step import FailedStep, look_into, save_failed_step
+from mirada.training.loop import LossNotFinite, Training, fit
+from mirada.training.pace import Pace
+from mirada.training.search import Search, StepFound
+
+NAMED = 3  # files in a message
+
+
+def explained(
+    error: LossNotFinite, training: Training, anew: Callable[[RunFolder], Training]
+) -> TrainingError:
+    """The error with the step that it came from, which is kept as a file in the run's folder.
+
+    Args:
+        error: What training ended with.
+        training: That training.
+        anew: Makes the very same one before its first step, whose files go to another folder.
+
+    Returns:
+        What to raise; the error itself if the step is not found, as where the processor gives other bits every time.
+    """
+    training.saver.wait()
+    with TemporaryDirectory() as place:
+        again = anew(RunFolder.create(Path(place) / "again"))
+        if checkpoint := read_latest(training.folder)[0]:
+            go_on(again, checkpoint)
+        again.saver.pace, again.search = Pace(seconds=inf), Search()
+        try:
+            fit(again)
+        except StepFound as found:
+            step = look_into(again, found, again.recipe.to_toml())
+            file = training.folder.file(FAILED_STEP)
+            save_failed_step(file, step, found, class_weights_of(again.recipe, again.feed))
+            return TrainingError(_sentence(step, training.folder.path))
+        except LossNotFinite:
+            pass
+    return error
+
+
+def silent(event: Event) -> None:
+    """Hears of an event that has been told before."""
+
+
+def _sentence(step: FailedStep, folder: Path) -> str:
+    return (
+        f"The loss is no longer a number (epoch {step.epoch}, learning rate {step.rate:g}): in step {step.step:,} the "
+        f"first number that is not finite was in {step.place or 'none of its parts when it was repeated'}; its images "
+        f"were {listed(step.files, NAMED)}. Try a lower --lr; the best model so far, if any, and the last good "
+        f"checkpoint are kept in the run folder, and mirada train --replay {folder} repeats the step."
+    )

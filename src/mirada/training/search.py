@@ -1,0 +1,41 @@
+"""Looking at every step of a training, for the first one that leaves what is no number."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mirada.training.state import TrainState
+from mirada.training.step import Batch
+
+
+class StepFound(Exception):
+    """The step was found; it ends the training that looked for it.
+
+    Args:
+        before: The tensors of the state before the step.
+        batch: What it was shown.
+        rate: Its learning rate.
+    """
+
+    def __init__(self, before: Mapping[str, Tensor], batch: Batch, rate: float) -> None:
+        super().__init__("found")
+        self.before = before
+        self.batch = batch
+        self.rate = rate
+
+
+class Search:
+    """Looks at every step of a training, and raises ``StepFound`` after the first that leaves what is not finite."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+
+    def before(self, state: TrainState) -> None:
+        """Keeps a copy of the state."""
+        self.tensors = {name: value.detach().clone() for name, value in state.tensors().items()}
+
+    def after(self, state: TrainState, batch: Batch, rate: float, loss: Tensor) -> None:
+        """Looks at what a step has left."""
+        left = [loss, *(value for name, value in state.tensors().items() if "." in name)]
+        if not all(bool(value.isfinite().all()) for value in left):
+            raise StepFound(self.tensors, batch, rate)

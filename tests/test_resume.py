@@ -1,0 +1,367 @@
+"""A run that is killed ends as one that was never stopped: to the bit, wherever it was killed.
+
+What a kill leaves is what lies in the run's folder at that moment. So one run, whose folder is copied at many moments,
+shows what many kills leave; that a real SIGKILL leaves the same is tested too.
+"""
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from mirada import cross_validate, resume, train, train_seeds
+from mirada.data.examples.shapes import write_shapes
+from mirada.data.sources import load_data
+from mirada.errors import DataError, MiradaError
+from mirada.events import EpochDone, Event, NotSaved, Resumed
+from mirada.jobs import folds as folds_job
+from mirada.jobs import seeds as seeds_job
+from mirada.jobs import train as job
+from mirada.jobs.prove import prove_resume
+from mirada.jobs.train import Run
+from mirada.modelfile import load_members
+from mirada.pages import write_report
+from mirada.runs.folder import CHECKPOINTS, DIGESTS, EVENTS, RunFolder
+from mirada.runs.listing import list_runs, state_of
+from mirada.training import checkpoints, loop
+from mirada.training.checkpoints import digest_of
+from mirada.training.recipe import recipe_for
+from mirada.training.saving import Saver
+
+SETTINGS: dict[str, Any] = {
+    "image_size": 16, "epochs": 3, "batch_size": 8, "seed": 3, "augment": "photos", "augment.mixup": 0.2,
+    "model": "lenet5",
+}  # fmt: skip
+SGD = {"optimizer": "sgd", "lr": 0.01, "schedule": "cosine", "average": "ema", "sampling": "balanced"}
+ADAM = {"optimizer": "adam", "schedule": "plateau", "wait": 1, "patience": 2, "flip_average": True}
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    write_shapes(folder, count=48, size=32)
+    return folder
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return json.loads((folder / DIGESTS).read_text())
+
+
+class Copies:
+    """Copies of a run's folder at the moments at which it could have been killed, and after every how many-th step."""
+
+    def __init__(self, run: Path, place: Path, patch: pytest.MonkeyPatch) -> None:
+        self.run, self.place, self.patch = run, place, patch
+        self.names: list[str] = []
+
+    def before(self, name: str, module: Any, function: str, calls: tuple[int, ...] = (1,)) -> None:
+        original, count = getattr(module, function), itertools.count(1)
+
+        def copying(*arguments: Any, **named: Any) -> Any:
+            if (number := next(count)) in calls:
+                self.names.append(f"{name}-{number}")
+                shutil.copytree(self.run, self.place / self.names[-1])
+            return original(*arguments, **named)
+
+        self.patch.setattr(module, function, copying)
+
+
+@pytest.fixture(scope="module", params=[SGD, pytest.param(ADAM, marks=pytest.mark.slow)], ids=["sgd", "adam"])
+def killed(
+    request: pytest.FixtureRequest, shapes: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Run, list[Path]]:
+    """A run that was never stopped, and the folders that it would have left at many moments."""
+    place = tmp_path_factory.mktemp("killed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIRADA_CACHE", str(place / "cache"))
+        patch.setattr(Saver, "due", every_second_step)
+        patch.setattr(Saver, "take", at_once(Saver.take))
+        copies = Copies(place / "run", place, patch)
+        copies.before("decoding", job, "open_cache")
+        copies.before("preparing", job, "save_samples")
+        copies.before("step", loop, "train_step", (1, 2, 4, 6, 11))
+        copies.before("validation", loop, "validate", (1, 3))
+        copies.before("saving", checkpoints, "_sync_folder", (2, 5))
+        copies.before("written", checkpoints, "write_pieces", (4,))
+        copies.before("evaluation", job, "evaluate", (1, 2))
+        copies.before("maps", job, "draw_maps")
+        copies.before("report", job, "write_report")
+        copies.before("end", job, "digests")
+        run = train(shapes, output=place / "run", **(SETTINGS | request.param))
+    return run, [place / name for name in copies.names]
+
+
+def every_second_step(saver: Saver, state: Any) -> bool:
+    return state.step % 2 == 1
+
+
+def at_once(take: Callable[..., None]) -> Callable[..., None]:
+    """Saving that has ended before training goes on, so that copies are the same every time."""
+
+    def waiting(saver: Saver, *arguments: Any) -> None:
+        take(saver, *arguments)
+        saver.wait()
+
+    return waiting
+
+
+def test_a_run_that_was_killed_anywhere_ends_alike(
+    killed: tuple[Run, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, folders = killed
+    monkeypatch.setenv("MIRADA_CACHE", str(run.folder.parent / "cache"))
+    assert len(folders) == 17
+    heard: list[Event] = []
+    for folder in folders:
+        assert state_of(folder).state == "killed" and write_report(folder).exists()
+        again = resume(folder, on_event=heard.append)
+        assert isinstance(again, Run) and again.outcome == run.outcome
+        assert digests(folder) == digests(run.folder), folder.name
+        assert not list((folder / CHECKPOINTS).glob("state-*")) and not list(folder.rglob(".*"))
+        assert kinds(folder) == kinds(run.folder), folder.name
+    steps = [event.step for event in heard if isinstance(event, Resumed)]
+    assert len(steps) == len(folders) and len(set(steps)) > 5
+
+
+def kinds(folder: Path) -> list[str]:
+    """What was told in a run, but for its being taken up."""
+    told = [json.loads(line)["event"] for line in (folder / EVENTS).read_text().splitlines()]
+    return [kind for kind in told if kind != "resumed"]
+
+
+# The data, the folder, the end ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stopped(shapes: Path, tmp_path: Path) -> Path:
+    """A run of data of its own that was stopped in its second epoch, after a checkpoint."""
+    shutil.copytree(shapes, tmp_path / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        press_after(4, patch)
+        run = train(tmp_path / "data", output=tmp_path / "run", **SETTINGS)
+    assert isinstance(run, Run) and run.outcome.reason == "interrupted" and not run.complete
+    return run.folder
+
+
+def press_after(steps: int, patch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C once so many steps are done."""
+    take, count = loop.train_step, itertools.count(1)
+
+    def pressing(*arguments: Any, **named: Any) -> Any:
+        if next(count) == steps:
+            signal.raise_signal(signal.SIGINT)
+        return take(*arguments, **named)
+
+    patch.setattr(loop, "train_step", pressing)
+
+
+def test_ctrl_c_saves_at_the_next_step(stopped: Path) -> None:
+    (file,) = checkpoints.states(stopped / CHECKPOINTS)
+    assert file.name.startswith("state-0000000004-")
+    (state,) = list_runs(stopped.parent)
+    assert (state.state, state.resumable) == ("interrupted", True)
+    page = write_report(stopped).read_text(encoding="utf-8")
+    assert "Training was interrupted after" in page
+
+
+@pytest.mark.parametrize("change", ["content", "gone", "new"])
+def test_data_that_have_changed_are_refused_by_name(change: str, stopped: Path) -> None:
+    file = sorted(stopped.parent.glob("data/*/circle/*.png"))[0]
+    if change == "gone":
+        file.unlink()
+    elif change == "new":
+        shutil.copy(file, file := file.with_name("another.png"))
+    else:
+        Image.new("RGB", (32, 32), "red").save(file)
+    before = sorted(path.name for path in stopped.rglob("*") if path.name != "lock")
+    with pytest.raises(DataError, match=rf"cannot go on, since .* of its data, .*: .*{file.name}"):
+        resume(stopped)
+    assert sorted(path.name for path in stopped.rglob("*") if path.name != "lock") == before
+
+
+def test_rows_in_another_order_are_another_run(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an epoch shows goes by the rows: the same images in another order would train otherwise."""
+    index = load_data(stopped.parent / "data")
+    with pytest.raises(DataError, match=r"cannot go on, since \d+ images of its data"):
+        resume(stopped, data=index.take(list(range(len(index)))[::-1]))
+
+
+def test_one_process_at_a_time(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mirada.runs.folder.PATIENCE", 0.0)
+    with RunFolder.reopened(stopped).alone():
+        assert list_runs(stopped.parent)[0].state == "interrupted"
+        with pytest.raises(DataError, match="another process is at work in this run"):
+            resume(stopped)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_run_still_ends_alike(stopped: Path, shapes: Path) -> None:
+    (file,) = checkpoints.states(stopped / CHECKPOINTS)
+    data = bytearray(file.read_bytes())
+    data[-100] ^= 4
+    file.write_bytes(bytes(data))
+    heard: list[Event] = []
+    run = resume(stopped, on_event=heard.append)
+    (told,) = (event for event in heard if isinstance(event, Resumed))
+    assert told.text.startswith(f"{file}: damaged since it was written") and "begins again" in told.text
+    whole = train(stopped.parent / "data", output=stopped.parent / "whole", **SETTINGS)
+    assert digests(run.folder) == digests(whole.folder)
+
+
+def test_what_is_no_run_or_is_finished(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no such run folder"):
+        resume(tmp_path / "none")
+    with pytest.raises(DataError, match=r"it has no job\.json"):
+        resume(shapes)
+    run = train(shapes, output=tmp_path / "run", **SETTINGS | {"epochs": 1})
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    again = resume(run.folder)
+    assert isinstance(again, Run) and again.outcome == run.outcome and again.predictions and run.predictions
+    assert (again.predictions.outputs == run.predictions.outputs).all()
+    assert before == {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+
+
+def test_data_made_by_hand_are_given_again(shapes: Path, tmp_path: Path) -> None:
+    index = replace(load_data(shapes), source=None)
+    with pytest.MonkeyPatch.context() as patch:
+        press_after(2, patch)
+        train(index, output=tmp_path / "run", **SETTINGS)
+    with pytest.raises(DataError, match=r"mirada\.resume\(folder, data=index\)"):
+        resume(tmp_path / "run")
+    run = resume(tmp_path / "run", data=index)
+    assert isinstance(run, Run) and run.complete
+
+
+# Phases, folds, seeds --------------------------------------------------------------------------------------------
+
+
+def test_parts_that_thaw(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed before, at and after the epoch at which a part begins to learn, with kept features and views."""
+    settings = SETTINGS | {
+        "model": "resnet20", "epochs": 3, "thaw": "stage3", "thaw_after": 0.4, "image_size": 32, "augment.mixup": 0.0,
+        "save": "1epoch",
+    }  # fmt: skip
+    monkeypatch.setattr(Saver, "take", at_once(Saver.take))
+    copies = Copies(tmp_path / "run", tmp_path, monkeypatch)
+    copies.before("step", loop, "train_step", (3, 6, 10))
+    copies.before("validation", loop, "validate", (2,))
+    run = train(shapes, output=tmp_path / "run", **settings)
+    for name in copies.names:
+        resume(tmp_path / name)
+        assert digests(tmp_path / name) == digests(run.folder), name
+        assert kinds(tmp_path / name) == kinds(run.folder), name
+
+
+@pytest.mark.parametrize("family", ["folds", "seeds"])
+def test_members_that_are_finished_stay(
+    family: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tmp_path / "whole"
+    copies = Copies(whole, tmp_path, monkeypatch)
+    copies.before("first", loop, "validate", (1,))
+    copies.before("second", loop, "validate", (2,))
+    copies.before("joined", family_jobs[family], joining[family])
+    settings = SETTINGS | {"epochs": 1}
+    if family == "folds":
+        cross_validate(shapes / "train", folds=2, output=whole, **settings)
+    else:
+        train_seeds(shapes, seeds=2, output=whole, **settings)
+    for name in copies.names:
+        done = resume(tmp_path / name)
+        assert done.complete and digests(tmp_path / name) == digests(whole)
+        for member in sorted(path.parent for path in whole.glob(f"*/{DIGESTS}")):
+            assert digests(tmp_path / name / member.name) == digests(member)
+        if family == "folds":
+            one, other = (place / "ensemble.safetensors" for place in (tmp_path / name, whole))
+            assert joined_weights(one) == joined_weights(other)
+    states = {state.path.name: state.state for state in list_runs(tmp_path)}
+    assert set(states.values()) == {"finished"} and len(states) == 4
+
+
+family_jobs = {"folds": folds_job, "seeds": seeds_job}
+joining = {"folds": "write_suspects", "seeds": "seed_spreads"}
+
+
+def joined_weights(file: Path) -> list[str]:
+    return [digest_of(member.network.state_dict()) for member in load_members(file)]
+
+
+# The real thing ------------------------------------------------------------------------------------------------------
+
+KILLED = """
+import itertools, os, sys
+from mirada.training import loop
+from mirada.training.saving import Saver
+from mirada import train
+take, count = loop.train_step, itertools.count(1)
+def killing(*arguments, **named):
+    if next(count) == {step}:
+        os.kill(os.getpid(), 9)
+    return take(*arguments, **named)
+loop.train_step = killing
+train({data!r}, output={output!r}, save="0.01s", **{settings!r})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [1, 7, 12])
+def test_a_real_kill(step: int, shapes: Path, tmp_path: Path) -> None:
+    script = KILLED.format(step=step, data=str(shapes), output=str(tmp_path / "run"), settings=SETTINGS)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (state,) = list_runs(tmp_path)
+    assert (state.state, state.resumable) == ("killed", True)
+    resume(tmp_path / "run")
+    whole = train(shapes, output=tmp_path / "whole", save="0.01s", **SETTINGS)
+    assert digests(tmp_path / "run") == digests(whole.folder)
+
+
+@pytest.mark.slow
+def test_the_proof(shapes: Path, tmp_path: Path) -> None:
+    recipe = recipe_for("lenet5").with_settings(SETTINGS)
+    proof = prove_resume(load_data(shapes), recipe, tmp_path / "proof", lambda event: None)
+    assert proof.different == () and [len(kills) for kills in proof.kills.values()] == [0, 1, 2]
+    assert len(proof.digests) == 3 and all(proof.digests["whole"].weights for _ in range(1))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_disk_of_three_megabytes(shapes: Path, tmp_path: Path) -> None:
+    """It is full half-way: the run goes on, and once there is room it is taken up to the very same end."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(disk)], capture_output=True
+    ).returncode:
+        pytest.skip("nothing may be mounted here")
+    filler, heard = disk / "filler", []
+
+    def fill(event: Event) -> None:
+        heard.append(event)
+        if isinstance(event, EpochDone) and event.epoch == 1:
+            free = shutil.disk_usage(disk).free
+            filler.write_bytes(bytes(max(0, free - 20_000)))
+
+    settings = SETTINGS | {"save": "1epoch", "epochs": 5}
+    try:
+        with pytest.raises((MiradaError, OSError)):
+            train(shapes, output=disk / "run", on_event=fill, **settings)
+        told = [event for event in heard if isinstance(event, NotSaved)]
+        assert told and sum(isinstance(event, EpochDone) for event in heard) == 5
+        filler.unlink()
+        shutil.move(disk / "run", tmp_path / "run")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    resume(tmp_path / "run")
+    whole = train(shapes, output=tmp_path / "whole", **settings)
+    assert digests(tmp_path / "run") == digests(whole.folder)

@@ -1,0 +1,115 @@
+"""A step that gives no number is found, named with its images and its layer, kept, and replayed to the same end."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from mirada.cli import run as cli
+from mirada.data.examples.shapes import write_shapes
+from mirada.errors import CheckpointError, TrainingError
+from mirada.jobs.train import train
+from mirada.training import loop
+from mirada.training.failed_step import replay
+from mirada.training.saving import Saver
+from mirada.training.step import train_step
+
+QUICK: dict[str, Any] = {
+    "model": "lenet5",
+    "epochs": 3,
+    "batch_size": 8,
+    "image_size": 16,
+    "schedule": "constant",
+}
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    write_shapes(folder, count=48, size=32)
+    return folder
+
+
+def failed(shapes: Path, run: Path, **settings: Any) -> str:
+    with pytest.raises(TrainingError) as caught:
+        train(shapes, output=run, **QUICK | settings)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_rate_that_is_too_high(optimizer: str, shapes: Path, tmp_path: Path) -> None:
+    said = failed(shapes, tmp_path / "run", optimizer=optimizer, lr=1e30)
+    assert said.startswith("The loss is no longer a number (epoch 1, learning rate 1e+30): in step ")
+    assert f"mirada train --replay {tmp_path / 'run'} repeats the step" in said
+    step, place = replay(tmp_path / "run" / "failed-step.safetensors")
+    assert place == step.place and f"was in {place}; its images were {step.files[0]}, " in said
+    assert len(step.files) == 8 and step.rate == 1e30
+
+
+def test_an_image_of_the_data_that_is_named(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights before the step are those of a run that ends there; what was saved before it stays."""
+    monkeypatch.setattr(Saver, "due", lambda saver, state: state.step == 5)
+
+    def breaking(state: Any, batch: Any, rate: float, **rest: Any) -> Any:
+        if state.step == 7:
+            batch.images[2, 0, 3, 3] = math.inf
+        return train_step(state, batch, rate, **rest)
+
+    monkeypatch.setattr(loop, "train_step", breaking)
+    said = failed(shapes, tmp_path / "run", model="simplecnn")
+    assert "in step 8 the first number that is not finite was in the images; its images were" in said
+    assert list((tmp_path / "run" / "checkpoints").glob("state-0000000005-*"))
+    file = tmp_path / "run" / "failed-step.safetensors"
+    with safe_open(file, "pt") as kept:
+        names = [name for name in kept.keys() if name.startswith("before.network.")]  # noqa: SIM118 # no dict
+        before = {name: kept.get_tensor(name) for name in names}
+        told = json.loads(kept.metadata()["failed step"])
+    seen: dict[str, torch.Tensor] = {}
+
+    def looking(state: Any, *arguments: Any, **rest: Any) -> Any:
+        if state.step == 7:
+            seen.update({name: value.clone() for name, value in state.network.state_dict().items()})
+        return train_step(state, *arguments, **rest)
+
+    monkeypatch.setattr(loop, "train_step", looking)
+    train(shapes, output=tmp_path / "whole", **QUICK | {"model": "simplecnn"})
+    assert {name.removeprefix("before.network.") for name in before} == seen.keys()
+    assert all(torch.equal(value, before[f"before.network.{name}"]) for name, value in seen.items())
+    assert told["step"] == 8 and told["epoch"] == 2
+
+
+def test_the_layer_that_overflows(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaking(state: Any, batch: Any, rate: float, **rest: Any) -> Any:
+        value = train_step(state, batch, rate, **rest)
+        if state.step == 3:
+            with torch.no_grad():
+                next(iter(state.network.head.parameters())).fill_(3e38)
+        return value
+
+    monkeypatch.setattr(loop, "train_step", breaking)
+    said = failed(shapes, tmp_path / "run")
+    assert "in step 4 the first number that is not finite was in the output of head." in said
+    assert cli(["train", "--replay", str(tmp_path / "run")]) == 0
+
+
+def test_the_verb_says_the_same(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = failed(shapes, tmp_path / "run", optimizer="sgd", lr=1e20)
+    place = said.partition("not finite was in ")[2].partition(";")[0]
+    assert cli(["train", "--replay", str(tmp_path / "run")]) == 0
+    out = capsys.readouterr().out
+    assert f"then: the first number that was not finite was in {place}\n" in out
+    assert f"now: the first number that is not finite is in {place}\n" in out
+    file = tmp_path / "run" / "failed-step.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match="digest does not match"):
+        replay(file)
+    assert cli(["train", "--replay", str(tmp_path)]) == 2
+    assert "holds no failed-step.safetensors" in capsys.readouterr().err
