@@ -410,6 +410,32 @@ def test_parts_by_name_are_frozen(shapes: Path, tmp_path: Path) -> None:
     assert "fc.weight" not in same and "layer2.0.conv1.weight" not in same
 
 
+@pytest.mark.parametrize(
+    "settings", [{"freeze": ["all"]}, {"thaw": ["all"]}, {"thaw": ["progressive"], "epochs": 5}]
+)
+def test_all_but_the_last_part_is_frozen(shapes: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+    module = made(Residual)
+    run = mirada.train(shapes, model=module, output=tmp_path / "run", **{**QUICK, **settings})
+    kept, before = load_file(run.model_path), module.state_dict()
+    moved = {name.partition(".")[0] for name in kept if not torch.equal(kept[name], before[name])}
+    assert (
+        moved == {"fc"} if "freeze" in settings else moved >= {"fc"}
+    )  # the best epoch may be before the thaw
+    assert own_network(module, in_channels=3, image_size=(32, 32)).trunk() == ("conv1", "layer1", "layer2")
+
+
+def test_it_trains_with_what_else_a_recipe_can_say(shapes: Path, tmp_path: Path) -> None:
+    """In slices, averaged, weighted, on mixed and mirrored images, at the precision of the machine."""
+    more = {
+        "micro_batch": 4, "average": "ema", "flip_average": True, "class_weights": "balanced", "clip": 1.0,
+        "augment": {"mixup": 0.2, "horizontal_flip": True}, "precision": "auto",
+    }  # fmt: skip
+    run = mirada.train(shapes, model=made(Residual), output=tmp_path / "run", **{**QUICK, **more})
+    model = mirada.load_model(run.model_path, network=Residual())
+    (found,) = model.explain([image_of(shapes)])
+    assert found.layer == "layer2" and "mirror image" in found.title
+
+
 def test_a_file_and_a_module_that_do_not_go_together(run: mirada.Run, shapes: Path, tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"its weights do not fit the Plain that was given: the file has"

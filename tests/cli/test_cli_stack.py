@@ -71,6 +71,14 @@ def test_it_is_drawn_and_its_units_are_shown(cli: Cli, stacked: Path, image: str
     assert cli("units", stacked, image, "--maps", "stage1", "--output", tmp_path / "maps").code == 0
 
 
+def test_it_is_opened_and_listed(cli: Cli, stacked: Path, image: str, tmp_path: Path) -> None:
+    opened = cli("learn", stacked, image, "--output", tmp_path / "opened.html")
+    assert opened.code == 0, opened.err
+    assert "conv1" in (tmp_path / "opened.html").read_text(encoding="utf-8")
+    assert "layers" in cli("runs", stacked.parent).out
+    assert cli("report", stacked).code == 0
+
+
 def test_it_is_cut_for_class_maps(cli: Cli, stacked: Path, shapes: Path, tmp_path: Path) -> None:
     answer = cli("surgery", stacked, shapes, "--epochs", "2", "--output", tmp_path / "cut")
     assert answer.code == 0, answer.err

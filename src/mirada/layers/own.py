@@ -84,7 +84,7 @@ class OwnNetwork(Network):
             All with parameters, but the one that the last layer with weights is in.
         """
         last = self.reading.partition(".")[0]
-        return tuple(name for name, part in self.named_children() if name != last and any(part.parameters()))
+        return tuple(name for name, part in self.named_children() if name != last and list(part.parameters()))
 
     def auxiliary_heads(self) -> dict[str, nn.Module]:
         """None."""
