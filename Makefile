@@ -53,10 +53,10 @@ site: $(SITE)/.ready
 	$(SITE)/bin/python -m sphinx -q --fail-on-warning --builder html docs build/site
 
 # The guide's notebooks, executed from their first cell to their last, beside Jupyter's kernel.
-$(NOTEBOOKS)/.ready: pyproject.toml constraints.txt
+$(NOTEBOOKS)/.ready: pyproject.toml constraints.txt docs/notebooks-constraints.txt
 	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(NOTEBOOKS)
-	$(NOTEBOOKS)/bin/python -m pip install --quiet --constraint constraints.txt nbclient ipykernel --editable .
+	$(NOTEBOOKS)/bin/python -m pip install --quiet --constraint constraints.txt --constraint docs/notebooks-constraints.txt nbclient ipykernel --editable .
 	@touch $@
 
 notebooks: $(NOTEBOOKS)/.ready
