@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mirada.evaluation.predictions import Predictions
 from mirada.samples import Classes
@@ -32,7 +33,18 @@ def predictions_of_folds() -> None:
     ).to_csv(folder / "predictions.csv")
 
 
-BEFORE = {"guide/wrong-labels.md": predictions_of_folds}
+def photos() -> None:
+    """A folder of dark cats and bright dogs."""
+    random = np.random.default_rng(0)
+    for name, level in (("cat", 60), ("dog", 180)):
+        folder = Path("photos") / name
+        folder.mkdir(parents=True)
+        for number in range(1, 21):
+            pixels = random.normal(level, 20, (32, 32, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number:03}.png")
+
+
+BEFORE = {"guide/wrong-labels.md": predictions_of_folds, "guide/own-network.md": photos}
 
 
 def blocks(page: Path) -> list[tuple[int, str]]:
