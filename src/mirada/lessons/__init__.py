@@ -42,6 +42,7 @@ TOPICS = {
         Topic("convolution", ("image",)),
         Topic("gradients"),
         Topic("rectifiers", ("model", "data")),
+        Topic("receptive-field", ("model",)),
         Topic("inception"),
         Topic("residual"),
         Topic("optimiser"),
