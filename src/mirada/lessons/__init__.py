@@ -47,6 +47,7 @@ TOPICS = {
         Topic("residual"),
         Topic("optimiser"),
         Topic("equivalences"),
+        Topic("features"),
         Topic("networks"),
     )
 }
