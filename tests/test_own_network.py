@@ -19,6 +19,8 @@ from mirada.data.examples.shapes import write_shapes
 from mirada.errors import CheckpointError, InvalidArgument, RecipeError
 from mirada.explain.explainable import Explainable
 from mirada.explain.explanation import explain
+from mirada.inference.similar import load_training_features
+from mirada.jobs.explanations import Judging, judge_explanations
 from mirada.jobs.rate import find_rate
 from mirada.layers.own import own_network
 from mirada.modelfile import load_network
@@ -176,6 +178,17 @@ def test_it_is_explained_at_its_own_names(run: mirada.Run, shapes: Path) -> None
     assert whole.map.shape == (32, 32)
     with pytest.raises(InvalidArgument, match=r'There is no layer "layer3"\. Did you mean "layer[12]"\?'):
         list(model.explain([image_of(shapes)], layer="layer3"))
+
+
+def test_its_explanations_are_judged_and_similar_images_found(run: mirada.Run, shapes: Path) -> None:
+    """Its parts are drawn again by their own names; features are what enters its last linear layer."""
+    model = mirada.load_model(run.model_path, network=Residual())
+    index = mirada.load_data(shapes)
+    judged = judge_explanations(model, index.take(index.rows("test")), Judging(sample=4))
+    tests = [verdict.test for verdict in judged.page.verdicts]
+    assert "Parameter randomisation" in tests and judged.page.layer == "layer2"
+    features = load_training_features(run.folder / "features.npz", run.model_path)
+    assert features.features.shape == (40, 16)  # the training images, the inputs of fc
 
 
 def test_grad_cam_of_a_module_is_the_formula(shapes: Path) -> None:

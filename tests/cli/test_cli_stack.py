@@ -179,3 +179,10 @@ def test_it_learns_a_number_with_what_is_known_beside(cli: Cli, tmp_path: Path) 
         cli("explain", model, tmp_path / "3.png", "--known", "weight=3", "--output", tmp_path / "maps").code
         == 0
     )
+
+
+def test_an_empty_stack_is_a_linear_model(cli: Cli, shapes: Path, tmp_path: Path) -> None:
+    answer = cli("train", shapes, "--layers", "", *TINY, "--output", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    network = load_network(tmp_path / "run" / "model.safetensors").network
+    assert network.state_dict().keys() == {"head.linear.weight", "head.linear.bias"}

@@ -248,6 +248,8 @@ def test_a_stack_is_read_from_a_file(tmp_path: Path) -> None:
     assert read_layers(str(file)) == "conv 6 k5; relu; pool k2; gap"
     assert read_layers("conv 6  k5\nflatten; dense") == "conv 6 k5; flatten; dense"
     assert read_layers("") == ""
+    with pytest.raises(InvalidArgument, match=r"^runs/lent\.txt: there is no such file of layers\."):
+        read_layers("runs/lent.txt")
     file.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(InvalidArgument, match=r"lenet\.txt: the layers cannot be read \(it is no text\)\.$"):
         read_layers(str(file))

@@ -232,6 +232,10 @@ def _content(layers: str) -> str:
         there = bool(layers.strip()) and Path(layers).is_file()
     except (OSError, ValueError):  # a text that is too long for a name
         there = False
+    if not there and Path(layers.strip()).suffix and not re.search(r"[\s;]", layers.strip()):
+        raise InvalidArgument(
+            f"{layers}: there is no such file of layers. Give a file, or the layers themselves."
+        )
     if not there:
         return layers
     try:
