@@ -70,7 +70,7 @@ def section(command: click.Command, name: str, heading: str) -> Iterator[str]:
 def told(text: str | None) -> str:
     """Help as paragraphs."""
     return "\n\n".join(
-        " ".join(paragraph.split()).replace("<", "\\<").replace("`", "")
+        " ".join(paragraph.split()).replace("<", "\\<")
         for paragraph in inspect.cleandoc(text or "").replace("\b", "").split("\n\n")
         if paragraph.strip()
     )

@@ -2,7 +2,7 @@
 
 Made to be read, not to be fast. A backward function takes the gradient that arrives, what it needs of what its forward
 function took, and the same options; it returns one array, or a named tuple where there are several gradients. The
-guide's page on [gradients by hand](../../../docs/guide/gradients.md) reads through it:
+guide reads through it in docs/guide/gradients.md:
 
 - ``loops``: convolution and pooling as loops, a line for a Σ; ``convolution`` and ``pooling`` as one product;
 - ``activation``, ``dense``, ``normalization``, ``local_response``, ``dropout``, ``transformer``: the other layers;
