@@ -643,6 +643,7 @@ def test_starting_from_a_model(runs: Callable[[str], Run], shapes: Path, tmp_pat
         weights=file,
         output=tmp_path / "run",
         on_event=heard.append,
+        contamination="mark",  # the images that it was trained on
         **STILL,
     )
     before, after = (load_network(path)[0].state_dict() for path in (file, run.model_path))

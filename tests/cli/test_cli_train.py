@@ -148,8 +148,12 @@ def test_starting_from_weights(
     two = tmp_path / "two"
     for name in ("circle", "star"):
         shutil.copytree(shapes / "train" / name, two / name)
-    code, out, err = cli("train", two, "--model", "lenet5", *TINY, "--weights", file, "--output", "run")
+    again = ("train", two, "--model", "lenet5", *TINY, "--weights", file, "--output", "run")
+    code, out, err = cli(*again)  # the images that it was trained on
+    assert code == 2 and "test images are among those that model.safetensors" in err
+    code, out, err = cli(*again, "--set", "contamination=mark")
     assert code == 0 and err == ""
+    assert "test: no honest test: 4 of these 4 images were used in training" in out
     lines = out.splitlines()
     first = lines.index("model.safetensors: 8 tensors loaded by Mirada's own names, 0 renamed.")
     assert lines[first + 1] == (
