@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from mirada import cross_validate, resume, train, train_seeds
 from mirada.data.examples.shapes import write_shapes
@@ -35,6 +37,7 @@ from mirada.runs.folder import CHECKPOINTS, DIGESTS, EVENTS, RunFolder
 from mirada.runs.listing import list_runs, state_of
 from mirada.training import checkpoints, loop
 from mirada.training.checkpoints import digest_of
+from mirada.training.loop import Outcome
 from mirada.training.recipe import recipe_for
 from mirada.training.saving import Saver
 
@@ -174,6 +177,49 @@ def test_ctrl_c_saves_at_the_next_step(stopped: Path) -> None:
     assert "Training was interrupted after" in page
 
 
+def test_ctrl_c_while_validating_ends_it_promptly(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps of the epoch are saved, and validation, which was cut short, is made when the run goes on."""
+
+    def pressing(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("validation went on")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "validate", pressing)
+        run = train(shapes, output=tmp_path / "run", **SETTINGS)
+    assert run.outcome == Outcome("interrupted", 0, 0)
+    (file,) = checkpoints.states(run.folder / CHECKPOINTS)
+    steps = int(file.name.split("-")[1])
+    took: list[int] = []
+    take = loop.train_step
+    monkeypatch.setattr(loop, "train_step", lambda *args, **named: (took.append(1), take(*args, **named))[1])
+    resume(run.folder)
+    assert len(took) == steps * (SETTINGS["epochs"] - 1)
+    whole = train(shapes, output=tmp_path / "whole", **SETTINGS)
+    assert digests(run.folder) == digests(whole.folder)
+
+
+def test_ctrl_c_in_the_final_evaluation_costs_no_step(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best model was calibrated already: it is again what it was before."""
+    whole = train(shapes, output=tmp_path / "whole", **SETTINGS | ADAM)
+
+    def press(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "draw_maps", press)
+        run = train(shapes, output=tmp_path / "run", **SETTINGS | ADAM)
+    assert not run.complete and run.outcome.epochs == whole.outcome.epochs
+    monkeypatch.setattr(loop, "train_step", None)
+    again = resume(run.folder)
+    assert isinstance(again, Run) and again.outcome == whole.outcome
+    assert digests(run.folder) == digests(whole.folder) and kinds(run.folder) == kinds(whole.folder)
+
+
 @pytest.mark.parametrize("change", ["content", "gone", "new"])
 def test_data_that_have_changed_are_refused_by_name(change: str, stopped: Path) -> None:
     file = sorted(stopped.parent.glob("data/*/circle/*.png"))[0]
@@ -239,6 +285,37 @@ def test_data_made_by_hand_are_given_again(shapes: Path, tmp_path: Path) -> None
         resume(tmp_path / "run")
     run = resume(tmp_path / "run", data=index)
     assert isinstance(run, Run) and run.complete
+
+
+class Tiny(nn.Module):
+    """A network of one's own, with dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten())
+        self.drop = nn.Dropout(0.3)
+        self.head = nn.Linear(128, 4)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        answers: torch.Tensor = self.head(self.drop(self.body(images)))
+        return answers
+
+
+def test_a_module_of_ones_own_and_its_gradients(shapes: Path, tmp_path: Path) -> None:
+    """The module is given again; what is watched of an epoch goes on where it was stopped."""
+    settings = {name: value for name, value in SETTINGS.items() if name != "model"} | {"watch": "gradients"}
+    torch.manual_seed(0)
+    first = Tiny()
+    whole = train(shapes, model=first, output=tmp_path / "whole", **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        press_after(6, patch)
+        train(shapes, model=first, output=tmp_path / "run", **settings)
+    with pytest.raises(MiradaError):
+        resume(tmp_path / "run")
+    resume(tmp_path / "run", model=first)
+    assert digests(tmp_path / "run") == digests(whole.folder)
+    one, other = ((tmp_path / run / "gradients.csv").read_text() for run in ("run", "whole"))
+    assert one == other and one.count("\n") == 1 + 3 * 2
 
 
 # Phases, folds, seeds --------------------------------------------------------------------------------------------

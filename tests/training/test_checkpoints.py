@@ -2,6 +2,7 @@
 
 import os
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,31 @@ def test_it_is_time(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not due(Pace(epochs=1), 1e6)
 
 
+def test_steps_go_on_while_a_checkpoint_is_written(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the weights of its moment, whatever the next steps do; and there is never more than one at once."""
+    write, may_go_on = saving.write_checkpoint, threading.Event()
+
+    def slow(*arguments: Any) -> None:
+        assert may_go_on.wait(60)
+        write(*arguments)
+
+    monkeypatch.setattr(saving, "write_checkpoint", slow)
+    saver = Saver(folder, Pace(seconds=1e-9), lambda event: fail(str(event)))
+    state = state_at(12)
+    save_model(folder.file(MODEL), state.network, CARD)
+    saver.take(state, BestModel(folder.file(MODEL), CARD, fail).held())
+    with torch.no_grad():
+        for parameter in state.network.parameters():
+            parameter.fill_(99)
+    assert not saver.due(state) and not states(folder.path / CHECKPOINTS)
+    may_go_on.set()
+    saver.wait()
+    found, _ = read_latest(folder)
+    assert found and number(found.tensors) == 12
+
+
 # A full disk -------------------------------------------------------------------------------------------------------
 
 
@@ -290,6 +316,14 @@ def test_lines_wait_for_the_disk(folder: RunFolder, monkeypatch: pytest.MonkeyPa
     folder.event(NotSaved("three"))
     text = (folder.path / "events.jsonl").read_text()
     assert [word in text for word in ("one", "two", "three")] == [True] * 3 and text.count("\n") == 3
+
+
+def test_norms_of_gradients_wait_for_the_disk(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mirada.runs.folder.write_text", lambda file, text, synced: _full(file))
+    folder.watched(1, {"stem": 0.5})
+    monkeypatch.undo()
+    folder.watched(2, {"stem": 0.25})
+    assert (folder.path / "gradients.csv").read_text() == "epoch,layer,norm\n1,stem,0.5\n2,stem,0.25\n"
 
 
 def _full(file: Path) -> None:

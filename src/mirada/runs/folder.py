@@ -103,6 +103,7 @@ class RunFolder:
         self.made = [EVENTS, RESULTS, LOCK]
         self.is_new = True
         self.waiting: dict[str, str] = {}  # lines that the disk has not taken, by file
+        self.norms: list[str] = []  # those of gradients, likewise
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -216,8 +217,14 @@ class RunFolder:
         file = self.file(GRADIENTS)
         before = file.read_text(encoding="utf-8").splitlines() if file.exists() else ["epoch,layer,norm"]
         earlier = [line for line in before if line.partition(",")[0] in ("epoch", *map(str, range(1, epoch)))]
-        lines = [f"{epoch},{layer},{norm:.6g}" for layer, norm in norms.items()]
-        write_text(file, "\n".join([*earlier, *lines, ""]), synced=False)
+        self.norms += [f"{epoch},{layer},{norm:.6g}" for layer, norm in norms.items()]
+        try:
+            write_text(file, "\n".join([*earlier, *self.norms, ""]), synced=False)
+        except OSError as error:  # of a full disk, the next epoch tries again
+            if error.errno not in FULL:
+                raise
+        else:
+            self.norms = []
 
     def _append(self, name: str, text: str) -> None:
         """Adds lines to a file; those that a full disk does not take wait for the next ones."""
