@@ -55,17 +55,16 @@ def test_every_gradient_is_autograds(rng):
     assert ref.cross_entropy(logits, labels) == pytest.approx(loss.item(), abs=1e-12)
     dimages = network.backward(ref.cross_entropy_backward(logits, labels))
     np.testing.assert_allclose(dimages, pixels.grad.numpy(), atol=1e-10)
-    compared = 0
-    for ours, other in zip(network.layers, theirs, strict=True):
-        for name, gradient in ours.gradients.items():
-            np.testing.assert_allclose(gradient, getattr(other, name).grad.numpy(), atol=1e-10)
-            compared += gradient.size
-    assert compared == 61_706
+    wanted = dict(theirs.named_parameters())
+    assert network.gradients.keys() == network.parameters.keys() == wanted.keys()
+    for name, gradient in network.gradients.items():
+        np.testing.assert_allclose(gradient, wanted[name].grad.numpy(), atol=1e-10, err_msg=name)
+    assert sum(gradient.size for gradient in network.gradients.values()) == 61_706
 
 
 def test_it_has_the_layers_of_the_catalogues_lenet5(rng):
     """There C5, whose maps are single places, is written as the dense layer that it is."""
-    ours = [p for layer in ref.lenet5_by_hand(rng).layers for p in layer.parameters.values()]
+    ours = ref.lenet5_by_hand(rng).parameters.values()
     theirs = list(create_model("lenet5").parameters())
     assert [(len(p), p.size) for p in ours] == [(len(p), p.numel()) for p in theirs]
 
@@ -88,9 +87,8 @@ def test_an_epoch_is_torchs_epoch(rng):
     rng = np.random.default_rng(1)
     (ours,) = ref.train_by_hand(network, images, labels, epochs=1, rng=rng, batch_size=4, lr=0.05)
     assert ours == pytest.approx(np.mean(losses), abs=1e-12)
-    for layer, other in zip(network.layers, theirs, strict=True):
-        for name, value in layer.parameters.items():
-            np.testing.assert_allclose(value, getattr(other, name).detach().numpy(), atol=1e-12)
+    for name, parameter in theirs.named_parameters():
+        np.testing.assert_allclose(network.parameters[name], parameter.detach().numpy(), atol=1e-12)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ it took in, and puts those of its own parameters by. ``train_by_hand`` adds a lo
 
 >>> rng = np.random.default_rng(0)
 >>> network = lenet5_by_hand(rng)
->>> sum(parameter.size for layer in network.layers for parameter in layer.parameters.values())
+>>> sum(parameter.size for parameter in network.parameters.values())
 61706
 """
 
@@ -151,6 +151,20 @@ class Sequential:
 
     def __init__(self, layers: Sequence[LayerByHand]) -> None:
         self.layers = list(layers)
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """All that learns, by the number of its layer and its name: ``0.weight``, as PyTorch calls it."""
+        return {
+            f"{n}.{name}": p for n, layer in enumerate(self.layers) for name, p in layer.parameters.items()
+        }
+
+    @property
+    def gradients(self) -> dict[str, Array]:
+        """∂L/∂parameter under the same names, once ``backward`` was called."""
+        return {
+            f"{n}.{name}": g for n, layer in enumerate(self.layers) for name, g in layer.gradients.items()
+        }
 
     def forward(self, x: Array) -> Array:
         """What the last layer puts out."""
