@@ -10,7 +10,7 @@ from lesson_pages import page_of, text_of
 
 import mirada
 from mirada.errors import InvalidArgument
-from mirada.jobs.lessons import teach
+from mirada.jobs.lessons import teach, teach_all
 from mirada.lessons import TOPICS, Material
 from mirada.pages.lessons.wording import COMMON, LANGUAGES, TEXTS, Wording, sentences_of
 from mirada.pages.page import TEMPLATES
@@ -80,3 +80,36 @@ def test_what_there_is_not_is_refused() -> None:
         teach("gradients", Material(), "fr")
     with pytest.raises(InvalidArgument, match="gradients has no use for --image"):
         teach("gradients", Material(image=Path("photo.jpg")))
+
+
+def test_material_that_no_lesson_can_use_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """Silent units are counted with a model and data together; the data alone serve nobody."""
+    with pytest.raises(InvalidArgument, match=r"--data alone.*rectifiers \(--model --data\)"):
+        teach_all(tmp_path / "set", Material(data=tmp_path))
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_page_fits_a_telephone(topic: str, browsed: Callable[..., str], tmp_path: Path) -> None:
+    """In a frame of 400 pixels nothing but a table in its own scroll bar is wider than the page."""
+    told = "parent.postMessage(`${document.documentElement.scrollWidth} of ${innerWidth}`, '*')"
+    page = re.sub(r"; script-src '[^']*'", "; script-src 'unsafe-inline'", page_of(topic, "es"))
+    (tmp_path / "inner.html").write_text(
+        page.replace("</body>", f"<script>{told}</script></body>"), encoding="utf-8"
+    )
+    frame = (
+        "<!DOCTYPE html><html><body><p id='said'></p><script>"
+        "addEventListener('message', (event) => { document.querySelector('#said').textContent = event.data; });"
+        f"</script><iframe src='{(tmp_path / 'inner.html').as_uri()}' width='400' height='800'></iframe></body></html>"
+    )
+    found = re.search(r"(\d+) of (\d+)", browsed(frame))
+    assert found and int(found[1]) <= int(found[2]) == 400
+
+
+@pytest.mark.parametrize("page", ["guide/lessons.md", "guia/lecciones.md"])
+def test_the_guides_list_every_lesson_and_what_it_takes(page: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \|.*\| (.*?) ?\|$", text, flags=re.MULTILINE)
+    assert {name: re.findall(r"--(\w+)", own) for name, own in rows} == {
+        name: list(topic.takes) for name, topic in TOPICS.items()
+    }

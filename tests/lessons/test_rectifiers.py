@@ -15,7 +15,7 @@ from mirada.errors import InvalidArgument
 from mirada.jobs.lessons import teach
 from mirada.layers.activation import ACTIVATIONS, make_activation
 from mirada.lessons import Material
-from mirada.lessons.rectifiers import TRIED, Curve, curves, lesson, silent_channels, train_units
+from mirada.lessons.rectifiers import TRIED, Curve, curves, silent_channels, train_units
 from mirada.modelfile import Architecture, Card, save_model
 from mirada.samples import Classes
 
@@ -77,8 +77,8 @@ def test_silent_channels_of_a_network_of_ones_own(own: tuple[Path, Path]) -> Non
 
 
 def test_a_model_without_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="Give both"):
-        lesson(Material(model=tmp_path / "model.safetensors"))
+    with pytest.raises(InvalidArgument, match="needs --model and --data together"):
+        teach("rectifiers", Material(model=tmp_path / "model.safetensors"))
 
 
 MOVED = """

@@ -10,10 +10,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Topic:
-    """A lesson by its name, and which fields of ``Material`` it makes use of."""
+    """A lesson.
+
+    Args:
+        name: as it is asked for.
+        takes: fields of ``Material`` that it makes use of.
+        together: whether it needs all of them, or none.
+    """
 
     name: str
     takes: tuple[str, ...] = ()
+    together: bool = False
 
     @property
     def module(self) -> str:
@@ -41,7 +48,7 @@ TOPICS = {
     for topic in (
         Topic("convolution", ("image",)),
         Topic("gradients"),
-        Topic("rectifiers", ("model", "data")),
+        Topic("rectifiers", ("model", "data"), together=True),
         Topic("receptive-field", ("model",)),
         Topic("inception"),
         Topic("residual"),

@@ -116,10 +116,6 @@ class RectifiersLesson:
 
 def lesson(material: Material) -> RectifiersLesson:
     """All curves, the trainings on digits, and a person's own network on a folder of images."""
-    if (material.model is None) != (material.data is None):
-        raise InvalidArgument(
-            "Silent units are counted with --model FILE and --data FOLDER together. Give both."
-        )
     own, images = (
         silent_channels(material.model, material.data) if material.model and material.data else ((), 0)
     )
