@@ -48,16 +48,6 @@ def test_the_examples_run(photos: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert (photos / "runs" / "photos-simplecnn" / "report.html").is_file()
 
 
-def test_the_guide_to_a_network_of_ones_own_runs(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", (GUIDE / "own-network.md").read_text(), flags=re.DOTALL):
-        exec(compile(block, "own-network.md", "exec"), names)
-    out = capsys.readouterr().out
-    assert "TinyNet, one image of 3×32×32" in out and "layers, one image of 3×64×64" in out
-    assert "Grad-CAM at conv1 (32, 32)" in out
-    assert (photos / "runs" / "photos-module" / "model.safetensors").is_file()
-
-
 def test_the_guides_stacks_train(photos: Path) -> None:
     """Every line of a terminal that trains one, with few epochs; the file of the page is the stack beside it."""
     page = (GUIDE / "own-network.md").read_text()
