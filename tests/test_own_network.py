@@ -1,6 +1,7 @@
 """A module of one's own: trained, kept, loaded beside its class, explained; and every odd one in a sentence."""
 
 import json
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from mirada.jobs.explanations import Judging, judge_explanations
 from mirada.jobs.rate import find_rate
 from mirada.layers.own import own_network
 from mirada.modelfile import load_network
+from mirada.training import loop
 
 pytestmark = pytest.mark.usefixtures("module_cache")
 QUICK: dict[str, Any] = {
@@ -266,6 +268,33 @@ def test_shared_tensors_and_hooks(shapes: Path, tmp_path: Path) -> None:
     table = model.predict(mirada.load_data(shapes)).of_split("test")
     assert run.predictions is not None
     np.testing.assert_allclose(table.outputs, run.predictions.of_split("test").outputs, atol=1e-6)
+
+
+def test_a_module_is_taken_up_where_it_was_stopped(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its class, to the bit, also where a buffer is infinite; without it, in one sentence."""
+    whole = mirada.train(shapes, model=made(Tied), output=tmp_path / "whole", **QUICK)
+    take, count_of = loop.train_step, iter(range(1, 1000))
+
+    def pressing(*arguments: Any, **named: Any) -> Any:
+        if next(count_of) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return take(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "train_step", pressing)
+        stopped = mirada.train(shapes, model=made(Tied), output=tmp_path / "run", **QUICK)
+    assert stopped.outcome.reason == "interrupted"
+    assert len(list((stopped.folder / "checkpoints").glob("state-*"))) == 1
+    with pytest.raises(
+        InvalidArgument, match=r"^The network is a module of one's own, .*which only its class builds"
+    ):
+        mirada.resume(stopped.folder)
+    ended = mirada.resume(stopped.folder, model=made(Tied))
+    assert isinstance(ended, mirada.Run)
+    first, second = load_file(whole.model_path), load_file(ended.model_path)
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 class Lazy(nn.Module):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Container
 
 from torch import Tensor
 
@@ -75,7 +76,8 @@ class Saver:
         tensors = {name: _copy(value) for name, value in state.tensors().items()}
         self.stall = time.monotonic() - began
         checkpoint = Checkpoint(moment, tensors)
-        self.thread = threading.Thread(target=self._write, args=(checkpoint, best, began), daemon=True)
+        masks = {name for name, value in state.network.named_buffers() if not value.isfinite().all()}
+        self.thread = threading.Thread(target=self._write, args=(checkpoint, best, began, masks), daemon=True)
         self.thread.start()
 
     def save(self, state: TrainState, best: Held, marks: Marks | None = None) -> None:
@@ -90,13 +92,15 @@ class Saver:
             self.thread.join()
             self._conclude()
 
-    def _write(self, checkpoint: Checkpoint, best: Held, began: float) -> None:
+    def _write(self, checkpoint: Checkpoint, best: Held, began: float, masks: Container[str]) -> None:
         """In the other thread: what goes wrong is told by the one that trains.
 
-        A state that is broken is not kept: the next loss will say so.
+        A state that is broken is not kept: the next loss will say so. ``masks`` are buffers of the network that may be
+        infinite, as those of a module of one's own.
         """
+        names = [name for name in checkpoint.tensors if "." in name and name.partition(".")[2] not in masks]
         try:
-            if all(bool(value.isfinite().all()) for name, value in checkpoint.tensors.items() if "." in name):
+            if all(bool(checkpoint.tensors[name].isfinite().all()) for name in names):
                 self.folder.sync()
                 write_checkpoint(self.folder.path / CHECKPOINTS, checkpoint, best)
         except OSError as error:
