@@ -53,6 +53,7 @@ TOPICS = {
         Topic("inception"),
         Topic("residual"),
         Topic("optimiser"),
+        Topic("cam"),
         Topic("equivalences"),
         Topic("features"),
         Topic("networks"),
