@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,24 @@ def test_what_is_finished_is_said(cli: Cli, shapes: Path, tmp_path: Path) -> Non
     assert out == "run: the run is finished, and there is nothing to resume.\nrun/report.html\n"
     code, out, _ = cli("runs", ".")
     assert code == 0 and " finished " in out and "--resume" not in out
+
+
+def test_a_run_of_which_the_first_file_is_there(cli: Cli, shapes: Path, tmp_path: Path) -> None:
+    """Killed before anything else was written: it is listed as killed, and resumed to the same end, once."""
+    assert cli("train", shapes, *SMALL, "--epochs", "1", "--output", "runs/whole").code == 0
+    (tmp_path / "runs" / "early").mkdir()
+    shutil.copy(tmp_path / "runs" / "whole" / "job.json", tmp_path / "runs" / "early")
+    code, out, _ = cli("runs")
+    rows = [line.split()[:2] for line in out.splitlines()]
+    assert code == 0 and ["early", "killed"] in rows and ["whole", "finished"] in rows
+    assert out.endswith("mirada train --resume runs/early takes up what was stopped.\n")
+    listed = {run["path"]: run["resumable"] for run in json.loads(cli("runs", "--json").out)}
+    assert listed == {"runs/early": True, "runs/whole": False}
+    code, out, err = cli("train", "--resume", "runs/early")
+    assert (code, err) == (0, "") and "The run begins again: there is no checkpoint." in out
+    one, other = (json.loads((tmp_path / "runs" / run / DIGESTS).read_text()) for run in ("early", "whole"))
+    assert one == other
+    assert "there is nothing to resume" in cli("train", "--resume", "runs/early").out
 
 
 @pytest.mark.parametrize(
