@@ -49,6 +49,11 @@ class Compute:
         else:
             torch.manual_seed(number)
 
+    def release(self) -> None:
+        """Gives back what PyTorch keeps of the device's memory for later, so that pieces of another size fit."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def memory(self) -> int | None:
         """Bytes that the device has in all, whoever uses them; None where nobody tells."""
         if self.device.type == "cuda":

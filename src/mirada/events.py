@@ -161,6 +161,15 @@ class LayersThawed:
     text: str
 
 
+@dataclass(frozen=True)
+class SlicesHalved:
+    """The device's memory was too small for so many images at once; from then on there are fewer."""
+
+    before: int
+    after: int
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class FeaturesPlanned:
     """What frozen parts make of the images: computed once and kept in ``folder``, or, where that is empty, each time.
@@ -275,7 +284,9 @@ class FoldStarted:
 
 
 # What a network starts with besides random weights, what of it is kept, and how that is to be read.
-Beginning = LoadReport | FirstLayerLoaded | LayersFrozen | LayersThawed | FeaturesPlanned | HowToRead
+Beginning = (
+    LoadReport | FirstLayerLoaded | LayersFrozen | LayersThawed | SlicesHalved | FeaturesPlanned | HowToRead
+)
 Event = (
     Progress | Started | FileExcluded | Beginning | EpochDone | Stopped | BestEpoch | Evaluated
     | ThresholdChosen | FoldStarted | SeedStarted | Resumed | NotSaved

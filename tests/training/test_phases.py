@@ -26,7 +26,7 @@ from mirada.training.begin import begin
 from mirada.training.feed import Feed
 from mirada.training.loop import Training, fit
 from mirada.training.optimizer import Optimizer
-from mirada.training.phases import Phase, phases_of
+from mirada.training.phases import Phase, phases_of, stage_factors
 from mirada.training.recipe import Recipe
 from mirada.training.stepping import Adam, Rmsprop, Sgd, Stepping
 
@@ -309,3 +309,22 @@ def test_each_part_moves_from_its_own_phase_on(make: Callable[..., tuple[Trainin
     assert [event.place for event in events if isinstance(event, FeaturesPlanned)] == [
         "stage3", "stage2", "stage1",
     ]  # fmt: skip
+
+
+def test_stage_rate_falls_from_the_head_to_the_stem() -> None:
+    """By hand: a plain step of SGD moves each part by its factor times what it moves without."""
+    factors = {"stem": 0.5**4, "stage1": 0.5**3, "stage2": 0.5**2, "stage3": 0.5, "head": 1.0}
+    recipe = Recipe(model="resnet20").with_settings({"optimizer": "sgd", "stage_rate": 0.5})
+    torch.manual_seed(0)
+    network = create_model("resnet20", num_classes=2)
+    assert stage_factors(network, recipe) == factors
+    assert stage_factors(network, replace(recipe, stage_rate=1.0)) == {}
+    optimizer = Optimizer(network, Sgd(momentum=0.0, weight_decay=0.0), 0.0, factors)
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    network(torch.randn(4, 3, 16, 16)).square().mean().backward()
+    optimizer.step(0.1)
+    for name, value in network.named_parameters():
+        expected = before[name] - 0.1 * factors[name.partition(".")[0]] * value.grad
+        torch.testing.assert_close(value.detach(), expected, rtol=1e-6, atol=1e-8)
+    with pytest.raises(RecipeError, match="`stage_rate` and `thaw` do not go together"):
+        stage_factors(network, replace(recipe, thaw=("stage3",)))

@@ -50,6 +50,7 @@ from mirada.jobs.describe import (
     job_record,
     network_record,
 )
+from mirada.jobs.durations import in_whole_epochs
 from mirada.jobs.failure import explained, silent
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.jobs.memory import Room
@@ -62,6 +63,7 @@ from mirada.pages import write_report
 from mirada.runs.folder import BEST, CHECKPOINTS, DIGESTS, JOB, MODEL, NOTHING, SIMILAR, RunFolder
 from mirada.runs.reader import read_record
 from mirada.runs.records import EnvironmentRecord
+from mirada.runs.tensorboard import TensorBoard, require_tensorboard
 from mirada.samples import Classes, Numbers
 from mirada.text import html_table, number, percent, with_unit
 from mirada.training.begin import begin, go_on
@@ -82,7 +84,7 @@ from mirada.training.flips import require_mirrored_answers, settle_flips
 from mirada.training.kept import keep_for_evaluation
 from mirada.training.known_weights import find_weights, size_note, with_average_head
 from mirada.training.loop import LossNotFinite, Outcome, Training, fit
-from mirada.training.phases import phases_of
+from mirada.training.phases import phases_of, stage_factors
 from mirada.training.reading import said_of
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.scaling import covariate_scale, target_scale
@@ -181,6 +183,7 @@ def train(
     """
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
+    chosen, index = in_whole_epochs(chosen, index)
     with torch.random.fork_rng(), deterministic():
         job = TrainJob(chosen, index, on_event or (lambda event: None), module_of(model))
         return job.run(new_folder(index, chosen, output))
@@ -251,6 +254,13 @@ class TrainJob:
         if recipe.first_layer:
             self.first_layer = load_first_layer(self.network, recipe.first_layer)
         self.phases = phases_of(self.network, recipe)
+        if rates := stage_factors(self.network, recipe):
+            told = ", ".join(f"{name} {factor:.3g} ×" for name, factor in rates.items())
+            self.index = replace(
+                self.index, notes=(*self.index.notes, f"stage_rate: {told} the learning rate.")
+            )
+        if recipe.tensorboard:
+            require_tensorboard()
         self.summary = room.require_for_maps(self.network, self.phases)
         for phase in self.phases:
             require_whole_batches(phase.frozen, recipe)
@@ -304,7 +314,7 @@ class TrainJob:
             save_splits(cache.index, folder.file(SPLITS))
             save_contents(cache, folder.file(CONTENTS))
         feed = self.feed(cache, card)
-        training = begin(self.network, self.phases, feed, self.recipe, folder, _both(folder, self.on_event))
+        training = begin(self.network, self.phases, feed, self.recipe, folder, self._listeners(folder))
         if checkpoint:
             go_on(training, checkpoint)
             put_back(folder, checkpoint.moment)
@@ -354,6 +364,16 @@ class TrainJob:
         job = TrainJob(self.asked, self.given, silent, self.module)
         again = job.feed(feed.cache, feed.card)
         return begin(job.network, job.phases, again, job.recipe, folder, silent)
+
+    def _listeners(self, folder: RunFolder) -> OnEvent:
+        """The run folder hears first, then TensorBoard where it is asked for, then the watcher."""
+        heard = [folder.event, *([TensorBoard(folder.path).on_event] if self.recipe.tensorboard else [])]
+
+        def tell(event: Event) -> None:
+            for listener in (*heard, self.on_event):
+                listener(event)
+
+        return tell
 
     def feed(self, cache: Cache, card: Card) -> Feed:
         """What is shown to the network in which order."""
@@ -549,13 +569,3 @@ def _identity(weights: LoadReport | None) -> dict[str, str]:
             expects=weights.expects,
         )
     )
-
-
-def _both(folder: RunFolder, on_event: OnEvent) -> OnEvent:
-    """Tells the run folder first, then the watcher."""
-
-    def tell(event: Event) -> None:
-        folder.event(event)
-        on_event(event)
-
-    return tell

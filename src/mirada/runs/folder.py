@@ -45,7 +45,7 @@ KINDS: dict[str, type[Event]] = {
     "frozen": events.LayersFrozen, "start": events.Started, "stopped": events.Stopped,
     "thawed": events.LayersThawed, "threshold": events.ThresholdChosen,
     "resumed": events.Resumed, "unsaved": events.NotSaved,
-    "reading": events.HowToRead, "weights": events.LoadReport,
+    "reading": events.HowToRead, "slices": events.SlicesHalved, "weights": events.LoadReport,
 }  # fmt: skip  # what the lines of events.jsonl call them
 NAMES = {kind: name for name, kind in KINDS.items()}
 

@@ -17,7 +17,7 @@ from mirada.training.loop import Training
 from mirada.training.loss import Loss, balanced_weights, chosen_loss, make_loss
 from mirada.training.optimizer import Optimizer
 from mirada.training.pace import pace_of
-from mirada.training.phases import Phase, features_of, thaw
+from mirada.training.phases import Phase, features_of, stage_factors, thaw
 from mirada.training.recipe import Recipe
 from mirada.training.saving import Saver
 from mirada.training.state import TrainState
@@ -69,8 +69,9 @@ def state_of(network: Network, phases: Sequence[Phase], recipe: Recipe, steps: i
     """The state before the first step, of a network that is on its device; ``steps`` are those of an epoch."""
     return TrainState(
         network=network,
-        optimizer=Optimizer(network, recipe.optimizer, recipe.clip),
+        optimizer=Optimizer(network, recipe.optimizer, recipe.clip, stage_factors(network, recipe)),
         average=_average(network, recipe, steps),
+        micro_batch=recipe.micro_batch,
         watch=GradientNorms(network) if recipe.watch == "gradients" else None,
         frozen=phases[0].frozen,
     )

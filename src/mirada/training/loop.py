@@ -19,7 +19,7 @@ from mirada.training.saving import Saver
 from mirada.training.schedules import Plateau, learning_rate
 from mirada.training.search import Search
 from mirada.training.state import Best, TrainState
-from mirada.training.step import train_step
+from mirada.training.step import fitting_step
 from mirada.training.validation import score, validate
 
 DIGITS = 8  # significant ones, of what is written of an epoch: more than float32 has
@@ -162,8 +162,8 @@ def _train(training: Training, presses: Presses, best: BestModel) -> bool:
         rate = training.rate(state.step)
         if training.search:
             training.search.before(state)
-        value = train_step(
-            state, batch, rate, loss=training.loss, compute=feed.compute, micro_batch=recipe.micro_batch
+        value = fitting_step(
+            state, batch, rate, loss=training.loss, compute=feed.compute, on_event=training.on_event
         )
         if training.search:
             training.search.after(state, batch, rate, value)

@@ -5,6 +5,7 @@ the same code, do not. The state is plain tensors by name.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -46,19 +47,26 @@ class Optimizer:
         stepping: How a gradient becomes a step.
         clip: The largest norm of the gradient of all parameters together, to which a longer one is shortened; 0 for
             none.
+        factors: By the name of a part, what the learning rate is multiplied by; else 1.
 
     Source:
         Pascanu, Mikolov & Bengio 2012, arXiv:1211.5063, Alg. 1, for ``clip``.
     """
 
-    def __init__(self, network: nn.Module, stepping: Stepping, clip: float = 0.0) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        stepping: Stepping,
+        clip: float = 0.0,
+        factors: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self.stepping = stepping
         self.clip = clip
         self.moments = moments_of(stepping)
         self.parameters: dict[str, nn.Parameter] = {}
         self.state: dict[str, dict[str, Tensor]] = {}
         self.factors: dict[str, float] = {}
-        self.include(network, {})
+        self.include(network, factors)
 
     def include(self, network: nn.Module, factors: Mapping[str, float]) -> None:
         """Takes up what has become trainable; what it moves already, it goes on moving as before.

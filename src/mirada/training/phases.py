@@ -80,6 +80,22 @@ def phases_of(network: Network, recipe: Recipe) -> tuple[Phase, ...]:
     return tuple(phases)
 
 
+def stage_factors(network: Network, recipe: Recipe) -> dict[str, float]:
+    """By the name of each part with weights, what its learning rate is multiplied by; nothing where all learn alike.
+
+    Raises:
+        RecipeError: With ``thaw``, whose parts have rates of their own.
+    """
+    if recipe.stage_rate == 1:
+        return {}
+    if recipe.thaw:
+        raise RecipeError(
+            "`stage_rate` and `thaw` do not go together: what is thawed has `thaw_rate`. Leave one of them out."
+        )
+    parts = [name for name, part in network.named_children() if any(True for _ in part.parameters())]
+    return {name: recipe.stage_rate**power for power, name in enumerate(reversed(parts))}
+
+
 def _without(network: Network, frozen: FrozenParts, done: Collection[str], *, steady: bool) -> FrozenParts:
     """What is still frozen once some parts are not."""
     rest = frozen_parts(network, [name for name in frozen.names if name not in done])

@@ -98,12 +98,15 @@ class Recipe:
         thaw_after: The share of the epochs before that.
         thaw_rate: What the learning rate of the thawed part nearest to the head is multiplied by; that of the one
             before it by the square, and so on.
+        stage_rate: Below 1 early parts learn slower: the head at the learning rate, the last stage at it times this,
+            the one before it at its square (Howard & Ruder 2018, arXiv:1801.06146, §3.2).
         thaw_statistics: Whether batch normalization of thawed parts follows the images or keeps the statistics that it
             has, which is better for small batches and images like those of the weights.
         views: Where the first parts are frozen: how many augmented views of each training image there are, which the
             epochs show in turn; what the frozen parts make of them is computed once. 0 computes it in every epoch, of
             images that are augmented anew.
         epochs: Passes over the training images.
+        duration: In place of ``epochs``; it is turned into whole epochs once, when the images are counted.
         batch_size: Images per optimizer step.
         micro_batch: A batch goes through the network in slices of so many images (0: whole), which needs less memory
             and gives the same gradient, but for batch normalization, whose statistics are then a slice's.
@@ -118,6 +121,7 @@ class Recipe:
             nothing true to learn (Adebayo et al. 2018, arXiv:1810.03292, §5).
         watch: ``gradients`` keeps the norm of every layer's gradient, its mean over the steps of each epoch.
         save: How often a checkpoint is taken, from which a run that was stopped goes on: a time or a number of epochs.
+        tensorboard: The figures of every epoch are written as event files, too; needs ``mirada[tensorboard]``.
         device: As ``torch.device`` names it, or ``auto``.
         precision: Of matrix products; weights and sums stay in float32.
         flip_average: Whether the network's answer for an image is the mean of its outputs for the image and for its
@@ -160,6 +164,9 @@ class Recipe:
     thaw_rate: float = setting(
         0.1, "Learning rate of a thawed part over that of the part behind it.", above=0, most=1
     )
+    stage_rate: float = setting(
+        1.0, "What the learning rate is multiplied by from each part to the one before it.", above=0
+    )
     thaw_statistics: Literal["follow", "keep"] = setting(
         "follow", "What the statistics of thawed batch normalization do: follow the images again, or stay."
     )
@@ -169,6 +176,9 @@ class Recipe:
         least=0,
     )
     epochs: int = setting(30, "Passes over the training images.", above=0)
+    duration: str = setting(
+        "", "Instead of epochs: a number of steps, images, minutes or hours, such as 64000 steps."
+    )
     batch_size: int = setting(32, "Images per step.", above=0)
     micro_batch: int = setting(0, "Images that go through the network at once; 0: the batch.", least=0)
     patience: int = setting(0, "Epochs without improvement, after which training stops; 0: never.", least=0)
@@ -212,6 +222,7 @@ class Recipe:
     watch: Literal["nothing", "gradients"] = setting(
         "nothing", "What is kept of every epoch beside its figures: the norm of the gradient of every layer."
     )
+    tensorboard: bool = setting(False, "Write the figures of every epoch for TensorBoard, too.")
     optimizer: Stepping = Adam()
     schedule: Schedule = Constant()
     average: Averaging = LastWeights()

@@ -31,6 +31,7 @@ class TrainState:
         network: What is trained.
         optimizer: Its moments.
         average: The average of its weights; None without one.
+        micro_batch: Images that go through the network at once, 0 for the batch; halved where memory runs out.
         watch: The norms of its gradients; None where nobody asks for them.
         frozen: Parts that do not learn.
         epoch: Epochs that are done.
@@ -47,6 +48,7 @@ class TrainState:
     network: Network
     optimizer: Optimizer
     average: AveragedNetwork | None = None
+    micro_batch: int = 0
     watch: GradientNorms | None = None
     frozen: FrozenParts = NOTHING
     epoch: int = 0

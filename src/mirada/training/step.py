@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 
 from mirada.compute import Compute
+from mirada.errors import TrainingError, counted
+from mirada.events import OnEvent, SlicesHalved
+from mirada.training.freezing import has_statistics
 from mirada.training.loss import Loss
 from mirada.training.state import TrainState
 
@@ -53,6 +56,64 @@ def slices(count: int, size: int) -> Iterator[slice]:
             end = count
         yield slice(start, end)
         start = end
+
+
+def fitting_step(
+    state: TrainState,
+    batch: Batch,
+    rate: float,
+    *,
+    loss: Loss,
+    compute: Compute,
+    on_event: OnEvent = lambda event: None,
+) -> Tensor:
+    """``train_step`` in slices that fit into the device's memory: where one does not, they are halved from then on.
+
+    The step stays the same but for batch normalization, which sees the smaller slices: nothing has moved when memory
+    runs out, and running statistics are put back to what they were.
+
+    Args:
+        state: As for ``train_step``; its ``micro_batch`` is the size of the slices.
+        batch: As for ``train_step``.
+        rate: As for ``train_step``.
+        loss: As for ``train_step``.
+        compute: As for ``train_step``.
+        on_event: Hears when slices are halved.
+
+    Returns:
+        The batch's mean loss, still on the device.
+
+    Raises:
+        TrainingError: Not even slices of one image, or of two where there is batch normalization, fit.
+    """
+    while True:
+        kept = [buffer.clone() for buffer in state.network.buffers()]
+        try:
+            return train_step(state, batch, rate, loss=loss, compute=compute, micro_batch=state.micro_batch)
+        except torch.OutOfMemoryError as error:
+            normalizes = has_statistics(state.network)
+            before = min(state.micro_batch or len(batch.images), len(batch.images))
+            if before <= 1 + normalizes:
+                raise TrainingError(
+                    f"The memory of {compute.device} is too small even for {counted(before, 'image')} at a time. Take "
+                    f"smaller images (--image-size) or a smaller network."
+                ) from error
+        state.optimizer.zero_grad()
+        for buffer, value in zip(state.network.buffers(), kept, strict=True):
+            buffer.copy_(value)
+        compute.release()
+        state.micro_batch = max(1 + normalizes, -(-before // 2))
+        on_event(_halved(before, state.micro_batch, normalizes))
+
+
+def _halved(before: int, after: int, normalizes: bool) -> SlicesHalved:
+    but = ", but for batch normalization, which sees the smaller slices" if normalizes else ""
+    return SlicesHalved(
+        before,
+        after,
+        f"Out of memory with {before:,} images at once: {after:,} from now on, whose gradients add up to the same "
+        f"step{but} (--set micro_batch={after} says so from the start).",
+    )
 
 
 def train_step(
