@@ -104,3 +104,21 @@ def test_a_run_says_what_became_of_its_duration(tmp_path: Path, capsys: pytest.C
     assert recipe["epochs"] == 2 and recipe["duration"] == ""
     assert run(["train", str(tmp_path / "photos"), *options[:-2], "--set", "duration=6 weeks"]) == 2
     assert "such as 64000 steps" in capsys.readouterr().err
+
+
+def test_the_epochs_of_several_runs_are_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of folds those that the first one asks for."""
+    random = np.random.default_rng(0)
+    for kind, low in (("dark", 0), ("bright", 120)):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for number in range(15):
+            pixels = random.integers(low, low + 130, (32, 32), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / kind / f"{number}.png")
+    options = ["--model", "lenet5", "--batch-size", "8", "--device", "cpu", "--set", "duration=4 steps"]
+    for several, name in ((["--folds", "3"], "folds"), (["--seeds", "2"], "seeds")):
+        output = tmp_path / name
+        assert run(["train", str(tmp_path / "photos"), *options, *several, "--output", str(output)]) == 0
+        assert "4 steps are 2 epochs of " in capsys.readouterr().out
+        members = list(output.glob("*/recipe.toml"))
+        assert len(members) == int(several[1])
+        assert {tomllib.loads(file.read_text())["epochs"] for file in members} == {2}

@@ -24,6 +24,7 @@ from mirada.files import sha256_of
 from mirada.inference.similar import joined_features, load_training_features
 from mirada.jobs.cells import cells_of_all_folds
 from mirada.jobs.describe import job_record
+from mirada.jobs.durations import in_whole_epochs
 from mirada.jobs.family import Planned, RunFamily, finished, missing
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
@@ -110,7 +111,8 @@ def cross_validate(
     """
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
-    _parts(index, folds, chosen)  # fails before there is a folder
+    first, *_ = _parts(index, folds, chosen)  # fails before there is a folder
+    chosen, index = in_whole_epochs(chosen, index, first)
     folder = new_folder(index, chosen, output, ending="-folds")
     return train_folds(index, folds, chosen, folder, on_event or (lambda event: None), module_of(model))
 

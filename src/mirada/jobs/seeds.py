@@ -14,6 +14,7 @@ from mirada.errors import InvalidArgument
 from mirada.evaluation.seeds import SeedSpread, seed_spreads
 from mirada.events import Evaluated, OnEvent, SeedStarted
 from mirada.jobs.describe import job_record
+from mirada.jobs.durations import in_whole_epochs
 from mirada.jobs.family import Planned, RunFamily, finished, judged_on, measured, missing
 from mirada.jobs.train import Run, chosen_recipe, module_of, new_folder
 from mirada.runs.folder import DIGESTS, RunFolder
@@ -87,6 +88,7 @@ def train_seeds(
     index = data if isinstance(data, Index) else load_data(data)
     split, _ = complete_splits(index, **asdict(chosen.splits), seed=chosen.seed)
     require_splits(split)
+    chosen, index = in_whole_epochs(chosen, index)
     folder = new_folder(index, chosen, output, ending="-seeds")
     return train_all_seeds(index, seeds, chosen, folder, on_event or (lambda event: None), module_of(model))
 
