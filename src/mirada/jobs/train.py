@@ -84,7 +84,7 @@ from mirada.training.flips import require_mirrored_answers, settle_flips
 from mirada.training.kept import keep_for_evaluation
 from mirada.training.known_weights import find_weights, size_note, with_average_head
 from mirada.training.loop import LossNotFinite, Outcome, Training, fit
-from mirada.training.phases import phases_of, stage_factors
+from mirada.training.phases import phases_of, rates_told
 from mirada.training.reading import said_of
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.scaling import covariate_scale, target_scale
@@ -254,11 +254,7 @@ class TrainJob:
         if recipe.first_layer:
             self.first_layer = load_first_layer(self.network, recipe.first_layer)
         self.phases = phases_of(self.network, recipe)
-        if rates := stage_factors(self.network, recipe):
-            told = ", ".join(f"{name} {factor:.3g} ×" for name, factor in rates.items())
-            self.index = replace(
-                self.index, notes=(*self.index.notes, f"stage_rate: {told} the learning rate.")
-            )
+        self.index = replace(self.index, notes=(*self.index.notes, *rates_told(self.network, recipe)))
         if recipe.tensorboard:
             require_tensorboard()
         self.summary = room.require_for_maps(self.network, self.phases)
@@ -314,7 +310,14 @@ class TrainJob:
             save_splits(cache.index, folder.file(SPLITS))
             save_contents(cache, folder.file(CONTENTS))
         feed = self.feed(cache, card)
-        training = begin(self.network, self.phases, feed, self.recipe, folder, self._listeners(folder))
+        training = begin(
+            self.network,
+            self.phases,
+            feed,
+            self.recipe,
+            folder,
+            _listeners(folder, self.recipe, self.on_event),
+        )
         if checkpoint:
             go_on(training, checkpoint)
             put_back(folder, checkpoint.moment)
@@ -364,16 +367,6 @@ class TrainJob:
         job = TrainJob(self.asked, self.given, silent, self.module)
         again = job.feed(feed.cache, feed.card)
         return begin(job.network, job.phases, again, job.recipe, folder, silent)
-
-    def _listeners(self, folder: RunFolder) -> OnEvent:
-        """The run folder hears first, then TensorBoard where it is asked for, then the watcher."""
-        heard = [folder.event, *([TensorBoard(folder.path).on_event] if self.recipe.tensorboard else [])]
-
-        def tell(event: Event) -> None:
-            for listener in (*heard, self.on_event):
-                listener(event)
-
-        return tell
 
     def feed(self, cache: Cache, card: Card) -> Feed:
         """What is shown to the network in which order."""
@@ -569,3 +562,14 @@ def _identity(weights: LoadReport | None) -> dict[str, str]:
             expects=weights.expects,
         )
     )
+
+
+def _listeners(folder: RunFolder, recipe: Recipe, on_event: OnEvent) -> OnEvent:
+    """The run folder hears first, then TensorBoard where it is asked for, then the watcher."""
+    heard = [folder.event, *([TensorBoard(folder.path).on_event] if recipe.tensorboard else []), on_event]
+
+    def tell(event: Event) -> None:
+        for listener in heard:
+            listener(event)
+
+    return tell

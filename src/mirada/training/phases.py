@@ -96,6 +96,13 @@ def stage_factors(network: Network, recipe: Recipe) -> dict[str, float]:
     return {name: recipe.stage_rate**power for power, name in enumerate(reversed(parts))}
 
 
+def rates_told(network: Network, recipe: Recipe) -> list[str]:
+    """What is to be said of parts that learn at rates of their own, a sentence; raises as ``stage_factors``."""
+    factors = stage_factors(network, recipe)
+    said = ", ".join(f"{name} {factor:.3g} ×" for name, factor in factors.items())
+    return [f"stage_rate: {said} the learning rate."] if factors else []
+
+
 def _without(network: Network, frozen: FrozenParts, done: Collection[str], *, steady: bool) -> FrozenParts:
     """What is still frozen once some parts are not."""
     rest = frozen_parts(network, [name for name in frozen.names if name not in done])
