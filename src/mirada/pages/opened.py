@@ -176,6 +176,7 @@ def opened_page(page: OpenedPage, language: str) -> str:
         language=language,
         drawing=Markup(page.drawing),  # noqa: S704 # of mirada.diagram, which escapes names
         exact=exact_numbers(page),
+        counted=wording.counted,
         exactly=lambda value: exactly(value, language),
         data=json.dumps(_data(page, language), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
         script=script,
