@@ -205,11 +205,14 @@ FORMULAS = {
     "alexnet": (3, 67, {}),
     "inception_v3": (3, 75, {}),
     "resnet18": (3, 64, {"activation": "prelu_per_channel"}),
+    "layers": (3, 40, {"layers": "conv 8 k3 p1; relu; pool k2; conv 12 k3; relu; gap"}),
+    "mlp": (1, 16, {"widths": [32]}),
 }
 UNWRITTEN = {
     "lenet5_1998": {"RadialBasis"},
     "alexnet": {"LocalResponseNorm"},
     "googlenet": {"LocalResponseNorm"},
+    "mlp": {"Unflatten"},
 }
 
 
@@ -232,6 +235,13 @@ def test_every_formula_gives_the_number_that_it_is_said_to_give(name: str) -> No
             _, h, w = stage.shape
             limit = 1e-5 * max(1.0, float(np.abs(stage.values).max()))
             np.testing.assert_allclose(found[0, :, :h, :w].numpy(), stage.values, rtol=1e-5, atol=limit)
+
+
+@pytest.mark.slow
+def test_a_large_network_at_its_own_size_fits_into_five_megabytes() -> None:
+    page = open_network(model_of("vgg16", 3, 224), photo(224, 3))
+    assert len(opened_page(page, "en").encode()) <= 5_000_000
+    assert len(page.stages) == 39 and all(stage.channels for stage in page.stages)
 
 
 def test_what_is_left_out_is_counted_and_the_answer_never_is() -> None:
