@@ -235,6 +235,16 @@ def test_data_that_have_changed_are_refused_by_name(change: str, stopped: Path) 
     assert sorted(path.name for path in stopped.rglob("*") if path.name != "lock") == before
 
 
+def test_data_that_have_moved(stopped: Path) -> None:
+    """What an image is called within the data, and its content, is what counts."""
+    whole = train(stopped.parent / "data", output=stopped.parent / "whole", **SETTINGS)
+    (stopped.parent / "data").rename(stopped.parent / "elsewhere")
+    with pytest.raises(DataError, match="data"):
+        resume(stopped)
+    resume(stopped, data=load_data(stopped.parent / "elsewhere"))
+    assert digests(stopped) == digests(whole.folder)
+
+
 def test_rows_in_another_order_are_another_run(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an epoch shows goes by the rows: the same images in another order would train otherwise."""
     index = load_data(stopped.parent / "data")
