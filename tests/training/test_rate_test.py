@@ -38,11 +38,12 @@ class State:
 
     network: Line
     optimizer: Optimizer
+    watch: None = None
 
     def learn(self) -> None:
         self.network.train()
 
-    def moved(self) -> None:
+    def moved(self, loss: Tensor, count: int) -> None:
         pass
 
 
