@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load as load_tensors
 
 from mirada.compute import Compute
 from mirada.data.cache import Cache
@@ -98,7 +98,7 @@ def digests(training: Training) -> DigestsRecord:
         kind: {name: value for name, value in tensors.items() if name.startswith(kind)} for kind in PARTS
     }
     rest = {name: value for name, value in tensors.items() if not name.startswith(PARTS)}
-    best = load_file(folder / MODEL)
+    best = load_tensors((folder / MODEL).read_bytes())  # whose name need not be UTF-8
     return DigestsRecord(
         weights=digest_of(kinds["network."]),
         optimizer=digest_of(kinds["optimizer."]),
