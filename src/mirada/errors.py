@@ -31,6 +31,10 @@ class TrainingError(MiradaError, RuntimeError):
     """Training cannot go on, for example because the loss is no longer a number."""
 
 
+class ProcessLost(TrainingError):
+    """One of the processes that train together is dead, stuck, or has ended with an error."""
+
+
 class ClusterError(MiradaError, RuntimeError):
     """The scheduler of a cluster does not take a job, or does not cancel it."""
 

@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "files": set(),
     "cluster": set(),
     "compute": set(),
+    "processes": set(),
     "reference": set(),
     "layers": set(),
     "summary": {"layers", "models"},
@@ -46,17 +47,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"models"},
     "explain": {"layers"},
     "modelfile": {"models", "data", "evaluation", "layers"},
-    "evaluation": {"data", "compute", "layers"},
-    "training": {"models", "data", "evaluation", "modelfile", "layers", "compute", "runs", "store"},
+    "evaluation": {"data", "compute", "layers", "processes"},
+    "training": {"models", "data", "evaluation", "modelfile", "layers", "compute", "processes", "runs", "store"},
     "inference": {"compute", "data", "evaluation", "explain", "layers", "modelfile", "runs"},
     "judging": {"compute", "data", "evaluation", "explain", "inference", "layers", "modelfile"},
     "jobs": {
         "compute", "data", "diagram", "evaluation", "explain", "inference", "judging", "layers", "lessons", "modelfile",
-        "models", "pages", "runs", "store", "summary", "training",
+        "models", "pages", "processes", "runs", "store", "summary", "training",
     },
     "cli": {
         "cluster", "compute", "data", "diagram", "evaluation", "inference", "jobs", "judging", "layers", "lessons",
-        "modelfile", "models", "pages", "runs", "store", "summary", "training",
+        "modelfile", "models", "pages", "processes", "runs", "store", "summary", "training",
     },
     "__main__": {"cli"},
 }  # fmt: skip
@@ -76,7 +77,7 @@ NO_TORCH = [
         "arithmetic.py", "codec.py", "errors.py", "events.py", "files.py", "samples.py", "settings.py",
         "data/augment.py", "data/mirrored.py", "training/recipe_text.py", "training/schedules.py",
         "training/settings_table.py", "training/stepping.py",
-        "svg.py", "text.py", "__init__.py",
+        "svg.py", "text.py", "__init__.py", "processes/__init__.py", "processes/shares.py", "processes/watching.py",
         *(f"store/{file}.py" for file in ("__init__", "catalogue", "fetch", "scale")),
     }
 ]  # fmt: skip

@@ -15,7 +15,7 @@ import click
 
 from mirada.cli.streams import heard_or_not, open_streams, silence
 from mirada.cli.threads import spin_briefly
-from mirada.errors import InvalidArgument, MiradaError, RecipeError, nearest
+from mirada.errors import InvalidArgument, MiradaError, ProcessLost, RecipeError, nearest
 
 VERBS = {
     "check": "Look at every image before anything is trained.",
@@ -88,6 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         open_streams()
         _end_as_by_ctrl_c()
         spin_briefly(os.environ)
+        if "RANK" in os.environ:
+            from mirada.cli.together import speak_for_all  # a process alone goes without
+
+            speak_for_all(os.environ)
         code = run(sys.argv[1:] if arguments is None else arguments) if _in_a_folder() else _ended(1, NOWHERE)
     except KeyboardInterrupt:  # before or after the verb
         code = _ended(130, "Interrupted.")
@@ -164,6 +168,8 @@ def run(arguments: Sequence[str]) -> int:
 
             say(*traceback.format_exc().splitlines(), err=True)
         wrong_use = isinstance(error, click.ClickException | InvalidArgument | RecipeError)
+        if (wrong_use or isinstance(error, ProcessLost)) and os.environ.get("RANK", "0") != "0":
+            return 2 if wrong_use else 1  # the first of the processes says it
         return _ended(2 if wrong_use else 1, _sentence(error), kind="Error: ")
 
 

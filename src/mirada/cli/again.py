@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,7 @@ from click.core import ParameterSource
 from mirada.cli.console import ProgressBar, say
 from mirada.cli.loading import loading
 from mirada.cli.streams import heard_or_not
+from mirada.cli.together import is_first
 from mirada.errors import counted
 from mirada.text import table
 
@@ -146,6 +148,8 @@ def _replayed(folder: Path) -> int:
 
 def is_to_be_proved(context: click.Context) -> bool:
     """Whether ``--prove-resume`` was given. Raises ``UsageError`` beside what makes several runs."""
+    if context.meta[PROOF] and "RANK" in os.environ:
+        raise click.UsageError("--prove-resume is for one process: start it without torchrun.")
     if context.meta[PROOF] and (context.params["folds"] or context.params["seeds"]):
         raise click.UsageError("--prove-resume is for one run: leave --folds and --seeds out.")
     return bool(context.meta[PROOF])
@@ -179,7 +183,7 @@ def ended(
     progress: ProgressBar, folder: Path, report: Path, *, complete: bool, missing: tuple[str, ...] = ()
 ) -> int:
     """Says how a run ended, or several did, and how to go on with what was stopped: the exit code."""
-    if not complete:
+    if not complete and is_first(os.environ):
         lines = [f"Interrupted. What there is: {folder}"]
         if missing:
             lines += [f"Not finished: {', '.join(missing)}. How far each came: mirada runs {folder}"]

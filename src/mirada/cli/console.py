@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -69,6 +70,8 @@ class ProgressBar:
 
     def on_event(self, event: Progress, note: str = "") -> None:
         """Hears of progress; ``note`` stands behind the bar."""
+        if os.environ.get("RANK", "0") != "0":  # the first of processes that train together speaks for all
+            return
         with heard_or_not(sys.stderr):
             if self.terminal:
                 self._draw(event, note)

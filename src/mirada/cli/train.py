@@ -15,6 +15,7 @@ from mirada.cli.files import data_path, new_folder
 from mirada.cli.loading import loading
 from mirada.cli.plan import PLAN, planned_for
 from mirada.cli.recipe_options import Stated, recipe_options, stated_recipe
+from mirada.cli.together import require_one_run
 from mirada.cli.training_lines import TrainingLines, spread_lines
 from mirada.events import (
     Event,
@@ -124,6 +125,7 @@ def command(
         raise click.MissingParameter(ctx=context, param=data_argument, param_hint="'DATA'")
     if folds and seeds:
         raise click.UsageError("--folds and --seeds do not go together: each makes several runs.")
+    require_one_run(context)
     stated = stated_recipe(recipe, settings, flags)
     index = columns.load(data)  # said before torch is loaded
     with loading():

@@ -43,6 +43,19 @@ class Mixing(NamedTuple):
         """Numbers (n, …), such as targets or covariates: share · x + (1 − share) · x of the partner."""
         return self.share * values + (1 - self.share) * values[self.rows]
 
+    def needed(self, part: NDArray[np.int64]) -> tuple[NDArray[np.int64], "Mixing"]:
+        """What is needed to mix some images of the batch, and how they are then mixed.
+
+        Args:
+            part: (m,), places in the batch.
+
+        Returns:
+            The places (2m,) of these images and, after them, of their partners; and the mixing of what lies there, of
+            which the first m are the ones that were asked for.
+        """
+        places = np.concatenate((part, self.partners[part]))
+        return places, self._replace(partners=np.tile(np.arange(len(part), 2 * len(part)), 2))
+
     @property
     def rows(self) -> Tensor:
         """The partners as a tensor."""

@@ -25,6 +25,8 @@ from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.events import OnProgress, Progress
 from mirada.layers.modes import evaluating
 from mirada.layers.network import Network
+from mirada.processes.ranks import here
+from mirada.processes.shares import rows_of_chunks
 
 VERSION = 1  # raise it when the same layers make other features of the same image
 WHAT = "computing features"
@@ -181,6 +183,8 @@ def infer_cached(
 ) -> Tensor:
     """Raw outputs (n, num_classes), float32 on the CPU, for images of a cache.
 
+    Processes that train together each do their part of the rows, and all of them have all outputs.
+
     Args:
         network: On the compute's device.
         cache: The images.
@@ -192,8 +196,13 @@ def infer_cached(
         views: Of which views of an image the outputs are averaged; without ``features`` that of its mirror image may
             be one, as for ``infer``.
     """
+    ranks = here()
+    counts = rows_of_chunks(
+        len(rows), AT_ONCE, ranks.size
+    )  # whole chunks, so that the bits are those of one process
+    begin = sum(counts[: ranks.rank])
     outputs = []
-    for part in chunks(rows, AT_ONCE):
+    for part in chunks(rows[begin : begin + counts[ranks.rank]], AT_ONCE):
         known = None if covariates is None else covariates[torch.from_numpy(part)].to(compute.device)
         if features is None:
             outputs.append(
@@ -204,7 +213,7 @@ def infer_cached(
         with evaluating(network), torch.inference_mode(), compute.autocast():
             each = [network.forward_from(features.place, maps, known).float() for maps in shown]
         outputs.append(torch.stack(each).mean(dim=0).cpu())
-    return torch.cat(outputs)
+    return ranks.gather(torch.cat(outputs) if outputs else torch.empty(0, 0), counts)
 
 
 def _counted(on_event: OnProgress, before: int, total: int) -> Callable[[int], None]:

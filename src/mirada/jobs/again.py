@@ -11,7 +11,9 @@ from mirada.data.index import Index
 from mirada.errors import DataError
 from mirada.evaluation.predictions import Predictions
 from mirada.events import BestEpoch, OnEvent, Stopped
+from mirada.jobs.beside import common_folder
 from mirada.jobs.train import Run, TrainJob
+from mirada.processes.ranks import joined
 from mirada.runs.folder import DIGESTS, EVENTS, JOB, RunFolder
 from mirada.runs.reader import read_evaluation, read_events, read_record
 from mirada.runs.records import DataRecord, JobRecord
@@ -48,8 +50,9 @@ def go_on_with(
     folder: Path, index: Index, recipe: Recipe, on_event: OnEvent, module: nn.Module | None = None
 ) -> Run:
     """Takes one run up where it was stopped; raises as ``train``, and ``DataError`` if the data are not the same."""
-    with torch.random.fork_rng(), deterministic():
-        return TrainJob(recipe, index, on_event, module).run(RunFolder.reopened(folder))
+    with joined(recipe.device) as ranks, torch.random.fork_rng(), deterministic():
+        job = TrainJob(recipe, index, on_event, module)
+        return job.run(common_folder(ranks, lambda: RunFolder.reopened(folder)))
 
 
 def finished_run(folder: Path, index: Index) -> Run:

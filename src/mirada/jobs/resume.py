@@ -49,11 +49,10 @@ def resume(
     recipe = recipe_of(job, path)
     hear = on_event or (lambda event: None)
     index = _data(path, job, recipe) if data is None else data
-    opened = RunFolder.reopened(path)
     if job.folds:
-        return train_folds(index, job.folds, recipe, opened, hear, model)
+        return train_folds(index, job.folds, recipe, RunFolder.reopened(path), hear, model)
     if job.seeds:
-        return train_all_seeds(index, job.seeds, recipe, opened, hear, model)
+        return train_all_seeds(index, job.seeds, recipe, RunFolder.reopened(path), hear, model)
     if is_complete(path):
         return finished_run(path, index)
     return go_on_with(path, index, recipe, hear, model)

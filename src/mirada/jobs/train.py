@@ -37,10 +37,11 @@ from mirada.events import (
     ThresholdChosen,
 )
 from mirada.files import write_text
-from mirada.inference.model import load_model
+from mirada.inference.model import Model, load_model
 from mirada.inference.similar import training_features
 from mirada.inference.trained_on import KEY as IMAGES
 from mirada.inference.trained_on import contamination, remember
+from mirada.jobs.beside import common_folder
 from mirada.jobs.cells import draw_cells
 from mirada.jobs.describe import (
     command_line,
@@ -60,6 +61,7 @@ from mirada.modelfile import Card, WeightsOrigin, save_model
 from mirada.models import find
 from mirada.models.catalogue import MODULE
 from mirada.pages import write_report
+from mirada.processes.ranks import by_itself, here, joined
 from mirada.runs.folder import BEST, CHECKPOINTS, DIGESTS, JOB, MODEL, NOTHING, SIMILAR, RunFolder
 from mirada.runs.reader import read_record
 from mirada.runs.records import EnvironmentRecord
@@ -184,9 +186,9 @@ def train(
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
     chosen, index = in_whole_epochs(chosen, index)
-    with torch.random.fork_rng(), deterministic():
-        job = TrainJob(chosen, index, on_event or (lambda event: None), module_of(model))
-        return job.run(new_folder(index, chosen, output))
+    with joined(chosen.device) as ranks, torch.random.fork_rng(), deterministic():
+        job = TrainJob(chosen, index, on_event or silent, module_of(model))
+        return job.run(common_folder(ranks, lambda: new_folder(index, chosen, output)))
 
 
 def module_of(model: str | nn.Module | None) -> nn.Module | None:
@@ -227,7 +229,7 @@ class TrainJob:
         self.start = find_weights(recipe)
         recipe, head_note = with_average_head(recipe, self.start)
         self.recipe = recipe = replace(recipe, augment=augmentation)
-        self.on_event = on_event
+        self.on_event = on_event if here().first else silent
         self.compute = choose(recipe.device, recipe.precision)
         require_targets(index)
         require_images(index)
@@ -297,7 +299,8 @@ class TrainJob:
         self, folder: RunFolder, environment: EnvironmentRecord, checkpoint: Checkpoint | None
     ) -> Training:
         """Decodes the images, writes all else that is known before training, and builds what training needs."""
-        cache = open_cache(self.index, self.recipe.pixels.decoding(), on_event=self.on_event)
+        with here().turns():  # the first process decodes, the others find it done
+            cache = open_cache(self.index, self.recipe.pixels.decoding(), on_event=self.on_event)
         require_splits(cache.index)
         require_threshold(self.recipe, cache.index)
         require_same(folder, cache)
@@ -320,10 +323,12 @@ class TrainJob:
         )
         if checkpoint:
             go_on(training, checkpoint)
-            put_back(folder, checkpoint.moment)
+            if here().first:
+                put_back(folder, checkpoint.moment)
         else:
             folder.write("samples.json", save_samples(feed, folder.file("samples.jpg")))
         self._tell_start(training, network.parameters, self.on_event if checkpoint else training.on_event)
+        here().same(list(training.state.tensors().values()))  # drawn by the seed or read, but maybe elsewhere
         return training
 
     def _tell_how_it_goes_on(
@@ -338,7 +343,12 @@ class TrainJob:
         try:
             outcome = fit(training)
         except LossNotFinite as error:
-            told = explained(error, training, lambda folder: self._anew(training.feed, folder))
+            alone = here().size == 1  # to look for the step means to take all of them once more
+            told = (
+                explained(error, training, lambda folder: self._anew(training.feed, folder))
+                if alone
+                else error
+            )
             training.on_event(Stopped("failed", training.state.epoch, str(told)))
             raise told from error
         except TrainingError as error:
@@ -349,6 +359,9 @@ class TrainJob:
             raise
         if outcome.reason == "interrupted":
             training.on_event(Stopped(outcome.reason, outcome.epochs))
+            return outcome, {}, None
+        if not here().first:
+            _judged(training, silent)
             return outcome, {}, None
         marks = training.folder.marks()
         training.on_event(Stopped(outcome.reason, outcome.epochs))
@@ -495,7 +508,8 @@ def _reported(folder: RunFolder, environment: EnvironmentRecord) -> Iterator[Non
             yield
         finally:
             folder.write("environment.json", replace(environment, seconds=round(folder.seconds, 2)))
-            write_report(folder.path)
+            if here().first:
+                write_report(folder.path)
     except (OSError, DataError) as error:
         if folder.path.is_dir():
             raise
@@ -507,16 +521,37 @@ def _reported(folder: RunFolder, environment: EnvironmentRecord) -> Iterator[Non
 
 def _conclude(training: Training, seen: int) -> tuple[dict[str, Evaluation], Predictions]:
     """Evaluates the best model on validation and, for the first and only time, test images; draws maps."""
-    folder, feed, on_event, recipe = training.folder, training.feed, training.on_event, training.recipe
-    cache, own = feed.cache, training.state.network
+    model, predictions = _judged(training, training.on_event)
+    with by_itself():  # the other processes have done their part
+        return _written(training, seen, model, predictions)
+
+
+def _judged(training: Training, on_event: OnEvent) -> tuple[Model, Predictions]:
+    """The best model, calibrated, and what it says; of several processes each looks at its share of the images."""
+    here().any(False)  # the first one has written the model
+    feed, own = training.feed, training.state.network
     model = load_model(
-        folder.path / MODEL,
+        training.folder.path / MODEL,
         device=str(feed.compute.device),
         network=own.module if isinstance(own, OwnNetwork) else None,
     )
-    splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
-    features = keep_for_evaluation(feed, model.compute, on_event)
-    model, predictions = model.calibrated_on(cache, splits, features)
+    with here().turns():
+        features = keep_for_evaluation(feed, model.compute, on_event)
+    return model.calibrated_on(feed.cache, _judging(feed.cache), features)
+
+
+def _judging(cache: Cache) -> list[str]:
+    """The splits that a model is judged on."""
+    return [split for split in ("val", "test") if len(cache.index.rows(split))]
+
+
+def _written(
+    training: Training, seen: int, model: Model, predictions: Predictions
+) -> tuple[dict[str, Evaluation], Predictions]:
+    """Leaves the model, what it says and how well it does in the run folder, and draws maps."""
+    folder, feed, on_event, recipe = training.folder, training.feed, training.on_event, training.recipe
+    cache = feed.cache
+    splits = _judging(cache)
     if recipe.threshold:
         model = model.with_threshold(predictions.of_split("val"), recipe.threshold, recipe.positive)
     save_model(folder.path / MODEL, model.network, model.card)

@@ -7,12 +7,14 @@ from torch import Tensor
 from mirada.events import OnEvent
 from mirada.layers.network import Network
 from mirada.modelfile import Card
+from mirada.processes.ranks import here
 from mirada.runs.folder import RunFolder
 from mirada.training.averaged import AveragedNetwork
 from mirada.training.averages import LastWeights, epochs_before
 from mirada.training.checkpoints import Checkpoint
 from mirada.training.demands import usual_loss
 from mirada.training.feed import Feed
+from mirada.training.joint_norm import normalize_jointly
 from mirada.training.loop import Training
 from mirada.training.loss import Loss, balanced_weights, chosen_loss, make_loss
 from mirada.training.optimizer import Optimizer
@@ -34,6 +36,8 @@ def begin(
 ) -> Training:
     """A run before its first step; the network goes to the device."""
     feed.compute.place(network)
+    if recipe.batch_statistics == "joint" and here().size > 1:
+        normalize_jointly(network)
     feed.features = features_of(network, phases[0].frozen, feed, recipe)
     return Training(
         phases=tuple(phases),

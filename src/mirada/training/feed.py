@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mirada.compute import Compute
-from mirada.data.augment import Augmentation, in_turn
+from mirada.data.augment import Augmentation, Draw, in_turn
 from mirada.data.batches import batch_rows, generator, normalize, read, shuffled, steps_per_epoch, to_float
 from mirada.data.cache import Cache
 from mirada.data.mixing import Mixing, draw_mixing
 from mirada.data.sampling import balanced, visits
 from mirada.evaluation.features import Features
 from mirada.modelfile import Card
+from mirada.processes.ranks import here
 from mirada.samples import Classes, Target
 from mirada.training.step import Batch
 
@@ -92,28 +93,44 @@ class Feed:
         return batch_rows(self.order(epoch), batch_size=self.batch_size, step=step)
 
     def batch(self, rows: Rows, epoch: int, step: int) -> Batch:
-        """What the parts that learn see of some rows at a step of an epoch; steps count from 0."""
-        features = self.features
+        """What the parts that learn see of some rows at a step of an epoch; steps count from 0.
+
+        Of several processes each sees its share of the rows, the same as if one saw them all. One for which there are
+        none is shown an image that does not count.
+        """
+        ranks, features, mixing = here(), self.features, self.mixing(len(rows), epoch, step)
+        own = np.arange(len(rows))[ranks.share(len(rows), least=2)]
+        part = own if len(own) else np.zeros(1, dtype=np.int64)
+        places, mixing = _needed(part, mixing, len(rows))
         plain = Batch(
-            features.maps(rows, features.views.at(epoch)) if features else self.images(rows, epoch, step),
-            self.targets[torch.from_numpy(rows)],
-            self.covariates_of(rows),
-            int(generator(self.seed, epoch, step, DROPOUT).integers(2**63)),
+            features.maps(rows[part], features.views.at(epoch))
+            if features
+            else self.images(rows, epoch, step, part),
+            self.targets[torch.from_numpy(rows[places])],
+            self.covariates_of(rows[places]),
+            (int(generator(self.seed, epoch, step, DROPOUT).integers(2**63)) + ranks.rank) % 2**63,
             features.place if features else "",
+            whole=len(rows),
+            idle=not len(own),
         )
-        mixing = self.mixing(len(rows), epoch, step)
         return _mixed(plain, mixing, self.card.target) if mixing else plain
 
-    def images(self, rows: Rows, epoch: int, step: int) -> Tensor:
-        """The pixels (n, C, H, W) that are seen of some rows, augmented, normalized and mixed, on the device."""
+    def images(self, rows: Rows, epoch: int, step: int, part: Rows | None = None) -> Tensor:
+        """The pixels (n, C, H, W) that are seen of some rows, augmented, normalized and mixed, on the device.
+
+        ``part`` are the places among the rows that are wanted, in their order; None for all of them.
+        """
+        part = np.arange(len(rows)) if part is None else part
         if self.features:
-            return self.features.pixels(rows, self.features.views.at(epoch))
-        images = to_float(self.compute.to_device(read(self.cache, rows)))
+            return self.features.pixels(rows[part], self.features.views.at(epoch))
+        places, mixing = _needed(part, self.mixing(len(rows), epoch, step), len(rows))
+        images = to_float(self.compute.to_device(read(self.cache, rows[places])))
         mirrored = in_turn(self.starts[rows], epoch) if self.augmentation.alternates else None
         draw = self.augmentation.draw(len(rows), generator(self.seed, epoch, step), mirrored)
+        draw = Draw(*(numbers[places] for numbers in draw))
         images = normalize(self.augmentation.apply(images, draw), self.card.preprocessing)
-        if mixing := self.mixing(len(rows), epoch, step):
-            images = mixing.pixels(images)
+        if mixing:
+            images = mixing.pixels(images)[: len(part)]
         return images.contiguous(memory_format=torch.channels_last)
 
     def mixing(self, count: int, epoch: int, step: int) -> Mixing | None:
@@ -126,12 +143,18 @@ class Feed:
         return None if self.covariates is None else self.covariates[torch.from_numpy(rows)]
 
 
+def _needed(part: Rows, mixing: Mixing | None, count: int) -> tuple[Rows, Mixing | None]:
+    """The places of a batch of ``count`` images that some of its places take, and how they are mixed."""
+    return mixing.needed(part) if mixing and len(part) < count else (part, mixing)
+
+
 def _mixed(plain: Batch, mixing: Mixing, target: Target) -> Batch:
     """A batch of images that are mixed, with what is to be learnt of them: the mean of numbers, or two classes."""
-    covariates = plain.covariates if plain.covariates is None else mixing.values(plain.covariates)
+    count = len(plain.images)  # behind them in the targets are those that they are mixed with
+    covariates = plain.covariates if plain.covariates is None else mixing.values(plain.covariates)[:count]
     match target:
         case Classes():
-            others = plain.targets[mixing.rows]
-            return plain._replace(covariates=covariates, others=others, share=mixing.share)
+            others, targets = plain.targets[mixing.rows][:count], plain.targets[:count]
+            return plain._replace(covariates=covariates, targets=targets, others=others, share=mixing.share)
         case _:
-            return plain._replace(covariates=covariates, targets=mixing.values(plain.targets))
+            return plain._replace(covariates=covariates, targets=mixing.values(plain.targets)[:count])

@@ -5,25 +5,33 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mirada.processes.ranks import here
+
 
 class Pressed(KeyboardInterrupt):
     """The first press, where nothing is lost if work ends at once."""
 
 
 class Presses:
-    """Whether Ctrl-C has been pressed: a question that is asked between two steps."""
+    """Whether Ctrl-C has been pressed: a question that is asked between two steps.
+
+    Processes that train together ask at the same steps, and hear of a press in any of them.
+    """
 
     def __init__(self) -> None:
         self.heard = False
         self.prompt = False
 
     def __call__(self) -> bool:
-        return self.heard
+        return here().any(self.heard)
 
     @contextmanager
     def promptly(self) -> Iterator[None]:
-        """For the time of the context, the first press is raised as ``Pressed`` and waits for no question."""
-        self.prompt = True
+        """For the time of the context, the first press is raised as ``Pressed`` and waits for no question.
+
+        A process that others wait for does wait for the question.
+        """
+        self.prompt = here().size == 1
         try:
             yield
         finally:

@@ -8,6 +8,7 @@ from mirada.data.parallel import TICK
 from mirada.errors import TrainingError
 from mirada.events import EpochDone, Event, NotSaved, OnEvent, Progress, Reason
 from mirada.modelfile import save_model
+from mirada.processes.ranks import here
 from mirada.runs.folder import BEST, LAST, MODEL, Marks, RunFolder
 from mirada.training.best import BestModel, keep, keeping_best
 from mirada.training.feed import Feed
@@ -102,13 +103,14 @@ def fit(training: Training) -> Outcome:
         with keeping_best(file, card, lambda why: training.on_event(NotSaved(why))) as best:
             reason = _epochs(training, presses, best)
             if reason == "interrupted":
-                saver.save(state, best.held(), training.entered)
+                _save(training, best, training.entered)
         saver.wait()
-        if state.best.epoch:
-            keep(file, folder.file(BEST))
-        save_model(folder.file(LAST), state.judged, card)
+        if here().first:
+            if state.best.epoch:
+                keep(file, folder.file(BEST))
+            save_model(folder.file(LAST), state.judged, card)
         if reason != "interrupted" and presses():
-            saver.save(state, best.held())
+            _save(training, best)
             reason = "interrupted"
     return Outcome(reason, state.epoch, state.best.epoch)
 
@@ -143,11 +145,14 @@ def _lower(training: Training) -> None:
 def _enter(training: Training, phase: Phase, presses: Presses) -> bool:
     """Begins a phase; one in which training goes on has been told of."""
     state, feed, recipe = training.state, training.feed, training.recipe
-    if state.batch or phase.first <= state.epoch:
-        return enter(phase, state, feed, recipe, training.on_progress, presses)
+    again = state.batch > 0 or phase.first <= state.epoch
+    tell = training.on_progress if again else training.on_event
     marks = training.folder.marks()
-    whole = enter(phase, state, feed, recipe, training.on_event, presses)
-    training.entered = None if whole else marks  # what was told is told again
+    with here().turns():  # what the first process has computed is there for the others
+        whole = enter(phase, state, feed, recipe, tell, lambda: presses.heard)
+    whole = not here().any(not whole)
+    if not again:
+        training.entered = None if whole else marks  # what was told is told again
     return whole
 
 
@@ -206,14 +211,21 @@ def _judge(training: Training, presses: Presses, best: BestModel) -> bool:
     # Labels that were dealt out can only be learnt by heart: validation has nothing to say of that.
     if (reached := score(found, feed.card.target)) > state.best.score or training.recipe.permute_labels:
         state.best = Best(epoch, reached)
-        best.take(state.judged)
+        if here().first:
+            best.take(state.judged)
     training.on_event(replace(done, best=state.best.epoch == epoch))
     _lower(training)
     return True
 
 
+def _save(training: Training, best: BestModel, marks: Marks | None = None) -> None:
+    """Saves at once; of several processes the first one does, whose state is that of all."""
+    if here().first:
+        training.saver.save(training.state, best.held(), marks)
+
+
 def _save_if_due(training: Training, best: BestModel) -> None:
-    if training.saver.due(training.state):
+    if here().first and training.saver.due(training.state):
         training.saver.take(training.state, best.held())
 
 

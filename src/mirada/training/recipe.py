@@ -122,6 +122,8 @@ class Recipe:
         watch: ``gradients`` keeps the norm of every layer's gradient, its mean over the steps of each epoch.
         save: How often a checkpoint is taken, from which a run that was stopped goes on: a time or a number of epochs.
         tensorboard: The figures of every epoch are written as event files, too; needs ``mirada[tensorboard]``.
+        batch_statistics: Of several processes: whether batch normalization goes by each one's images (``own``), or by
+            those of all (``joint``), as if there were one process; then it waits for them at every such layer.
         device: As ``torch.device`` names it, or ``auto``.
         precision: Of matrix products; weights and sums stay in float32.
         flip_average: Whether the network's answer for an image is the mean of its outputs for the image and for its
@@ -201,6 +203,10 @@ class Recipe:
         "auto",
         "How often training saves: 10min, 2s, 1epoch …; auto: as often as takes at most 2 % of the time.",
     )
+    batch_statistics: Literal["own", "joint"] = setting(
+        "own",
+        "Of several processes: whether batch normalization goes by each one's images, or by those of all.",
+    )
     device: str = setting("auto", "cpu, cuda, cuda:1, mps; auto: the best there is.")
     precision: Literal["auto", "bfloat16", "float32"] = setting("auto", "Number format of matrix products.")
     flip_average: bool = setting(
@@ -234,6 +240,10 @@ class Recipe:
     def __post_init__(self) -> None:
         check(self, RecipeError)
         pace_of(self.save)
+        if self.batch_statistics == "joint" and self.micro_batch:
+            raise RecipeError(
+                "`batch_statistics` = joint takes a batch as a whole, and `micro_batch` cuts it. Leave one of them out."
+            )
         for name, kinds in PARTS.items():
             if not isinstance(part := getattr(self, name), kinds):
                 known = " or ".join(kind.__name__ for kind in kinds)

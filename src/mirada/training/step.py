@@ -9,6 +9,8 @@ from torch import Tensor
 from mirada.compute import Compute
 from mirada.errors import TrainingError, counted
 from mirada.events import OnEvent, SlicesHalved
+from mirada.processes.ranks import here
+from mirada.training.exchange import exchange
 from mirada.training.freezing import has_statistics
 from mirada.training.loss import Loss
 from mirada.training.state import TrainState
@@ -20,7 +22,8 @@ class Batch(NamedTuple):
     ``images`` (n, C, H, W) are augmented and normalized, or what the part ``after`` has made of such images;
     ``targets`` are class numbers (n,) or scaled numbers (n, T) with NaN where unknown, ``covariates`` (n, K) or None;
     ``seed`` is that of dropout. Of images that are mixed, ``targets`` count by ``share``, and the classes of what is
-    mixed in, ``others`` (n,), by the rest.
+    mixed in, ``others`` (n,), by the rest. ``whole`` are the images of the step in all processes that train together,
+    0 if they are these, and ``idle`` says that these do not count.
     """
 
     images: Tensor
@@ -30,6 +33,8 @@ class Batch(NamedTuple):
     after: str = ""
     others: Tensor | None = None
     share: float = 1.0
+    whole: int = 0
+    idle: bool = False
 
     def loss_of(self, loss: Loss, outputs: Tensor, part: slice) -> Tensor:
         """The mean loss of the outputs for some of the rows."""
@@ -119,7 +124,7 @@ def _halved(before: int, after: int, normalizes: bool) -> SlicesHalved:
 def train_step(
     state: TrainState, batch: Batch, rate: float, *, loss: Loss, compute: Compute, micro_batch: int = 0
 ) -> Tensor:
-    """Moves the network one optimizer step along the gradient of the batch's mean loss.
+    """Moves the network one optimizer step along the gradient of the batch's mean loss, that of all processes.
 
     Args:
         state: What is trained; it is changed.
@@ -134,18 +139,22 @@ def train_step(
     """
     compute.seed(batch.seed)
     state.optimizer.zero_grad()
-    count = len(batch.images)
+    ranks = here()
+    ranks.idle = batch.idle
+    count = batch.whole or len(batch.images)
     total = torch.zeros((), device=compute.device)
-    for part in slices(count, micro_batch):
+    for part in slices(len(batch.images), micro_batch):
         with compute.autocast():
             known = None if batch.covariates is None else batch.covariates[part]
             outputs, *auxiliary = state.network.training_outputs(batch.images[part], known, after=batch.after)
         value = batch.loss_of(loss, outputs, part)
         for extra in auxiliary:
             value = value + state.network.auxiliary_weight * batch.loss_of(loss, extra, part)
-        value = value * (len(outputs) / count)
+        value = value * (0.0 if batch.idle else len(outputs) / count)
         value.backward()  # type: ignore[no-untyped-call]
         total += value.detach()
+    if ranks.size > 1:
+        total = exchange(ranks, state, total)
     if state.watch:
         state.watch.see()
     state.optimizer.step(rate)

@@ -1,0 +1,147 @@
+"""Whole runs of ``mirada train`` by two processes: stopped, killed and resumed, on as many processes and on others."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+sys.path.insert(0, str(Path(__file__).parent))
+from launching import start
+
+from mirada.data.examples.shapes import write_shapes
+
+EPOCHS = 30
+SETTINGS = (
+    "--model", "lenet5", "--epochs", EPOCHS, "--image-size", 32, "--batch-size", 16, "--device", "cpu", "--set",
+    "save=1epoch", "--set", "precision=float32",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("runs")
+    write_shapes(root / "shapes", count=60, size=32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIRADA_CACHE", str(root / "cache"))
+        yield root / "shapes"
+
+
+def train(size: int, shapes: Path, run: Path) -> list[subprocess.Popen[str]]:
+    return start(
+        size,
+        "-m",
+        "mirada",
+        "train",
+        shapes,
+        *SETTINGS,
+        "--output",
+        run,
+        logs=run.with_name(f"{run.name}.log"),
+    )
+
+
+def resume(size: int, run: Path) -> list[int]:
+    processes = start(size, "-m", "mirada", "train", "--resume", run, logs=run.with_name(f"{run.name}.log"))
+    return [each.wait(300) for each in processes]
+
+
+def said(run: Path, rank: int) -> str:
+    return run.with_name(f"{run.name}.log-{rank}").read_text()
+
+
+def wait_for_epoch(run: Path, epoch: int) -> None:
+    """Until a checkpoint of the epoch, or of a later one, is there."""
+    until = time.monotonic() + 200
+    while not any(int(file.stem.rsplit("-", 1)[1]) >= epoch for file in run.glob("checkpoints/state-*")):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def rows(run: Path) -> list[str]:
+    """What was written of each epoch, but for the time that it took."""
+    lines = (run / "results.csv").read_text().splitlines()
+    return [",".join(line.split(",")[:1] + line.split(",")[3:]) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def whole(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run by two processes that nobody stops."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    assert [each.wait(300) for each in train(2, shapes, run)] == [0, 0]
+    return run
+
+
+def test_one_process_writes_and_speaks(whole: Path) -> None:
+    events = [json.loads(line)["event"] for line in (whole / "events.jsonl").read_text().splitlines()]
+    assert events.count("start") == 1 and events.count("epoch") == EPOCHS and events.count("stopped") == 1
+    assert len(rows(whole)) == EPOCHS + 1 and (whole / "report.html").is_file()
+    assert said(whole, 1) == ""
+    assert len((whole / "predictions.csv").read_text().splitlines()) == 1 + 8 + 12  # no image judged twice
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_by_as_many_ends_with_the_same_bits(
+    shapes: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    processes = train(2, shapes, run)
+    wait_for_epoch(run, 2)
+    for each in reversed(processes):
+        each.kill()
+        each.wait()
+    assert resume(2, run) == [0, 0]
+    assert (run / "digests.json").read_text() == (whole / "digests.json").read_text()
+    assert rows(run) == rows(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 3])
+def test_stopped_and_resumed_by_others_ends_nearly_alike(
+    size: int, shapes: Path, whole: Path, tmp_path: Path
+) -> None:
+    """Only one process is told to stop: both do, at the same step, with the code of a run that can go on."""
+    run = tmp_path / "run"
+    processes = train(2, shapes, run)
+    wait_for_epoch(run, 2)
+    processes[1].send_signal(signal.SIGTERM)
+    assert [each.wait(100) for each in processes] == [75, 75]
+    assert "mirada train --resume" in said(run, 0) and said(run, 1) == ""
+    done = len(rows(run))
+    assert resume(size, run) == [0] * size
+    assert rows(run)[:done] == rows(whole)[:done] and len(rows(run)) == EPOCHS + 1
+    own, other = (load_file(each / "checkpoints" / "last.safetensors") for each in (run, whole))
+    for name in own:
+        torch.testing.assert_close(own[name], other[name], rtol=2e-2, atol=2e-3)  # after 90 steps of Adam
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_lost_process_is_named_within_a_minute(how: signal.Signals, shapes: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first, second = train(2, shapes, run)
+    wait_for_epoch(run, 1)
+    second.send_signal(how)
+    try:
+        assert first.wait(60) == 1
+    finally:
+        second.kill()
+        second.wait()
+    last = said(run, 0).splitlines()[-1]
+    assert last.startswith(f"Error: Process 1 of 2 ({second.pid} on ") and "--resume" in last
+
+
+def test_what_several_processes_do_not_do(shapes: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    processes = start(
+        2, "-m", "mirada", "train", shapes, "--folds", 3, "--output", run, logs=tmp_path / "run.log"
+    )
+    assert [each.wait(100) for each in processes] == [2, 2]
+    assert said(run, 0).startswith("Error: --folds is not for processes that train together.")
+    assert said(run, 0).count("\n") == 1 and said(run, 1) == ""
