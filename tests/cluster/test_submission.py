@@ -137,6 +137,17 @@ def test_what_the_job_takes_along(
         assert line in lines
 
 
+def test_going_on_with_a_run(programs: Callable[..., Path], cli: Cli) -> None:
+    """The job goes on from its first start, and takes the place of one that has ended."""
+    programs("sbatch")
+    folder = Path("runs/a")
+    folder.mkdir(parents=True)
+    (folder / "job.json").touch()
+    for _ in range(2):
+        assert cli("submit", "--", "train", "--resume", "runs/a")[0] == 0
+    assert "\nmode=resume\n" in Path("runs/a.job/job.sh").read_text()
+
+
 SUBMIT = ("submit", "--scheduler", "slurm")
 TRAIN = ("--", "train", "my photos")
 
@@ -164,6 +175,10 @@ TRAIN = ("--", "train", "my photos")
         ((*SUBMIT, *TRAIN, "--model", "resnet81"), 'Did you mean "resnet18"?'),
         ((*SUBMIT, *TRAIN, "--set", "patiens=3"), "patience"),
         ((*SUBMIT, *TRAIN, "--output", "my photos"), "exists already"),
+        ((*SUBMIT, "--", "train", "--epochs", "3"), "Got neither."),
+        ((*SUBMIT, "--", "train", "--resume", "absent"), "is no run that can be resumed"),
+        ((*SUBMIT, "--", "train", "--resume", "my photos"), "is no run that can be resumed"),
+        ((*SUBMIT, "--", "train", "--resume", "my photos", "--epochs", "3"), "leave --epochs out"),
         (("submit", "--scheduler", "sge", "--nodes", "2", *TRAIN), "-pe NAME"),
         (("cancel", "runs/absent"), "is neither a run that was submitted nor the number of a job"),
         (("cancel", "my photos"), "nobody has submitted this run"),

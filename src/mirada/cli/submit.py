@@ -159,7 +159,14 @@ def trained(arguments: tuple[str, ...]) -> tuple[Path, bool, tuple[str, ...]]:
         )
     said, name = _understood(arguments[1:])
     if resumed := said["resume"]:
-        return Path(str(resumed)).absolute(), True, arguments
+        from mirada.runs.folder import JOB
+
+        run = Path(str(resumed)).absolute()
+        if not (run / JOB).is_file():
+            raise InvalidArgument(f"{resumed}: is no run that can be resumed; there is no {JOB} in it.")
+        return run, True, arguments
+    if said["data"] is None:
+        raise click.UsageError("`train` needs DATA, a folder or a table, or --resume RUN. Got neither.")
     if output := said["output"]:
         run = Path(str(output)).absolute()
         for there in (run, job_folder(run)):
@@ -178,11 +185,12 @@ def _understood(arguments: Sequence[str]) -> tuple[Mapping[str, object], str]:
 
     A wrong option, setting or path is said now, and not when the job has started.
     """
-    from mirada.cli.again import resumed_run
+    from mirada.cli.again import resumed_run, run_again
     from mirada.cli.recipe_options import stated_recipe
     from mirada.cli.train import command as train
 
     context = train.make_context("mirada train", list(arguments))
+    run_again(context)  # says what does not go with it
     said = {**context.params, "resume": resumed_run(context)}
     if said["recipe"]:  # what it says of itself is for the one who trains by it
         model = said["model"] or Path(said["recipe"]).stem
