@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from mirada.processes.ranks import Ranks
+from mirada.events import Event, OnEvent
+from mirada.processes.ranks import Ranks, here
 from mirada.runs.folder import RunFolder
 from mirada.runs.onlooker import OnlookerFolder
+from mirada.runs.tensorboard import TensorBoard
+from mirada.training.recipe import Recipe
 
 NEW, THERE = "new", "there"
 
@@ -26,3 +29,18 @@ def common_folder(ranks: Ranks, make: Callable[[], RunFolder]) -> RunFolder:
         return folder
     state, _, path = ranks.told("").partition(" ")
     return OnlookerFolder(Path(path), is_new=state == NEW)
+
+
+def listeners(folder: RunFolder, recipe: Recipe, on_event: OnEvent) -> OnEvent:
+    """The run folder hears first, then TensorBoard where it is asked for, then the watcher."""
+    heard = [
+        folder.event,
+        *([TensorBoard(folder.path).on_event] if recipe.tensorboard and here().first else []),
+        on_event,
+    ]
+
+    def tell(event: Event) -> None:
+        for listener in heard:
+            listener(event)
+
+    return tell

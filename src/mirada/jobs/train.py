@@ -24,7 +24,6 @@ from mirada.evaluation.predictions import Predictions, called_at
 from mirada.events import (
     BestEpoch,
     Evaluated,
-    Event,
     FileExcluded,
     FirstLayerLoaded,
     HowToRead,
@@ -41,7 +40,7 @@ from mirada.inference.model import Model, load_model
 from mirada.inference.similar import training_features
 from mirada.inference.trained_on import KEY as IMAGES
 from mirada.inference.trained_on import contamination, remember
-from mirada.jobs.beside import common_folder
+from mirada.jobs.beside import common_folder, listeners
 from mirada.jobs.cells import draw_cells
 from mirada.jobs.describe import (
     command_line,
@@ -65,7 +64,7 @@ from mirada.processes.ranks import by_itself, here, joined
 from mirada.runs.folder import BEST, CHECKPOINTS, DIGESTS, JOB, MODEL, NOTHING, SIMILAR, RunFolder
 from mirada.runs.reader import read_record
 from mirada.runs.records import EnvironmentRecord
-from mirada.runs.tensorboard import TensorBoard, require_tensorboard
+from mirada.runs.tensorboard import require_tensorboard
 from mirada.samples import Classes, Numbers
 from mirada.text import html_table, number, percent, with_unit
 from mirada.training.begin import begin, go_on
@@ -319,7 +318,7 @@ class TrainJob:
             feed,
             self.recipe,
             folder,
-            _listeners(folder, self.recipe, self.on_event),
+            listeners(folder, self.recipe, self.on_event),
         )
         if checkpoint:
             go_on(training, checkpoint)
@@ -597,14 +596,3 @@ def _identity(weights: LoadReport | None) -> dict[str, str]:
             expects=weights.expects,
         )
     )
-
-
-def _listeners(folder: RunFolder, recipe: Recipe, on_event: OnEvent) -> OnEvent:
-    """The run folder hears first, then TensorBoard where it is asked for, then the watcher."""
-    heard = [folder.event, *([TensorBoard(folder.path).on_event] if recipe.tensorboard else []), on_event]
-
-    def tell(event: Event) -> None:
-        for listener in heard:
-            listener(event)
-
-    return tell

@@ -69,3 +69,8 @@ def normalize_jointly(network: nn.Module) -> None:
     for layer in network.modules():
         if type(layer) is nn.BatchNorm2d:
             layer.__class__ = JointBatchNorm
+
+
+def normalizes_jointly(network: nn.Module) -> bool:
+    """Whether batch normalization of a network goes by the images of all processes."""
+    return any(isinstance(layer, JointBatchNorm) for layer in network.modules())

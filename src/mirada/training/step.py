@@ -12,6 +12,7 @@ from mirada.events import OnEvent, SlicesHalved
 from mirada.processes.ranks import here
 from mirada.training.exchange import exchange
 from mirada.training.freezing import has_statistics
+from mirada.training.joint_norm import normalizes_jointly
 from mirada.training.loss import Loss
 from mirada.training.state import TrainState
 
@@ -96,6 +97,11 @@ def fitting_step(
         try:
             return train_step(state, batch, rate, loss=loss, compute=compute, micro_batch=state.micro_batch)
         except torch.OutOfMemoryError as error:
+            if normalizes_jointly(state.network):
+                raise TrainingError(
+                    f"The memory of {compute.device} is too small for {counted(len(batch.images), 'image')} at once, "
+                    "and `batch_statistics` = joint takes them whole. Take a smaller `batch_size` or more processes."
+                ) from error
             normalizes = has_statistics(state.network)
             before = min(state.micro_batch or len(batch.images), len(batch.images))
             if before <= 1 + normalizes:
