@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from mirada.errors import TrainingError
 from mirada.events import Event
+from mirada.processes.ranks import here
 from mirada.runs.folder import FAILED_STEP, RunFolder
 from mirada.text import listed
 from mirada.training.begin import class_weights_of, go_on
@@ -30,8 +31,11 @@ def explained(
         anew: Makes the very same one before its first step, whose files go to another folder.
 
     Returns:
-        What to raise; the error itself if the step is not found, as where the processor gives other bits every time.
+        What to raise; the error itself if the step is not found, as where the processor gives other bits every time,
+        and for processes that train together, which do not look for it.
     """
+    if here().size > 1:  # to look for the step means to take all of them once more, which takes all processes
+        return error
     training.saver.wait()
     with TemporaryDirectory() as place:
         again = anew(RunFolder.create(Path(place) / "again"))

@@ -312,14 +312,8 @@ class TrainJob:
             save_splits(cache.index, folder.file(SPLITS))
             save_contents(cache, folder.file(CONTENTS))
         feed = self.feed(cache, card)
-        training = begin(
-            self.network,
-            self.phases,
-            feed,
-            self.recipe,
-            folder,
-            listeners(folder, self.recipe, self.on_event),
-        )
+        tell = listeners(folder, self.recipe, self.on_event)
+        training = begin(self.network, self.phases, feed, self.recipe, folder, tell)
         if checkpoint:
             go_on(training, checkpoint)
             if here().first:
@@ -342,12 +336,7 @@ class TrainJob:
         try:
             outcome = fit(training)
         except LossNotFinite as error:
-            alone = here().size == 1  # to look for the step means to take all of them once more
-            told = (
-                explained(error, training, lambda folder: self._anew(training.feed, folder))
-                if alone
-                else error
-            )
+            told = explained(error, training, lambda folder: self._anew(training.feed, folder))
             training.on_event(Stopped("failed", training.state.epoch, str(told)))
             raise told from error
         except TrainingError as error:
