@@ -92,7 +92,7 @@ def killed(
         copies = Copies(place / "run", place, patch)
         copies.before("decoding", job, "open_cache")
         copies.before("preparing", job, "save_samples")
-        copies.before("step", loop, "train_step", (1, 2, 4, 6, 11))
+        copies.before("step", loop, "fitting_step", (1, 2, 4, 6, 11))
         copies.before("validation", loop, "validate", (1, 3))
         copies.before("saving", checkpoints, "_sync_folder", (2, 5))
         copies.before("written", checkpoints, "write_pieces", (4,))
@@ -158,14 +158,14 @@ def stopped(shapes: Path, tmp_path: Path) -> Path:
 
 def press_after(steps: int, patch: pytest.MonkeyPatch) -> None:
     """Ctrl-C once so many steps are done."""
-    take, count = loop.train_step, itertools.count(1)
+    take, count = loop.fitting_step, itertools.count(1)
 
     def pressing(*arguments: Any, **named: Any) -> Any:
         if next(count) == steps:
             signal.raise_signal(signal.SIGINT)
         return take(*arguments, **named)
 
-    patch.setattr(loop, "train_step", pressing)
+    patch.setattr(loop, "fitting_step", pressing)
 
 
 def test_ctrl_c_saves_at_the_next_step(stopped: Path) -> None:
@@ -193,8 +193,10 @@ def test_ctrl_c_while_validating_ends_it_promptly(
     (file,) = checkpoints.states(run.folder / CHECKPOINTS)
     steps = int(file.name.split("-")[1])
     took: list[int] = []
-    take = loop.train_step
-    monkeypatch.setattr(loop, "train_step", lambda *args, **named: (took.append(1), take(*args, **named))[1])
+    take = loop.fitting_step
+    monkeypatch.setattr(
+        loop, "fitting_step", lambda *args, **named: (took.append(1), take(*args, **named))[1]
+    )
     resume(run.folder)
     assert len(took) == steps * (SETTINGS["epochs"] - 1)
     whole = train(shapes, output=tmp_path / "whole", **SETTINGS)
@@ -214,7 +216,7 @@ def test_ctrl_c_in_the_final_evaluation_costs_no_step(
         patch.setattr(job, "draw_maps", press)
         run = train(shapes, output=tmp_path / "run", **SETTINGS | ADAM)
     assert not run.complete and run.outcome.epochs == whole.outcome.epochs
-    monkeypatch.setattr(loop, "train_step", None)
+    monkeypatch.setattr(loop, "fitting_step", None)
     again = resume(run.folder)
     assert isinstance(again, Run) and again.outcome == whole.outcome
     assert digests(run.folder) == digests(whole.folder) and kinds(run.folder) == kinds(whole.folder)
@@ -339,7 +341,7 @@ def test_parts_that_thaw(shapes: Path, tmp_path: Path, monkeypatch: pytest.Monke
     }  # fmt: skip
     monkeypatch.setattr(Saver, "take", at_once(Saver.take))
     copies = Copies(tmp_path / "run", tmp_path, monkeypatch)
-    copies.before("step", loop, "train_step", (3, 6, 10))
+    copies.before("step", loop, "fitting_step", (3, 6, 10))
     copies.before("validation", loop, "validate", (2,))
     run = train(shapes, output=tmp_path / "run", **settings)
     for name in copies.names:
@@ -389,12 +391,12 @@ import itertools, os, sys
 from mirada.training import loop
 from mirada.training.saving import Saver
 from mirada import train
-take, count = loop.train_step, itertools.count(1)
+take, count = loop.fitting_step, itertools.count(1)
 def killing(*arguments, **named):
     if next(count) == {step}:
         os.kill(os.getpid(), 9)
     return take(*arguments, **named)
-loop.train_step = killing
+loop.fitting_step = killing
 train({data!r}, output={output!r}, save="0.01s", **{settings!r})
 """
 

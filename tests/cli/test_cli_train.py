@@ -352,7 +352,7 @@ def pressed(cwd: Path, arguments: list[str], module: str, function: str, call: i
 def test_interrupted_in_the_first_epoch(shapes: Path, tmp_path: Path) -> None:
     """Nothing is the best yet, but what was learned is kept."""
     arguments = [str(shapes), "--model", "lenet5", *TINY, "--output", "run"]
-    code, out, err = pressed(tmp_path, arguments, "mirada.training.loop", "train_step", 2)
+    code, out, err = pressed(tmp_path, arguments, "mirada.training.loop", "fitting_step", 2)
     assert code == 75 and err == "Interrupted. What there is: run\nGo on with: mirada train --resume run\n"
     assert "best epoch" not in out and out.endswith("run/report.html\n")
     load_network(tmp_path / "run" / "checkpoints" / "last.safetensors")

@@ -16,7 +16,7 @@ from mirada.jobs.train import train
 from mirada.training import loop
 from mirada.training.failed_step import replay
 from mirada.training.saving import Saver
-from mirada.training.step import train_step
+from mirada.training.step import fitting_step
 
 QUICK: dict[str, Any] = {
     "model": "lenet5",
@@ -59,9 +59,9 @@ def test_an_image_of_the_data_that_is_named(
     def breaking(state: Any, batch: Any, rate: float, **rest: Any) -> Any:
         if state.step == 7:
             batch.images[2, 0, 3, 3] = math.inf
-        return train_step(state, batch, rate, **rest)
+        return fitting_step(state, batch, rate, **rest)
 
-    monkeypatch.setattr(loop, "train_step", breaking)
+    monkeypatch.setattr(loop, "fitting_step", breaking)
     said = failed(shapes, tmp_path / "run", model="simplecnn")
     assert "in step 8 the first number that is not finite was in the images; its images were" in said
     assert list((tmp_path / "run" / "checkpoints").glob("state-0000000005-*"))
@@ -75,9 +75,9 @@ def test_an_image_of_the_data_that_is_named(
     def looking(state: Any, *arguments: Any, **rest: Any) -> Any:
         if state.step == 7:
             seen.update({name: value.clone() for name, value in state.network.state_dict().items()})
-        return train_step(state, *arguments, **rest)
+        return fitting_step(state, *arguments, **rest)
 
-    monkeypatch.setattr(loop, "train_step", looking)
+    monkeypatch.setattr(loop, "fitting_step", looking)
     train(shapes, output=tmp_path / "whole", **QUICK | {"model": "simplecnn"})
     assert {name.removeprefix("before.network.") for name in before} == seen.keys()
     assert all(torch.equal(value, before[f"before.network.{name}"]) for name, value in seen.items())
@@ -86,13 +86,13 @@ def test_an_image_of_the_data_that_is_named(
 
 def test_the_layer_that_overflows(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def breaking(state: Any, batch: Any, rate: float, **rest: Any) -> Any:
-        value = train_step(state, batch, rate, **rest)
+        value = fitting_step(state, batch, rate, **rest)
         if state.step == 3:
             with torch.no_grad():
                 next(iter(state.network.head.parameters())).fill_(3e38)
         return value
 
-    monkeypatch.setattr(loop, "train_step", breaking)
+    monkeypatch.setattr(loop, "fitting_step", breaking)
     said = failed(shapes, tmp_path / "run")
     assert "in step 4 the first number that is not finite was in the output of head." in said
     assert cli(["train", "--replay", str(tmp_path / "run")]) == 0

@@ -89,9 +89,7 @@ def look_into(training: Training, found: StepFound, recipe: str) -> FailedStep:
         rate=found.rate,
         seed=found.batch.seed,
         files=tuple(feed.cache.index.paths[row] for row in rows.tolist()),
-        place=first_place(
-            state, found.batch, found.rate, training.loss, feed.compute, training.recipe.micro_batch
-        ),
+        place=first_place(state, found.batch, found.rate, training.loss, feed.compute, state.micro_batch),
         after=found.batch.after,
         share=found.batch.share,
         steps=feed.steps,
@@ -208,7 +206,7 @@ def replay(file: Path) -> tuple[FailedStep, str]:
         step.seed, step.after, shown.get("others"), step.share,
     )  # fmt: skip
     loss = loss_of(recipe, card, tensors.get(WEIGHTS))
-    return step, first_place(state, batch, step.rate, loss, compute, recipe.micro_batch)
+    return step, first_place(state, batch, step.rate, loss, compute, state.micro_batch)
 
 
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -108,7 +108,7 @@ class TrainState:
         watched = {f"watch.{name}": value for name, value in watch.items()}
         numbers = (
             self.epoch, self.step, self.best.epoch, *self.best.score, self.plateaus, self.lowered,
-            self.batch, self.seen, self.seconds,
+            self.batch, self.seen, self.seconds, self.micro_batch,
         )  # fmt: skip
         progress = torch.tensor(numbers, dtype=torch.float64)
         return {**weights, **moments, **averages, **watched, "progress": progress, "loss": self.loss}
@@ -133,7 +133,9 @@ class TrainState:
         with torch.no_grad():
             for name, value in own.items():
                 value.copy_(tensors[name])
-        epoch, step, best, *score, plateaus, lowered, batch, seen, seconds = tensors["progress"].tolist()
+        epoch, step, best, *score, plateaus, lowered, batch, seen, seconds, micro = tensors[
+            "progress"
+        ].tolist()
         self.epoch, self.step, self.plateaus, self.lowered = map(int, (epoch, step, plateaus, lowered))
         self.best = Best(int(best), (score[0], score[1]))
-        self.batch, self.seen, self.seconds = int(batch), int(seen), seconds
+        self.batch, self.seen, self.seconds, self.micro_batch = int(batch), int(seen), seconds, int(micro)
