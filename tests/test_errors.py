@@ -14,6 +14,8 @@ PARENTS = {
     "DataError": ValueError,
     "CheckpointError": RuntimeError,
     "TrainingError": RuntimeError,
+    "ProcessLost": RuntimeError,
+    "ClusterError": RuntimeError,
 }
 
 

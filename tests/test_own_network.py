@@ -275,7 +275,7 @@ def test_a_module_is_taken_up_where_it_was_stopped(
 ) -> None:
     """With its class, to the bit, also where a buffer is infinite; without it, in one sentence."""
     whole = mirada.train(shapes, model=made(Tied), output=tmp_path / "whole", **QUICK)
-    take, count_of = loop.train_step, iter(range(1, 1000))
+    take, count_of = loop.fitting_step, iter(range(1, 1000))
 
     def pressing(*arguments: Any, **named: Any) -> Any:
         if next(count_of) == 3:
@@ -283,7 +283,7 @@ def test_a_module_is_taken_up_where_it_was_stopped(
         return take(*arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "train_step", pressing)
+        patch.setattr(loop, "fitting_step", pressing)
         stopped = mirada.train(shapes, model=made(Tied), output=tmp_path / "run", **QUICK)
     assert stopped.outcome.reason == "interrupted"
     assert len(list((stopped.folder / "checkpoints").glob("state-*"))) == 1

@@ -141,7 +141,7 @@ def test_settings_without_an_end_or_a_sense(cli: Cli, tmp_path: Path) -> None:
     }
     for setting, text in wrong.items():
         code, out, err = cli("train", tmp_path, "--set", setting)
-        assert (code, out) == (2, "") and err.startswith(f"Error: {text}") and len(err) < 900, err
+        assert (code, out) == (2, "") and err.startswith(f"Error: {text}") and len(err) < 1200, err
     code, out, err = cli("train", tmp_path, "--recipe", "/dev/zero")
     assert (code, out) == (
         2,

@@ -3,15 +3,19 @@
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from tests.cli.conftest import TINY, Cli
 
 from mirada.cli import run
 from mirada.evaluation.predictions import Predictions
 from mirada.modelfile import load_card
+
+Cli = Callable[..., Any]
+TINY = ["--epochs", "2", "--image-size", "32", "--batch-size", "16", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
