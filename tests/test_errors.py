@@ -14,9 +14,11 @@ PARENTS = {
     "DataError": ValueError,
     "CheckpointError": RuntimeError,
     "TrainingError": RuntimeError,
-    "ProcessLost": RuntimeError,
-    "ClusterError": RuntimeError,
 }
+WITHIN = {
+    "ProcessLost": errors.TrainingError,
+    "ClusterError": MiradaError,
+}  # caught as what they are kinds of
 
 
 def test_the_tree_is_all_there_is() -> None:
@@ -24,7 +26,9 @@ def test_the_tree_is_all_there_is() -> None:
         name for name, thing in vars(errors).items() if inspect.isclass(thing) and thing is not MiradaError
     }
     raised = {name for name in classes if not issubclass(getattr(errors, name), Warning)}
-    assert {name for name in raised if issubclass(getattr(errors, name), Exception)} == PARENTS.keys()
+    assert {
+        name for name in raised if issubclass(getattr(errors, name), Exception)
+    } == PARENTS.keys() | WITHIN
 
 
 @pytest.mark.parametrize("name", PARENTS)
@@ -33,6 +37,15 @@ def test_each_is_caught_as_mirada_and_as_python_has_it(name: str) -> None:
     assert kind.__bases__ == (MiradaError, PARENTS[name])
     assert getattr(mirada, name) is kind
     with pytest.raises(PARENTS[name], match="a sentence"):
+        raise kind("a sentence")
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_a_kind_of_another_is_caught_as_that(name: str) -> None:
+    kind = getattr(errors, name)
+    assert issubclass(kind, WITHIN[name]) and issubclass(kind, RuntimeError)
+    assert not hasattr(mirada, name)
+    with pytest.raises(WITHIN[name], match="a sentence"):
         raise kind("a sentence")
 
 
