@@ -3,9 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -17,6 +18,8 @@ settings.register_profile(
 )
 settings.load_profile("mirada")
 
+WriteNoise = Callable[..., None]
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -24,6 +27,23 @@ def shared_data() -> Path:
     if not DATA.is_dir():
         pytest.skip("the folder of real data sets is not here (set MIRADA_TEST_DATA)")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def write_noise() -> WriteNoise:
+    """``write_noise(root, count, shape)``: folders ``dark`` and ``bright`` with so many images of noise each."""
+
+    def write(root: Path, count: int, shape: tuple[int, ...] = (32, 32)) -> None:
+        from PIL import Image
+
+        random = np.random.default_rng(0)
+        for kind, low in (("dark", 0), ("bright", 120)):
+            (root / kind).mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(low, low + 130, shape, dtype=np.uint8)
+                Image.fromarray(pixels).save(root / kind / f"{number}.png")
+
+    return write
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,11 +2,10 @@
 
 import csv
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from mirada.cli import run
 from mirada.errors import RecipeError
@@ -18,15 +17,12 @@ OPTIONS = ["--model", "lenet5", "--epochs", "3", "--batch-size", "8", "--image-s
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory, module_cache: None) -> Path:
+def photos(
+    tmp_path_factory: pytest.TempPathFactory, module_cache: None, write_noise: Callable[..., None]
+) -> Path:
     """40 images of noise in two classes, one brighter than the other."""
     root = tmp_path_factory.mktemp("data") / "photos"
-    random = np.random.default_rng(0)
-    for kind, low in (("dark", 0), ("bright", 120)):
-        (root / kind).mkdir(parents=True)
-        for number in range(20):
-            pixels = random.integers(low, low + 130, (32, 32), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / kind / f"{number}.png")
+    write_noise(root, 20)
     return root
 
 

@@ -1,11 +1,10 @@
 """A training's length in any unit, as whole epochs."""
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from mirada.cli import run
 from mirada.errors import RecipeError
@@ -87,15 +86,12 @@ def test_minutes_are_asked_for() -> None:
         in_epochs(Recipe(duration="5 min"), 100, within)
 
 
-def test_a_run_says_what_became_of_its_duration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_says_what_became_of_its_duration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], write_noise: Callable[..., None]
+) -> None:
     """20 images to train on, in batches of 8, are 3 steps an epoch; 6 steps are 2 epochs."""
-    random = np.random.default_rng(0)
-    for kind, low in (("dark", 0), ("bright", 120)):
-        for part, count in (("train", 10), ("val", 3), ("test", 3)):
-            (tmp_path / "photos" / part / kind).mkdir(parents=True)
-            for number in range(count):
-                pixels = random.integers(low, low + 130, (32, 32), dtype=np.uint8)
-                Image.fromarray(pixels).save(tmp_path / "photos" / part / kind / f"{part}{number}.png")
+    for part, count in (("train", 10), ("val", 3), ("test", 3)):
+        write_noise(tmp_path / "photos" / part, count)
     options = ["--model", "lenet5", "--batch-size", "8", "--device", "cpu", "--output", str(tmp_path / "run")]
     assert run(["train", str(tmp_path / "photos"), *options, "--set", "duration=6 steps"]) == 0
     assert "6 steps are 2 epochs of 3 steps with 20 images each" in capsys.readouterr().out
@@ -106,14 +102,11 @@ def test_a_run_says_what_became_of_its_duration(tmp_path: Path, capsys: pytest.C
     assert "such as 64000 steps" in capsys.readouterr().err
 
 
-def test_the_epochs_of_several_runs_are_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_epochs_of_several_runs_are_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], write_noise: Callable[..., None]
+) -> None:
     """Of folds those that the first one asks for."""
-    random = np.random.default_rng(0)
-    for kind, low in (("dark", 0), ("bright", 120)):
-        (tmp_path / "photos" / kind).mkdir(parents=True)
-        for number in range(15):
-            pixels = random.integers(low, low + 130, (32, 32), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / kind / f"{number}.png")
+    write_noise(tmp_path / "photos", 15)
     options = ["--model", "lenet5", "--batch-size", "8", "--device", "cpu", "--set", "duration=4 steps"]
     for several, name in ((["--folds", "3"], "folds"), (["--seeds", "2"], "seeds")):
         output = tmp_path / name

@@ -1,12 +1,12 @@
 """The norms of gradients: those of plain PyTorch, kept by epoch, and nothing that is learnt changes."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from mirada.cli import run
@@ -20,15 +20,12 @@ OPTIONS = ["--model", "lenet5", "--epochs", "2", "--batch-size", "8", "--image-s
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory, module_cache: None) -> Path:
+def photos(
+    tmp_path_factory: pytest.TempPathFactory, module_cache: None, write_noise: Callable[..., None]
+) -> Path:
     """40 images of noise in two classes, one brighter than the other."""
     root = tmp_path_factory.mktemp("data") / "photos"
-    random = np.random.default_rng(0)
-    for kind, low in (("dark", 0), ("bright", 120)):
-        (root / kind).mkdir(parents=True)
-        for number in range(20):
-            pixels = random.integers(low, low + 130, (32, 32), dtype=np.uint8)
-            Image.fromarray(pixels).save(root / kind / f"{number}.png")
+    write_noise(root, 20)
     return root
 
 
