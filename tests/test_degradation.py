@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from math import isnan, nan
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from mirada.cli import run
 from mirada.errors import InvalidArgument
 from mirada.jobs.degradation import degradation, recipe_of
+from mirada.pages.charts import Series
+from mirada.pages.compare import _in_sight
 
 NETWORKS = ("plain20", "plain32", "resnet20", "resnet32")
 
@@ -79,3 +82,14 @@ def test_a_network_that_is_not_there_leaves_no_folder(
     assert run(["degradation", str(photos), "--depths", "20", "57", "--output", str(output)]) == 2
     error = capsys.readouterr().err
     assert "plain57" in error and error.count("\n") == 1 and not output.exists()
+
+
+def test_what_would_press_all_else_flat_is_left_out_and_counted() -> None:
+    falling = [2.0 / 2**step for step in range(20)]
+    lines = [Series("a", "run1", falling), Series("b", "run2", [1e7, 2.0, nan])]
+    kept, told = _in_sight(lines)
+    assert kept[0].values == falling and isnan(kept[1].values[0]) and kept[1].values[1] == 2.0
+    assert told == " Not drawn: 1 value above 20.000, up to 1e+07."
+    assert _in_sight(lines[:1]) == (lines[:1], "")  # a loss that falls by a million is drawn whole
+    assert _in_sight(lines[1:]) == (lines[1:], "")  # of so few nobody knows which is far
+    assert _in_sight([]) == ([], "")

@@ -1,8 +1,8 @@
 """Draws runs beside each other as one HTML page that needs no other file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import nan
+from dataclasses import dataclass, replace
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from mirada.pages.words import SPLITS, shown
 from mirada.runs.reader import RunContents
 from mirada.text import integer, number, shorten, with_unit
 
+FAR = 10.0  # times what nine tenths of all values of a figure are below: what is beyond is counted, not drawn
+FEW = 10  # values, of which none is beyond
 POINTS = "points"  # of a difference of shares
 WORDS = 18  # letters of a run's name in a legend
 SAME_MACHINE = ("device", "precision", "threads", "torch", "mirada", "platform")  # of environment.json
@@ -256,10 +258,24 @@ def curves(names: Sequence[str], runs: Sequence[ComparedRun]) -> list[Figure]:
             for place, (name, run) in enumerate(zip(names, runs, strict=True), start=1)
             if any(column in row for row in run.epochs)
         ]
+        lines, beyond = _in_sight(lines)
         if lines:
             drawing = charts.learning_curve(epochs, lines, best=None, share=column == "val_accuracy")
-            figures.append(Figure(title=title, svg=drawing, caption=caption))
+            figures.append(Figure(title=title, svg=drawing, caption=caption + beyond))
     return [*figures, *_gradients(names, runs)]
+
+
+def _in_sight(lines: Sequence[Series]) -> tuple[list[Series], str]:
+    """The lines without what would press all else flat, and a sentence on what is left out, "" for nothing."""
+    known = [value for line in lines for value in line.values if isfinite(value)]
+    ceiling = FAR * sorted(known)[9 * len(known) // 10] if len(known) >= FEW else nan
+    far = sum(value > ceiling for value in known)
+    if not far:
+        return list(lines), ""
+    kept = [
+        replace(each, values=[nan if value > ceiling else value for value in each.values]) for each in lines
+    ]
+    return kept, f" Not drawn: {counted(far, 'value')} above {number(ceiling, 3)}, up to {max(known):.3g}."
 
 
 def _gradients(names: Sequence[str], runs: Sequence[ComparedRun]) -> list[Figure]:

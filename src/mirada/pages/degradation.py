@@ -51,7 +51,7 @@ def training_sentence(pair: ComparisonPage) -> str:
     return (
         f"After {counted(len(pair.runs[0].epochs), 'epoch')} the training loss of {deep} is {number(other, 3)}, "
         f"{'above' if more else 'below'} the {number(one, 3)} of {shallow}: the deeper network has learnt its training "
-        f"images {'worse: degradation, which overfitting is not' if more else 'better'}."
+        f"images {'worse' if more else 'better'} in the same steps."
     )
 
 
