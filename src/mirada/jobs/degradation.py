@@ -10,11 +10,9 @@ from mirada.data.sources import load_data
 from mirada.errors import InvalidArgument
 from mirada.events import OnEvent
 from mirada.jobs.compare import compare_runs
-from mirada.jobs.describe import data_name
-from mirada.jobs.train import train
+from mirada.jobs.train import new_folder, train
 from mirada.pages.compare import ComparisonPage
 from mirada.pages.degradation import write_degradation
-from mirada.runs.folder import RunFolder
 from mirada.training.recipe import Recipe, recipe_for
 
 KINDS = ("plain", "resnet")
@@ -80,17 +78,13 @@ def degradation(
         )
     index = data if isinstance(data, Index) else load_data(data)
     recipes = [recipe_of(f"{kind}{depth}", epochs, settings) for kind in KINDS for depth in depths]
-    folder = (
-        RunFolder.create(Path(output))
-        if output
-        else RunFolder.numbered(Path("runs"), f"{data_name(index)}-degradation")
-    )
+    folder = new_folder(index, "degradation", output)
     pairs: list[ComparisonPage] = []
     for first in range(0, len(recipes), 2):
         own = [folder.path / recipe.model for recipe in recipes[first : first + 2]]
         for recipe, place in zip(recipes[first : first + 2], own, strict=True):
             run = train(index, recipe=recipe, output=place, on_event=on_event)
-            if run.outcome.reason == "interrupted":
+            if not run.complete:
                 return Degradation(folder.path, tuple(pairs))
         pairs.append(compare_runs(own))
     write_degradation(pairs, folder.path / PAGE)

@@ -113,7 +113,7 @@ def cross_validate(
     index = data if isinstance(data, Index) else load_data(data)
     first, *_ = _parts(index, folds, chosen)  # fails before there is a folder
     chosen, index = in_whole_epochs(chosen, index, first)
-    folder = new_folder(index, chosen, output, ending="-folds")
+    folder = new_folder(index, f"{chosen.model}-folds", output)
     return train_folds(index, folds, chosen, folder, on_event or (lambda event: None), module_of(model))
 
 

@@ -74,7 +74,7 @@ def prove_resume(index: Index, recipe: Recipe, output: str | Path | None, on_eve
             "prove_resume: needs data that can be loaded again; this index was made by hand."
         )
     often = recipe.with_settings({"save": OFTEN}) if recipe.save == AUTO else recipe
-    place = new_folder(index, recipe, output, ending="-proof")
+    place = new_folder(index, f"{recipe.model}-proof", output)
     kills: dict[str, tuple[int, ...]] = {}
     found: dict[str, DigestsRecord] = {}
     steps = 0

@@ -89,7 +89,7 @@ def train_seeds(
     split, _ = complete_splits(index, **asdict(chosen.splits), seed=chosen.seed)
     require_splits(split)
     chosen, index = in_whole_epochs(chosen, index)
-    folder = new_folder(index, chosen, output, ending="-seeds")
+    folder = new_folder(index, f"{chosen.model}-seeds", output)
     return train_all_seeds(index, seeds, chosen, folder, on_event or (lambda event: None), module_of(model))
 
 

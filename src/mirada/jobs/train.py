@@ -187,7 +187,7 @@ def train(
     chosen, index = in_whole_epochs(chosen, index)
     with joined(chosen.device) as ranks, torch.random.fork_rng(), deterministic():
         job = TrainJob(chosen, index, on_event or silent, module_of(model))
-        return job.run(common_folder(ranks, lambda: new_folder(index, chosen, output)))
+        return job.run(common_folder(ranks, lambda: new_folder(index, chosen.model, output)))
 
 
 def module_of(model: str | nn.Module | None) -> nn.Module | None:
@@ -210,11 +210,11 @@ def chosen_recipe(
     return chosen
 
 
-def new_folder(index: Index, recipe: Recipe, output: str | Path | None, *, ending: str = "") -> RunFolder:
-    """``output``, or a new folder in ``runs`` whose name tells data and network. Raises ``DataError``."""
+def new_folder(index: Index, what: str, output: str | Path | None) -> RunFolder:
+    """``output``, or a new folder in ``runs`` whose name tells the data and what is trained. Raises ``DataError``."""
     if output:
         return RunFolder.create(Path(output))
-    return RunFolder.numbered(Path("runs"), f"{data_name(index)}-{recipe.model}{ending}")
+    return RunFolder.numbered(Path("runs"), f"{data_name(index)}-{what}")
 
 
 class TrainJob:
