@@ -40,7 +40,7 @@ $(PARITY)/.ready: pyproject.toml parity/constraints.txt
 # Every network that torchvision or timm has too, against theirs on random weights: outputs and gradients.
 # And every method of explanation that captum, torchcam or grad-cam has by the same formula.
 parity: $(PARITY)/.ready
-	$(PARITY)/bin/python -m pytest parity
+	$(PARITY)/bin/python -m pytest --confcutdir parity parity
 
 # The pages as a site in build/site, by an environment of its own.
 $(SITE)/.ready: docs/site-constraints.txt

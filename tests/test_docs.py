@@ -184,6 +184,18 @@ def test_options_are_some_verbs(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_python_is_called_so(page: str) -> None:
+    """Sybil runs it then (``conftest.py``); ``pycon`` is copied from docstrings, which run as well."""
+    blocks = re.findall(r"^[ >]*(```|~~~) *(.*)\n((?:.*\n)*?)[ >]*\1 *$", PAGES[page], flags=re.MULTILINE)
+    for _, word, text in blocks:
+        assert word in ("python", "sh", "console", "text", "pycon", "")
+        assert word != "pycon" or page == "docs/reference/api.md"
+        assert word in ("python", "pycon") or not re.search(
+            r"^ *(>>>|import |from \w+ import )", text, flags=re.MULTILINE
+        )
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_settings_are_taken(page: str) -> None:
     """Every ``--set KEY=VALUE`` of the pages, or an option that some network has."""
     options = {option for name in CATALOGUE for option in facts(name).options}
