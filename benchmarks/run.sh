@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Sets up what a benchmark needs, once, and runs it. From anywhere:  benchmarks/run.sh NAME [arguments]
-# NAME is cats_dogs, frozen, suspects, startup, memory, cached_epoch, decode, busy, commits, recipes, resnet50 or maps;  benchmarks/run.sh NAME --help  tells its arguments.
+# NAME is cats_dogs, frozen, suspects, startup, memory, cached_epoch, decode, busy, commits, recipes, resnet50, maps or throughput;  benchmarks/run.sh NAME --help  tells its arguments.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 name="${1:-}"
-if [[ -z $name || ! -f $here/$name.py || $name == harness ]]; then
-    echo "Usage: benchmarks/run.sh cats_dogs|frozen|suspects|startup|memory|cached_epoch|decode|busy|commits|recipes|resnet50|maps [arguments]" >&2
+if [[ -z $name || ! -f $here/$name.py || $name == harness || $name == matrix_rate ]]; then
+    echo "Usage: benchmarks/run.sh cats_dogs|frozen|suspects|startup|memory|cached_epoch|decode|busy|commits|recipes|resnet50|maps|throughput [arguments]" >&2
     exit 2
 fi
 shift
@@ -18,12 +18,21 @@ fi
 
 make --silent --directory "$here/.." .venv/.ready
 
-keras="$here/.env-keras"
-pins="$here/peers/keras-constraints.txt"
-if [[ $name == cats_dogs && ! $keras/.ready -nt $pins ]]; then
-    "${PYTHON:-python3}" -m venv --clear "$keras"
-    "$keras/bin/python" -m pip install --quiet --constraint "$pins" keras tensorflow-cpu pillow scipy
-    touch "$keras/.ready"
+# peer NAME PACKAGE…: a peer's own environment, made anew when its pins have changed.
+peer() {
+    local place="$here/.env-$1" pins="$here/peers/$1-constraints.txt"
+    if [[ $place/.ready -nt $pins ]]; then return; fi
+    "${PYTHON:-python3}" -m venv --clear "$place"
+    "$place/bin/python" -m pip install --quiet --constraint "$pins" "${@:2}"
+    touch "$place/.ready"
+}
+
+if [[ $name == cats_dogs ]]; then
+    peer keras keras tensorflow-cpu pillow scipy
+elif [[ $name == throughput ]]; then
+    peer torchvision torchvision pillow
+    peer timm timm pillow
+    peer fastai fastai
 fi
 
 exec "$here/../.venv/bin/python" "$here/$name.py" "$@"
