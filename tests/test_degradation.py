@@ -1,5 +1,6 @@
 """``mirada degradation``: four runs by one recipe, and one page."""
 
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from mirada.errors import InvalidArgument
 from mirada.jobs.degradation import degradation, recipe_of
 from mirada.pages.charts import Series
 from mirada.pages.compare import _in_sight
+from mirada.runs.reader import read_results
 
 NETWORKS = ("plain20", "plain32", "resnet20", "resnet32")
 
@@ -59,6 +61,17 @@ def test_the_page_says_which_network_trained_down_to_the_lower_loss(done: Path) 
     # Each network with as many dots as it has layers: 20 and 32 weighted ones, shortcuts without weights.
     assert page.count("resnet32, ") >= 2 * 32 and "of 32 layers" in page and "of 20 layers" in page
     assert all(json.loads((done / name / "evaluation.json").read_text()) for name in NETWORKS)
+
+
+def test_its_figures_and_tables_are_files_for_a_paper(done: Path) -> None:
+    drawn = {file.name for file in (done / "figures").iterdir()}
+    assert {"training-loss.svg", "training-loss.pdf", "gradients-by-layer-epoch-1.svg"} <= drawn
+    with (done / "tables" / "differences.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["run"], row["beside"]) for row in rows] == [("plain32", "plain20"), ("resnet32", "resnet20")]
+    with (done / "tables" / "epochs.csv").open(encoding="utf-8", newline="") as stream:
+        losses = [row["train_loss"] for row in csv.DictReader(stream) if row["run"] == "plain20"]
+    assert losses == [f"{row['train_loss']}" for row in read_results(done / "plain20" / "results.csv")[0]]
 
 
 def test_the_recipe_is_the_papers_with_its_falls_in_the_middle_and_at_three_quarters() -> None:

@@ -109,9 +109,11 @@ def same_weights(one: Path, other: Path) -> bool:
 def test_a_run_leaves_everything(model: str, runs: Callable[[str], Run], shapes: Path) -> None:
     run = runs(model)
     written = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
+    papers = {name for name in written if name.startswith(("figures/", "tables/"))}
+    assert {"figures/loss.svg", "figures/loss.pdf", "figures/test-roc.svg", "tables/claim.csv"} <= papers
     maps = {name for name in written if name.startswith("maps/")}
     cells = {name for name in written if name.startswith("cells/")}
-    assert written - maps - cells == FILES
+    assert written - maps - cells - papers == FILES
     records = json.loads((run.folder / "maps.json").read_text())
     near = {each["image"] for record in records for each in record["similar"]}
     assert {record[key] for record in records for key in ("image", "overlay")} | near == maps

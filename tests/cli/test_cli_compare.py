@@ -1,5 +1,6 @@
 """``compare``: what it says of runs, what its page shows, and what cannot be compared."""
 
+import csv
 import json
 import re
 import shutil
@@ -61,6 +62,30 @@ def test_the_page(cli: Cli, runs: tuple[Path, Path]) -> None:
     shown = page.count("<dt>Truth</dt>")
     assert shown == page.count('<img src="data:image/jpeg;base64,') and (shown or "Where" not in page)
     assert cli("compare", *runs)[0] == 0 and not Path("compare-2.html").exists()  # its own page is replaced
+
+
+def test_its_figures_and_tables_for_a_paper(cli: Cli, runs: tuple[Path, Path]) -> None:
+    """The numbers are those of ``--json``, and the figures those of the page."""
+    code, out, err = cli("compare", *runs, "--json", "--paper", "for/paper")
+    assert code == 0
+    assert err.splitlines() == [
+        "for/paper/figures: 3 figures, each as SVG and PDF",
+        "for/paper/tables: 4 tables",
+    ]
+    tables = {}
+    for file in Path("for/paper/tables").iterdir():
+        with file.open(encoding="utf-8", newline="") as stream:
+            tables[file.stem] = list(csv.DictReader(stream))
+    (difference,) = json.loads(out)["pairs"][0]["differences"]
+    (row,) = tables["differences"]
+    assert (row["run"], row["beside"], row["split"]) == ("simplecnn", "lenet5", "test")
+    for name in ("first", "second", "difference", "low", "high", "p_value", "called", "reason"):
+        assert row[name] == ("" if difference[name] is None else str(difference[name])), name
+    assert {(each["setting"], each["lenet5"], each["simplecnn"]) for each in tables["settings"]} >= {
+        ("model", "lenet5", "simplecnn")
+    }
+    assert len(tables["epochs"]) == 4 and [each["run"] for each in tables["runs"]] == ["lenet5", "simplecnn"]
+    assert len(list(Path("for/paper/figures").glob("*.pdf"))) == 3
 
 
 def test_several_seeds_are_one_recipe(cli: Cli, shapes: Path, runs: tuple[Path, Path]) -> None:

@@ -16,7 +16,8 @@ from mirada.codec import to_json
 from mirada.errors import DataError
 from mirada.events import LayersFrozen, LoadReport
 from mirada.pages import write_report
-from mirada.pages.page import ABSENT, cell, flat, without_home
+from mirada.pages.page import cell, flat, without_home
+from mirada.pages.report import ABSENT
 from mirada.runs.folder import NAMES
 
 NB = "\u00a0"

@@ -1,8 +1,10 @@
 """Figures and tables for a paper: files that stand alone, whole numbers, lists that leave open what nobody knows."""
 
 import csv
+import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,13 +12,12 @@ from xml.etree import ElementTree
 import pytest
 from markupsafe import Markup
 
-from mirada.cli import run as cli
-from mirada.pages import charts
+from mirada.pages import charts, write_report
 from mirada.pages.charts import Series
 from mirada.pages.checklists import ANSWERS, checklists, guidelines
-from mirada.pages.page import render
-from mirada.pages.paper import figures_of, write_paper
 from mirada.pages.pdf import lost_letters, pdf_of, text_length
+from mirada.pages.report import render
+from mirada.pages.run_paper import figures_of, tables_of
 from mirada.pages.standalone import SHEET, standalone
 from mirada.runs.reader import read_run
 from mirada.svg import PATH, RECT, SVG, TEXT
@@ -159,7 +160,7 @@ def test_every_figure_of_the_page_is_a_file(classification: Path, regression: Pa
 
 
 def test_paper_files(classification: Path) -> None:
-    assert cli(["report", str(classification), "--paper"]) == 0
+    write_report(classification)
     figures = {file.name for file in (classification / "figures").iterdir()}
     assert {name.removesuffix(".svg") for name in figures if name.endswith(".svg")} == {
         name.removesuffix(".pdf") for name in figures if name.endswith(".pdf")
@@ -188,16 +189,54 @@ def test_paper_files(classification: Path) -> None:
         sum(found.values()) for found in run.data.counts.values()
     )
     before = {file: file.read_bytes() for file in tables.iterdir()}
-    write_paper(classification)
+    write_report(classification)
     assert {file: file.read_bytes() for file in tables.iterdir()} == before
 
 
 def test_names_of_strangers_in_files(many_classes: Callable[[int], Path]) -> None:
-    written = write_paper(many_classes(30))
-    assert all(
-        file.exists() and re.fullmatch(r"[a-z0-9_.-]+", file.name)
-        for file in written.figures + written.tables
-    )
+    folder = many_classes(30)
+    write_report(folder)
+    written = [*(folder / "figures").iterdir(), *(folder / "tables").iterdir()]
+    assert len(written) > 10 and all(re.fullmatch(r"[a-z0-9_.-]+", file.name) for file in written)
+
+
+def test_letters_that_the_pdf_files_lack_are_named_on_the_page(classification: Path) -> None:
+    assert "The fonts of the PDF files" not in write_report(classification).read_text(encoding="utf-8")
+    data = json.loads((classification / "data.json").read_text(encoding="utf-8"))
+    text = json.dumps(data).replace(json.dumps(data["classes"][0])[1:-1], "\\u732b")
+    (classification / "data.json").write_text(text, encoding="utf-8")
+    page = write_report(classification).read_text(encoding="utf-8")
+    assert "The fonts of the PDF files lack 猫, and have ? in its place" in page
+
+
+def test_what_is_no_honest_test_says_so_in_every_file(classification: Path) -> None:
+    """Of one split: in each of its drawings and in each row of its tables; the other's are as they were."""
+    file = classification / "evaluation.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    found["test"]["trained_on"] = 3
+    file.write_text(json.dumps(found), encoding="utf-8")
+    write_report(classification)
+    said = f"no honest test: 3 of these {found['test']['n']} images were used in training"
+    drawings = list((classification / "figures").glob("*.svg"))
+    for drawing in drawings:
+        words = " ".join(
+            " ".join(ElementTree.fromstring(drawing.read_text(encoding="utf-8")).itertext()).split()
+        )
+        assert (said in words) == drawing.name.startswith("test-"), drawing.name
+    for name in ("metrics", "per_class", "confusion", "calibration"):
+        rows = rows_of(classification / "tables" / f"{name}.csv")
+        assert {(row["split"], row["remark"]) for row in rows} == {("test", said), ("val", "")}, name
+
+
+def test_a_confusion_matrix_of_many_classes_is_a_list_of_pairs(many_classes: Callable[[int], Path]) -> None:
+    run = read_run(many_classes(120))
+    assert run.evaluation
+    rows = [row for row in tables_of(run)["confusion"] if row["split"] == "test"]
+    counts = run.evaluation["test"].counts
+    assert len(rows) == (counts > 0).sum() and rows[0].keys() == {"split", "true", "called", "images"}
+    for row in rows:
+        place = run.data.classes.index(str(row["true"])), run.data.classes.index(str(row["called"]))
+        assert counts[place] == row["images"]
 
 
 def test_the_items_of_the_checklists_are_whole() -> None:
@@ -208,6 +247,29 @@ def test_the_items_of_the_checklists_are_whole() -> None:
     )
     assert len({item.number for item in tripod.items}) == len(tripod.items) == 52
     assert [item.number for item in claim.items] == [str(number) for number in range(1, 45)]
+    parts = Counter(re.findall(r"\d+", item.number)[0] for item in tripod.items)
+    assert {item: count for item, count in parts.items() if count > 1} == {
+        "3": 3, "5": 2, "6": 3, "8": 3, "9": 3, "12": 7, "18": 6, "20": 3, "23": 2, "27": 3,
+    }  # fmt: skip  # Collins et al. 2024, table 1
+    sections = Counter(item.section for item in claim.items)
+    assert list(sections.values()) == [
+        1,
+        1,
+        2,
+        2,
+        7,
+        5,
+        2,
+        1,
+        3,
+        3,
+        7,
+        2,
+        3,
+        2,
+        3,
+    ]  # Tejani et al. 2024, table
+    assert (tripod.version, claim.version) == ("2024", "2024 update")
     keys = {key for each in (tripod, claim) for item in each.items for key in item.known}
     assert keys == ANSWERS.keys()
 
@@ -226,10 +288,10 @@ def test_what_a_run_cannot_know_is_left_open(classification: Path) -> None:
 
 
 def test_checklist_files(regression: Path) -> None:
-    write_paper(regression)
+    write_report(regression)
     for name, count in (("tripod-ai.csv", 52), ("claim.csv", 44)):
         rows = rows_of(regression / "tables" / name)
-        assert len(rows) == count
+        assert len(rows) == count and len({row["guideline"] for row in rows}) == 1
         assert all(bool(row["the run says"]) != (row["open"] == "yes") for row in rows)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mirada.data.index import Index
     from mirada.modelfile import Card
+    from mirada.pages.paper import PaperFiles
 
 
 def there(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -180,6 +181,23 @@ def new_folder(context: click.Context, parameter: click.Parameter, folder: str |
     if folder in ("", "-"):
         raise click.BadParameter(f"a folder needs a name. Got {folder!r}.")
     return folder
+
+
+paper_option = click.option(
+    "--paper", metavar="FOLDER", type=click.Path(file_okay=False), callback=new_folder,
+    help="Write into FOLDER, too, every figure as SVG and PDF (figures/) and every table as CSV (tables/).",
+)  # fmt: skip
+
+
+def told_of_paper(written: PaperFiles, *, err: bool = False) -> None:
+    """Says what there is for a paper, and what is not whole of it; on stderr where stdout is for a program."""
+    if written.figures:
+        count = counted(len(written.figures) // 2, "figure")
+        say(f"{written.figures[0].parent}: {count}, each as SVG and PDF", err=err)
+    say(f"{written.tables[0].parent}: {counted(len(written.tables), 'table')}", err=err)
+    if written.lost:
+        lack = f"The fonts of the PDF figures lack {written.lost}, and have ? in its place"
+        say(f"{lack}; the SVG ones are whole.", err=err)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import click
 
 from mirada.cli.console import ProgressBar, say
 from mirada.cli.data_options import DataOptions, data_options
-from mirada.cli.files import new_file, new_name, told_of
+from mirada.cli.files import new_file, new_name, paper_option, told_of, told_of_paper
 from mirada.cli.loading import loading
 from mirada.cli.recipe_options import recipe_options, stated_recipe
 
@@ -22,12 +22,14 @@ PAGE = b'<p class="eyebrow">Learning-rate test</p>'  # by which the verb knows a
     "--output", type=click.Path(dir_okay=False), default="rate.html", show_default=True, callback=new_name,
     help="The page to write.",
 )  # fmt: skip
+@paper_option
 def command(
     columns: DataOptions,
     data: str,
     recipe: str | None,
     settings: tuple[str, ...],
     output: str,
+    paper: str | None,
     **flags: Any,
 ) -> int:
     """Try out which learning rate a training can bear, without training.
@@ -40,13 +42,15 @@ def command(
     with loading():
         from mirada.jobs.describe import data_name
         from mirada.jobs.rate import find_rate
-        from mirada.pages.rate import rate_sentence, write_rate_page
+        from mirada.pages.rate import rate_sentence, write_rate_page, write_rate_paper
     with ProgressBar() as progress:
         found = find_rate(index, recipe=stated.recipe, on_event=progress.on_event)
     with new_file(Path(output), is_own=_is_own) as file:
         write_rate_page(found, f"{stated.recipe.model} on {data_name(index)}", file)
     told_of(output, file)
     say(rate_sentence(found), file)
+    if paper:
+        told_of_paper(write_rate_paper(found, Path(paper)))
     return 0
 
 

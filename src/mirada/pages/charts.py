@@ -53,11 +53,15 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A drawing, its title and the sentence that tells how to read it."""
+    """A drawing, its title and the sentence that tells how to read it.
+
+    ``note`` is what the page says around it and what has to go with it wherever else it is shown.
+    """
 
     title: str
     svg: Markup
     caption: str
+    note: str = ""
 
 
 def learning_curve(

@@ -32,9 +32,10 @@ class AskedItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Guideline:
-    """A reporting guideline: its name, its title and source, the file of its checklist, and all of its items."""
+    """A reporting guideline: its name and version, what it is for, its source, the name of its file, all its items."""
 
     name: str
+    version: str
     title: str
     source: str
     file: str

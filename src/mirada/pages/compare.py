@@ -1,7 +1,7 @@
 """Draws runs beside each other as one HTML page that needs no other file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from mirada.evaluation.paired import Difference
 from mirada.pages import charts
 from mirada.pages.charts import Figure, Series
 from mirada.pages.gradients import Norms, gradient_figure
-from mirada.pages.overview import file_name, headline, mark
+from mirada.pages.overview import file_name, headline, leading, mark
 from mirada.pages.page import cell, publish, recipe_rows, template
+from mirada.pages.paper import PaperFiles, Row, named, write_paper
 from mirada.pages.words import SPLITS, shown
 from mirada.runs.reader import RunContents
 from mirada.text import integer, number, shorten, with_unit
@@ -134,6 +135,64 @@ class DifferenceRow:
 def write_comparison(page: ComparisonPage, file: Path) -> Path:
     """Writes the page and returns its path; it appears whole or not at all."""
     return publish(render_comparison(page), file)
+
+
+def write_comparison_paper(page: ComparisonPage, folder: Path) -> PaperFiles:
+    """Writes the figures and tables of the page as files for a paper.
+
+    Args:
+        page: All that it says.
+        folder: Where; it is made.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    names = run_names(page.runs)
+    folder.mkdir(parents=True, exist_ok=True)
+    tables: dict[str, Sequence[Row]] = {
+        "runs": [_run_record(name, run) for name, run in zip(names, page.runs, strict=True)],
+        "differences": difference_records([page]),
+        "settings": [
+            {"setting": key, **dict(zip(names, values, strict=True))}
+            for key, values in differing([run.contents for run in page.runs])
+        ],
+        "epochs": epoch_records(names, page.runs),
+    }
+    return write_paper(folder, named(curves(names, page.runs)), tables)
+
+
+def difference_records(pages: Sequence[ComparisonPage]) -> list[Row]:
+    """Each run beside the first of its page, a row for each metric, and one for what cannot be compared."""
+    found: list[Row] = []
+    for page in pages:
+        names = run_names(page.runs)
+        for name, run, pair in zip(names[1:], page.runs[1:], page.pairs, strict=True):
+            marks = filter(None, map(mark, (page.runs[0].contents, run.contents)))
+            about = {"run": name, "beside": names[0], "split": pair.split, "not_in_both": pair.apart}
+            said = {"remark": "; ".join((*marks, *filter(None, [pair.problem])))}
+            found += [{**about, **asdict(each), **said} for each in pair.differences] or [{**about, **said}]
+    return found
+
+
+def epoch_records(names: Sequence[str], runs: Sequence[ComparedRun]) -> list[Row]:
+    """What was measured after each epoch of each run: the numbers of the curves."""
+    return [{"run": name, **row} for name, run in zip(names, runs, strict=True) for row in run.epochs]
+
+
+def _run_record(name: str, run: ComparedRun) -> Row:
+    row, split = _row(name, run), headline(run.contents).split
+    judged = (run.contents.evaluation or {}).get(split)
+    return {
+        "run": name,
+        "network": row.network,
+        "data": row.data,
+        "result": row.answer,
+        "split": split,
+        **(asdict(leading(judged.metrics)) if judged else {}),
+        "state": row.state,
+        "epochs": len(run.epochs),
+        "minutes": run.minutes,
+    }
 
 
 def render_comparison(page: ComparisonPage) -> str:

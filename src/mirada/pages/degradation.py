@@ -5,8 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mirada.errors import counted
-from mirada.pages.compare import ComparedRun, ComparisonPage, curves, run_names, sentence
+from mirada.pages.compare import (
+    ComparedRun,
+    ComparisonPage,
+    curves,
+    difference_records,
+    epoch_records,
+    run_names,
+    sentence,
+)
 from mirada.pages.page import publish, template
+from mirada.pages.paper import Row, named, write_paper
 from mirada.text import number
 
 
@@ -21,12 +30,28 @@ class DepthRow:
 
 
 def write_degradation(pairs: Sequence[ComparisonPage], file: Path) -> Path:
-    """Writes the page and returns its path; it appears whole or not at all.
+    """Writes the page, and beside it its figures and tables as files for a paper; returns the path of the page.
 
     Args:
         pairs: Each with a shallow network and the deep one of its kind, plain ones first.
-        file: Where.
+        file: Where; each file appears whole or not at all.
     """
+    runs = [run for pair in pairs for run in pair.runs]
+    names = run_names(runs)
+    tables: dict[str, Sequence[Row]] = {
+        "networks": [
+            {
+                "network": name,
+                "parameters": run.contents.network.parameters,
+                "train_loss": run.epochs[-1]["train_loss"],
+                "minutes": run.minutes,
+            }
+            for name, run in zip(names, runs, strict=True)
+        ],
+        "differences": difference_records(pairs),
+        "epochs": epoch_records(names, runs),
+    }
+    write_paper(file.parent, named(curves(names, runs)), tables)
     return publish(render_degradation(pairs), file)
 
 

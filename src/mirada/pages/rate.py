@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from mirada.pages.charts import Figure, Series, legend, path
 from mirada.pages.page import publish, template
+from mirada.pages.paper import PaperFiles, named, write_paper
 from mirada.svg import (
     BOTTOM,
     HEIGHT,
@@ -82,13 +83,32 @@ def write_rate_page(found: Tried, name: str, file: Path) -> Path:
         name: Of network and data.
         file: Where.
     """
-    figure = Figure(title="Loss over the learning rate", svg=rate_curve(found), caption=CAPTION)
     return publish(
         template("rate.html").render(
-            title=f"{name}: learning rate", sentence=rate_sentence(found), figure=figure
+            title=f"{name}: learning rate", sentence=rate_sentence(found), figure=_figure(found)
         ),
         file,
     )
+
+
+def write_rate_paper(found: Tried, folder: Path) -> PaperFiles:
+    """Writes the figure of the page and its numbers as files for a paper, into a folder that is made.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"step": step, "rate": rate, "loss": loss, "smoothed": smoothed}
+        for step, (rate, loss, smoothed) in enumerate(
+            zip(found.rates, found.losses, found.smoothed, strict=True), start=1
+        )
+    ]
+    return write_paper(folder, named([_figure(found)]), {"rates": rows})
+
+
+def _figure(found: Tried) -> Figure:
+    return Figure(title="Loss over the learning rate", svg=rate_curve(found), caption=CAPTION)
 
 
 CAPTION = (

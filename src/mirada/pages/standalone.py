@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from textwrap import wrap
 from xml.etree.ElementTree import Element, SubElement, fromstring, indent, tostring
+
+from mirada.svg import LETTER
 
 SHEET = Path(__file__).parent / "templates" / "style.css"
 NAMESPACE = "http://www.w3.org/2000/svg"
 FONT = "Helvetica, Arial, sans-serif"
 MARGIN = 10.0  # pixels around a figure: text may stand a little outside of it
+NOTE = 16.0  # pixels from one line below a figure to the next
 KNOWN = {
     "fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-linejoin",
     "stroke-opacity", "opacity", "text-anchor", "font-size", "paint-order",
@@ -62,19 +66,24 @@ class StyleRule:
         return all(any(each.fits(parent) for parent in found) for each in outer)
 
 
-def standalone(svg: str) -> str:
+def standalone(svg: str, note: str = "") -> str:
     """A figure as the text of an SVG file that needs no style sheet.
 
     Args:
         svg: As the page has it.
+        note: What has to go with the drawing; it stands below it.
 
     Returns:
         The same drawing with attributes in the place of classes, a white ground and a margin. What only the pointer
         shows is gone; what it would say, too.
     """
     root = fromstring(FORBIDDEN.sub("\ufffd", svg))  # noqa: S314 - our own drawing
-    _dress(root, ())
     left, top, width, height = map(float, root.get("viewBox", "0 0 100 100").split())
+    for line in wrap(note, int(width / LETTER)):
+        height += NOTE
+        place = {"class": "axis", "x": f"{left:g}", "y": f"{top + height:g}"}
+        SubElement(root, "text", place).text = line
+    _dress(root, ())
     drawn = list(root)
     name = root.get("aria-label", "")
     root.attrib.clear()
