@@ -23,6 +23,7 @@ from mirada.inference.model import Model
 from mirada.jobs.opened import open_network
 from mirada.jobs.opened_stages import stages_of
 from mirada.modelfile import Architecture, Card, Member
+from mirada.models.bonet import TABLE, SpatialTransformer
 from mirada.pages.lessons.wording import LANGUAGES, sentences_of
 from mirada.pages.opened import OpenedStage, opened_page
 from mirada.pages.page import TEMPLATES
@@ -56,6 +57,8 @@ def awake(network: nn.Module) -> Any:
         if isinstance(layer, nn.BatchNorm2d):
             layer.running_mean.normal_(0, 0.2)
             layer.running_var.uniform_(0.5, 2)
+        if isinstance(layer, SpatialTransformer):
+            layer.affine.bias.data += torch.tensor([-0.2, 0.3, 0.15, -0.1, 0.25, -0.3])
     return network.eval()
 
 
@@ -181,6 +184,18 @@ def evaluated(stage: OpenedStage, inputs: list[Tensor]) -> Tensor | None:
                 x, sides["kernel"], sides["stride"], sides["padding"], count_include_pad=bool(numbers["pads"]),
                 divisor_override=int(numbers["divisor"]) or None,
             )  # fmt: skip
+        case "response":
+            scale = numbers["k"] + numbers["alpha"] / numbers["size"] * arrays["energy"]
+            again = F.local_response_norm(
+                x, int(numbers["size"]), numbers["alpha"], numbers["beta"], numbers["k"]
+            )
+            np.testing.assert_allclose(x * scale ** -numbers["beta"], again, rtol=1e-5, atol=1e-7)
+            return again
+        case "distance":
+            return -torch.cdist(x.flatten(1), arrays["weight"]).square()[..., None, None]
+        case "moved":
+            grid = F.affine_grid(inputs[1].view(1, 2, 3), x.shape, align_corners=False)
+            return F.grid_sample(x, grid, align_corners=False)
         case "sum":
             return sum(inputs[1:], start=x)
         case "affine":
@@ -207,12 +222,7 @@ FORMULAS = {
     "resnet18": (3, 64, {"activation": "prelu_per_channel"}),
     "layers": (3, 40, {"layers": "conv 8 k3 p1; relu; pool k2; conv 12 k3; relu; gap"}),
     "mlp": (1, 16, {"widths": [32]}),
-}
-UNWRITTEN = {
-    "lenet5_1998": {"RadialBasis"},
-    "alexnet": {"LocalResponseNorm"},
-    "googlenet": {"LocalResponseNorm"},
-    "mlp": {"Unflatten"},
+    "bonet_simple": (1, 40, {"deformation": True}),
 }
 
 
@@ -221,11 +231,12 @@ def test_every_formula_gives_the_number_that_it_is_said_to_give(name: str) -> No
     """With all channels and places kept, each step follows from the ones before by what the page says it does."""
     channels, size, options = FORMULAS[name]
     model = model_of(name, channels, size, **options)
-    steps = open_passes(model.network, entering(photo(size, channels)), None, 1)
-    stages = stages_of(steps, 1, limit=10**12)
-    assert {
-        stage.formula.numbers["what"] for stage in stages if stage.formula.kind == "other"
-    } == UNWRITTEN.get(name, set())
+    stages = stages_of(open_passes(model.network, entering(photo(size, channels)), None, 1), 1, limit=10**12)
+    assert not [stage.name for stage in stages if stage.formula.kind == "other"]
+    assert_each_follows(stages)
+
+
+def assert_each_follows(stages: list[OpenedStage]) -> None:
     for stage in stages:
         assert stage.values.shape == stage.shape
         found = evaluated(
@@ -235,6 +246,34 @@ def test_every_formula_gives_the_number_that_it_is_said_to_give(name: str) -> No
             _, h, w = stage.shape
             limit = 1e-5 * max(1.0, float(np.abs(stage.values).max()))
             np.testing.assert_allclose(found[0, :, :h, :w].numpy(), stage.values, rtol=1e-5, atol=limit)
+
+
+class Functional(nn.Module):
+    """A module of one's own as most are written: layers with weights, functions for all else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 3, padding="same")
+        self.conv2 = nn.Conv2d(6, 8, 3, padding="valid")
+        self.hidden = nn.Linear(8 * 3 * 3, 16)
+        self.last = nn.Linear(16 + 8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = F.local_response_norm(F.max_pool2d(F.relu(self.conv1(images)), 2), 3, alpha=0.1)
+        maps = F.leaky_relu(self.conv2(maps), 0.1)
+        small = F.adaptive_avg_pool2d(F.avg_pool2d(maps, (2, 2), stride=1), (3, 3))
+        hidden = torch.tanh(self.hidden(small.view(small.size(0), -1)).sigmoid()).reshape(1, -1)
+        return self.last(torch.cat([hidden, maps.mean(dim=(2, -1))], dim=1))
+
+
+def test_functions_have_the_formulas_of_their_layers() -> None:
+    torch.manual_seed(0)
+    stages = stages_of(open_passes(Functional().eval(), entering(photo(16, 3)), None, 1), 1)
+    kinds = [stage.formula.kind for stage in stages]
+    assert kinds == ["image", "convolution", "rectifier", "maximum", "response", "convolution", "rectifier",
+                     "average", "average", "flattening", "dense", "squash", "squash", "taken", "average",
+                     "concatenation", "dense"]  # fmt: skip
+    assert_each_follows(stages)
 
 
 @pytest.mark.slow
@@ -413,6 +452,49 @@ def test_the_script_writes_out_both_sums(kind: str, tmp_path: Path) -> None:
             assert (top, left, bottom + 1, right + 1) == pytest.approx(seen)
     if name == "lenet5":
         assert not named(forward, "rest") and not named(backward, "rest")  # nothing is left out
+
+
+# What follows a step that takes more than a sum of products: its network, and which of its inputs is looked at.
+BEFORE = {
+    "response": ("layers", 3, 24, {"layers": "conv 8 k3 p1; relu; lrn; pool k2; gap"}, 0),
+    "distance": ("lenet5_1998", 1, 32, {}, 0),
+    "moved": ("bonet_simple", 1, 40, {"deformation": True}, 0),
+    "moved by": ("bonet_simple", 1, 40, {"deformation": True}, 1),
+}
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, to run the page's script")
+@pytest.mark.parametrize("case", BEFORE)
+def test_the_script_goes_through_it_both_ways(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forwards at the step itself, backwards at what enters it, where the page has all channels and places."""
+    monkeypatch.setitem(TABLE, "bonet_simple", ((7, 5), (4, 8), "average_dense"))  # so that it has
+    name, channels, size, options, entry = BEFORE[case]
+    page = open_network(model_of(name, channels, size, **options), photo(size, channels))
+    html = opened_page(page, "en")
+    number, stage = next(
+        (number, stage) for number, stage in enumerate(page.stages) if stage.formula.kind == case.split()[0]
+    )
+    c, y, x = stage.channels[-1], *(side // 2 for side in stage.shape[1:])
+    forward = in_browser(html, tmp_path / "page.html", f"n={number},{c},{y},{x}").split("<h5>")[1]
+    (value,) = named(forward, "result")
+    assert value == float(stage.values[-1, y, x])
+    if case == "response":
+        (energy,), (scale,), (beta,) = (named(forward, key) for key in ("energy", "scale", "beta"))
+        assert sum(named(forward, "square")) == pytest.approx(energy, rel=1e-5)
+        assert named(forward, "part")[0] / scale**beta == pytest.approx(value, rel=1e-6)
+    else:
+        terms = named(forward, "term") + named(forward, "more")
+        assert sum(terms) == pytest.approx(value, rel=1e-4, abs=1e-6)
+    into = page.stages[stage.inputs[entry]]
+    k, y, x = np.unravel_index(np.abs(into.gradients).argmax(), into.gradients.shape)
+    dom = in_browser(html, tmp_path / "page.html", f"n={stage.inputs[entry]},{into.channels[k]},{y},{x}")
+    backward = dom.split("<h5>")[2].split("</section>")[0]
+    gradient = float(into.gradients[k, y, x])
+    assert named(backward, "result") == [gradient] != [0.0]
+    assert not named(backward, "rest")
+    assert sum(named(backward, "term") + named(backward, "more")) == pytest.approx(gradient, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["opened", "opened_script", "opened_kinds"])

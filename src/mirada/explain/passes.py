@@ -3,7 +3,7 @@ and how much the answer would change with each of those numbers.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +18,17 @@ from mirada.explain.explainable import IMAGE
 from mirada.layers.modes import evaluating
 
 COVARIATES = "covariates"
+# Functions that take what the layer takes, in the same order.
+FUNCTIONS_OF_LAYERS: Mapping[str, Callable[..., nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "max_pool2d": nn.MaxPool2d,
+    "avg_pool2d": nn.AvgPool2d,
+    "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
+    "local_response_norm": nn.LocalResponseNorm,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +38,7 @@ class PassStep:
     Args:
         name: The dotted path of the layer, or of the module that called the function; ``image`` and ``covariates`` for
             what enters the network.
-        module: The layer; None for a function and for what enters.
+        module: The layer; of a function that a layer stands for, such as ``max_pool2d``, that layer; else None.
         function: Its name, such as ``cat``; "" for a layer and for what enters.
         inputs: The numbers of the steps whose results it took, in order.
         number: Which of its results this is, where a function returns several.
@@ -164,7 +175,7 @@ class _Recorder(TorchFunctionMode):
             return result
         shared = PassStep(
             self.within[-1],
-            None,
+            _as_layer(function.strip("_"), args, kwargs or {}),
             function.strip("_"),
             sources,
             0,
@@ -208,6 +219,17 @@ class _Recorder(TorchFunctionMode):
         if isinstance(other, Tensor):
             return other.detach()
         return float(other) if isinstance(other, int | float) else None
+
+
+def _as_layer(function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Module | None:
+    """The layer that does what a function does with these arguments, the first of which it is given."""
+    if function in FUNCTIONS_OF_LAYERS and "input" not in kwargs:
+        return FUNCTIONS_OF_LAYERS[function](*args[1:], **kwargs)
+    if function == "mean" and isinstance(args[0], Tensor) and args[0].ndim == 4:
+        axes = kwargs.get("dim", args[1] if len(args) > 1 else ())
+        if isinstance(axes, tuple | list) and {axis % 4 for axis in axes} == {2, 3}:
+            return nn.AdaptiveAvgPool2d(1)
+    return None
 
 
 @contextmanager

@@ -11,10 +11,9 @@ from torch import Tensor, from_numpy
 from torch.nn.functional import adaptive_avg_pool2d
 
 from mirada.explain.passes import PassStep
-from mirada.jobs.formulas import KEEPS_CHANNELS, OTHER, formula_of, kind_of, offsets_of
+from mirada.jobs.formulas import KEEPS_CHANNELS, OTHER, Channels, HeldStep, formula_of, kind_of, offsets_of
 from mirada.pages.opened import OpenedStage
 
-Channels = NDArray[np.int64]
 Values = NDArray[np.float32]
 Shades = NDArray[np.uint8]
 LIMIT = 3_200_000  # bytes of numbers before they become text, which makes a third more of them
@@ -38,15 +37,6 @@ DETAILS = (
     Detail(12, 96, 32), Detail(8, 64, 32), Detail(8, 64, 24), Detail(6, 48, 20), Detail(4, 32, 16), Detail(3, 24, 12),
     Detail(2, 16, 9), Detail(1, 8, 5),
 )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class HeldStep:
-    """What a page holds of a step: the channels, and the places from ``corner`` on, ``size`` of them."""
-
-    channels: Channels
-    corner: tuple[int, int]
-    size: tuple[int, int]
 
 
 def stages_of(steps: Sequence[PassStep], answer: int, limit: int = LIMIT) -> list[OpenedStage]:
@@ -138,9 +128,12 @@ def _groups(steps: Sequence[PassStep], kinds: Sequence[str]) -> list[int]:
         return number
 
     for number, (step, kind) in enumerate(zip(steps, kinds, strict=True)):
-        alike = all(shape_of(steps[each])[0] == shape_of(step)[0] for each in step.inputs)
-        if step.inputs and (kind in KEEPS_CHANNELS or (kind == OTHER and alike)):
-            for each in step.inputs:
+        maps = (
+            step.inputs[:1] if kind == "moved" else step.inputs
+        )  # its other input are the numbers of the motion
+        alike = all(shape_of(steps[each])[0] == shape_of(step)[0] for each in maps)
+        if maps and (kind in KEEPS_CHANNELS or (kind == OTHER and alike)):
+            for each in maps:
                 first, second = sorted((root(each), root(number)))
                 parent[second] = first
     return [root(number) for number in range(len(steps))]
@@ -155,8 +148,7 @@ def _candidates(step: PassStep, steps: Sequence[PassStep], kind: str, kept: Sequ
     if kind == "flattening":
         before = kept[step.inputs[0]]
         grid = np.arange(count).reshape(shape_of(steps[step.inputs[0]]))
-        (top, left), (height, width) = before.corner, before.size
-        return grid[before.channels, top : top + height, left : left + width].ravel()
+        return grid[(before.channels, *before.places)].ravel()
     return np.arange(count)
 
 
@@ -197,9 +189,12 @@ def _size(steps: Sequence[PassStep], kinds: Sequence[str], kept: Sequence[HeldSt
         total += 8 * shown * prod(held.size) + 12 * shown
         if held.size != (height, width):
             total += 2 * shown * min(SHADES, height) * min(SHADES, width)
-        if kind in ("convolution", "dense"):
+        if kind in ("convolution", "dense", "distance"):
             layer: Any = step.module
-            total += 4 * shown * len(kept[step.inputs[0]].channels) * prod(layer.weight.shape[2:])
+            window = prod(layer.weight.shape[2:]) if kind == "convolution" else 1
+            total += 4 * shown * len(kept[step.inputs[0]].channels) * window
+        if kind == "response":
+            total += 4 * shown * prod(held.size)
     return total
 
 
@@ -207,13 +202,12 @@ def _stage(number: int, steps: Sequence[PassStep], kept: Sequence[HeldStep]) -> 
     step, held = steps[number], kept[number]
     shape = shape_of(step)
     values, gradients = maps_of(step.values, shape), maps_of(step.gradient, shape)
-    (top, left), (height, width) = held.corner, held.size
-    places = np.s_[held.channels, top : top + height, left : left + width]
+    places = (held.channels, *held.places)
     whole = held.size == shape[1:]
     shades, limits = (None, (0.0, 0.0)) if whole else _shades(values[held.channels], gradients[held.channels])
     return OpenedStage(
         name=step.name,
-        formula=formula_of(step, steps, held.channels, [kept[each].channels for each in step.inputs]),
+        formula=formula_of(step, steps, held, [kept[each] for each in step.inputs]),
         shape=shape,
         inputs=step.inputs,
         channels=tuple(held.channels.tolist()),

@@ -44,11 +44,28 @@ LOCALIZATION_GRID = 4
 LOCALIZATION_HIDDEN = 32
 
 
+class AffineSampling(nn.Module):
+    """y(p) = x(A·p + t), bilinear, 0 outside; p is −1 … 1 from edge to edge, and the 6 numbers are A | t, row by row.
+
+    Maps (N, C, H, W) and numbers (N, 6) → (N, C, H, W).
+    """
+
+    def forward(self, maps: Tensor, affine: Tensor) -> Tensor:
+        """Moves the maps."""
+        precise = torch.promote_types(maps.dtype, torch.float32)  # bfloat16 confuses neighbouring pixels
+        rows = affine.to(precise).view(-1, 1, 1, 2, 3)
+        height, width = maps.shape[2:]
+        down = _pixel_centres(height, like=rows).view(1, height, 1, 1)
+        across = _pixel_centres(width, like=rows).view(1, 1, width, 1)
+        places = across * rows[..., 0] + down * rows[..., 1] + rows[..., 2]  # (N, H, W, 2), x before y
+        return F.grid_sample(maps.to(precise), places, align_corners=False).to(maps.dtype)
+
+
 class SpatialTransformer(nn.Module):
     """Turns, shifts, scales and shears the maps by 6 numbers that it reads off them.  Jaderberg et al. 2015, §3.
 
-    y(p) = x(A·p + t), bilinear, 0 outside; p is −1 … 1 from edge to edge. (N, C, H, W) → (N, C, H, W). It begins as
-    the identity: zero weights in the last layer, whose bias is A = I, t = 0.  Source: arXiv:1506.02025.
+    (N, C, H, W) → (N, C, H, W). It begins as the identity: zero weights in the last layer, whose bias is A = I, t = 0.
+    Source: arXiv:1506.02025.
     """
 
     def __init__(self, channels: int, *, activation: str = "relu") -> None:
@@ -60,6 +77,7 @@ class SpatialTransformer(nn.Module):
             make_activation(activation, LOCALIZATION_HIDDEN),
         )
         self.affine = nn.Linear(LOCALIZATION_HIDDEN, 6)
+        self.sampling = AffineSampling()
         self.reset()
 
     def reset(self) -> None:
@@ -70,13 +88,8 @@ class SpatialTransformer(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Finds the 6 numbers and moves the maps."""
-        precise = torch.promote_types(maps.dtype, torch.float32)  # bfloat16 confuses neighbouring pixels
-        affine = self.affine(self.localization(maps)).to(precise).view(-1, 1, 1, 2, 3)
-        height, width = maps.shape[2:]
-        down = _pixel_centres(height, like=affine).view(1, height, 1, 1)
-        across = _pixel_centres(width, like=affine).view(1, 1, width, 1)
-        places = across * affine[..., 0] + down * affine[..., 1] + affine[..., 2]  # (N, H, W, 2), x before y
-        return F.grid_sample(maps.to(precise), places, align_corners=False).to(maps.dtype)
+        moved: Tensor = self.sampling(maps, self.affine(self.localization(maps)))
+        return moved
 
 
 def bonet(

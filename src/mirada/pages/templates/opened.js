@@ -27,11 +27,16 @@ function bytesOf(text) {
 
 /** A number of a stage, "values" or "gradients"; undefined for one that is not in this page. */
 function at(stage, which, c, y, x) {
+  return held(stage, stage[which], c, y, x);
+}
+
+/** A number of an array that has one for every channel and place shown. */
+function held(stage, array, c, y, x) {
   const k = stage.place.get(c);
   const [, height, width] = stage.values.shape;
   const row = y - stage.corner[0], column = x - stage.corner[1];
   if (k === undefined || row < 0 || column < 0 || row >= height || column >= width) return undefined;
-  return floats(stage[which])[(k * height + row) * width + column];
+  return floats(array)[(k * height + row) * width + column];
 }
 
 function inside(stage, y, x) {
@@ -99,6 +104,45 @@ function reads(stage, c, from) {
   return groups === 1 || Math.floor(from / each) === Math.floor(c / (stage.shape[0] / groups));
 }
 
+/** The channels whose energy divides this one; those that this one divides, where the window is turned round. */
+function neighbours(stage, c, turned = false) {
+  const { size } = stage.numbers, before = Math.floor((turned ? size - 1 : size) / 2);
+  return [...Array(size).keys()].map((n) => c - before + n).filter((n) => n >= 0 && n < stage.shape[0]);
+}
+
+/** What local response normalization divides by, before its power. */
+function responseOf(stage, c, y, x) {
+  const { size, k, alpha } = stage.numbers;
+  return k + (alpha / size) * held(stage, stage.arrays.energy, c, y, x);
+}
+
+/** Where a spatial transformer looks for a place: from −1 to 1, and in rows and columns; each step in float32. */
+function lookedAt(stage, y, x) {
+  const f = Math.fround, [, h, w] = stage.shape, motion = stages[stage.inputs[1]];
+  const t = [0, 1, 2, 3, 4, 5].map((n) => at(motion, "values", n, 0, 0));
+  const X = f(f((2 * x + 1) / w) - 1), Y = f(f((2 * y + 1) / h) - 1);
+  const along = (first) => f(f(f(X * t[first]) + f(Y * t[first + 1])) + t[first + 2]);
+  const pixel = (place, side) => f(f(f(place + 1) * f(side / 2)) - 0.5);
+  const [toX, toY] = [along(0), along(3)];
+  return { t, X, Y, toX, toY, row: pixel(toY, h), column: pixel(toX, w) };
+}
+
+/** The four pixels around the place that a spatial transformer looks at, and its slope by each of the six numbers. */
+function movedEdges(stage, c, y, x) {
+  const [maps] = stage.inputs.map((n) => stages[n]), [, h, w] = stage.shape;
+  const { X, Y, row, column } = lookedAt(stage, y, x);
+  const top = Math.floor(row), left = Math.floor(column), down = row - top, across = column - left;
+  const value = (r, q) => (inside(maps, r, q) ? at(maps, "values", c, r, q) : 0);
+  const [a, b, d, e] = [value(top, left), value(top, left + 1), value(top + 1, left), value(top + 1, left + 1)];
+  const slopeX = (((b - a) * (1 - down) + (e - d) * down) * w) / 2, slopeY = (((d - a) * (1 - across) + (e - b) * across) * h) / 2;
+  const pixels = [
+    { i: 0, c, y: top, x: left, factor: (1 - down) * (1 - across) }, { i: 0, c, y: top, x: left + 1, factor: (1 - down) * across },
+    { i: 0, c, y: top + 1, x: left, factor: down * (1 - across) }, { i: 0, c, y: top + 1, x: left + 1, factor: down * across },
+  ].filter((edge) => inside(maps, edge.y, edge.x));
+  const numbers = [slopeX * X, slopeX * Y, slopeX, slopeY * X, slopeY * Y, slopeY];
+  return [...pixels, ...numbers.map((factor, n) => ({ i: 1, c: n, y: 0, x: 0, factor }))];
+}
+
 /** The numbers that a neuron reads, and by how much each counts; null where that is not written out. */
 function edges(stage, c, y, x) {
   const sources = stage.inputs.map((n) => stages[n]);
@@ -121,6 +165,24 @@ function edges(stage, c, y, x) {
       const weight = floats(stage.arrays.weight), k = stage.place.get(c), count = sources[0].channels.length;
       return sources[0].channels.map((from, j) => ({ i: 0, c: from, y: 0, x: 0, factor: weight[k * count + j] }));
     }
+    case "distance": {
+      const weight = floats(stage.arrays.weight), k = stage.place.get(c), count = sources[0].channels.length;
+      return sources[0].channels.map((from, j) => {
+        const code = weight[k * count + j];
+        return { i: 0, c: from, y: 0, x: 0, code, factor: -2 * (at(sources[0], "values", from, 0, 0) - code) };
+      });
+    }
+    case "response": {
+      const { size, alpha, beta } = stage.numbers, entering = at(sources[0], "values", c, y, x);
+      if (entering === undefined) return null;
+      const scale = responseOf(stage, c, y, x), through = ((2 * alpha * beta) / size) * entering * scale ** (-beta - 1);
+      return neighbours(stage, c).filter((from) => sources[0].place.has(from)).map((from) => {
+        const other = at(sources[0], "values", from, y, x);
+        return { i: 0, c: from, y, x, factor: (from === c ? scale ** -beta : 0) - through * other };
+      });
+    }
+    case "moved":
+      return movedEdges(stage, c, y, x);
     case "norm":
       return same(own(stage, "weight", c) / Math.sqrt(own(stage, "variance", c) + stage.numbers.eps));
     case "affine":
@@ -197,7 +259,23 @@ function readers(stage, i, c, y, x) {
   }
   switch (stage.kind) {
     case "dense":
+    case "distance":
       return stage.channels.map((k) => ({ c: k, y: 0, x: 0 }));
+    case "response":
+      return neighbours(stage, c, true).map((k) => ({ c: k, y, x }));
+    case "moved": {
+      const [, h, w] = stage.shape;
+      for (let row = 0; row < h; row++) {
+        for (let column = 0; column < w; column++) {
+          if (i === 1) for (const k of stage.channels) found.push({ c: k, y: row, x: column });
+          else {
+            const place = lookedAt(stage, row, column);
+            if (Math.abs(place.row - y) < 1 && Math.abs(place.column - x) < 1) found.push({ c, y: row, x: column });
+          }
+        }
+      }
+      return found;
+    }
     case "concatenation":
       return [{ c: c + stage.numbers.offsets[i], y, x }];
     case "flattening": {
@@ -224,7 +302,7 @@ function slope(stage, i, reader, c, y, x) {
   if (!found) return undefined;
   let sum = 0;
   for (const edge of found) if (edge.i === i && edge.c === c && edge.y === y && edge.x === x) sum += edge.factor;
-  return sum;
+  return Number.isNaN(sum) ? undefined : sum; // of places that are not in this page
 }
 
 // What a neuron sees and reaches: boxes [first row, last row, first column, last column] by stage ---------------------
@@ -243,10 +321,14 @@ function seen(start, c, y, x) {
   for (let n = start.number; n >= 0; n--) {
     const stage = stages[n], box = boxes[n];
     if (!box) continue;
-    stage.inputs.forEach((from) => {
+    stage.inputs.forEach((from, i) => {
       const [, height, width] = stages[from].shape;
       const whole = [0, height - 1, 0, width - 1];
-      if (stage.numbers.grid) {
+      if (stage.kind === "moved" && i === 0) {
+        const places = [[0, 2], [0, 3], [1, 2], [1, 3]].map(([a, b]) => lookedAt(stage, box[a], box[b]));
+        const ends = (name) => [Math.floor(Math.min(...places.map((p) => p[name]))), Math.ceil(Math.max(...places.map((p) => p[name])))];
+        joined(boxes, from, [...ends("row"), ...ends("column")]);
+      } else if (stage.numbers.grid) {
         const cell = (first, end, axis) => [cellOf(stage, axis, first)[0], cellOf(stage, axis, end)[1] - 1];
         joined(boxes, from, [...cell(box[0], box[1], 0), ...cell(box[2], box[3], 1)]);
       } else if (WINDOWS.has(stage.kind)) {
@@ -276,10 +358,17 @@ function reached(start, y, x) {
   boxes[start.number] = [y, y, x, x];
   for (let n = start.number + 1; n <= last; n++) {
     const stage = stages[n], [, height, width] = stage.shape;
-    stage.inputs.forEach((from) => {
+    stage.inputs.forEach((from, i) => {
       const box = boxes[from];
       if (!box) return;
-      if (stage.numbers.grid) {
+      if (stage.kind === "moved" && i === 0) {
+        for (let row = 0; row < height; row++) {
+          for (let column = 0; column < width; column++) {
+            const place = lookedAt(stage, row, column);
+            if (place.row > box[0] - 1 && place.row < box[1] + 1 && place.column > box[2] - 1 && place.column < box[3] + 1) joined(boxes, n, [row, row, column, column]);
+          }
+        }
+      } else if (stage.numbers.grid) {
         const cells = (first, end, axis) => {
           const hit = [...Array(stage.shape[axis + 1]).keys()].filter((place) => {
             const [start, stop] = cellOf(stage, axis, place);
@@ -419,6 +508,46 @@ function dense(stage, c, y, x, value) {
   return summed(stage, [T.input, "x", "w", "w · x"], lines, terms.map((term) => term.product), { bias, value, absent, missing: 0, total });
 }
 
+function distance(stage, c, y, x, value) {
+  const from = stages[stage.inputs[0]];
+  const terms = edges(stage, c, y, x).map((edge) => ({ ...edge, value: at(from, "values", edge.c, 0, 0) }));
+  terms.forEach((term) => { term.part = -((term.value - term.code) ** 2); });
+  terms.sort((a, b) => a.part - b.part);
+  const lines = terms.slice(0, SHOWN).map((term) => row([link(from, term.c, 0, 0), number(term.value), number(term.code), number(term.part, "term")]));
+  const total = (text, sum) => [text, "", "", sum], absent = stage.numbers.reads - terms.length;
+  return summed(stage, [T.input, "x", T.code, "−(x − w)²"], lines, terms.map((term) => term.part), { bias: 0, value, absent, missing: 0, total });
+}
+
+function response(stage, c, y, x, value) {
+  const from = stages[stage.inputs[0]], { size, k, alpha, beta } = stage.numbers, energy = held(stage, stage.arrays.energy, c, y, x);
+  const all = neighbours(stage, c), there = all.filter((n) => from.place.has(n)).map((n) => ({ n, value: at(from, "values", n, y, x) }));
+  const lines = there.map((each) => row([link(from, each.n, y, x), number(each.value), number(each.value ** 2, "square")]));
+  const rest = energy - there.reduce((sum, each) => sum + each.value ** 2, 0);
+  if (there.length < all.length) lines.push(row([filled(T.rest, { count: all.length - there.length }), "", number(rest, "rest_squares")], { class: "rest" }));
+  lines.push(row([T.makes, "", number(energy, "energy")], { class: "result" }));
+  return [
+    line("x / (k + α/n · Σ x²)^β"),
+    table([T.channel, "x", "x²"], lines),
+    line("k + α/n · Σ x² = ", number(k), " + ", number(alpha / size), " · ", number(energy), " = ", number(responseOf(stage, c, y, x), "scale")),
+    line(number(at(from, "values", c, y, x), "part"), " / ", number(responseOf(stage, c, y, x)), "^", number(beta, "beta"), " = ", number(value, "result")),
+  ];
+}
+
+function moved(stage, c, y, x, value) {
+  const from = stages[stage.inputs[0]], motion = stages[stage.inputs[1]], { t, X, Y, toX, toY, row: r, column } = lookedAt(stage, y, x);
+  const six = (first) => [0, 1, 2].map((n) => make("span", {}, number(t[first + n]), " ", make("span", { class: "from" }, link(motion, first + n, 0, 0))));
+  const terms = edges(stage, c, y, x).filter((edge) => edge.i === 0).map((edge) => ({ ...edge, value: at(from, "values", c, edge.y, edge.x) }));
+  const there = terms.filter((term) => term.value !== undefined);
+  const lines = there.map((term) => row([link(from, c, term.y, term.x), number(term.value), number(term.factor), number(term.value * term.factor, "term")]));
+  const total = (text, sum) => [text, "", "", sum], sums = there.map((term) => term.value * term.factor);
+  return [
+    line(T.looks, " X = ", number(X), ", Y = ", number(Y)),
+    table(["", "· X", "· Y", "· 1", T.makes], [row(["X′", ...six(0), number(toX)]), row(["Y′", ...six(3), number(toY)])]),
+    line(filled(T.between, { row: shown(r), column: shown(column) })),
+    ...summed(stage, [T.channel, "x", "w", "w · x"], lines, sums, { bias: 0, value, absent: 0, missing: terms.length - there.length, total }),
+  ];
+}
+
 /** The end of a long sum: more terms, those that are not in the page, the bias, and what it all makes. */
 function summed(stage, head, lines, sums, { bias, value, absent, missing, total }) {
   const more = sums.slice(SHOWN), sum = sums.reduce((all, each) => all + each, 0);
@@ -439,6 +568,9 @@ function line(...parts) {
 const FORWARD = {
   convolution,
   dense,
+  distance,
+  response,
+  moved,
   norm(stage, c, y, x, value) {
     const from = stages[stage.inputs[0]], entering = at(from, "values", c, y, x);
     const [mean, variance, weight, bias] = ["mean", "variance", "weight", "bias"].map((name) => own(stage, name, c));
@@ -531,7 +663,8 @@ function backward(stage, c, y, x) {
     }
     if (later.kind === "other") absent = true;
     if (later.kind === "convolution" && later.shape[0] / (later.numbers.groups || 1) > byChannel.size) absent = true;
-    if (later.kind === "dense" && later.shape[0] > byChannel.size) absent = true;
+    const all = later.kind === "dense" || later.kind === "distance" || (later.kind === "moved" && i === 1); // channels read it
+    if (all && later.shape[0] > byChannel.size) absent = true;
     for (const [channel, found] of byChannel) {
       total += found.sum;
       rows.push({ sum: found.sum, cells: [later.name, link(later, channel, found.reader.y, found.reader.x), products(found.terms), number(found.sum, "term")] });
