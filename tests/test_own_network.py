@@ -17,15 +17,17 @@ from torch import Tensor, nn
 import mirada
 from mirada.cli import run as run_line
 from mirada.data.examples.shapes import write_shapes
-from mirada.errors import CheckpointError, InvalidArgument, RecipeError
+from mirada.errors import CheckpointError, InvalidArgument, RecipeError, TrainingError
 from mirada.explain.explainable import Explainable
 from mirada.explain.explanation import explain
 from mirada.inference.similar import load_training_features
 from mirada.jobs.explanations import Judging, judge_explanations
+from mirada.jobs.opened import open_network
 from mirada.jobs.rate import find_rate
 from mirada.layers.own import own_network
 from mirada.modelfile import load_network
 from mirada.training import loop
+from mirada.training.failed_step import replay
 
 pytestmark = pytest.mark.usefixtures("module_cache")
 QUICK: dict[str, Any] = {
@@ -145,11 +147,11 @@ def test_without_its_class_there_is_one_sentence(run: mirada.Run, shapes: Path, 
     )
     with pytest.raises(InvalidArgument, match=sentence):
         mirada.load_model(run.model_path)
-    for verb in (["predict"], ["explain"], ["evaluate"], ["units", "--filters"], ["surgery"], ["summary"]):
+    for verb in (["predict"], ["explain"], ["evaluate"], ["units", "--filters"], ["summary"], ["learn"]):
         data = (
             []
             if verb[0] in ("units", "summary")
-            else [str(shapes if verb[0] != "predict" else image_of(shapes))]
+            else [str(shapes if verb[0] not in ("predict", "learn") else image_of(shapes))]
         )
         capsys.readouterr()
         assert run_line([verb[0], str(run.model_path), *data, *verb[1:]]) == 2, verb
@@ -158,6 +160,48 @@ def test_without_its_class_there_is_one_sentence(run: mirada.Run, shapes: Path, 
             "a module of one's own, Residual, which only its class builds" in said and said.count("\n") == 1
         )
     assert run_line(["train", str(shapes), "--recipe", str(run.folder), "--output", "again"]) == 2
+
+
+def test_it_is_not_cut(run: mirada.Run, shapes: Path, capsys: Any) -> None:
+    assert run_line(["surgery", str(run.model_path), str(shapes)]) == 2
+    said = capsys.readouterr().err
+    assert "Residual, of which nobody knows in which order its parts run, so it is not cut. Give it" in said
+
+
+def test_it_is_opened_on_a_photo(run: mirada.Run, shapes: Path) -> None:
+    """Its layers by its own names, its functions as their layers, and what it answers."""
+    model = mirada.load_model(run.model_path, network=Residual())
+    page = open_network(model, image_of(shapes))
+    names = [stage.name for stage in page.stages]
+    assert {"conv1", "layer2.0.downsample.0", "avgpool", "fc"} <= set(names)
+    assert "other" not in {stage.formula.kind for stage in page.stages}
+    (answer,) = model.predict([image_of(shapes)]).outputs
+    read = {row.name: row.read for row in page.reading.rows}
+    assert [read[name] for name in model.card.target.names] == pytest.approx(answer.tolist(), rel=1e-5)
+
+
+class Breaking(Plain):
+    """Its outputs are no numbers once its weights have moved."""
+
+    def forward(self, x: Tensor) -> Any:
+        outputs = super().forward(x)
+        return outputs / (self.classifier.bias == 0).all()
+
+
+def test_its_failed_step_is_taken_again_in_python(shapes: Path, tmp_path: Path, capsys: Any) -> None:
+    """On the command line one sentence says how; in Python it ends at the same place."""
+    module = made(Breaking)
+    nn.init.zeros_(module.classifier.bias)
+    with pytest.raises(TrainingError, match="in step 2 the first number that is not finite"):
+        mirada.train(shapes, model=module, output=tmp_path / "run", **QUICK)
+    file = tmp_path / "run" / "failed-step.safetensors"
+    assert run_line(["train", "--replay", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "mirada.training.failed_step.replay(file, model=Breaking(…))" in said and said.count("\n") == 1
+    step, place = replay(file, model=made(Breaking, seed=7))
+    assert (step.step, place) == (2, step.place) and place
+    with pytest.raises(CheckpointError, match="The state is"):
+        replay(file, model=Residual())
 
 
 def test_the_run_can_be_read(run: mirada.Run) -> None:

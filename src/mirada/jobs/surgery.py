@@ -23,9 +23,10 @@ from mirada.inference.model import Model, load_model
 from mirada.inference.trained_on import with_training_splits
 from mirada.jobs.train import Run, train
 from mirada.layers.modes import evaluating
-from mirada.modelfile import Architecture, Card
+from mirada.modelfile import Architecture, Card, load_cards
 from mirada.models import facts
 from mirada.models.cam import usual_width, without_final_pooling
+from mirada.models.catalogue import MODULE
 from mirada.models.families import CAM
 from mirada.pages import write_report
 from mirada.runs.folder import RunFolder, model_file
@@ -154,7 +155,8 @@ def to_cam(
         The run, and what the surgery cost in accuracy, or in mean absolute error, on the same test images.
 
     Raises:
-        InvalidArgument: The network keeps no places, its maps are exact and as fine already, or there is no such stage.
+        InvalidArgument: It is a module of one's own, keeps no places, has maps that are exact and as fine already, or
+            no such stage.
         RecipeError: For a setting that the surgery decides.
         MiradaError: What else ``train`` raises.
 
@@ -218,7 +220,12 @@ def _signed(value: float, decimals: int) -> str:
 
 
 def _one_network(file: Path) -> Model:
-    """The model of a file. Raises ``InvalidArgument`` for an ensemble."""
+    """The model of a file. Raises ``InvalidArgument`` for an ensemble, and for a module of one's own."""
+    if (of := load_cards(file)[0].architecture).model == MODULE:
+        raise InvalidArgument(
+            f"{file}: holds a module of one's own, {of.title}, of which nobody knows in which order its parts run, so "
+            "it is not cut. Give it a head of averages and one linear layer, and train it with that."
+        )
     model = load_model(file)
     if model.ensemble:
         raise InvalidArgument(

@@ -16,5 +16,6 @@ def module(
     """
     raise InvalidArgument(
         f"The network is a module of one's own{f', {class_name}' if class_name else ''}, which only its class builds: "
-        "in Python, hand it to mirada.train(data, model=module), and to mirada.load_model(file, network=module)."
+        "in Python, hand it to mirada.train(data, model=module), to mirada.resume(run, model=module) and to "
+        "mirada.load_model(file, network=module)."
     )

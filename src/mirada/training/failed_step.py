@@ -16,9 +16,11 @@ from torch import Tensor, nn
 
 from mirada.codec import BadRecord, from_json
 from mirada.compute import Compute, choose
-from mirada.errors import CheckpointError
+from mirada.errors import CheckpointError, InvalidArgument
 from mirada.layers.network import Network
-from mirada.modelfile import Card
+from mirada.layers.own import own_network
+from mirada.modelfile import Architecture, Card
+from mirada.models.catalogue import MODULE
 from mirada.training.begin import loss_of, state_of
 from mirada.training.checkpoints import read_tensors, write_tensors
 from mirada.training.loop import Training
@@ -171,19 +173,21 @@ def save_failed_step(file: Path, step: FailedStep, found: StepFound, weights: Te
     write_tensors(file, tensors, {KEY: json.dumps(asdict(step))})
 
 
-def replay(file: Path) -> tuple[FailedStep, str]:
+def replay(file: str | Path, model: nn.Module | None = None) -> tuple[FailedStep, str]:
     """Takes a step again that gave what is not finite; needs nothing but the file.
 
     Args:
-        file: That of ``save_failed_step``.
+        file: ``failed-step.safetensors`` of a run.
+        model: For a run of a module of your own, one that its class has built as it was built then.
 
     Returns:
         What the file says of the step, and where the first number came from this time; "" if all were finite.
 
     Raises:
-        CheckpointError: The file cannot be read, or was altered.
+        CheckpointError: The file cannot be read, was altered, or is of another module.
+        InvalidArgument: It is of a module of one's own and ``model`` is not given, or the reverse.
     """
-    tensors, values = read_tensors(file, KEY)
+    tensors, values = read_tensors(Path(file), KEY)
     try:
         step = from_json(FailedStep, values)
     except BadRecord as error:
@@ -191,7 +195,7 @@ def replay(file: Path) -> tuple[FailedStep, str]:
     card, compute = Card.from_json(step.card), choose(step.device, step.precision)
     settings = parse_settings(step.recipe, str(file))
     recipe = recipe_for(str(settings["model"])).with_settings(settings, origin=str(file))
-    network = card.architecture.build()
+    network = _network_of(card.architecture, file, model)
     compute.place(network)
     phases = phases_of(network, recipe)
     state = state_of(network, phases, recipe, step.steps)
@@ -207,6 +211,28 @@ def replay(file: Path) -> tuple[FailedStep, str]:
     )  # fmt: skip
     loss = loss_of(recipe, card, tensors.get(WEIGHTS))
     return step, first_place(state, batch, step.rate, loss, compute, state.micro_batch)
+
+
+def _network_of(architecture: Architecture, file: str | Path, module: nn.Module | None) -> Network:
+    """The network of a step, built; of a module of one's own, a copy of the one that is given."""
+    if architecture.model != MODULE:
+        if module is not None:
+            raise InvalidArgument(
+                f"{file}: the step is one of {architecture.model}, which the file itself builds. Leave `model` out."
+            )
+        return architecture.build()
+    if module is None:
+        title = architecture.title
+        raise InvalidArgument(
+            f"{file}: the step is one of a module of one's own, {title}, which only its class builds. Take it again in "
+            f"Python: mirada.training.failed_step.replay(file, model={title}(…))."
+        )
+    return own_network(
+        module,
+        in_channels=architecture.in_channels,
+        image_size=architecture.image_size,
+        covariates=architecture.covariates,
+    )
 
 
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
