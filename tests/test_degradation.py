@@ -3,18 +3,25 @@
 import csv
 import json
 import re
+import signal
 from collections.abc import Callable
+from itertools import count
 from math import isnan, nan
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mirada.cli import run
 from mirada.errors import InvalidArgument
-from mirada.jobs.degradation import degradation, recipe_of
+from mirada.jobs.degradation import PAGE, degradation, recipe_of
 from mirada.pages.charts import Series
 from mirada.pages.compare import _in_sight
+from mirada.runs.folder import DIGESTS
+from mirada.runs.listing import RunState, state_of
 from mirada.runs.reader import read_results
+from mirada.training import loop
+from mirada.training.validation import validate
 
 NETWORKS = ("plain20", "plain32", "resnet20", "resnet32")
 
@@ -106,3 +113,49 @@ def test_what_would_press_all_else_flat_is_left_out_and_counted() -> None:
     assert _in_sight(lines[:1]) == (lines[:1], "")  # a loss that falls by a million is drawn whole
     assert _in_sight(lines[1:]) == (lines[1:], "")  # of so few nobody knows which is far
     assert _in_sight([]) == ([], "")
+
+
+def test_interrupted_it_goes_on_to_the_same_end(
+    photos: Path,
+    done: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Told to stop in the second epoch of the third network: the finished ones stay, and all ends alike."""
+    folder, calls = tmp_path / "four", count(1)
+
+    def pressed(*arguments: Any) -> Any:
+        if next(calls) == 6:
+            signal.raise_signal(signal.SIGTERM)
+        return validate(*arguments)
+
+    options = ["--depths", "20", "32", "--epochs", "2", "--set", "batch_size=16", "--output", str(folder)]
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "validate", pressed)
+        handler = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+        try:
+            assert run(["degradation", str(photos), *options]) == 75
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+    assert capsys.readouterr().err.endswith(
+        f"Not finished: resnet20, resnet32. How far each came: mirada runs {folder}\n"
+        f"Go on with: mirada train --resume {folder}\n"
+    )
+    before = state_of(folder)
+    assert (before.state, before.resumable) == ("interrupted", True) and not (folder / PAGE).exists()
+    kept = (folder / "plain32" / DIGESTS).stat().st_mtime_ns
+    assert run(["train", "--resume", str(folder)]) == 0
+    assert (folder / "plain32" / DIGESTS).stat().st_mtime_ns == kept
+    for name in NETWORKS:
+        assert (folder / name / DIGESTS).read_text() == (done / name / DIGESTS).read_text(), name
+    assert (folder / PAGE).exists() and state_of(folder) == RunState(path=folder, state="finished")
+    assert run(["train", "--resume", str(folder)]) == 0
+    assert "there is nothing to resume" in capsys.readouterr().out
+
+
+def test_the_recipes_of_all_follow_from_that_of_the_first() -> None:
+    settings = {"seed": 3, "batch_size": 16, "augment.crop": 0.5}
+    first = recipe_of("plain20", 40, settings)
+    for name in ("plain56", "resnet20", "resnet56"):
+        assert first.with_settings({"model": name}) == recipe_of(name, 40, settings)

@@ -1,6 +1,8 @@
 """Top-model surgery on tiny data: what is kept, what is drawn, what it cost, and that the result is a run like any."""
 
 import json
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,20 @@ from PIL import Image
 
 import mirada
 from mirada.cli import run as command_line
+from mirada.data.cache import open_cache
 from mirada.data.examples.hands import write_ages
 from mirada.data.examples.shapes import write_shapes
 from mirada.errors import InvalidArgument, RecipeError
-from mirada.evaluation.paired import Difference
+from mirada.evaluation.paired import Difference, same_images
 from mirada.inference.model import load_model
+from mirada.jobs import surgery
+from mirada.jobs import train as job
 from mirada.jobs.surgery import MapGrid, Surgery, SurgeryRecord, to_cam
 from mirada.jobs.train import Run, train
 from mirada.modelfile import load_card, load_network
+from mirada.runs.listing import state_of
+from mirada.training import loop
+from mirada.training.validation import validate
 
 pytestmark = pytest.mark.usefixtures("module_cache")
 QUICK: dict[str, Any] = {"batch_size": 16, "device": "cpu", "precision": "float32"}
@@ -117,6 +125,7 @@ def test_sentences_of_a_cost_by_hand() -> None:
         network="lenet5",
         after="stage1",
         width=8,
+        grid=(10, 8),
         before=grid,
         split="test",
         cost=(cost,),
@@ -219,3 +228,52 @@ def test_the_verb_says_what_it_cost(
     )
     with Image.open(next((tmp_path / "m").glob("*.png"))) as picture:
         assert picture.size[0] > 32
+
+
+def test_stopped_and_killed_it_goes_on_to_the_same_end(
+    shapes: Path,
+    trained: Run,
+    cut: Surgery,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Stopped in its first epoch, killed before any image was decoded, and killed before the two were compared."""
+    folder, early, late = tmp_path / "cut", tmp_path / "early", tmp_path / "late"
+
+    def killed(index: Any, *arguments: Any, **named: Any) -> Any:
+        shutil.copytree(folder, early)
+        return open_cache(index, *arguments, **named)
+
+    def pressed(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return validate(*arguments)
+
+    options = ["--width", "8", "--epochs", "2", "--device", "cpu", "--output", str(folder)]
+    for text in ("freeze=all", "batch_size=16", "precision=float32"):
+        options += ["--set", text]
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "open_cache", killed)
+        patch.setattr(loop, "validate", pressed)
+        assert command_line(["surgery", str(trained.folder), str(shapes), *options]) == 75
+    assert capsys.readouterr().err.endswith(f"Go on with: mirada train --resume {folder}\n")
+    assert state_of(folder).state == "interrupted" and state_of(early).state == "killed"
+    assert not (folder / "surgery.json").exists()
+
+    def compared(*arguments: Any, **named: Any) -> Any:
+        shutil.copytree(folder, late)
+        return same_images(*arguments, **named)
+
+    monkeypatch.setattr(surgery, "same_images", compared)
+    assert command_line(["train", "--resume", str(folder)]) == 0
+    monkeypatch.undo()
+    assert state_of(late).resumable and (late / "digests.json").exists()
+    for path in (early, late):
+        assert command_line(["train", "--resume", str(path)]) == 0
+    for path in (folder, early, late):
+        assert state_of(path).state == "finished"
+        for name in ("digests.json", "surgery.json", "splits.csv"):
+            assert (path / name).read_text() == (cut.run.folder / name).read_text(), (path, name)
+        notes = json.loads((path / "data.json").read_text())["notes"]
+        assert [notes.count(each) for each in cut.record.sentences] == [1, 1]
+        assert cut.record.sentences[1] in (path / "report.html").read_text()

@@ -95,10 +95,8 @@ def _resumed(folder: Path) -> int:
     """Goes on with a run, or with several of one family; of one that is finished says so."""
     from mirada.runs.listing import state_of
 
-    if (folder / "recipe.toml").exists() and (state := state_of(folder)).state in (
-        "finished",
-        "stopped early",
-    ):
+    state = state_of(folder)
+    if state.state in ("finished", "stopped early") and not state.resumable:
         say(f"{folder}: the run is {state.state}, and there is nothing to resume.", folder / "report.html")
         return 0
     with loading():

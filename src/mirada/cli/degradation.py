@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mirada.cli.again import ended
 from mirada.cli.console import ProgressBar
 from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import data_path, new_folder
@@ -40,7 +41,7 @@ def command(
 
     Four runs by one recipe (arXiv:1512.03385, section 4.2), which watch the gradient of every layer, and one page:
     the curves over each other, the gradients by layer, and each deep network beside the shallow one of its kind on the
-    test images.
+    test images. Whatever ends it before its time, mirada train --resume FOLDER takes it up.
     """
     said = [setting(text) for text in settings]
     require_once(said)
@@ -54,8 +55,4 @@ def command(
             index, depths=depths, epochs=epochs, output=output, on_event=lines.show, settings=dict(said)
         )
     progress.line(*map(training_sentence, done.pairs))
-    if not done.complete:
-        progress.line(f"Interrupted. What there is: {done.folder}")
-        return 130
-    progress.line(str(done.report_path))
-    return 0
+    return ended(progress, done.folder, done.report_path, complete=done.complete, missing=done.missing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mirada.cli.again import ended
 from mirada.cli.console import ProgressBar
 from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import data_path, model_path, new_folder
@@ -53,7 +54,8 @@ def command(
     What follows the stage is taken away, and so is the pooling that ends it; then come a 3 x 3 convolution, the average
     of each map and one linear layer (arXiv:1512.04150). The stages before keep their weights; at first the new layers
     alone learn, then the others at smaller rates: --set thaw=…, thaw_rate=…, lr=… change that. Says what it has cost on
-    the same test images, with a 95 % interval, and how fine the maps are now. The result is a run like any other.
+    the same test images, with a 95 % interval, and how fine the maps are now. The result is a run like any other;
+    mirada train --resume takes it up if it was stopped.
     """
     said = [setting(text) for text in settings]
     require_once(said)
@@ -84,5 +86,5 @@ def command(
             on_event=on_event,
             settings={**dict(said), **given},
         )
-    progress.line("", *done.record.sentences, done.run.report_path)
-    return 130 if done.run.outcome.reason == "interrupted" else 0
+    progress.line("", *done.record.sentences)
+    return ended(progress, done.run.folder, done.run.report_path, complete=done.run.complete)

@@ -3,17 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from mirada.compute import deterministic
 from mirada.data.index import Index
 from mirada.errors import DataError
 from mirada.evaluation.predictions import Predictions
 from mirada.events import BestEpoch, OnEvent, Stopped
-from mirada.jobs.beside import common_folder
-from mirada.jobs.train import Run, TrainJob
-from mirada.processes.ranks import joined
+from mirada.jobs.train import Run, train_in
 from mirada.runs.folder import DIGESTS, EVENTS, JOB, RunFolder
 from mirada.runs.reader import read_evaluation, read_events, read_record
 from mirada.runs.records import DataRecord, JobRecord
@@ -50,9 +46,20 @@ def go_on_with(
     folder: Path, index: Index, recipe: Recipe, on_event: OnEvent, module: nn.Module | None = None
 ) -> Run:
     """Takes one run up where it was stopped; raises as ``train``, and ``DataError`` if the data are not the same."""
-    with joined(recipe.device) as ranks, torch.random.fork_rng(), deterministic():
-        job = TrainJob(recipe, index, on_event, module)
-        return job.run(common_folder(ranks, lambda: RunFolder.reopened(folder)))
+    return train_in(lambda: RunFolder.reopened(folder), index, recipe, on_event, module)
+
+
+def one_of_several(
+    folder: Path, index: Index, recipe: Recipe, on_event: OnEvent, module: nn.Module | None = None
+) -> Run:
+    """One run of several: made, gone on with if it was stopped, or read if it is finished; raises as ``train``."""
+    if is_complete(folder):
+        return finished_run(folder, index)
+    if (folder / JOB).exists():
+        return go_on_with(folder, index, recipe, on_event, module)
+    if folder.exists():  # killed between its making and its first file
+        folder.rmdir()
+    return train_in(lambda: RunFolder.create(folder), index, recipe, on_event, module)
 
 
 def finished_run(folder: Path, index: Index) -> Run:

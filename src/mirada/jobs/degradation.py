@@ -8,11 +8,15 @@ from types import MappingProxyType
 from mirada.data.index import Index
 from mirada.data.sources import load_data
 from mirada.errors import InvalidArgument
-from mirada.events import OnEvent
+from mirada.events import OnEvent, Stopped
+from mirada.jobs.again import one_of_several
 from mirada.jobs.compare import compare_runs
-from mirada.jobs.train import new_folder, train
+from mirada.jobs.describe import job_record
+from mirada.jobs.train import new_folder
 from mirada.pages.compare import ComparisonPage
 from mirada.pages.degradation import write_degradation
+from mirada.runs.folder import DIGESTS, JOB, RunFolder
+from mirada.runs.records import DigestsRecord
 from mirada.training.recipe import Recipe, recipe_for
 
 KINDS = ("plain", "resnet")
@@ -28,15 +32,17 @@ class Degradation:
     Args:
         folder: Holds a folder for each network, and the page.
         pairs: The plain networks, then the residual ones; fewer if it was interrupted.
+        missing: The networks that are not finished, such as ``resnet56``.
     """
 
     folder: Path
     pairs: tuple[ComparisonPage, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
         """Whether all networks were trained and judged."""
-        return len(self.pairs) == len(KINDS)
+        return not self.missing
 
     @property
     def report_path(self) -> Path:
@@ -77,18 +83,58 @@ def degradation(
             f"`depths` must be two, the smaller first, such as 20 and 56. Got {list(depths)}."
         )
     index = data if isinstance(data, Index) else load_data(data)
-    recipes = [recipe_of(f"{kind}{depth}", epochs, settings) for kind in KINDS for depth in depths]
+    recipe, *_ = [recipe_of(name, epochs, settings) for name in _networks(depths)]
     folder = new_folder(index, "degradation", output)
-    pairs: list[ComparisonPage] = []
-    for first in range(0, len(recipes), 2):
-        own = [folder.path / recipe.model for recipe in recipes[first : first + 2]]
-        for recipe, place in zip(recipes[first : first + 2], own, strict=True):
-            run = train(index, recipe=recipe, output=place, on_event=on_event)
+    return train_pairs(index, tuple(depths), recipe, folder, on_event or (lambda event: None))
+
+
+def train_pairs(
+    index: Index, depths: tuple[int, ...], recipe: Recipe, folder: RunFolder, on_event: OnEvent
+) -> Degradation:
+    """The four runs, into a folder in which some may be finished; raises as ``degradation``.
+
+    Args:
+        index: The data of all four.
+        depths: Layers of the shallow and of the deep network.
+        recipe: Of the first network; the others' differ in their network alone.
+        folder: Of all four.
+        on_event: Called with each event of each run.
+    """
+    names = _networks(depths)
+    if folder.is_new:
+        folder.write(JOB, job_record(index.source, recipe, depths=depths))
+    else:
+        folder.forget(Stopped)
+    with folder.alone():
+        for done, name in enumerate(names):
+            try:
+                run = one_of_several(
+                    folder.path / name, index, recipe.with_settings({"model": name}), on_event
+                )
+            except BaseException:
+                if not (folder.path / names[0]).exists():
+                    folder.discard()
+                raise
             if not run.complete:
-                return Degradation(folder.path, tuple(pairs))
-        pairs.append(compare_runs(own))
-    write_degradation(pairs, folder.path / PAGE)
-    return Degradation(folder.path, tuple(pairs))
+                folder.event(Stopped("interrupted"))
+                return Degradation(folder.path, _pairs(folder.path, names[:done]), names[done:])
+        pairs = _pairs(folder.path, names)
+        write_degradation(pairs, folder.path / PAGE)
+        folder.write(DIGESTS, DigestsRecord())
+    return Degradation(folder.path, pairs)
+
+
+def _networks(depths: Sequence[int]) -> tuple[str, ...]:
+    """The four of them, in the order in which they are trained."""
+    return tuple(f"{kind}{depth}" for kind in KINDS for depth in depths)
+
+
+def _pairs(folder: Path, finished: Sequence[str]) -> tuple[ComparisonPage, ...]:
+    """Each deep network beside the shallow one of its kind, of the kinds of which both are finished."""
+    return tuple(
+        compare_runs([folder / name for name in finished[first : first + 2]])
+        for first in range(0, len(finished) - 1, 2)
+    )
 
 
 def recipe_of(model: str, epochs: int, settings: Mapping[str, object]) -> Recipe:

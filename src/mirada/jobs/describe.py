@@ -83,10 +83,14 @@ def data_record(index: Index, split_note: str) -> DataRecord:
     )
 
 
-def job_record(source: Source | None, recipe: Recipe, *, folds: int = 0, seeds: int = 0) -> JobRecord:
+def job_record(
+    source: Source | None, recipe: Recipe, *, folds: int = 0, seeds: int = 0, depths: tuple[int, ...] = ()
+) -> JobRecord:
     """What it takes to begin a run, or several, again; a table that lies in memory alone is not there then."""
     whole = source and replace(source, path=source.path.absolute())
-    return JobRecord(recipe=recipe.to_toml(), source=whole, place=str(Path.cwd()), folds=folds, seeds=seeds)
+    return JobRecord(
+        recipe=recipe.to_toml(), source=whole, place=str(Path.cwd()), folds=folds, seeds=seeds, depths=depths
+    )
 
 
 def network_record(

@@ -10,9 +10,9 @@ from torch import nn
 from mirada.data.index import Index
 from mirada.evaluation.evaluate import Measured
 from mirada.events import Event, FoldStarted, HowToRead, OnEvent, Reason, SeedStarted, Started, Stopped
-from mirada.jobs.again import finished_run, go_on_with, is_complete
+from mirada.jobs.again import is_complete, one_of_several
 from mirada.jobs.describe import command_line
-from mirada.jobs.train import Run, train
+from mirada.jobs.train import Run
 from mirada.pages import write_report
 from mirada.runs.folder import JOB, RunFolder
 from mirada.runs.reader import read_record
@@ -102,14 +102,9 @@ class RunFamily:
         own = self.folder.path / planned.name
         source = planned.index.source or Source(path=planned.index.root)
         saved = replace(planned.index, source=replace(source, split=str(own / "splits.csv")))
-        if is_complete(own):
-            return finished_run(own, saved)
-        self.record(planned.event)
-        if (own / JOB).exists():
-            return go_on_with(own, saved, planned.recipe, self.record, self.model)
-        if own.exists():  # killed between its making and its first file
-            own.rmdir()
-        return train(saved, model=self.model, recipe=planned.recipe, output=own, on_event=self.record)
+        if not is_complete(own):
+            self.record(planned.event)
+        return one_of_several(own, saved, planned.recipe, self.record, self.model)
 
     def record(self, event: Event) -> None:
         """Passes an event on; the folder keeps those that are not one run's alone."""

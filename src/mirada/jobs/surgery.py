@@ -15,13 +15,17 @@ from mirada.data.index import Index
 from mirada.data.splits import complete_splits
 from mirada.errors import InvalidArgument, RecipeError, counted, nearest
 from mirada.evaluation.paired import Difference, differences, same_images
+from mirada.evaluation.predictions import Predictions
 from mirada.events import OnEvent
 from mirada.explain.explainable import Explainable
 from mirada.explain.explanation import Explanation, explain
 from mirada.inference.matching import as_known_to, load_for
 from mirada.inference.model import Model, load_model
 from mirada.inference.trained_on import with_training_splits
-from mirada.jobs.train import Run, train
+from mirada.jobs.again import finished_run, go_on_with, is_complete
+from mirada.jobs.durations import in_whole_epochs
+from mirada.jobs.failure import silent
+from mirada.jobs.train import Run, new_folder, train_in
 from mirada.layers.modes import evaluating
 from mirada.modelfile import Architecture, Card, load_cards
 from mirada.models import facts
@@ -29,7 +33,7 @@ from mirada.models.cam import usual_width, without_final_pooling
 from mirada.models.catalogue import MODULE
 from mirada.models.families import CAM
 from mirada.pages import write_report
-from mirada.runs.folder import RunFolder, model_file
+from mirada.runs.folder import CUT, RunFolder, model_file
 from mirada.runs.reader import read_record
 from mirada.runs.records import DataRecord
 from mirada.samples import Source
@@ -72,6 +76,7 @@ class SurgeryRecord:
         network: Its name in the catalogue.
         after: The stage behind which it was cut.
         width: Maps of the new convolution.
+        grid: On which the new maps lie.
         before: The maps of the model as it was.
         now: Those of the new one; None, as are those below, if training was interrupted.
         split: The images of the comparison.
@@ -83,6 +88,7 @@ class SurgeryRecord:
     network: str
     after: str
     width: int
+    grid: Grid
     before: MapGrid
     now: MapGrid | None = None
     split: str = ""
@@ -168,32 +174,60 @@ def to_cam(
     before = _maps_of(old)
     cut = _chosen_cut(old, after, before)
     chosen = _recipe(old.card, file, cut, width, settings or {})
-    index, split_note = _split(old.card, data, file, chosen)
-    told = (
-        f"Top-model surgery of {file.name}: {old.card.architecture.model} is cut behind {cut.after}; its maps were "
-        f"{before}, and will be exact on {cut.grid[0]} × {cut.grid[1]}."
-    )
-    index = replace(index, notes=(*index.notes, told, *filter(None, [split_note])))
-    run = train(index, recipe=chosen, output=output, on_event=on_event)
     record = SurgeryRecord(
         model=file.name,
         network=old.card.architecture.model,
         after=cut.after,
         width=chosen.options["cam_width"],
+        grid=cut.grid,
         before=before,
     )
-    record = _compared(record, old, index, run)
-    _write(record, run.folder)
+    index = _index(record, old.card, data if isinstance(data, Index) else Source(path=Path(data)), chosen)
+    chosen, index = in_whole_epochs(chosen, index)
+
+    def make() -> RunFolder:
+        folder = new_folder(index, chosen.model, output)
+        folder.write(CUT, record)  # before all else: whoever takes the run up knows what it is
+        return folder
+
+    return _concluded(record, old, index, train_in(make, index, chosen, on_event or silent))
+
+
+def go_on_with_surgery(folder: Path, data: Index | Source, recipe: Recipe, on_event: OnEvent) -> Surgery:
+    """Takes up a surgery that was stopped; raises as ``to_cam``.
+
+    Args:
+        folder: Of its run.
+        data: Those that it was given, or where they are.
+        recipe: Of its run, which names the model that was cut.
+        on_event: As for ``train``.
+    """
+    record: SurgeryRecord = read_record(folder / CUT, SurgeryRecord)
+    old = _one_network(Path(recipe.weights))
+    index = _index(record, old.card, data, recipe)
+    run = finished_run(folder, index) if is_complete(folder) else go_on_with(folder, index, recipe, on_event)
+    return _concluded(record, old, index, run)
+
+
+def _concluded(record: SurgeryRecord, old: Model, index: Index, run: Run) -> Surgery:
+    """What has come of it, which then stands in the run's folder."""
+    if run.predictions is None:
+        return Surgery(run, record)
+    folder = RunFolder.reopened(run.folder)
+    with folder.alone():
+        record = _compared(record, old, index, run, run.predictions)
+        _write(record, folder)
     return Surgery(run, record)
 
 
-def _write(record: SurgeryRecord, path: Path) -> None:
+def _write(record: SurgeryRecord, folder: RunFolder) -> None:
     """Adds the record to the run's folder, and what it says to the report."""
-    folder = RunFolder(path)
+    data: DataRecord = read_record(folder.path / "data.json", DataRecord)
+    notes = [each for each in record.sentences if each not in data.notes]
+    folder.write("data.json", replace(data, notes=(*data.notes, *notes)))
+    write_report(folder.path)
     folder.write(RECORD, record)
-    data: DataRecord = read_record(path / "data.json", DataRecord)
-    folder.write("data.json", replace(data, notes=(*data.notes, *record.sentences)))
-    write_report(path)
+    (folder.path / CUT).unlink()
 
 
 def _cost(cost: Difference, split: str) -> str:
@@ -234,21 +268,25 @@ def _one_network(file: Path) -> Model:
     return model
 
 
-def _split(card: Card, data: Index | str | Path, file: Path, recipe: Recipe) -> tuple[Index, str]:
-    """The data with their splits: those of the model's training where it knows the images, else drawn."""
-    index = as_known_to(card, data if isinstance(data, Index) else load_for(card, Source(path=Path(data))))
-    index, note = with_training_splits(card, index, file.resolve().with_name("splits.csv"))
+def _index(record: SurgeryRecord, card: Card, data: Index | Source, recipe: Recipe) -> Index:
+    """The data with notes and splits: those of the model's training where it knows the images, else drawn."""
+    index = as_known_to(card, data if isinstance(data, Index) else load_for(card, data))
+    index, note = with_training_splits(card, index, Path(recipe.weights).resolve().with_name("splits.csv"))
     index, drawn = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
-    return index, note or drawn
+    told = (
+        f"Top-model surgery of {record.model}: {record.network} is cut behind {record.after}; its maps were "
+        f"{record.before}, and will be exact on {record.grid[0]} × {record.grid[1]}."
+    )
+    return replace(index, notes=(*index.notes, told, *filter(None, [note or drawn])))
 
 
-def _compared(record: SurgeryRecord, old: Model, index: Index, run: Run) -> SurgeryRecord:
+def _compared(
+    record: SurgeryRecord, old: Model, index: Index, run: Run, predictions: Predictions
+) -> SurgeryRecord:
     """The record with the maps of the new model, and with what both say of the images that judge the run."""
-    if run.predictions is None:
-        return record
     split = "test" if "test" in run.evaluations else "val"
     first = old.predict(index.take(index.rows(split)))
-    (one, other), _ = same_images([first, run.predictions.of_split(split)])
+    (one, other), _ = same_images([first, predictions.of_split(split)])
     return replace(
         record,
         now=_maps_of(load_model(run.model_path)),

@@ -1,6 +1,6 @@
 """The main job, from end to end: images → cache → training → predictions → maps → report, in one run folder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -185,9 +185,22 @@ def train(
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
     chosen, index = in_whole_epochs(chosen, index)
-    with joined(chosen.device) as ranks, torch.random.fork_rng(), deterministic():
-        job = TrainJob(chosen, index, on_event or silent, module_of(model))
-        return job.run(common_folder(ranks, lambda: new_folder(index, chosen.model, output)))
+    return train_in(
+        lambda: new_folder(index, chosen.model, output), index, chosen, on_event or silent, module_of(model)
+    )
+
+
+def train_in(
+    make: Callable[[], RunFolder],
+    index: Index,
+    recipe: Recipe,
+    on_event: OnEvent,
+    module: nn.Module | None = None,
+) -> Run:
+    """One run, in the folder that ``make`` makes or opens, which of several processes the first one calls alone."""
+    with joined(recipe.device) as ranks, torch.random.fork_rng(), deterministic():
+        job = TrainJob(recipe, index, on_event, module)
+        return job.run(common_folder(ranks, make))
 
 
 def module_of(model: str | nn.Module | None) -> nn.Module | None:

@@ -32,6 +32,9 @@ CHECKPOINTS = "checkpoints"
 LAST = f"{CHECKPOINTS}/last.safetensors"
 BEST = f"{CHECKPOINTS}/best.safetensors"  # as it was before it was calibrated
 JOB = "job.json"  # the first file of a run
+CUT = (
+    "cut.json"  # how the network of a run was cut, as long as the run has not been set beside the one before
+)
 DIGESTS = "digests.json"  # the last file of a run
 FAILED_STEP = "failed-step.safetensors"  # the step that gave no number
 LOCK = "lock"  # held as long as a process works in the folder

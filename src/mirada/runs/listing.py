@@ -1,13 +1,14 @@
 """Which runs there are, and how each ended, read from the few small files that say so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from mirada.errors import DataError
-from mirada.events import EpochDone, Evaluated, Stopped
+from mirada.events import EpochDone, Evaluated, Event, Stopped
 from mirada.files import is_locked
-from mirada.runs.folder import DIGESTS, EVENTS, JOB, LOCK
+from mirada.runs.folder import CUT, DIGESTS, EVENTS, JOB, LOCK
 from mirada.runs.reader import last_begun, read_events, read_record, unfinished
 from mirada.runs.records import DataRecord, NetworkRecord
 
@@ -73,16 +74,19 @@ def state_of(path: Path) -> RunState:
         data: DataRecord = read_record(path / "data.json", DataRecord)
         events, _ = read_events(path / EVENTS)
     except DataError as error:
-        if (path / JOB).exists() and not (path / "model.json").exists():  # it was only just beginning
-            return RunState(path=path, state=_now(path), resumable=not is_locked(path / LOCK))
+        if (path / JOB).exists() and not (
+            path / "model.json"
+        ).exists():  # just beginning, or several networks
+            return _of_no_network(path)
         return RunState(path=path, state="damaged", problem=str(error))
     judged = {event.split: event for event in events if isinstance(event, Evaluated)}
-    stops = [STATES[event.reason] for event in events if isinstance(event, Stopped)]
+    stops = _stops(events)
     result = judged.get("test") or judged.get("val")
     begun = last_begun(events)
     whole = bool(data.folds or data.seeds) and not unfinished(begun, data)
     last: State = stops[-1] if stops else "finished" if whole else _now(path)
-    complete, begun_here = (path / DIGESTS).exists(), (path / JOB).exists()
+    complete = (path / DIGESTS).exists() and not (path / CUT).exists()
+    begun_here = (path / JOB).exists()
     if begun_here and not complete and last in ("finished", "stopped early"):  # its end was still to come
         last = _now(path)
     return RunState(
@@ -96,6 +100,20 @@ def state_of(path: Path) -> RunState:
         by_seed=_by_seed(data, result),
         resumable=begun_here and not complete and last != "running",
     )
+
+
+def _of_no_network(path: Path) -> RunState:
+    """A run that is only just beginning, or the folder of runs of several networks."""
+    if (path / DIGESTS).exists():
+        return RunState(path=path, state="finished")
+    stops = _stops(read_events(path / EVENTS)[0]) if (path / EVENTS).exists() else []
+    state = stops[-1] if stops else _now(path)
+    return RunState(path=path, state=state, resumable=state != "running")
+
+
+def _stops(events: Sequence[Event]) -> list[State]:
+    """How often it has ended, and how."""
+    return [STATES[event.reason] for event in events if isinstance(event, Stopped)]
 
 
 def _now(path: Path) -> State:

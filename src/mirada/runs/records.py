@@ -38,6 +38,7 @@ class JobRecord:
         place: The working folder, which file names in the recipe may be relative to.
         folds: How many networks a cross-validation trains; 0 for none.
         seeds: How many runs there are that differ in their seed; 0 for one run alone.
+        depths: Of the degradation experiment, the layers of its shallow and of its deep networks.
     """
 
     recipe: str
@@ -45,6 +46,7 @@ class JobRecord:
     place: str
     folds: int = 0
     seeds: int = 0
+    depths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
