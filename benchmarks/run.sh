@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Sets up what a benchmark needs, once, and runs it. From anywhere:  benchmarks/run.sh NAME [arguments]
-# NAME is cats_dogs, frozen, suspects, startup, memory, cached_epoch, decode, busy, commits, recipes, resnet50, maps or throughput;  benchmarks/run.sh NAME --help  tells its arguments.
+# NAME is cats_dogs, frozen, suspects, startup, memory, cached_epoch, decode, busy, commits, recipes, resnet50, maps, throughput or gpu;  benchmarks/run.sh NAME --help  tells its arguments.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 name="${1:-}"
 if [[ -z $name || ! -f $here/$name.py || $name == harness || $name == matrix_rate ]]; then
-    echo "Usage: benchmarks/run.sh cats_dogs|frozen|suspects|startup|memory|cached_epoch|decode|busy|commits|recipes|resnet50|maps|throughput [arguments]" >&2
+    echo "Usage: benchmarks/run.sh cats_dogs|frozen|suspects|startup|memory|cached_epoch|decode|busy|commits|recipes|resnet50|maps|throughput|gpu [arguments]" >&2
     exit 2
 fi
 shift
 
-if [[ $name == resnet50 || $name == maps ]]; then # torchvision and the peers of maps live beside the parity tests
+if [[ $name == resnet50 || $name == maps || $name == gpu ]]; then # torchvision and the peers of maps live beside the parity tests
     make --silent --directory "$here/.." parity/.env/.ready
     export PYTHONPATH="$here/../parity"
     exec "$here/../parity/.env/bin/python" "$here/$name.py" "$@"

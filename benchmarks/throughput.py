@@ -69,16 +69,16 @@ def python_of(peer: str) -> Path:
     return harness.HERE / f".env-{peer}" / "bin" / "python"
 
 
-def view_of(data: Path, folder: Path, limit: int) -> tuple[Path, dict[str, int]]:
-    """train/ and val/ with links to the images, at most ``limit`` of each class in each, and how many there are."""
+def view_of(data: Path, folder: Path, limits: tuple[int, int]) -> tuple[Path, dict[str, int]]:
+    """train/ and val/ with links to the images, at most so many of each class, 0 for all; and how many there are."""
     counts = {}
-    for split, source in (("train", "training_set"), ("val", "test_set")):
+    for split, source, most in zip(("train", "val"), ("training_set", "test_set"), limits, strict=True):
         counts[split] = 0
         for category in sorted(path for path in (data / source).iterdir() if path.is_dir()):
             own = folder / "view" / split / category.name
             own.mkdir(parents=True)
             files = sorted(path for path in category.iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
-            for file in files[: limit or None]:
+            for file in files[: most or None]:
                 (own / file.name).symlink_to(file.resolve())
             counts[split] += len(list(own.iterdir()))
     return folder / "view", counts
@@ -136,7 +136,7 @@ def matrix_rate(options: argparse.Namespace) -> float:
 
 def measure(case: Case, options: argparse.Namespace, folder: Path) -> list[dict[str, Result]]:
     """The results of every round, by side; each is recorded as it ends."""
-    view, images = view_of(options.data, folder, options.images)
+    view, images = view_of(options.data, folder, (options.images, options.val_images))
     sides = [MIRADA, *options.peers]
     rounds: list[dict[str, Result]] = []
     for number in range(options.rounds):
@@ -173,7 +173,8 @@ def keep(
         "precision": options.precision if side == MIRADA else "float32",
         "threads_asked_for": options.threads, "load": os.getloadavg()[0],
         "command": f"benchmarks/run.sh throughput DATA {case.model}:{case.size} --epochs {options.epochs} --images "
-        f"{options.images} --threads {options.threads} --workers {options.workers} --precision {options.precision}",
+        f"{options.images} --val-images {options.val_images} --threads {options.threads} "
+        f"--workers {options.workers} --precision {options.precision}",
     }  # fmt: skip
     harness.record(options.results, BENCHMARK, about | found)
 
@@ -216,7 +217,8 @@ def main() -> None:
     )
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch", type=int, default=32, help="images per step (32)")
-    parser.add_argument("--images", type=int, default=0, help="of each class and split, at most; 0: all")
+    parser.add_argument("--images", type=int, default=0, help="of each class to train on, at most; 0: all")
+    parser.add_argument("--val-images", type=int, help="of each class to validate on, at most [as --images]")
     parser.add_argument("--threads", type=int, default=0, help="of every process; 0: the machine's")
     parser.add_argument(
         "--workers", type=int, help="the peers' processes that decode [the number of threads]"
@@ -229,6 +231,8 @@ def main() -> None:
         help="Mirada's; auto: as it comes (float32)",
     )
     options = parser.parse_args()
+    if options.val_images is None:
+        options.val_images = options.images
     if options.workers is None:
         options.workers = options.threads or len(os.sched_getaffinity(0))
     if absent := [peer for peer in options.peers if not python_of(peer).exists()]:
