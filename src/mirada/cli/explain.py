@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from mirada.events import Progress
 from mirada.text import table
 
 if TYPE_CHECKING:
+    from mirada.data.index import Index
+    from mirada.data.pixels.decode import DecodeError
     from mirada.inference.explained import Explained
     from mirada.inference.model import Model
     from mirada.inference.similar import TrainingFeatures
@@ -122,19 +125,51 @@ def command(
         for item in index.excluded:
             progress.line(f"left out: {item.path}: {item.reason}")
         passes = _Passes(progress, len(index))
-        for row in range(len(index)):
-            try:
-                (seen,) = explained(index.take([row]), on_event=passes.on_event)
+        for one in _each(partial(explained, on_event=passes.on_event), index, passes):
+            if isinstance(one, DecodeError):
+                failed += 1
+                progress.line(f"left out: {one}")
+            else:
                 if not noted:  # once, not for every image
                     noted = True
-                    for note in _notes(loaded, seen):
+                    for note in _notes(loaded, one):
                         progress.line(note)
-                progress.line(_save(seen, Path(output)))
-            except DecodeError as error:
-                failed += 1
-                progress.line(f"left out: {error}")
-            passes.explained(row + 1)
+                progress.line(_save(one, Path(output)))
+            passes.explained()
     return 1 if failed else 0
+
+
+def _each(
+    explained: Callable[[Index], Iterator[Explained]], index: Index, passes: _Passes
+) -> Iterator[Explained | DecodeError]:
+    """The images in their order; of one that cannot be decoded what is wrong with it.
+
+    One is explained alone, which shows whether the method takes many passes. If it does not, the others go together.
+    """
+    from mirada.data.pixels.decode import DecodeError
+    from mirada.inference.model import EXPLAINED_AT_ONCE
+
+    first, together = 0, 1
+    while first < len(index):
+        found = _together(explained, index, range(first, min(first + together, len(index))))
+        yield from found
+        first += len(found)
+        if not all(isinstance(one, DecodeError) for one in found):
+            together = 1 if passes.for_each else EXPLAINED_AT_ONCE
+
+
+def _together(
+    explained: Callable[[Index], Iterator[Explained]], index: Index, rows: range
+) -> list[Explained | DecodeError]:
+    """Some images at once; each alone where one of them cannot be decoded."""
+    from mirada.data.pixels.decode import DecodeError
+
+    try:
+        return list(explained(index.take(rows)))
+    except DecodeError as error:
+        if len(rows) == 1:
+            return [error]
+        return [one for row in rows for one in _together(explained, index, range(row, row + 1))]
 
 
 def _notes(model: Model, seen: Explained) -> tuple[str, ...]:
@@ -233,11 +268,11 @@ class _Passes:
         before = self.done * event.total
         self.progress.on_event(Progress("passes", before + event.done, self.images * event.total))
 
-    def explained(self, done: int) -> None:
-        """Hears that so many images are done, or left out."""
-        self.done = done
+    def explained(self) -> None:
+        """Hears that one more image is done, or left out."""
+        self.done += 1
         if not self.for_each:
-            self.progress.on_event(Progress("explaining", done, self.images))
+            self.progress.on_event(Progress("explaining", self.done, self.images))
 
 
 def _save(seen: Explained, folder: Path) -> str:

@@ -6,6 +6,7 @@ output, red raises it, and where the map is 0 the photo shows through untouched 
 
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 import numpy as np
@@ -53,7 +54,8 @@ def overlay(photo: Picture, heat: Grid, limit: float) -> Picture:
             "`photo` must be (H, W, 3) uint8 and `heat` (H, W) of the same size. "
             f"Got {photo.shape} {photo.dtype} and {heat.shape}."
         )
-    colours, opacities = _table(limit)
+    _check_limit(limit)
+    colours, opacities = _table()
     level = np.clip(heat / np.float32(limit), -1, 1) * _STEPS + _STEPS
     index = np.where(np.isnan(level), 2 * _STEPS + 1, np.rint(level)).astype(np.int16)
     keep, added = (1 - opacities)[index], colours * opacities[:, None]
@@ -78,7 +80,8 @@ def tinted(heat: Grid, limit: float) -> Image.Image:
     Raises:
         InvalidArgument: The limit is not a positive number.
     """
-    colours, opacities = _table(limit)
+    _check_limit(limit)
+    colours, opacities = _table()
     # Every fifth level is enough to the eye, and the middle one, at which nothing is drawn, is one of them.
     every = np.append(np.arange(0, 2 * _STEPS + 1, 5), 2 * _STEPS + 1)
     level = np.rint((np.clip(heat / np.float32(limit), -1, 1) + 1) * _STEPS / 5)
@@ -88,10 +91,14 @@ def tinted(heat: Grid, limit: float) -> Image.Image:
     return image
 
 
-def _table(limit: float) -> tuple[Grid, Grid]:
-    """Colour (n, 3) and opacity (n,) of each level, −limit to +limit, and last those of NaN: a dark veil."""
+def _check_limit(limit: float) -> None:
     if not np.isfinite(limit) or limit <= 0:
         raise InvalidArgument(f"`limit` of a colour scale must be a number above 0. Got {limit!r}.")
+
+
+@cache
+def _table() -> tuple[Grid, Grid]:
+    """Colour (n, 3) and opacity (n,) of each level, −limit to +limit, and last those of NaN: a dark veil."""
     level = np.linspace(-1, 1, 2 * _STEPS + 1)
     arms = [
         np.stack([np.interp(np.abs(level), STRENGTH, channel) for channel in zip(*arm, strict=True)], axis=1)
@@ -266,9 +273,14 @@ def _wrap(text: str, type_: _Type, width: int) -> list[str]:
         if lines and type_.length(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
             continue
-        lines.append("")
-        for letter in word:
-            if lines[-1] and type_.length(lines[-1] + letter) > width:
-                lines.append("")
-            lines[-1] += letter
+        lines.append(word)
+        while (cut := _fitting(lines[-1], type_, width)) < len(lines[-1]):
+            lines[-1:] = [lines[-1][:cut], lines[-1][cut:]]
     return lines
+
+
+def _fitting(word: str, type_: _Type, width: int) -> int:
+    """How many letters of a word are no wider than ``width``; at least one."""
+    if type_.length(word) <= width:
+        return len(word)
+    return max(1, next(n for n in range(1, len(word)) if type_.length(word[: n + 1]) > width))
