@@ -32,7 +32,9 @@ def tile(seen: Explained, boxes: Sequence[Box], limit: float, *, photo: bool) ->
     pen = ImageDraw.Draw(drawn)
     pen.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=(150, 150, 150))
     for box in boxes:
-        pen.rectangle([scale * edge for edge in (box.left, box.top, box.right, box.bottom)], outline=0, width=2)
+        pen.rectangle(
+            [scale * edge for edge in (box.left, box.top, box.right, box.bottom)], outline=0, width=2
+        )
     return np.concatenate([np.asarray(drawn), caption_of(seen.answer, width=size[0])])
 
 
@@ -45,7 +47,8 @@ def picture(model: str, data: str, names: Sequence[str], boxes: str | None, *, p
     found = list(mirada.load_model(model).explain(chosen))
     limit = max(limit_of(seen.map) for seen in found)
     tiles = [
-        tile(seen, own.by_file.get((index.root / seen.path).resolve(), ()), limit, photo=photos) for seen in found
+        tile(seen, own.by_file.get((index.root / seen.path).resolve(), ()), limit, photo=photos)
+        for seen in found
     ]
     tallest = max(len(each) for each in tiles)
     padded = [

@@ -6,7 +6,7 @@ output, red raises it, and where the map is 0 the photo shows through untouched 
 
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import cast
 
 import numpy as np
@@ -214,7 +214,7 @@ def _labels(limit: float, unit: str, type_: "_Type", width: int) -> tuple[tuple[
     return (), _wrap(f"±{with_unit}", type_, width)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Type:
     """Pillow's own font at one size, with the minus sign that it lacks and spaces that one can see.
 
@@ -225,13 +225,12 @@ class _Type:
     line: int
     margin: int
 
-    @classmethod
-    def for_width(cls, width: int) -> "_Type":
+    @staticmethod
+    def for_width(width: int) -> "_Type":
         """A size that stays legible where a picture of this width is shown smaller."""
-        size = max(11, round(width / 36))
-        line = round(1.3 * size)
-        return cls(cast(ImageFont.FreeTypeFont, ImageFont.load_default(size)), line, line // 2)
+        return _type_of(max(11, round(width / 36)))
 
+    @lru_cache(maxsize=4096)  # noqa: B019, the sizes are few and kept; of a thousand pictures the words are the same
     def length(self, text: str) -> float:
         """Pixels from end to end."""
         return self.font.getlength(self._spaced(text).replace(_MINUS, "+"))
@@ -251,6 +250,13 @@ class _Type:
 
     def _spaced(self, text: str) -> str:
         return text.replace(" ", "  ")  # the font's space is a sixth of its size
+
+
+@cache
+def _type_of(size: int) -> _Type:
+    """Of letters so many pixels high."""
+    line = round(1.3 * size)
+    return _Type(cast(ImageFont.FreeTypeFont, ImageFont.load_default(size)), line, line // 2)
 
 
 def _number(value: float) -> str:
