@@ -18,7 +18,7 @@ from mirada.inference.explained import Explained
 from mirada.judging.boxes import boxes_at, boxes_of_index
 from mirada.samples import Box
 
-HEIGHT, GAP = 180, 8  # of a tile, and between two of them, in pixels
+HEIGHT, WIDTH, GAP = 170, 900, 8  # of a tile, of the picture, and between two tiles, in pixels
 GROUND = 225  # grey of a frame
 
 
@@ -50,14 +50,27 @@ def picture(model: str, data: str, names: Sequence[str], boxes: str | None, *, p
         tile(seen, own.by_file.get((index.root / seen.path).resolve(), ()), limit, photo=photos)
         for seen in found
     ]
-    tallest = max(len(each) for each in tiles)
-    padded = [
-        np.pad(each, ((0, tallest - len(each)), (0, GAP), (0, 0)), constant_values=255) for each in tiles
-    ]
-    row = np.concatenate(padded, axis=1)[:, :-GAP]
-    bar = colour_bar(limit, found[0].unit, width=min(row.shape[1], 420))
-    below = np.pad(bar, ((0, 0), (0, row.shape[1] - bar.shape[1]), (0, 0)), constant_values=255)
-    return Image.fromarray(np.concatenate([row, below]))
+    lines: list[list[NDArray[np.uint8]]] = [[]]
+    for each in tiles:
+        if sum(before.shape[1] + GAP for before in lines[-1]) + each.shape[1] > WIDTH:
+            lines.append([])
+        lines[-1].append(each)
+    canvas = Image.new("RGB", (WIDTH, sum(height(line) + GAP for line in lines)), "white")
+    top = 0
+    for line in lines:
+        left = 0
+        for each in line:
+            canvas.paste(Image.fromarray(each), (left, top))
+            left += each.shape[1] + GAP
+        top += height(line) + GAP
+    bar = colour_bar(limit, found[0].unit, width=400)
+    below = np.pad(bar, ((0, 0), (0, WIDTH - bar.shape[1]), (0, 0)), constant_values=255)
+    return Image.fromarray(np.concatenate([np.asarray(canvas), below]))
+
+
+def height(line: Sequence[NDArray[np.uint8]]) -> int:
+    """Of the tallest tile."""
+    return max(len(each) for each in line)
 
 
 if __name__ == "__main__":
@@ -70,4 +83,4 @@ if __name__ == "__main__":
     parser.add_argument("--photos", action="store_true", help="draw the photos under the maps")
     given = parser.parse_args()
     found = picture(given.model, given.data, given.names, given.boxes, photos=given.photos)
-    found.quantize(256, dither=Image.Dither.NONE).save(given.picture, optimize=True)
+    found.save(given.picture, optimize=True)

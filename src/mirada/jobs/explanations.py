@@ -26,6 +26,7 @@ from mirada.inference.similar import TrainingFeatures
 from mirada.inference.trained_on import remembered, with_training_splits
 from mirada.jobs.explanation_cards import cards, rows_shown, similar_images
 from mirada.jobs.explanation_cohort import columns_of, mean_columns
+from mirada.jobs.explanation_markers import find_markers, judge_markers
 from mirada.jobs.explanations_beside import judge_beside, require_alike
 from mirada.judging.asking import MAPS_AT_ONCE, Asking
 from mirada.judging.boxes import OwnBoxes, boxes_of_index, labels_that_are_classes, mask_of, place
@@ -159,9 +160,8 @@ def judge_explanations(
         DataError: No image can be read.
         InvalidArgument: Class, method and layer do not go together, or a network beside it is not like it.
     """
-    index, available = as_known_to(model.card, index), len(index)
-    rows = np.sort(np.random.default_rng(judging.seed).permutation(len(index))[: judging.sample])
-    seen, sizes, index, excluded = _read(model, index.take(rows))
+    available = as_known_to(model.card, index)
+    seen, sizes, index, excluded = _read(model, _drawn(available, judging))
     require_alike(model, beside, index)
     asking, answers, quick = _asking(model, index, seen, judging)
     looked, slow = _look(asking, on_event)
@@ -173,6 +173,7 @@ def judge_explanations(
         *([places] if places else []),
         *_judge_all(asking, subject, beside, max(1, round(slow / quick)), on_event),
         judge_border_and_corners(maps, columns, groups=groups, seed=judging.seed),
+        *judge_markers(find_markers(available, on_event), subject, sizes, model.card.preprocessing, columns),
     ]
     near = training and similar_images(model, index.take(rows_shown(index, answers)), training, judging.known)
     page = ExplanationsPage(
@@ -181,7 +182,7 @@ def judge_explanations(
         layer=looked[0].layer,
         unit=looked[0].unit,
         seed=judging.seed,
-        available=available,
+        available=len(available),
         judged=len(index),
         excluded=len(excluded),
         notes=[each for each in dict.fromkeys((*(each.remark for each in looked), note)) if each],
@@ -195,6 +196,12 @@ def judge_explanations(
 
 
 # ---- what is asked -----------------------------------------------------------------------------------------------
+
+
+def _drawn(index: Index, judging: Judging) -> Index:
+    """The images that are judged, of those that may be."""
+    rows = np.random.default_rng(judging.seed).permutation(len(index))[: judging.sample]
+    return index.take(np.sort(rows))
 
 
 def _read(model: Model, index: Index) -> tuple[list[Seen], list[tuple[int, int]], Index, list[Excluded]]:

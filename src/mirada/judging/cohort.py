@@ -62,6 +62,11 @@ class Region:
         """Its share of the picture."""
         return float(self.cover.mean())
 
+    @property
+    def size_in_words(self) -> str:
+        """Its share of the picture as a percentage."""
+        return f"{self.area:.0%}" if self.area >= 0.01 else "less than 1%"
+
 
 @dataclass(frozen=True, eq=False)
 class MeanMap:
@@ -248,7 +253,7 @@ def judge_place(
     outcome, reason = _outcome(found, chances)
     every = mean_of_images("", shares, groups=groups, seed=seed)
     return Verdict(
-        test=f"Evidence in {place.name}, {place.area:.0%} of the picture",
+        test=f"Evidence in {place.name}, {place.size_in_words} of the picture",
         outcome=outcome,
         rule=RULE,
         reason=reason,

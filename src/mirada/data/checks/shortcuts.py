@@ -79,6 +79,41 @@ class _Told:
     caught: Flags
 
 
+@dataclass(frozen=True)
+class Marker:
+    """A spot in the rim of the picture that tells a label from the others.
+
+    Args:
+        label: The class, or the end of the numbers.
+        where: The place in words, such as ``bottom right``.
+        box: Left, top, right, bottom, as shares of the upright picture's width and height.
+        caught: The images that bear it, by their paths.
+    """
+
+    label: str
+    where: str
+    box: tuple[float, float, float, float]
+    caught: tuple[str, ...]
+
+
+def told_markers(rest: Index, looks: Sequence[Inspection]) -> list[Marker]:
+    """The markers alone, by the rule of ``shortcut_findings``, and where they are.
+
+    Args:
+        rest: The images.
+        looks: What was seen of their files.
+    """
+    rows, seen = _independent(rest, looks)
+    found = []
+    for kept, labels in _labels(rest, rows):
+        chosen = [seen[place] for place in kept.tolist()]
+        cue = SpotCue(chosen)
+        for told in _told([cue], labels):
+            caught = tuple(look.path for look, has in zip(chosen, told.caught.tolist(), strict=True) if has)
+            found.append(Marker(told.label, cue.where(told.own), cue.box(told.own), caught))
+    return found
+
+
 def shortcut_findings(rest: Index, looks: Sequence[Inspection]) -> Iterator[Finding]:
     """One finding for each class, or end of the targets, that something besides the picture tells.
 

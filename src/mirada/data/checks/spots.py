@@ -73,15 +73,28 @@ class SpotCue:
         best = int(_scores(self._masks[rows], Parting.one(own[rows]))[:, 0].argmax())
         return np.asarray(self._masks[:, best] > 0)
 
+    def box(self, own: Flags) -> tuple[float, float, float, float]:
+        """Where the spot is: left, top, right, bottom, as shares of the upright picture's width and height."""
+        row, column = divmod(int(RIM_CELLS[self._found[0][self._best(own)]]), RIM_SIDE)
+        return column / RIM_SIDE, row / RIM_SIDE, (column + 1) / RIM_SIDE, (row + 1) / RIM_SIDE
+
+    def where(self, own: Flags) -> str:
+        """Where the spot is, in words: ``top left``."""
+        return _place(int(self._found[0][self._best(own)]))
+
     def said(self, own: Flags) -> str:
         """``a spot at the top left, grey 248 to 255: 40 of its 150 images, 2 of the 450 others``."""
-        best = int(_scores(self._masks, Parting.one(own))[:, 0].argmax())
+        best = self._best(own)
         cell, low = int(self._found[0][best]), int(self._found[1][best]) * STEP
         has = self._masks[:, best] > 0
         return (
             f"a spot at the {_place(cell)}, grey {low} to {low + 2 * STEP - 1}: {int((has & own).sum()):,} of its "
             f"{int(own.sum()):,} images, {int((has & ~own).sum()):,} of the {int((~own).sum()):,} others"
         )
+
+    def _best(self, own: Flags) -> int:
+        """The number of the spot that tells most."""
+        return int(_scores(self._masks, Parting.one(own))[:, 0].argmax())
 
 
 def _scores(masks: NDArray[np.float32], labels: Parting) -> Floats:
