@@ -41,6 +41,28 @@ def test_the_verb_writes_the_set(cli: Cli, tmp_path: Path) -> None:
         assert 'href="index.html"' in (folder / link).read_text(encoding="utf-8")
 
 
+def test_a_file_that_is_no_photo_is_named(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "notes.jpg"
+    file.write_text("not a photo")
+    answer = cli("learn", "convolution", "--image", file, "--output", tmp_path / "page.html")
+    assert (
+        answer.code == 1
+        and answer.err.startswith(f"Error: {file}: not an image ")
+        and answer.err.endswith(").\n")
+    )
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_what_is_neither_a_lesson_nor_a_file(cli: Cli) -> None:
+    answer = cli("learn", "runs/nowhere.safetensors", "photo.jpg")
+    assert answer.code == 2 and "File 'runs/nowhere.safetensors' does not exist" in answer.err
+    answer = cli("learn", "gradient")
+    assert answer.code == 2
+    assert answer.err.startswith(
+        'Error: There is no lesson "gradient", and no file of that name. Did you mean "gradients"?'
+    )
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--output", "x.html"], ["gradients", "--all", "x"], ["gradient"], ["gradients", "--language", "fr"]],

@@ -29,6 +29,12 @@ def test_a_network_is_opened_on_a_photo(cli: Cli, trained: Callable[[str], Path]
     assert code == 0 and "page-2.html" in out and "is not overwritten" in err
 
 
+def test_a_lesson_takes_the_folder_of_a_run(cli: Cli, trained: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = trained("lenet5").parent
+    page = tmp_path / "page.html"
+    assert cli("learn", "receptive-field", "--model", folder, "--output", page).code == 0 and page.is_file()
+
+
 def test_what_does_not_go_together(cli: Cli, trained: Callable[[str], Path], photo: Path) -> None:
     model = trained("lenet5")
     assert cli("learn", model).err.startswith("Error: Which IMAGE is")

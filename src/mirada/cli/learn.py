@@ -12,6 +12,7 @@ from mirada.cli.console import say
 from mirada.cli.files import model_path, new_file, new_folder, new_name, there, told_of
 from mirada.cli.image_options import device_option, known_option
 from mirada.cli.loading import loading
+from mirada.errors import nearest
 
 if TYPE_CHECKING:
     from mirada.lessons import Material
@@ -37,7 +38,12 @@ EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--language", type=click.Choice(["en", "es"]), default="en", show_default=True)
 @click.option("--image", type=EXISTING, help="A photo of your own, for the lessons that show one.")
-@click.option("--model", type=EXISTING, help="A model file of your own, for the lessons that open one.")
+@click.option(
+    "--model",
+    callback=model_path,
+    metavar="MODEL",
+    help="A model of your own, for the lessons that open one.",
+)
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),
@@ -59,7 +65,7 @@ def command(
     folder: str | None,
     language: str,
     image: Path | None,
-    model: Path | None,
+    model: str | None,
     data: Path | None,
     target: str | None,
     known: dict[str, str],
@@ -90,13 +96,17 @@ def command(
         raise click.UsageError("--class, --known and --device go with MODEL IMAGE.")
     from mirada.lessons import Material
 
-    material = Material(image=image, model=model, data=data)
+    material = Material(image=image, model=Path(model) if model else None, data=data)
     if folder:
         if topic or output:
             raise click.UsageError(
                 "--all writes every lesson into a folder; it takes no TOPIC and no --output."
             )
         return write_all(Path(folder), material, language)
+    if topic is not None and topic not in TOPICS:
+        raise click.UsageError(
+            f'There is no lesson "{topic}", and no file of that name. {nearest(topic, TOPICS)}'
+        )
     if topic is None:
         if output or any(vars(material).values()):
             raise click.UsageError("Which lesson? Name a TOPIC, or --all with a folder.")

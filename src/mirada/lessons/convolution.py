@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mirada.arithmetic import output_size
 from mirada.data.pixels.arrays import read_image, show_image
+from mirada.data.pixels.decode import DecodeError
 from mirada.lessons import Material
 from mirada.reference import conv2d
 
@@ -178,8 +179,11 @@ def first_layer() -> LayerCounts:
 
 
 def grey_photo(file: Path) -> NDArray[np.uint8]:
-    """A photo in grey, (H, W), its longer side ``PHOTO_SIDE`` pixels at most. Raises ``DecodeError``."""
-    picture = show_image(read_image(file), least=PHOTO_SIDE).convert("L")
+    """A photo in grey, (H, W), its longer side ``PHOTO_SIDE`` pixels at most. Raises ``DecodeError``, with the file."""
+    try:
+        picture = show_image(read_image(file), least=PHOTO_SIDE).convert("L")
+    except DecodeError as error:
+        raise DecodeError(f"{file}: {error}.") from error
     picture.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
     return np.asarray(picture)
 

@@ -45,7 +45,10 @@ def figures(lesson: CamLesson, wording: Wording) -> Figures:
 
 
 def essentials(lesson: CamLesson, wording: Wording) -> list[str]:
-    """For the two classes: the output, its parts, and where the map is highest."""
+    """What was trained, and how well; for the two classes the output, its parts, and where the map is highest."""
+    first, second = lesson.pair
+    accuracy = f"{wording.shown(100 * lesson.accuracy, 1)} %"
+    told = wording.plain("told").format(accuracy=accuracy, count=lesson.tested, first=first, second=second)
     rows = []
     for number in lesson.pair:
         found = lesson.class_maps[number]
@@ -60,7 +63,13 @@ def essentials(lesson: CamLesson, wording: Wording) -> list[str]:
             ]
         )
     header = [wording.plain(key) for key in ("class", "mean_of_map", "bias", "output", "highest")]
-    return table(header, rows, left=1)
+    return [
+        told,
+        "",
+        *table(header, rows, left=1),
+        "",
+        f"{wording.plain('own')} mirada learn MODEL photo.jpg",
+    ]
 
 
 def _rounded(values: np.ndarray) -> object:
