@@ -237,6 +237,20 @@ def test_boxes_in_a_table_of_their_own_are_those_of_the_data(trained: Path, shap
     assert own.by_file[first] == index.boxes[index.paths[0]]
 
 
+def test_images_with_boxes_are_judged_first(trained: Path, shapes: Path, tmp_path: Path) -> None:
+    """Boxes of one class alone: without that a small sample would hardly hold one."""
+    header, *rows = (shapes / "boxes.csv").read_text().splitlines()
+    few = tmp_path / "boxes.csv"
+    few.write_text("\n".join([header, *(f"{shapes}/{row}" for row in rows if row.startswith("test/star/"))]))
+    model = load_model(trained, device="cpu")
+    index, _ = set_aside(model, load_data(shapes), trained / "splits.csv")
+    boxes = boxes_at(few, index)
+    assert 1 < len(boxes.by_file) < 6
+    found = judge_explanations(model, index, Judging(sample=6), boxes)
+    assert sum(path.startswith("test/star/") for path in found.paths) == len(boxes.by_file)
+    assert len(found.paths) == 6 and found.page.verdicts[0].images == len(boxes.by_file)
+
+
 def test_labels_and_places_of_boxes() -> None:
     cat, dog = Box("cat", 0, 10, 50, 100), Box("dog", 10, 10, 20, 20)
     assert place([cat, dog], "cat", ["cat", "dog"], (200, 100), (100, 50)) == ((0, 5, 25, 50),)

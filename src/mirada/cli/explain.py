@@ -68,7 +68,8 @@ if TYPE_CHECKING:
 @click.option(
     "--sample",
     type=click.IntRange(min=1),
-    help="With --report: how many of the test images are judged at most, drawn with a seed. [default: 100]",
+    help="With --report: how many of the test images are judged at most, drawn with a seed, those with boxes first. "
+    "[default: 100]",
 )
 @click.option(
     "--beside",

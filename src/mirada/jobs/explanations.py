@@ -56,7 +56,7 @@ class Judging:
         method: As for ``Model.explain``.
         layer: As for ``Model.explain``.
         known: As for ``Model.predict``.
-        sample: How many of the test images are judged at most; they are drawn.
+        sample: How many of the test images are judged at most; they are drawn, those with boxes first.
         seed: Draws the images, and all that is random in the tests.
     """
 
@@ -161,18 +161,18 @@ def judge_explanations(
         InvalidArgument: Class, method and layer do not go together, or a network beside it is not like it.
     """
     available = as_known_to(model.card, index)
-    seen, sizes, index, excluded = _read(model, _drawn(available, judging))
+    boxes = boxes or boxes_of_index(available)
+    seen, sizes, index, excluded = _read(model, _drawn(available, judging, boxes))
     require_alike(model, beside, index)
     asking, answers, quick = _asking(model, index, seen, judging)
     looked, slow = _look(asking, on_event)
-    groups = group_numbers(index.groups) if index.groups else None
-    subject = asking.subject(looked, groups=groups, seed=judging.seed)
-    places, note = _where(asking, index, answers, boxes or boxes_of_index(index), sizes, judging.seed)
+    subject = asking.subject(looked, groups=_groups(index), seed=judging.seed)
+    places, note = _where(asking, index, answers, boxes, sizes, judging.seed)
     maps, columns = np.stack(subject.maps), columns_of(index, answers)
     verdicts = [
         *([places] if places else []),
         *_judge_all(asking, subject, beside, max(1, round(slow / quick)), on_event),
-        judge_border_and_corners(maps, columns, groups=groups, seed=judging.seed),
+        judge_border_and_corners(maps, columns, groups=subject.groups, seed=judging.seed),
         *judge_markers(find_markers(available, on_event), subject, sizes, model.card.preprocessing, columns),
     ]
     near = training and similar_images(model, index.take(rows_shown(index, answers)), training, judging.known)
@@ -198,10 +198,17 @@ def judge_explanations(
 # ---- what is asked -----------------------------------------------------------------------------------------------
 
 
-def _drawn(index: Index, judging: Judging) -> Index:
-    """The images that are judged, of those that may be."""
-    rows = np.random.default_rng(judging.seed).permutation(len(index))[: judging.sample]
-    return index.take(np.sort(rows))
+def _groups(index: Index) -> NDArray[np.int64] | None:
+    """A number per image for what belongs together, such as a patient; None where images are independent."""
+    return group_numbers(index.groups) if index.groups else None
+
+
+def _drawn(index: Index, judging: Judging, boxes: OwnBoxes) -> Index:
+    """The images that are judged, of those that may be: at random, but those with boxes first, which are often few."""
+    rows = np.random.default_rng(judging.seed).permutation(len(index))
+    files = [index.path(row).resolve() for row in rows.tolist()]
+    without = [file not in boxes.by_file and file not in boxes.masks for file in files]
+    return index.take(np.sort(rows[np.argsort(without, kind="stable")][: judging.sample]))
 
 
 def _read(model: Model, index: Index) -> tuple[list[Seen], list[tuple[int, int]], Index, list[Excluded]]:
@@ -290,8 +297,7 @@ def _where(
         for each, found, is_right, mask in zip(maps, corners, right, masks, strict=True)
     ]
     note = ". ".join(filter(None, [note, _too_small(maps, corners)]))
-    groups = group_numbers([index.groups[row] for row in rows]) if index.groups else None
-    verdict = localisation(images, groups=groups, seed=seed)
+    verdict = localisation(images, groups=_groups(index.take(rows)), seed=seed)
     spread: list[float | None] = [None] * len(index)
     for row, value in zip(rows, verdict.per_image, strict=False):
         spread[row] = value
