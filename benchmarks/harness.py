@@ -47,6 +47,9 @@ def run(
 ) -> Process:
     """Runs a command to its end, without a GPU, and weighs it. Raises ``RuntimeError`` if it fails."""
     variables = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **(environment or {})}
+    variables.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # an installed package is compiled; a checkout is not always
     with tempfile.TemporaryFile() as printed:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, env=variables)

@@ -69,18 +69,26 @@ def python_of(peer: str) -> Path:
     return harness.HERE / f".env-{peer}" / "bin" / "python"
 
 
-def view_of(data: Path, folder: Path, limits: tuple[int, int]) -> tuple[Path, dict[str, int]]:
-    """train/ and val/ with links to the images, at most so many of each class, 0 for all; and how many there are."""
+def view_of(data: Path, folder: Path, options: argparse.Namespace) -> tuple[Path, dict[str, int]]:
+    """train/ and val/ with links to the images, at most so many of each class as asked for; and how many there are.
+
+    Those to train on are whole batches, for timm and fastai leave out what is not.
+    """
     counts = {}
-    for split, source, most in zip(("train", "val"), ("training_set", "test_set"), limits, strict=True):
-        counts[split] = 0
-        for category in sorted(path for path in (data / source).iterdir() if path.is_dir()):
-            own = folder / "view" / split / category.name
-            own.mkdir(parents=True)
-            files = sorted(path for path in category.iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
-            for file in files[: most or None]:
-                (own / file.name).symlink_to(file.resolve())
-            counts[split] += len(list(own.iterdir()))
+    for split, source, most in (
+        ("train", "training_set", options.images), ("val", "test_set", options.val_images)
+    ):  # fmt: skip
+        files = [
+            file
+            for category in sorted((data / source).iterdir())
+            for file in sorted(category.glob("*.jp*g"))[: most or None]
+        ]
+        surplus = len(files) % options.batch if split == "train" else 0
+        for file in files[surplus:]:
+            link = folder / "view" / split / file.parent.name / file.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file.resolve())
+        counts[split] = len(files) - surplus
     return folder / "view", counts
 
 
@@ -136,7 +144,7 @@ def matrix_rate(options: argparse.Namespace) -> float:
 
 def measure(case: Case, options: argparse.Namespace, folder: Path) -> list[dict[str, Result]]:
     """The results of every round, by side; each is recorded as it ends."""
-    view, images = view_of(options.data, folder, (options.images, options.val_images))
+    view, images = view_of(options.data, folder, options)
     sides = [MIRADA, *options.peers]
     rounds: list[dict[str, Result]] = []
     for number in range(options.rounds):

@@ -4,6 +4,7 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from mirada.errors import DataError, reason_of
 from mirada.files import replacing
+from mirada.pages.compiled import CompiledTemplates
 from mirada.pages.overview import file_name
 from mirada.runs.reader import RunContents, damaged
 from mirada.text import integer, number, percent, shorten, with_unit
@@ -67,8 +69,14 @@ def data_uri(file: Path) -> str:
 
 def template(name: str) -> Template:
     """A page of the templates' folder, with the filters that they use."""
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
+        bytecode_cache=CompiledTemplates(TEMPLATES),
         autoescape=True,  # file names and class names come from strangers
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -83,7 +91,7 @@ def template(name: str) -> Template:
         shorten=shorten,
         with_unit=with_unit,
     )
-    return environment.get_template(name)
+    return environment
 
 
 def flat(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
