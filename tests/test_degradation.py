@@ -154,6 +154,17 @@ def test_interrupted_it_goes_on_to_the_same_end(
     assert "there is nothing to resume" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["degradation"], ["surgery", __file__]])
+def test_torchrun_is_for_training(
+    words: list[str], photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run([*words, str(photos)]) == 2
+    said = f"mirada {words[0]} is for one process: start it without torchrun.\n"
+    assert capsys.readouterr().err.endswith(said)
+
+
 def test_the_recipes_of_all_follow_from_that_of_the_first() -> None:
     settings = {"seed": 3, "batch_size": 16, "augment.crop": 0.5}
     first = recipe_of("plain20", 40, settings)

@@ -11,13 +11,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from killing import ADAM, SETTINGS, SGD, Copies, at_once, everywhere
 from PIL import Image
 from torch import nn
 
@@ -41,13 +41,6 @@ from mirada.training.loop import Outcome
 from mirada.training.recipe import recipe_for
 from mirada.training.saving import Saver
 
-SETTINGS: dict[str, Any] = {
-    "image_size": 16, "epochs": 3, "batch_size": 8, "seed": 3, "augment": "photos", "augment.mixup": 0.2,
-    "model": "lenet5",
-}  # fmt: skip
-SGD = {"optimizer": "sgd", "lr": 0.01, "schedule": "cosine", "average": "ema", "sampling": "balanced"}
-ADAM = {"optimizer": "adam", "schedule": "plateau", "wait": 1, "patience": 2, "flip_average": True}
-
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -60,25 +53,6 @@ def digests(folder: Path) -> dict[str, str]:
     return json.loads((folder / DIGESTS).read_text())
 
 
-class Copies:
-    """Copies of a run's folder at the moments at which it could have been killed, and after every how many-th step."""
-
-    def __init__(self, run: Path, place: Path, patch: pytest.MonkeyPatch) -> None:
-        self.run, self.place, self.patch = run, place, patch
-        self.names: list[str] = []
-
-    def before(self, name: str, module: Any, function: str, calls: tuple[int, ...] = (1,)) -> None:
-        original, count = getattr(module, function), itertools.count(1)
-
-        def copying(*arguments: Any, **named: Any) -> Any:
-            if (number := next(count)) in calls:
-                self.names.append(f"{name}-{number}")
-                shutil.copytree(self.run, self.place / self.names[-1])
-            return original(*arguments, **named)
-
-        self.patch.setattr(module, function, copying)
-
-
 @pytest.fixture(scope="module", params=[SGD, pytest.param(ADAM, marks=pytest.mark.slow)], ids=["sgd", "adam"])
 def killed(
     request: pytest.FixtureRequest, shapes: Path, tmp_path_factory: pytest.TempPathFactory
@@ -87,35 +61,9 @@ def killed(
     place = tmp_path_factory.mktemp("killed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIRADA_CACHE", str(place / "cache"))
-        patch.setattr(Saver, "due", every_second_step)
-        patch.setattr(Saver, "take", at_once(Saver.take))
-        copies = Copies(place / "run", place, patch)
-        copies.before("decoding", job, "open_cache")
-        copies.before("preparing", job, "save_samples")
-        copies.before("step", loop, "fitting_step", (1, 2, 4, 6, 11))
-        copies.before("validation", loop, "validate", (1, 3))
-        copies.before("saving", checkpoints, "_sync_folder", (2, 5))
-        copies.before("written", checkpoints, "write_pieces", (4,))
-        copies.before("evaluation", job, "evaluate", (1, 2))
-        copies.before("maps", job, "draw_maps")
-        copies.before("report", job, "write_report")
-        copies.before("end", job, "digests")
+        copies = everywhere(place / "run", place, patch)
         run = train(shapes, output=place / "run", **(SETTINGS | request.param))
     return run, [place / name for name in copies.names]
-
-
-def every_second_step(saver: Saver, state: Any) -> bool:
-    return state.step % 2 == 1
-
-
-def at_once(take: Callable[..., None]) -> Callable[..., None]:
-    """Saving that has ended before training goes on, so that copies are the same every time."""
-
-    def waiting(saver: Saver, *arguments: Any) -> None:
-        take(saver, *arguments)
-        saver.wait()
-
-    return waiting
 
 
 def test_a_run_that_was_killed_anywhere_ends_alike(

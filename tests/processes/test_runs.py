@@ -1,6 +1,7 @@
 """Whole runs of ``mirada train`` by two processes: stopped, killed and resumed, on as many processes and on others."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parent))
-from launching import start
+from launching import free_port, start
 
 from mirada.data.examples.shapes import write_shapes
 
@@ -97,6 +98,59 @@ def test_killed_and_resumed_by_as_many_ends_with_the_same_bits(
         each.kill()
         each.wait()
     assert resume(2, run) == [0, 0]
+    assert (run / "digests.json").read_text() == (whole / "digests.json").read_text()
+    assert rows(run) == rows(whole)
+
+
+@pytest.fixture(scope="module")
+def killed_everywhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For each optimizer a run by two processes, and what kills at many moments would have left, taken up by two."""
+    root = tmp_path_factory.mktemp("everywhere")
+    write_shapes(root / "shapes", count=48, size=32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIRADA_CACHE", str(root / "cache"))
+        processes = start(
+            2, Path(__file__).parent / "killed.py", root / "shapes", root, logs=root / "killed.log"
+        )
+        assert [each.wait(600) for each in processes] == [0, 0], (root / "killed.log-0").read_text()
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_killed_anywhere_two_processes_end_with_the_same_bits(
+    optimizer: str, killed_everywhere: Path
+) -> None:
+    place = killed_everywhere / optimizer
+    names = {path.name for path in place.iterdir()} - {"run"}
+    assert {name.rpartition("-")[0] for name in names} == {
+        "decoding", "preparing", "step", "validation", "saving", "written", "evaluation", "maps", "report", "end",
+    }  # fmt: skip
+    assert len(names) == 17
+    for name in names:
+        for file in ("digests.json", "predictions.csv"):
+            assert (place / name / file).read_bytes() == (place / "run" / file).read_bytes(), (name, file)
+        assert rows(place / name) == rows(place / "run"), name
+
+
+@pytest.mark.slow
+def test_two_nodes_are_as_two_processes_of_one(shapes: Path, whole: Path, tmp_path: Path) -> None:
+    """Two torchruns that meet at an address, as on two machines: the same order, and the same bits."""
+    run, port = tmp_path / "run", str(free_port())
+    nodes = [
+        subprocess.Popen(
+            [
+                sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--node-rank", str(node),
+                "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", port, "-m", "mirada", "train",
+                str(shapes), *map(str, SETTINGS), "--output", str(run),
+            ],
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for node in range(2)
+    ]  # fmt: skip
+    told = [node.communicate(timeout=300) for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], told
+    assert "report.html" in told[0][0] and "report.html" not in told[1][0]
     assert (run / "digests.json").read_text() == (whole / "digests.json").read_text()
     assert rows(run) == rows(whole)
 

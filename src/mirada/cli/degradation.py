@@ -10,6 +10,7 @@ from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import data_path, new_folder
 from mirada.cli.loading import loading
 from mirada.cli.pairs import require_once, setting
+from mirada.cli.together import require_one_process
 from mirada.cli.training_lines import TrainingLines
 
 
@@ -43,6 +44,7 @@ def command(
     the curves over each other, the gradients by layer, and each deep network beside the shallow one of its kind on the
     test images. Whatever ends it before its time, mirada train --resume FOLDER takes it up.
     """
+    require_one_process("degradation")
     said = [setting(text) for text in settings]
     require_once(said)
     index = columns.load(data)

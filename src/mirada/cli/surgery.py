@@ -10,6 +10,7 @@ from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import data_path, model_path, new_folder
 from mirada.cli.loading import loading
 from mirada.cli.pairs import require_once, setting
+from mirada.cli.together import require_one_process
 from mirada.cli.training_lines import TrainingLines
 from mirada.events import Event, Started
 
@@ -57,6 +58,7 @@ def command(
     the same test images, with a 95 % interval, and how fine the maps are now. The result is a run like any other;
     mirada train --resume takes it up if it was stopped.
     """
+    require_one_process("surgery")
     said = [setting(text) for text in settings]
     require_once(said)
     flags = {"epochs": epochs, "device": device}

@@ -40,6 +40,12 @@ def speak_for_all(environment: MutableMapping[str, str]) -> None:
     when_lost(end)
 
 
+def require_one_process(verb: str) -> None:
+    """Raises ``UsageError`` if torchrun has started more processes than this one."""
+    if is_one_of_several(os.environ):
+        raise click.UsageError(f"mirada {verb} is for one process: start it without torchrun.")
+
+
 def require_one_run(context: click.Context) -> None:
     """Raises ``UsageError`` for what several processes cannot do together: make several runs, or measure."""
     if not is_one_of_several(os.environ):
