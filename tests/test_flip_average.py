@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import Tensor
 
 import mirada
+from mirada.cli.summary import command as summary
 from mirada.compute import Compute
 from mirada.data.augment import Augmentation
 from mirada.data.batches import chunks, read
@@ -196,6 +198,9 @@ def test_only_files_with_the_average_say_so(tmp_path: Path) -> None:
     save_model(tmp_path / "plain", network, replace(CARD, flip_average=False))
     assert load_card(tmp_path / "both") == CARD and load_network(tmp_path / "both").card.flip_average
     assert not load_network(tmp_path / "plain").card.flip_average
+    said = "Answers: the mean for an image and its mirror image."
+    told = {name: CliRunner().invoke(summary, [str(tmp_path / name)]).output for name in ("both", "plain")}
+    assert said in told["both"] and said not in told["plain"]
     new, old = json.loads(CARD.to_json()), json.loads(replace(CARD, flip_average=False).to_json())
     assert new["flip_average"] is True and "flip_average" not in old
     assert Card.from_json(json.dumps(old)) == replace(CARD, flip_average=False)

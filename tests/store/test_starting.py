@@ -359,7 +359,7 @@ def test_a_run_from_weights_by_name(store: WeightStore, published: Small, tmp_pa
     assert card.preprocessing.mean == (0.5,) and card.preprocessing.std == (0.25,)
     assert card.architecture.options["head"] == "average" and card.recipe["weights"] == "lenet5"
     for arguments, said in (
-        ((), f"weights: training began with {line}"),
+        ((), f"Weights: training began with {line}"),
         (("--markdown",), "Weights: training began"),
     ):
         printed = CliRunner().invoke(summary, [str(run.model_path), *arguments]).output

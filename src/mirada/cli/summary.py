@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mirada.layers.network import Network
-    from mirada.modelfile import WeightsOrigin
+    from mirada.modelfile import Card
 
 NAMES = CATALOGUE.keys() | OF_ONES_OWN.keys()  # that need no file
 BATCH_SIZE = 32
@@ -104,34 +104,44 @@ def command(
     from mirada.summary import summarize
 
     summary = replace(summarize(network, depth=depth), network=name)
-    origin, count = _origin(networks[0])
-    together = [f"Ensemble: {count} networks like this one answer together."] if count > 1 else []
+    cards = _cards(networks[0])
+    said = _said(cards)
     if form == "json":
-        known = ({"weights": to_json(origin)} if origin else {}) | ({"networks": count} if together else {})
-        say_json(summary.to_dict(images) | known)
+        origin = cards[0].began_with if cards else None
+        known: dict[str, object] = {"weights": to_json(origin)} if origin else {}
+        known |= {"networks": len(cards)} if len(cards) > 1 else {}
+        say_json(summary.to_dict(images) | known | ({"flip_average": True} if _mirrored(cards) else {}))
     elif form == "markdown":
-        said = [*together, *([f"Weights: {origin}."] if origin else [])]
         say(*summary.to_markdown(images).split("\n"), *([""] if said else []), *said)
     else:
-        lines = summary.to_text(width=_columns(), batch_size=images).split("\n")
-        say(*lines, *together, *([f"weights: {origin}"] if origin else ()))
+        say(*summary.to_text(width=_columns(), batch_size=images).split("\n"), *said)
     if diagram:
         _draw(name, network, None, Path(diagram), err=form is not None)
     return 0
 
 
-def _origin(name: str) -> tuple[WeightsOrigin | None, int]:
-    """The weights that the training of a model file began with, and how many networks are in it.
-
-    None of a name of the catalogue.
-    """
+def _cards(name: str) -> list[Card]:
+    """What a model file says of its networks; nothing of a name of the catalogue."""
     if name.lower() in NAMES:
-        return None, 0
+        return []
     from mirada.modelfile import load_cards
     from mirada.runs.folder import model_file
 
-    cards = load_cards(model_file(name))
-    return cards[0].began_with, len(cards)
+    return list(load_cards(model_file(name)))
+
+
+def _mirrored(cards: Sequence[Card]) -> bool:
+    return any(card.flip_average for card in cards)
+
+
+def _said(cards: Sequence[Card]) -> list[str]:
+    """What a model file adds to its layers: how many answer, of which images, and what training began with."""
+    origin = cards[0].began_with if cards else None
+    return [
+        *([f"Ensemble: {len(cards)} networks like this one answer together."] if len(cards) > 1 else []),
+        *(["Answers: the mean for an image and its mirror image."] if _mirrored(cards) else []),
+        *([f"Weights: {origin}."] if origin else []),
+    ]
 
 
 def _require_unused(chosen: str, options: Mapping[str, object]) -> None:
