@@ -50,6 +50,18 @@ def test_lines_say_how_long_the_rest_takes(
     ]
 
 
+def test_such_work_once_more_has_a_pace_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second of two folds: what the first has taken is not counted."""
+    clock = iter([0.0, 5.0, 6.0, 1000.0, 1020.0])
+    monkeypatch.setattr("mirada.cli.console.time.monotonic", lambda: next(clock))
+    with ProgressBar() as progress:
+        for done in (100, 2000, 100, 1000):
+            progress.on_event(event(done))
+    assert capsys.readouterr().err.splitlines()[-1] == "decoding: 1,000 of 2,000, about 22 s left"
+
+
 @pytest.mark.parametrize("redirected", [False, True])
 def test_a_bar_on_a_terminal(redirected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines stay above the bar; with standard output in a file they go into the file."""

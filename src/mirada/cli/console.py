@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import click
 
@@ -49,6 +49,27 @@ def say_json(content: object) -> None:
     say(*visible_json(json_text(content, indent=1)).split("\n"))
 
 
+class _Underway(NamedTuple):
+    """How work goes on: what was heard of it first, and when, and what last."""
+
+    first: Progress
+    began: float
+    last: Progress
+
+    def goes_on_with(self, event: Progress) -> bool:
+        """Whether it is the same work, and not such work once more: one fold's time says nothing of the next one's."""
+        last = self.last
+        return (event.what, event.total) == (last.what, last.total) and event.done >= last.done
+
+    def left(self, now: float) -> str:
+        """How long the rest will take at the pace so far; "" where nothing is known of it."""
+        done = self.last.done - self.first.done
+        if done <= 0:
+            return ""
+        seconds = (now - self.began) / done * (self.last.total - self.last.done)
+        return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
+
+
 class ProgressBar:
     """Shows progress: a bar on a terminal, now and then a line elsewhere. Use as a context."""
 
@@ -58,7 +79,7 @@ class ProgressBar:
         self.task: Any = None
         self.what = ""
         self.told = time.monotonic()
-        self.first: tuple[Progress, float] | None = None  # of the work that is going on, and when it was
+        self.work: _Underway | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -110,20 +131,13 @@ class ProgressBar:
 
     def _tell(self, event: Progress) -> None:
         now = time.monotonic()
-        if self.first is None or self.first[0].what != event.what:
-            self.first = event, now
+        if self.work and self.work.goes_on_with(event):
+            self.work = self.work._replace(last=event)
+        else:
+            self.work = _Underway(event, now, event)
         if now - self.told >= SECONDS_BETWEEN_LINES and event.done < event.total:
             self.told = now
-            say(f"{event.what}: {event.done:,} of {event.total:,}{_left(event, *self.first, now)}", err=True)
-
-
-def _left(event: Progress, first: Progress, began: float, now: float) -> str:
-    """How long the rest will take at the pace so far; "" where nothing is known of it."""
-    done = event.done - first.done
-    if done <= 0:
-        return ""
-    seconds = (now - began) / done * (event.total - event.done)
-    return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
+            say(f"{event.what}: {event.done:,} of {event.total:,}{self.work.left(now)}", err=True)
 
 
 def _bar() -> Any:
