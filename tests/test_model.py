@@ -202,7 +202,7 @@ def test_regression_speaks_the_unit(folder: Path, opened: Callable[[Card], Model
     assert found.task == "regression" and found.unit == "months" and found.classes == ()
 
 
-@pytest.mark.parametrize("policy", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("policy", ["stretch", "pad", "frame", "crop"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_the_same_pixels_in_every_verb(
     mode: str, policy: str, folder: Path, opened: Callable[[Card], Model], monkeypatch: pytest.MonkeyPatch

@@ -1,8 +1,10 @@
 """What the check finds in files, classes and splits, in words; and that it changes nothing."""
 
+import io
 import json
 import re
 import shutil
+from base64 import b64decode
 from hashlib import blake2b
 from pathlib import Path
 
@@ -295,6 +297,18 @@ def test_the_library_writes_the_page(pets: Path, tmp_path_factory: pytest.TempPa
     assert html.count("data:image/jpeg;base64,") == 8  # some of each class
     with pytest.raises(InvalidArgument, match="lies in the data folder, in which nothing is changed"):
         report.write(pets / "page.html")
+
+
+def test_the_page_is_a_gallery_of_images_as_they_are(tmp_path: Path) -> None:
+    """Some of each class, neither stretched nor changed: a tiny one is shown larger, pixel by pixel."""
+    sizes = [(300, 100), (40, 120), (10, 10), (160, 160)]
+    for number, size in enumerate(sizes):
+        save(tmp_path / "images" / f"{number}.png", size)
+    rows = [(f"{number}.png", "train", number % 2) for number in range(4)]
+    page = check(index_of(tmp_path / "images", *rows)).write(tmp_path / "page.html")
+    pictures = re.findall(r'data:image/jpeg;base64,([^"]+)"', page.read_text(encoding="utf-8"))
+    shown = {Image.open(io.BytesIO(b64decode(picture))).size for picture in pictures}
+    assert shown == {(160, 53), (40, 120), (80, 80), (160, 160)}
 
 
 def test_the_page_shows_the_target_by_covariate(tmp_path: Path) -> None:

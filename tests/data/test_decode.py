@@ -287,7 +287,7 @@ def test_a_tiff_whose_zero_is_white_is_inverted() -> None:
 @pytest.mark.parametrize(
     ("original", "size"), [((40, 30), (20, 20)), ((30, 41), (16, 24)), ((50, 20), (13, 29))]
 )
-@pytest.mark.parametrize("policy", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("policy", ["stretch", "pad", "frame", "crop"])
 def test_deep_images_are_sized_like_others_but_finer(
     original: tuple[int, int], size: tuple[int, int], policy: str
 ) -> None:
@@ -349,7 +349,7 @@ def test_clahe_keeps_the_differences_of_colours() -> None:
 # --- arrays -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("policy", ["stretch", "pad", "frame", "crop"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_an_array_is_the_file_that_holds_it(policy: str, mode: str, channels: int) -> None:
@@ -589,13 +589,26 @@ def test_what_weights_are_judged_on_is_the_middle_of_a_larger_image(
     np.testing.assert_allclose(got.astype(int), np.asarray(want).astype(int), atol=1)
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_digit_is_framed_as_it_is(depth: int) -> None:
+    """28 pixels lie in the middle of 32 and keep their values; what is larger is shrunk, and nothing is enlarged."""
+    digit = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+    found = decode_array(digit, to((32, 32), "L", "frame", depth=depth))[..., 0]
+    np.testing.assert_array_equal(found, np.pad(digit.astype(found.dtype) * (257 if depth == 16 else 1), 2))
+    odd = decode_array(digit[:27, :], to((32, 32), "L", "frame"))[..., 0]
+    np.testing.assert_array_equal(odd, np.pad(digit[:27], ((2, 3), (2, 2))))
+    wide = np.random.default_rng(1).integers(0, 256, (20, 64), dtype=np.uint8)
+    pre = to((32, 32), "L", "frame")
+    np.testing.assert_array_equal(decode_array(wide, pre), decode_array(wide, to((32, 32), "L", "pad")))
+
+
 def test_cropping_a_thread_of_pixels_takes_no_memory() -> None:
     """Scaled as a whole it would be 64 × 6.4 million pixels, 1.2 GB."""
     pixels = decode(encoded(Image.new("RGB", (100_000, 1), "red"), "PNG"), to((64, 64), policy="crop"))
     assert (pixels == (255, 0, 0)).all()
 
 
-@pytest.mark.parametrize("policy", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("policy", ["stretch", "pad", "frame", "crop"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_a_reduced_jpeg_looks_like_the_whole_one(shared_data: Path, policy: str, mode: str) -> None:
     for photo in sorted((shared_data / "photos").iterdir())[:4]:

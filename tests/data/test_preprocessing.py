@@ -65,7 +65,10 @@ def test_the_key_names_what_decides_a_pixel_and_nothing_else(monkeypatch: pytest
             for resize, policy in ((223, "crop"), (256, "stretch"), (256, "pad"), (-1, "crop"))
         ),
         ({"mode": "CMYK"}, '`mode` of Preprocessing must be "L" (grey) or "RGB". Got \'CMYK\'.'),
-        ({"policy": "fit"}, '`policy` of Preprocessing must be "crop", "pad" or "stretch". Got \'fit\'.'),
+        (
+            {"policy": "fit"},
+            '`policy` of Preprocessing must be "crop", "frame", "pad" or "stretch". Got \'fit\'.',
+        ),
         ({"depth": 12}, "`depth` of Preprocessing must be 8 or 16 (bits). Got 12."),
         *(
             (

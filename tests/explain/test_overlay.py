@@ -118,7 +118,7 @@ def decoded(photo, size, policy):
     return decode(file.getvalue(), preprocessing)[..., 0]
 
 
-@pytest.mark.parametrize("policy", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("policy", ["stretch", "pad", "frame", "crop"])
 @pytest.mark.parametrize("original", [(120, 300), (301, 117), (90, 90)])
 def test_a_spot_lands_on_the_pixels_it_was_made_from(policy, original):
     """A white square in the photo goes through the decoder and comes back, to half a pixel."""
@@ -134,10 +134,10 @@ def test_a_spot_lands_on_the_pixels_it_was_made_from(policy, original):
     assert heat[middle] > 240 and heat.sum() == pytest.approx(photo.sum(), rel=0.1)
 
 
-@pytest.mark.parametrize("policy", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("policy", ["stretch", "pad", "frame", "crop"])
 def test_one_cell_is_largest_at_its_own_place(policy):
     size, original = (56, 56), (112, 168)
-    scale = {"stretch": None, "pad": 1 / 3, "crop": 1 / 2}[policy]
+    scale = {"stretch": None, "pad": 1 / 3, "frame": 1 / 3, "crop": 1 / 2}[policy]
     for row, column in [(2, 3), (3, 2), (4, 4)]:
         grid = np.zeros((7, 7), dtype=np.float32)
         grid[row, column] = 1
@@ -154,7 +154,7 @@ def test_crop_of_a_wide_photo_shows_its_middle_third():
     assert (heat[:, 10:20] == 1).all()
 
 
-@pytest.mark.parametrize("policy", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("policy", ["stretch", "pad", "frame", "crop"])
 def test_a_constant_map_stays_constant(policy):
     heat = resize_to_photo(
         np.full((3, 3), -2, dtype=np.float32), size=(9, 15), policy=policy, original=(7, 40)

@@ -16,9 +16,11 @@ from mirada.lessons import Material
 from mirada.lessons.receptive_field import (
     effective_field,
     growing_stack,
+    image_pyramid,
     lesson,
     network_field,
     own_fields,
+    photo,
     stack_counts,
 )
 from mirada.modelfile import Architecture, Card, save_model
@@ -45,6 +47,22 @@ def test_fields_are_where_gradients_arrive(layers: int, kernel: int, stride: int
     for pixel in range(25):
         reached = [place for place, pixels in enumerate(seen) if pixel in pixels]
         assert list(found.reached(layers, pixel)) == reached
+
+
+def test_a_window_covers_more_of_a_pooled_image() -> None:
+    """Levels are PyTorch's average pooling; the window of a level is made of the pixels that it is said to cover."""
+    image = photo(64)
+    assert image.shape == (64, 64) and 0 <= image.min() < 0.2 and 0.6 < image.max() <= 1
+    found = image_pyramid(image, 4, 5)
+    level = torch.tensor(image, requires_grad=True)
+    pooled = level[None, None]
+    for number, (values, covers) in enumerate(zip(found.levels, found.covers, strict=True)):
+        if number:
+            pooled = torch.nn.functional.avg_pool2d(pooled, 2)
+        np.testing.assert_allclose(values, pooled[0, 0].detach().numpy(), atol=1e-12)
+        (gradient,) = torch.autograd.grad(pooled[0, 0, 1:6, 2:7].sum(), level, retain_graph=True)
+        rows, columns = (int((gradient.sum(dim=axis) > 0).sum()) for axis in (1, 0))
+        assert (rows, columns) == (covers, covers)
 
 
 def test_an_even_kernel_is_refused() -> None:

@@ -21,7 +21,12 @@ from mirada.samples import Source
 from mirada.summary import Summary
 from mirada.training.recipe import Recipe
 
-FITTED = {"stretch": "stretched", "pad": "padded with black", "crop": "cropped at the centre"}
+FITTED = {
+    "stretch": "stretched",
+    "pad": "padded with black",
+    "frame": "framed with black",
+    "crop": "cropped at the centre",
+}
 
 
 def data_name(index: Index) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mirada.arithmetic import output_size
 from mirada.errors import InvalidArgument
 from mirada.lessons import Material
+from mirada.reference import avg_pool2d
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -32,6 +33,8 @@ MAPS, NETWORKS, SEED = 8, 12, 0
 NOISE = 8  # images of noise through a network of one's own
 MOST_CELLS = 64  # a side of a measured field as it is drawn
 SHARE = 0.9545  # of a field's weight: what lies within two deviations of a bell curve
+PHOTO = "flower.jpg"  # of scikit-learn
+PYRAMID_SIDE, PYRAMID_LEVELS, PYRAMID_WINDOW = 64, 4, 5
 SHOWN_NETWORKS = ("lenet5", "alexnet", "vgg16", "resnet18")
 
 
@@ -106,6 +109,21 @@ class NetworkField:
     image: int
 
 
+@dataclass(frozen=True, eq=False)
+class Pyramid:
+    """An image at several resolutions, and a window that is the same on all of them.
+
+    Args:
+        levels: (m, m) from 0 to 1, each the means of 2×2 of the one before.
+        window: its side, in numbers of a level.
+        covers: pixels a side of the first level that it covers on each.
+    """
+
+    levels: tuple[Array, ...]
+    window: int
+    covers: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class ReceptiveLesson:
     """All that the page shows; ``own`` is a trained network and the same one before training, or empty."""
@@ -115,17 +133,38 @@ class ReceptiveLesson:
     measured: tuple[EffectiveField, ...]
     networks: tuple[NetworkField, ...]
     own: tuple[EffectiveField, ...]
+    pyramid: Pyramid
 
 
 def lesson(material: Material) -> ReceptiveLesson:
-    """A stack that grows, the counts, the measured fields, and a network of one's own."""
+    """A stack that grows, the counts, the measured fields, a network of one's own, and a pyramid."""
     return ReceptiveLesson(
         growing_stack(LAYERS, KERNEL, stride=STRIDE, pixels=PIXELS),
         stack_counts(CHANNELS),
         tuple(effective_field(depth) for depth in DEPTHS),
         tuple(network_field(name) for name in SHOWN_NETWORKS),
         own_fields(material.model) if material.model else (),
+        image_pyramid(photo(PYRAMID_SIDE), PYRAMID_LEVELS, PYRAMID_WINDOW),
     )
+
+
+def photo(side: int) -> Array:
+    """The middle of a real photo in grey, (side, side) from 0 to 1."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_image
+
+    picture = Image.fromarray(load_sample_image(PHOTO)).convert("L")
+    left, top = ((length - min(picture.size)) // 2 for length in picture.size)
+    box = (left, top, left + min(picture.size), top + min(picture.size))
+    return np.asarray(picture.resize((side, side), Image.Resampling.BOX, box=box), dtype=np.float64) / 255
+
+
+def image_pyramid(image: Array, levels: int, window: int) -> Pyramid:
+    """An image (m, m), pooled again and again: what a window of one size covers of it."""
+    found = [image]
+    for _ in range(levels - 1):
+        found.append(avg_pool2d(found[-1][None, None], 2)[0, 0])
+    return Pyramid(tuple(found), window, tuple(window * 2**level for level in range(levels)))
 
 
 def growing_stack(layers: int, kernel: int, *, stride: int = 1, pixels: int = PIXELS) -> GrowingStack:

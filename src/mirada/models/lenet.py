@@ -5,7 +5,8 @@
 Differs from the paper:
 - ``lenet5_1998``: the ten 7 × 12 digits of the output units are drawn anew; for other numbers of classes the codes
   are rows of a Hadamard matrix, and a single output, which has no codes to compare, is a linear unit. Outputs are
-  −y, so that the largest wins and softmax applies. It is trained with the paper's loss (``map`` in a recipe), but by
+  −y, so that the largest wins and softmax applies. Digits of 28 pixels are stretched to the 32 of the network; the
+  paper's frame is ``policy=frame``. It is trained with the paper's loss (``map`` in a recipe), but by
   Adam instead of gradient descent with second derivatives.
 - ``lenet5``: C3 sees all six maps of S2 (2,416 weights instead of 1,516), ReLU instead of 1.7159·tanh(2a/3), max
   pooling instead of trainable sub-sampling, linear outputs. ReLU follows the max pooling, with which it commutes,

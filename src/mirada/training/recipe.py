@@ -38,7 +38,10 @@ class Pixels:
 
     image_size: tuple[int, int] = setting((224, 224), "Size of the network's input in pixels.")
     mode: Literal["RGB", "L"] = setting("RGB", "Colours, or L for grey.")
-    policy: Policy = setting("stretch", "How an image of other proportions fits.")
+    policy: Policy = setting(
+        "stretch",
+        "How an image of another size fits; pad keeps its proportions on black, frame enlarges nothing.",
+    )
     resize: int = setting(
         0,
         "With policy=crop: pixels of the shorter side before the middle is cut; 0: those of image_size.",

@@ -78,9 +78,10 @@ def placement(original: tuple[int, int], size: tuple[int, int], policy: Policy, 
     if policy == "stretch":
         return Placement(size, (0, 0))
     ratios = [new / old for new, old in zip(size, original, strict=True)]
-    scale = min(ratios) if policy == "pad" else max(ratios) * (resize or min(size)) / min(size)
+    whole = {"pad": min(ratios), "frame": min(1.0, *ratios)}
+    scale = whole.get(policy, max(ratios) * (resize or min(size)) / min(size))
     height, width = (max(1, round(side * scale)) for side in original)
-    if policy == "pad":
+    if policy in whole:
         return Placement((height, width), ((size[0] - height) // 2, (size[1] - width) // 2))
     return Placement((height, width), (-((height - size[0]) // 2), -((width - size[1]) // 2)))
 
@@ -144,7 +145,7 @@ def resize_to_photo(
 
     Returns:
         (H, W), float32. Pixels that ``crop`` cut off were not seen by the network and are NaN; what lies on the bars
-        that ``pad`` added is not shown.
+        that ``pad`` or ``frame`` added is not shown.
 
     Raises:
         InvalidArgument: For an unknown policy, a map that is not (h, w), or a side below one pixel.

@@ -17,7 +17,7 @@ from mirada.data.pixels.window import parse
 from mirada.errors import InvalidArgument
 
 Mode = Literal["RGB", "L"]
-Policy = Literal["stretch", "pad", "crop"]
+Policy = Literal["stretch", "pad", "frame", "crop"]
 Depth = Literal[8, 16]
 
 DECODER_VERSION = 6  # raise it when decoding changes a single pixel: every cache is then built anew
@@ -32,8 +32,8 @@ class Preprocessing:
     Args:
         mode: ``RGB``, or ``L`` for grey.
         size: (height, width) in pixels.
-        policy: ``stretch`` ignores the aspect ratio, ``pad`` keeps it and fills the rest with black, ``crop`` keeps it
-            and cuts what hangs over, centred.
+        policy: ``stretch`` ignores the aspect ratio, ``pad`` keeps it and fills the rest with black, as does ``frame``,
+            which enlarges nothing; ``crop`` keeps it and cuts what hangs over, centred.
         resize: With ``crop``, the pixels to which the shorter side is brought before ``size`` is cut from the middle,
             as public weights are judged; 0 for the shorter side of ``size``, so that as much as can be is kept.
         depth: Bits per pixel and channel that are kept between black and white.
@@ -62,7 +62,7 @@ class Preprocessing:
             raise InvalidArgument(f'`mode` of Preprocessing must be "L" (grey) or "RGB". Got {self.mode!r}.')
         if self.policy not in get_args(Policy):
             raise InvalidArgument(
-                f'`policy` of Preprocessing must be "crop", "pad" or "stretch". Got {self.policy!r}.'
+                f'`policy` of Preprocessing must be "crop", "frame", "pad" or "stretch". Got {self.policy!r}.'
             )
         if self.depth not in get_args(Depth):
             raise InvalidArgument(f"`depth` of Preprocessing must be 8 or 16 (bits). Got {self.depth!r}.")

@@ -28,6 +28,11 @@ def figures(lesson: ReceptiveLesson, wording: Wording) -> Figures:
             "reaches": len(stack.reached(layers, stack.pixels // 2)),
             "maps": [(field, heat(field)) for field in lesson.measured],
             "own": [(field, heat(field)) for field in lesson.own],
+            "window": lesson.pyramid.window,
+            "levels": [
+                (len(level), covers, 100 * lesson.pyramid.window / len(level))
+                for level, covers in zip(lesson.pyramid.levels, lesson.pyramid.covers, strict=True)
+            ],
         },
         script={
             "layers": layers,
@@ -35,6 +40,7 @@ def figures(lesson: ReceptiveLesson, wording: Wording) -> Figures:
             "stride": stack.stride,
             "pixels": stack.pixels,
             "channels": lesson.counts.channels,
+            "levels": [np.rint(255 * level).astype(int).tolist() for level in lesson.pyramid.levels],
         },
     )
 
@@ -71,9 +77,16 @@ def essentials(lesson: ReceptiveLesson, wording: Wording) -> list[str]:
     named += [(wording.plain(f"own_{field.name}"), field) for field in lesson.own]
     measured = [[name, str(field.theoretical), str(field.effective)] for name, field in named]
     networks = [[each.network, str(each.field), str(each.jump), str(each.image)] for each in lesson.networks]
+    pyramid = lesson.pyramid
+    levels = [
+        [f"{len(level)}×{len(level)}", f"{covers}×{covers}"]
+        for level, covers in zip(pyramid.levels, pyramid.covers, strict=True)
+    ]
     header = [wording.plain(key) for key in ("layer", "field", "jump", "places")]
     return [
         *table(header, grown),
+        "",
+        *table([wording.plain("level"), wording.plain("covers")], levels),
         "",
         *table([f"C = {counts.channels}", wording.plain("weights"), wording.plain("field")], weights),
         "",

@@ -70,3 +70,10 @@ one("#channels").addEventListener("input", (event) => {
   for (const place of all("[data-count]")) place.textContent = counted(counts[place.dataset.count]);
 });
 draw();
+
+for (const canvas of all("[data-level]")) {
+  const level = lesson.levels[canvas.dataset.level].flat(), context = canvas.getContext("2d");
+  const picture = context.createImageData(canvas.width, canvas.height);
+  level.forEach((grey, p) => picture.data.set([grey, grey, grey, 255], 4 * p));
+  context.putImageData(picture, 0, 0);
+}
