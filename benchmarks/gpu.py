@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -239,6 +239,9 @@ def main() -> None:
     parser.add_argument(
         "--cifar", type=Path, help="folder of PNG files: train/ and test/, a folder per class"
     )
+    parser.add_argument(
+        "--batch", type=int, default=REAL.batch, help=f"images of a step of ResNet-50 ({REAL.batch})"
+    )
     parser.add_argument("--minutes", type=float, default=10.0, help="for all of it (10)")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes on the processor, nothing recorded")
     options = parser.parse_args()
@@ -248,9 +251,16 @@ def main() -> None:
         )
     began = time.monotonic()
     end = began + 60 * options.minutes
-    sizes, device = (SMOKE, torch.device("cpu")) if options.smoke else (REAL, torch.device("cuda"))
+    real = replace(REAL, batch=options.batch)
+    sizes, device = (SMOKE, torch.device("cpu")) if options.smoke else (real, torch.device("cuda"))
     rounds = 1 if options.smoke else options.rounds
-    report_steps(measure_steps(sizes, device, rounds, began + 20 * options.minutes), sizes, options)
+    try:
+        taken = measure_steps(sizes, device, rounds, began + 20 * options.minutes)
+    except torch.OutOfMemoryError:
+        sys.exit(
+            f"{torch.cuda.get_device_name()} has too little memory for {sizes.batch} images: --batch takes fewer."
+        )
+    report_steps(taken, sizes, options)
     if not options.cifar:
         print("CIFAR-10 was not trained on: name its folder with --cifar.")
         return

@@ -14,10 +14,10 @@ import pytest
 
 from mirada.cli import run
 from mirada.errors import InvalidArgument
-from mirada.jobs.degradation import PAGE, degradation, recipe_of
+from mirada.jobs.degradation import degradation, recipe_of
 from mirada.pages.charts import Series
 from mirada.pages.compare import _in_sight
-from mirada.runs.folder import DIGESTS
+from mirada.runs.folder import DIGESTS, FOUR_NETWORKS
 from mirada.runs.listing import RunState, state_of
 from mirada.runs.reader import read_results
 from mirada.training import loop
@@ -143,15 +143,16 @@ def test_interrupted_it_goes_on_to_the_same_end(
         f"Go on with: mirada train --resume {folder}\n"
     )
     before = state_of(folder)
-    assert (before.state, before.resumable) == ("interrupted", True) and not (folder / PAGE).exists()
+    assert (before.state, before.resumable) == ("interrupted", True) and not (folder / FOUR_NETWORKS).exists()
     kept = (folder / "plain32" / DIGESTS).stat().st_mtime_ns
     assert run(["train", "--resume", str(folder)]) == 0
+    assert "the training loss of resnet32 is" in capsys.readouterr().out
     assert (folder / "plain32" / DIGESTS).stat().st_mtime_ns == kept
     for name in NETWORKS:
         assert (folder / name / DIGESTS).read_text() == (done / name / DIGESTS).read_text(), name
-    assert (folder / PAGE).exists() and state_of(folder) == RunState(path=folder, state="finished")
+    assert (folder / FOUR_NETWORKS).exists() and state_of(folder) == RunState(path=folder, state="finished")
     assert run(["train", "--resume", str(folder)]) == 0
-    assert "there is nothing to resume" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith(f"nothing to resume.\n{folder / FOUR_NETWORKS}\n")
 
 
 @pytest.mark.parametrize("words", [["degradation"], ["surgery", __file__]])

@@ -93,18 +93,22 @@ def run_again(context: click.Context) -> Callable[[], int] | None:
 
 def _resumed(folder: Path) -> int:
     """Goes on with a run, or with several of one family; of one that is finished says so."""
+    from mirada.runs.folder import FOUR_NETWORKS
     from mirada.runs.listing import state_of
 
     state = state_of(folder)
     if state.state in ("finished", "stopped early") and not state.resumable:
-        say(f"{folder}: the run is {state.state}, and there is nothing to resume.", folder / "report.html")
+        page = folder / FOUR_NETWORKS if (folder / FOUR_NETWORKS).exists() else folder / "report.html"
+        say(f"{folder}: the run is {state.state}, and there is nothing to resume.", page)
         return 0
     with loading():
         from mirada.cli.training_lines import TrainingLines, spread_lines
         from mirada.compute import flush_denormals, keep_freed_memory
         from mirada.events import Event, Started
+        from mirada.jobs.degradation import Degradation
         from mirada.jobs.resume import resume
         from mirada.jobs.seeds import Seeds
+        from mirada.pages.degradation import training_sentence
     flush_denormals()
     with ProgressBar() as progress:
         lines = TrainingLines(progress)
@@ -117,6 +121,8 @@ def _resumed(folder: Path) -> int:
         done = resume(folder, on_event=on_event)
     if isinstance(done, Seeds) and done.spreads:
         progress.line(*spread_lines(done.spreads))
+    if isinstance(done, Degradation):
+        progress.line(*map(training_sentence, done.pairs))
     return ended(progress, done.folder, done.report_path, complete=done.complete, missing=done.missing)
 
 

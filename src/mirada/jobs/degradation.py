@@ -15,14 +15,13 @@ from mirada.jobs.describe import job_record
 from mirada.jobs.train import new_folder
 from mirada.pages.compare import ComparisonPage
 from mirada.pages.degradation import write_degradation
-from mirada.runs.folder import DIGESTS, JOB, RunFolder
+from mirada.runs.folder import DIGESTS, FOUR_NETWORKS, JOB, RunFolder
 from mirada.runs.records import DigestsRecord
 from mirada.training.recipe import Recipe, recipe_for
 
 KINDS = ("plain", "resnet")
 DEPTHS = (20, 56)
 EPOCHS = 30
-PAGE = "degradation.html"
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Degradation:
     @property
     def report_path(self) -> Path:
         """The page, which is there if it is complete."""
-        return self.folder / PAGE
+        return self.folder / FOUR_NETWORKS
 
 
 def degradation(
@@ -119,7 +118,7 @@ def train_pairs(
                 folder.event(Stopped("interrupted"))
                 return Degradation(folder.path, _pairs(folder.path, names[:done]), names[done:])
         pairs = _pairs(folder.path, names)
-        write_degradation(pairs, folder.path / PAGE)
+        write_degradation(pairs, folder.path / FOUR_NETWORKS)
         folder.write(DIGESTS, DigestsRecord())
     return Degradation(folder.path, pairs)
 

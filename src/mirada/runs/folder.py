@@ -35,6 +35,7 @@ JOB = "job.json"  # the first file of a run
 CUT = (
     "cut.json"  # how the network of a run was cut, as long as the run has not been set beside the one before
 )
+FOUR_NETWORKS = "degradation.html"  # in place of a report, of the degradation experiment
 DIGESTS = "digests.json"  # the last file of a run
 FAILED_STEP = "failed-step.safetensors"  # the step that gave no number
 LOCK = "lock"  # held as long as a process works in the folder
