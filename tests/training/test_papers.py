@@ -1,18 +1,27 @@
 """The papers' recipes: whole, and the rate over a run as the papers' own counts of steps have it."""
 
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from math import ceil, isfinite
+from pathlib import Path
 
 import pytest
+import torch
 
-from mirada import paper_recipe
+from mirada import create_model, paper_recipe, train
+from mirada.data.examples.hands import write_ages
+from mirada.data.examples.shapes import write_shapes
 from mirada.errors import RecipeError
 from mirada.models import CATALOGUE
+from mirada.runs.reader import read_results, read_run
 from mirada.training.papers import paper_recipes
 from mirada.training.recipe import Recipe, recipe_for
 from mirada.training.schedules import learning_rate
 
 PAPERS = paper_recipes()
+LARGE = [name for name in PAPERS if CATALOGUE[PAPERS[name].model].parameters > 5_000_000]
+STAND_INS = {name: "bonet_simple" if name == "bonet" else "lenet5" for name in LARGE}
+AUXILIARY = {"googlenet": 79, "inception_v3": 299}  # the smallest side at which their auxiliary heads fit
 DECIDED = ("optimizer", "schedule", "average", "augment")  # tables of which a paper's recipe says all
 
 
@@ -86,3 +95,45 @@ def test_the_notes_bonet_is_what_the_network_starts_from() -> None:
 def test_a_name_that_is_none_gets_the_nearest() -> None:
     with pytest.raises(RecipeError, match=r'There is no recipe "resnet"\. Did you mean "resnet-2015"'):
         paper_recipe("resnet")
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """Few shapes, whose classes are to be told, and few hands, whose age is; by whether it is a number."""
+    root = tmp_path_factory.mktemp("samples")
+    write_shapes(root / "shapes", count=40, size=32)
+    write_ages(root / "ages", count=40, size=48)
+    return {False: root / "shapes", True: root / "ages" / "ages.csv"}
+
+
+def train_an_epoch(name: str, model: str, data: Path, folder: Path) -> None:
+    """The paper's optimizer, schedule and average are what the run had, and its rate that of the last step."""
+    with torch.device("meta"):
+        side = max(32, AUXILIARY.get(model, create_model(model).min_size))
+    small = {"model": model, "epochs": 1, "batch_size": 8, "image_size": side, "device": "cpu"}
+    recipe = PAPERS[name].recipe.with_settings(small)
+    if model != PAPERS[name].model:
+        recipe = replace(recipe, options={})  # which are those of the paper's network
+    run = train(data, recipe=recipe, output=folder / name)
+    (row,), _ = read_results(run.folder / "results.csv")
+    kept = tomllib.loads((run.folder / "recipe.toml").read_text(encoding="utf-8"))
+    own = tomllib.loads(PAPERS[name].recipe.to_toml())
+    for part in ("optimizer", "schedule", "average"):
+        assert kept[part] == own[part], part
+    steps = ceil(sum(read_run(run.folder).data.counts["train"].values()) / 8)
+    assert row["lr"] == pytest.approx(rate(recipe, steps - 1, steps)) and isfinite(row["train_loss"])
+    assert run.evaluations["test"].n > 0 and run.report_path.exists()
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_each_trains_an_epoch(name: str, samples: dict[bool, Path], tmp_path: Path) -> None:
+    """A large network's recipe with a small network in its place."""
+    train_an_epoch(name, STAND_INS.get(name, PAPERS[name].model), samples["bonet" in name], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_each_large_network_trains_an_epoch_by_its_own(
+    name: str, samples: dict[bool, Path], tmp_path: Path
+) -> None:
+    train_an_epoch(name, PAPERS[name].model, samples["bonet" in name], tmp_path)
