@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 from math import sqrt
 from pathlib import Path
@@ -93,6 +94,27 @@ def test_the_page_and_the_listing(several: Seeds) -> None:
     assert state.by_seed == tuple(run.evaluations["test"].metrics[0].value for run in several.runs)
     command = json.loads((several.folder / "environment.json").read_text())["command"]
     assert command.endswith("--seeds 3")
+
+
+def test_what_holds_of_some_of_the_seeds_is_said_of_all(several: Seeds, tmp_path: Path) -> None:
+    """How many have learnt nothing, and that the test was no honest one: on the page, and in each table."""
+    copy = tmp_path / "seeds"
+    shutil.copytree(several.folder, copy)
+    events, data = copy / "events.jsonl", copy / "data.json"
+    text = re.sub(r'"constant": \d', '"constant": 2', events.read_text(encoding="utf-8"))
+    events.write_text(text.replace('"trained_on": 0', '"trained_on": 4'), encoding="utf-8")
+    data.write_text(
+        data.read_text(encoding="utf-8").replace('"trained_on": 0', '"trained_on": 4'), encoding="utf-8"
+    )
+    page = write_report(copy).read_text(encoding="utf-8")
+    n = several.runs[0].evaluations["test"].n
+    marked = f"no honest test: 4 of these {n} images were used in training"
+    for said in ("2 of 3 networks always give the same answer: they have learnt nothing", marked):
+        assert page.count(said) >= 2  # at the top, and in the paragraph for a paper
+    for name, rows in (("members", 3 * len(several.spreads)), ("seeds", len(several.spreads))):
+        with (copy / "tables" / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
+            remarks = [row["remark"] for row in csv.DictReader(stream)]
+        assert set(remarks) == {marked} and len(remarks) >= rows
 
 
 def test_interrupted(shapes: Path, tmp_path: Path) -> None:

@@ -243,12 +243,15 @@ class Evaluated:
     """The kept model was judged on ``n`` images of a split; None where a metric is not defined.
 
     ``trained_on`` of them taught the weights that it began with: where there are some, this is no honest test.
+    ``constant`` of the ``networks`` that were judged together give the same answer whatever the image.
     """
 
     split: str
     n: int
     metrics: dict[str, float | None]
     trained_on: int = 0
+    constant: int = 0
+    networks: int = 1
 
 
 @dataclass(frozen=True)

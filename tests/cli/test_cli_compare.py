@@ -98,6 +98,10 @@ def test_several_seeds_are_one_recipe(cli: Cli, shapes: Path, runs: tuple[Path, 
     shares = [float((table.predicted == table.class_numbers).mean()) for table in tables]
     assert difference["first"] == pytest.approx(sum(shares) / 2)
     assert difference["luck"] is not None and difference["test"] == "sign flips"
+    code, out, err = cli("compare", "seeds/seed-1", "seeds")
+    assert (code, out) == (2, "") and err == (
+        "Error: seeds/seed-1 is one of the runs of seeds. Name runs that share none.\n"
+    )
     assert "over 2 seeds" in Path("s.html").read_text(encoding="utf-8")
 
 
@@ -118,6 +122,53 @@ def test_what_cannot_be_compared_is_said(cli: Cli, runs: tuple[Path, Path], tmp_
     assert second.startswith(
         "other beside lenet5: What is predicted must be the same. Got the classes circle, "
     )
+
+
+def test_nothing_is_called_better_that_was_not_tested_honestly(
+    cli: Cli, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The second run's weights began with test images, and it is right on all of them; the first is never right."""
+    for run, answer in zip(runs, ("circle", "target"), strict=True):
+        file = run / "predictions.csv"
+        with file.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        for row in rows:
+            row["predicted"] = (
+                row["target"] if answer == "target" else "star" if row["target"] != "star" else "circle"
+            )
+            for name in ("circle", "square", "star", "triangle"):
+                row[f"p:{name}"] = "0.97" if name == row["predicted"] else "0.01"
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    events = runs[1] / "events.jsonl"
+    events.write_text(events.read_text().replace('"trained_on": 0', '"trained_on": 12'))
+    code, out, _ = cli("compare", *runs, "--paper", "paper")
+    assert code == 0
+    first, second, *_ = out.splitlines()
+    assert first == (
+        "simplecnn: no honest test: 12 of these 12 images were used in training. Its figures flatter it."
+    )
+    assert second.endswith("Cannot tell: test images were used in training, so this is no honest test.")
+    assert "no honest test: 12 of these 12" in Path("paper/tables/differences.csv").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_a_network_that_has_learnt_nothing_is_told_wherever_its_figure_is(
+    cli: Cli, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    events, evaluation = runs[0] / "events.jsonl", runs[0] / "evaluation.json"
+    events.write_text(re.sub(r'"constant": \d', '"constant": 1', events.read_text()))
+    found = json.loads(evaluation.read_text(encoding="utf-8"))
+    for split in found.values():
+        split["constant"] = [{"target": "", "answer": "star"}]
+    evaluation.write_text(json.dumps(found), encoding="utf-8")
+    said = "always the same answer: it has learnt nothing"
+    listed = cli("runs", tmp_path).out.splitlines()
+    assert f"on 12 test images; {said}" in next(line for line in listed if line.startswith("lenet5"))
+    assert f"lenet5: {said}." in cli("compare", *runs).out.splitlines()
 
 
 @pytest.mark.parametrize(

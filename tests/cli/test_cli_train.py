@@ -487,7 +487,8 @@ def test_folds(cli: Cli, shapes: Path, tmp_path: Path) -> None:
     assert lines[-2].startswith("test, 48 images: accuracy ") and lines[-1] == str(
         Path("run") / "report.html"
     )
-    assert {path.name for path in (tmp_path / "run").iterdir() if path.is_dir()} == {"fold-1", "fold-2"}
+    folders = {path.name for path in (tmp_path / "run").iterdir() if path.is_dir()}
+    assert folders == {"figures", "fold-1", "fold-2", "tables"}
     code, out, err = cli("train", shapes, *TINY, "--folds", "2", "--output", "other")
     assert code != 0 and "has 12 test images of its own" in err and not (tmp_path / "other").exists()
     assert cli("train", shapes, *TINY, "--folds", "1").code == 2

@@ -176,3 +176,22 @@ def test_unknown_targets_are_passed_over() -> None:
     one, other = lengths([1, 2, 3], [1, float("nan"), 3]), lengths([2, 2, 4], [1, float("nan"), 3])
     tables, _ = same_images([one, other])
     assert only(differences([tables[0]], [tables[1]])).n == 2
+
+
+def test_a_difference_that_is_nowhere_has_no_interval() -> None:
+    """Of equal answers each resample gives 0: that is no interval from 0 to 0."""
+    first = answers([True, False] * 8)
+    found = only(differences([first], [answers([True, False] * 8)]))
+    assert (found.difference, found.low, found.high) == (0.0, None, None)
+    assert (found.called, found.reason) == ("no difference shown", "Both do equally well on every image.")
+    other = only(differences([first], [answers([True, False] * 7 + [True, True])]))
+    assert other.low == 0 and other.high is not None and other.high > 0
+
+
+def test_errors_that_differ_by_the_same_everywhere_have_no_interval() -> None:
+    truth = [10.0] * 12
+    found = only(differences([lengths([12.0] * 12, truth)], [lengths([11.0] * 12, truth)]))
+    assert (found.difference, found.low, found.high) == (-1.0, None, None)
+    assert found.called == "cannot tell" and found.reason.startswith(
+        "The difference is the same on every image"
+    )

@@ -61,7 +61,7 @@ def command(folder: str, as_text: bool) -> int:
 
 def _result(run: RunState) -> str:
     """The first metric, of which images it is, of several seeds how far they are apart, and if it is no honest one."""
-    from mirada.pages.words import mark_of
+    from mirada.pages.words import mark_of, nothing_learnt
 
     if run.judged is None or not run.judged.metrics:
         return "–"
@@ -70,5 +70,5 @@ def _result(run: RunState) -> str:
     if run.by_seed:
         low, high = (figure(key, end, run.unit) for end in (min(run.by_seed), max(run.by_seed)))
         said = f"{said}, {low} to {high} with {len(run.by_seed)} seeds"
-    mark = mark_of(run.judged.trained_on, run.judged.n)
-    return f"{said}; {mark}" if mark else said
+    nothing = nothing_learnt(run.judged.constant, run.judged.networks)
+    return "; ".join(filter(None, (said, nothing, mark_of(run.judged.trained_on, run.judged.n))))

@@ -153,7 +153,8 @@ class TrainingLines:
             told = {key: value for key, value in told.items() if key.startswith(("mae:", "r2:"))}
         shown = [f"{key} {figure(key, value)}" for key, value in told.items()]
         self.progress.line(f"{SPLITS[event.split]}, {counted(event.n, 'image')}: {', '.join(shown)}")
-        from mirada.pages.words import mark_of
+        from mirada.pages.words import mark_of, nothing_learnt
 
-        if mark := mark_of(event.trained_on, event.n):
-            self.progress.line(f"{SPLITS[event.split]}: {mark}")
+        nothing = nothing_learnt(event.constant, event.networks)
+        for remark in filter(None, (nothing, mark_of(event.trained_on, event.n))):
+            self.progress.line(f"{SPLITS[event.split]}: {remark}")

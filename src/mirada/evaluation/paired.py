@@ -253,6 +253,9 @@ def _difference(
     one, other = (np.mean(side, axis=0) for side in scores)
     each = other - one
     found = paired(each, groups=groups, seed=seed, sides="two-sided")
+    constant = not np.ptp(each)
+    if constant:  # all resamples are alike
+        found = found._replace(low=None, high=None)
     higher = metric_named(name).better == "high"
     ahead = each if higher else -each
     only_first, only_second = int((ahead < 0).sum()), int((ahead > 0).sum())
@@ -263,7 +266,7 @@ def _difference(
     if name == "accuracy" and groups is None and len(scores[0]) == len(scores[1]) == 1:
         p_value, test = mcnemar(only_first, only_second), "McNemar, exact"
     luck = _luck([[float(table.mean()) for table in side] for side in scores], found)
-    called, reason = _called(found, p_value, luck, higher=higher)
+    called, reason = _called(found, p_value, luck, higher=higher, constant=constant)
     return Difference(
         name=name, target=target, unit=unit, n=n, first=float(one.mean()), second=float(other.mean()),
         difference=found.mean, low=found.low, high=found.high, p_value=p_value, test=test, only_first=only_first,
@@ -304,8 +307,14 @@ def _luck(values: Sequence[Sequence[float]], found: Paired) -> float | None:
     return sqrt(over_seeds**2 + ((found.high - found.low) / 2) ** 2)
 
 
-def _called(found: Paired, p_value: float, luck: float | None, *, higher: bool) -> tuple[Called, str]:
+def _called(
+    found: Paired, p_value: float, luck: float | None, *, higher: bool, constant: bool
+) -> tuple[Called, str]:
     """What may be said of the second recipe, and why."""
+    if constant and not found.mean:
+        return "no difference shown", "Both do equally well on every image."
+    if constant:
+        return "cannot tell", "The difference is the same on every image, so there is no interval."
     if found.low is None or found.high is None:
         return "cannot tell", "There are too few images for an interval."
     if found.low <= 0 <= found.high or p_value >= ALPHA:

@@ -1,7 +1,7 @@
 """Runs beside each other: what differs in their settings, and how each does beside the first on the same images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -13,11 +13,11 @@ from mirada.codec import to_json
 from mirada.data.checks.inspection import preview
 from mirada.data.parallel import parallel_map
 from mirada.errors import DataError, InvalidArgument
-from mirada.evaluation.paired import differences, same_images, scores
+from mirada.evaluation.paired import Difference, differences, same_images, scores
 from mirada.evaluation.predictions import Predictions
 from mirada.events import OnProgress
 from mirada.pages.compare import Beside, ComparedRun, ComparisonPage, Disagreement
-from mirada.pages.overview import mark
+from mirada.pages.overview import mark, nothing
 from mirada.runs.folder import RESULTS
 from mirada.runs.listing import state_of
 from mirada.runs.reader import read_results, read_run
@@ -48,7 +48,7 @@ def compare_runs(folders: Sequence[Path], *, on_event: OnProgress | None = None)
         All that the page says; ``pages.compare.write_comparison`` writes it.
 
     Raises:
-        InvalidArgument: There are too few or too many runs, or one is named twice.
+        InvalidArgument: There are too few or too many runs, one is named twice, or is one of another's seeds or folds.
         DataError: A folder is no run's, or its files are damaged.
     """
     if not 2 <= len(folders) <= MOST:
@@ -57,6 +57,9 @@ def compare_runs(folders: Sequence[Path], *, on_event: OnProgress | None = None)
     if twice := [folder for row, folder in enumerate(folders) if places[row] in places[:row]]:
         raise InvalidArgument(f"{twice[0]} is named twice. Name each run once.")
     sides = [_side(folder) for folder in folders]
+    if inside := [folder for folder, place in zip(folders, places, strict=True) if place.parent in places]:
+        family = folders[places.index(inside[0].resolve().parent)]
+        raise InvalidArgument(f"{inside[0]} is one of the runs of {family}. Name runs that share none.")
     pairs = [_beside(sides[0], side, on_event) for side in sides[1:]]
     return ComparisonPage(runs=tuple(side.run for side in sides), pairs=tuple(pairs))
 
@@ -110,8 +113,19 @@ def _beside(first: _Side, second: _Side, on_event: OnProgress | None) -> Beside:
         split=split,
         images=len(same[0]),
         apart=apart,
-        differences=tuple(differences(one, other)),
+        differences=tuple(_honest(each, first, second) for each in differences(one, other)),
         disagreements=_disagreements(one, other, Path(first.run.contents.data.root), on_event),
+    )
+
+
+def _honest(difference: Difference, first: _Side, second: _Side) -> Difference:
+    """A difference as it is; where a side was not tested honestly, nothing is said of it."""
+    if not any(mark(side.run.contents) for side in (first, second)):
+        return difference
+    return replace(
+        difference,
+        called="cannot tell",
+        reason="Test images were used in training, so this is no honest test.",
     )
 
 
@@ -148,6 +162,7 @@ def as_json(page: ComparisonPage) -> dict[str, object]:
     return {
         "runs": [str(run.contents.folder) for run in page.runs],
         "marks": [mark(run.contents) for run in page.runs],  # why one was not tested honestly
+        "nothing_learnt": [nothing(run.contents) for run in page.runs],
         "pairs": [
             {
                 "first": str(page.runs[0].contents.folder),

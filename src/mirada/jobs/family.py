@@ -176,6 +176,5 @@ def measured(run: Run) -> tuple[Measured, ...]:
 
 def _member(run: Run) -> MemberRecord:
     """What ``data.json`` says of one run."""
-    return MemberRecord(
-        run.folder.name, run.evaluations[judged_on(run)].n, run.outcome.best_epoch, measured(run)
-    )
+    judged = run.evaluations[judged_on(run)]
+    return MemberRecord(run.folder.name, judged.n, run.outcome.best_epoch, judged.metrics, judged.trained_on)

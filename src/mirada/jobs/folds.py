@@ -219,7 +219,9 @@ def _judge(family: RunFamily, runs: Sequence[Run]) -> tuple[Predictions, Evaluat
     result = replace(result, trained_on=seen)
     folder.write("maps.json", of_all_folds([run.folder for run in runs]))
     folder.write("cells.json", cells_of_all_folds([run.folder for run in runs]))
-    done = Evaluated("test", result.n, {metric.key: metric.value for metric in result.metrics}, seen)
+    metrics = {metric.key: metric.value for metric in result.metrics}
+    constant = sum(bool(run.evaluations["test"].constant) for run in runs)
+    done = Evaluated("test", result.n, metrics, seen, constant, len(runs))
     folder.event(done)
     family.on_event(done)
     folder.write("evaluation.json", {"test": result.to_dict()})

@@ -141,7 +141,8 @@ def _compare(family: RunFamily, runs: Sequence[Run]) -> tuple[SeedSpread, ...]:
     split = judged_on(runs[0])
     means: dict[str, float | None] = {_key(each): each.mean for each in spreads}
     judged = runs[0].evaluations[split]
-    family.folder.event(Evaluated(split, judged.n, means, judged.trained_on))
+    constant = sum(bool(run.evaluations[split].constant) for run in runs)
+    family.folder.event(Evaluated(split, judged.n, means, judged.trained_on, constant, len(runs)))
     return spreads
 
 

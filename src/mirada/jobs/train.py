@@ -576,7 +576,7 @@ def _written(
     folder.write("evaluation.json", {split: result.to_dict() for split, result in evaluations.items()})
     for split, result in evaluations.items():
         metrics = {metric.key: metric.value for metric in result.metrics}
-        on_event(Evaluated(split, result.n, metrics, result.trained_on))
+        on_event(Evaluated(split, result.n, metrics, result.trained_on, int(bool(result.constant))))
     judged = predictions.of_split(splits[-1])
     folder.write("maps.json", draw_maps(model, cache, judged, folder.path, similar))
     folder.write("cells.json", draw_cells(cache.index, judged, folder.path))

@@ -12,7 +12,7 @@ from mirada.evaluation.paired import Difference
 from mirada.pages import charts
 from mirada.pages.charts import Figure, Series
 from mirada.pages.gradients import Norms, gradient_figure
-from mirada.pages.overview import file_name, headline, leading, mark
+from mirada.pages.overview import file_name, headline, leading, mark, nothing
 from mirada.pages.page import cell, publish, recipe_rows, template
 from mirada.pages.paper import PaperFiles, Row, named, write_paper
 from mirada.pages.words import SPLITS, shown
@@ -231,9 +231,9 @@ def sentence(names: Sequence[str], page: ComparisonPage) -> list[str]:
         if (told := mark(run.contents))
     ]
     said += [
-        f"{name} gives the same answer whatever the image: it has learnt nothing."
+        f"{name}: {told}."
         for name, run in zip(names, page.runs, strict=True)
-        if any(each.constant for each in (run.contents.evaluation or {}).values())
+        if (told := nothing(run.contents))
     ]
     for name, pair in zip(names[1:], page.pairs, strict=True):
         if pair.problem:

@@ -7,7 +7,7 @@ from mirada.errors import counted
 from mirada.evaluation.evaluate import Evaluation, Measured
 from mirada.events import LoadReport, Started
 from mirada.pages.operating import rule_words
-from mirada.pages.overview import file_name, headline, leading, mark
+from mirada.pages.overview import file_name, headline, leading, mark, nothing
 from mirada.pages.words import SPLITS, shown
 from mirada.runs.reader import RunContents
 from mirada.text import integer, listed, number
@@ -153,10 +153,12 @@ def _judgement(run: RunContents) -> Iterator[str]:
         yield f"The training was made with {len(data.seeds)} seeds on the same split: {headline(run).answer}."
     elif split == "test":
         yield "The test images were used once, after training."
-        if said := mark(run):
-            yield f"The weights that it began with had learnt from some of them, so this is {said}."
     elif split == "val":
         yield "There was no test split: what follows is of the validation images, which helped to choose the weights."
+    if said := mark(run):
+        yield f"The weights that it began with had learnt from some test images, so this is {said}."
+    if (said := nothing(run)) and run.begun:
+        yield f"{said[0].upper()}{said[1:]}."
     if split:
         first = leading(evaluation[split].metrics)
         yield _figure(first, evaluation[split].n, split)

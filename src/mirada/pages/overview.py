@@ -9,7 +9,7 @@ from mirada.errors import counted
 from mirada.evaluation.evaluate import Measured
 from mirada.events import Evaluated, FoldStarted, SeedStarted
 from mirada.pages.seeds import LEADING, seed_table
-from mirada.pages.words import SPLITS, Shown, mark_of, shown
+from mirada.pages.words import SPLITS, Shown, mark_of, nothing_learnt, shown
 from mirada.runs.reader import RunContents
 from mirada.text import compact, duration, integer, known, number, percent, with_unit
 
@@ -80,6 +80,14 @@ def mark(run: RunContents) -> str:
     """Why the figures of the test are no honest ones: the weights had learnt from some of its images; else ""."""
     judged = [event for event in run.events if isinstance(event, Evaluated) and event.split == "test"]
     return mark_of(judged[-1].trained_on, judged[-1].n) if judged else ""
+
+
+def nothing(run: RunContents) -> str:
+    """Whether the network, or how many of several, gives the same answer whatever the image; else ""."""
+    if not run.begun:
+        return nothing_learnt(int(any(each.constant for each in (run.evaluation or {}).values())))
+    judged = [event for event in run.events if isinstance(event, Evaluated)]
+    return nothing_learnt(judged[-1].constant, judged[-1].networks) if judged else ""
 
 
 def file_name(path: str) -> str:

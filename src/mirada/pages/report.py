@@ -75,6 +75,7 @@ def render(run: RunContents, lost: str = "") -> str:
         samples=data_uri(run.folder / "samples.jpg") if run.has_samples else "",
         pictures={name: data_uri(run.folder / name) for name in pictures_of(run)},
         head=head,
+        nothing=overview.nothing(run) if run.begun else "",
         progress=overview.progress(run),
         tiles=overview.tiles(run, head),
         split_names=SPLITS,

@@ -64,22 +64,34 @@ def tables_of(run: RunContents) -> dict[str, list[Row]]:
         "left_out": [{"file": each.path, "reason": each.reason} for each in run.data.excluded],
         "settings": [{"setting": key, "value": value} for key, value in recipe_rows(run)],
         "members": [
-            {"folder": member.folder, "images": member.n, "epoch": member.epoch, **_plain(each)}
+            {
+                "folder": member.folder,
+                "images": member.n,
+                "epoch": member.epoch,
+                **_plain(each),
+                **_remark(member.trained_on, member.n),
+            }
             for member in (*run.data.folds, *run.data.seeds)
             for each in member.metrics
         ],
     }
     if len(run.data.seeds) > 1:
-        spreads = seed_spreads([member.metrics for member in run.data.seeds])
-        found["seeds"] = [_spanned(asdict(each)) for each in spreads]
+        first, spreads = run.data.seeds[0], seed_spreads([member.metrics for member in run.data.seeds])
+        remark = _remark(first.trained_on, first.n)
+        found["seeds"] = [{**_spanned(asdict(each)), **remark} for each in spreads]
     for split, evaluation in (run.evaluation or {}).items():
-        mark = mark_of(evaluation.trained_on, evaluation.n)
-        remark = {"remark": mark} if mark else {}
+        remark = _remark(evaluation.trained_on, evaluation.n)
         for name, rows in _tables_of(evaluation, run.data.classes).items():
             found.setdefault(name, []).extend({"split": split, **row, **remark} for row in rows)
     if run.evaluation or run.data.seeds:
         found |= {each.guideline.file: _checklist(each) for each in checklists(run)}
     return {name: rows for name, rows in found.items() if rows}
+
+
+def _remark(trained_on: int, n: int) -> Row:
+    """A column for what is no honest test; none for what is one."""
+    mark = mark_of(trained_on, n)
+    return {"remark": mark} if mark else {}
 
 
 def _tables_of(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, list[Row]]:

@@ -63,6 +63,22 @@ def mark_of(seen: int, n: int) -> str:
     return f"no honest test: {seen:,} of these {counted(n, 'image')} were used in training" if seen else ""
 
 
+def nothing_learnt(constant: int, networks: int = 1) -> str:
+    """What is said where networks give the same answer whatever the image; "" where none does.
+
+    >>> nothing_learnt(1)
+    'always the same answer: it has learnt nothing'
+    >>> nothing_learnt(2, 5)
+    '2 of 5 networks always give the same answer: they have learnt nothing'
+    """
+    if not constant:
+        return ""
+    if networks == 1:
+        return "always the same answer: it has learnt nothing"
+    verb, have = ("gives", "it has") if constant == 1 else ("give", "they have")
+    return f"{constant} of {networks} networks always {verb} the same answer: {have} learnt nothing"
+
+
 def said_of_parts(test: PartTest) -> str:
     """Whether the parts of a column differ beyond chance, in a sentence."""
     if test.p_value is None:

@@ -72,12 +72,16 @@ class DigestsRecord:
 
 @dataclass(frozen=True)
 class MemberRecord:
-    """One run of several, of a fold or a seed: its folder, how many images tested it, the epoch kept, its metrics."""
+    """One run of several, of a fold or a seed: its folder, how many images tested it, the epoch kept, its metrics.
+
+    ``trained_on`` of the images taught the weights that it began with.
+    """
 
     folder: str
     n: int
     epoch: int
     metrics: tuple[Measured, ...]
+    trained_on: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
