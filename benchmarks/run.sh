@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Sets up what a benchmark needs, once, and runs it. From anywhere:  benchmarks/run.sh NAME [arguments]
-# NAME is cats_dogs, frozen, suspects, startup, memory, cached_epoch, decode, busy, commits, recipes, resnet50, maps, throughput, overlays or gpu;  benchmarks/run.sh NAME --help  tells its arguments.
+# NAME is cats_dogs, frozen, suspects, startup, memory, cached_epoch, decode, busy, commits, recipes, step, resnet50, maps, throughput, overlays or gpu;  benchmarks/run.sh NAME --help  tells its arguments.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 name="${1:-}"
 if [[ -z $name || ! -f $here/$name.py || $name == harness || $name == matrix_rate ]]; then
-    echo "Usage: benchmarks/run.sh cats_dogs|frozen|suspects|startup|memory|cached_epoch|decode|busy|commits|recipes|resnet50|maps|throughput|overlays|gpu [arguments]" >&2
+    echo "Usage: benchmarks/run.sh cats_dogs|frozen|suspects|startup|memory|cached_epoch|decode|busy|commits|recipes|step|resnet50|maps|throughput|overlays|gpu [arguments]" >&2
     exit 2
 fi
 shift
