@@ -304,8 +304,8 @@ def main() -> None:
         ["", "step, CPU ms", "layers alone, CPU ms", "step ÷ layers", "by wall", "outside", "faults"], rows
     )
     print(
-        f"\nMedians of {options.rounds} rounds, the ratio (least–greatest) that of each round. Outside: the share of a step "
-        "that is not forward, loss, backward or optimizer. Faults: pages of memory that a step has mapped anew."
+        f"\nMedians of {options.rounds} rounds, the ratio (least–greatest) that of each round. Outside: the share of a "
+        "step that is not forward, loss, backward or optimizer. Faults: pages of memory that a step has mapped anew."
     )
 
 
