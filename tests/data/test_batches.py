@@ -151,6 +151,8 @@ def test_normalize_follows_its_formula() -> None:
     np.testing.assert_allclose(got.permute(0, 2, 3, 1), want, atol=1e-5)
     assert got.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(images, kept)
+    assert normalize(images, pre, out=images) is images
+    assert torch.equal(images, got)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

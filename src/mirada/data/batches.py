@@ -56,17 +56,18 @@ def to_float(images: Tensor) -> Tensor:
     return floats.div_(DEEP_WHITE // WHITE) if images.dtype == torch.uint16 else floats
 
 
-def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+def normalize(images: Tensor, preprocessing: Preprocessing, *, out: Tensor | None = None) -> Tensor:
     """(value / 255 − mean) / std per channel.
 
     Args:
         images: (n, C, H, W), as ``to_float`` makes them.
         preprocessing: It holds mean and std, for values from 0 to 1.
+        out: Where to put the result, which may be the images themselves; None for a new array.
     """
     numbers = list(zip(preprocessing.mean, preprocessing.std, strict=True))
     scale = torch.tensor([1 / (WHITE * std) for _, std in numbers], device=images.device)
     offset = torch.tensor([-mean / std for mean, std in numbers], device=images.device)
-    return torch.addcmul(offset[:, None, None], images, scale[:, None, None])
+    return torch.addcmul(offset[:, None, None], images, scale[:, None, None], out=out)
 
 
 def to_pictures(normalized: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8]:
