@@ -400,12 +400,12 @@ def test_refusals() -> None:
 # What the script makes of the numbers, in a browser -------------------------------------------------------------------
 
 
-def in_browser(html: str, file: Path, place: str) -> str:
+def in_browser(html: str, file: Path, place: str, *options: str) -> str:
     """The page's elements after its script has opened a neuron, without a network."""
     file.write_text(html, encoding="utf-8")
     done = subprocess.run(
         [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={file.parent / 'profile'}",
-         "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=4000", "--dump-dom", f"file://{file}#{place}"],
+         "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=4000", *options, "--dump-dom", f"file://{file}#{place}"],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     return done.stdout
@@ -495,6 +495,35 @@ def test_the_script_goes_through_it_both_ways(
     assert named(backward, "result") == [gradient] != [0.0]
     assert not named(backward, "rest")
     assert sum(named(backward, "term") + named(backward, "more")) == pytest.approx(gradient, rel=1e-4)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, to lay the page out")
+@pytest.mark.parametrize(("scheme", "dark"), [(0, "true"), (1, "false")])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_page_fits_the_screen(
+    width: int, scheme: int, dark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With formulas open, in light and dark: nothing but a table in its own scroll bar is wider than the page."""
+    monkeypatch.setitem(TABLE, "bonet_simple", ((7, 5), (4, 8), "average_dense"))
+    name, channels, size, options, _ = BEFORE["moved"]
+    page = open_network(model_of(name, channels, size, **options), photo(size, channels))
+    number = next(n for n, stage in enumerate(page.stages) if stage.formula.kind == "moved")
+    told = (
+        "parent.postMessage(`${document.documentElement.scrollWidth} of ${innerWidth}, ${dark.matches}, "
+        "${getComputedStyle(document.body).backgroundColor}, ${formula.querySelectorAll('data').length}`, '*')"
+    )
+    html = re.sub(r"; script-src '[^']*'", "; script-src 'unsafe-inline'", opened_page(page, "es"))
+    inner = tmp_path / "inner.html"
+    inner.write_text(html.replace("</body>", f"<script>{told}</script></body>"), encoding="utf-8")
+    frame = (
+        "<!DOCTYPE html><html><body><p id='said'></p><script>"
+        "addEventListener('message', (event) => { document.querySelector('#said').textContent = event.data; });"
+        f"</script><iframe src='{inner.as_uri()}#n={number},0,4,4' width='{width}' height='900'></iframe></body></html>"
+    )
+    dom = in_browser(frame, tmp_path / "page.html", "", f"--blink-settings=preferredColorScheme={scheme}")
+    found = re.search(r"(\d+) of (\d+), (\w+), rgb\((\d+), .*?\), (\d+)<", dom)
+    assert found and int(found[1]) <= int(found[2]) == width
+    assert found[3] == dark and (int(found[4]) < 64) == (dark == "true") and int(found[5]) > 20
 
 
 @pytest.mark.parametrize("name", ["opened", "opened_script", "opened_kinds"])

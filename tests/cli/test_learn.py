@@ -56,6 +56,11 @@ def test_a_file_that_is_no_photo_is_named(cli: Cli, tmp_path: Path) -> None:
 def test_what_is_neither_a_lesson_nor_a_file(cli: Cli) -> None:
     answer = cli("learn", "runs/nowhere.safetensors", "photo.jpg")
     assert answer.code == 2 and "File 'runs/nowhere.safetensors' does not exist" in answer.err
+    answer = cli("learn", "convolution", "photo.jpg")
+    assert (
+        answer.code == 2 and "is a lesson, and a photo of your own goes with --image photo.jpg;" in answer.err
+    )
+    assert "gradients is a lesson, and takes no photo;" in cli("learn", "gradients", "photo.jpg").err
     answer = cli("learn", "gradient")
     assert answer.code == 2
     assert answer.err.startswith(

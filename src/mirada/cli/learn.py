@@ -80,6 +80,13 @@ def command(
     """
     from mirada.lessons import TOPICS
 
+    if topic is not None and photo is not None and topic in TOPICS and not Path(topic).exists():
+        shown = (
+            f"a photo of your own goes with --image {photo}"
+            if "image" in TOPICS[topic].takes
+            else "takes no photo"
+        )
+        raise click.UsageError(f"{topic} is a lesson, and {shown}; MODEL IMAGE opens a network.")
     if topic is not None and (photo is not None or (topic not in TOPICS and Path(topic).exists())):
         if folder or image or model or data:
             raise click.UsageError(
