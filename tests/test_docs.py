@@ -185,7 +185,8 @@ def test_options_are_some_verbs(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_of_python_is_called_so(page: str) -> None:
-    """Sybil runs it then (``conftest.py``); ``pycon`` is copied from docstrings, which run as well."""
+    """Sybil runs it (``conftest.py``); ``pycon`` is copied from docstrings, which run as well; a skip has a reason."""
+    assert not re.search(r"<!--+ *;? *skip: *(next|start) *--+>", PAGES[page])
     blocks = re.findall(r"^[ >]*(```|~~~) *(.*)\n((?:.*\n)*?)[ >]*\1 *$", PAGES[page], flags=re.MULTILINE)
     for _, word, text in blocks:
         assert word in ("python", "sh", "console", "text", "pycon", "")

@@ -173,6 +173,7 @@ def test_it_is_opened_on_a_photo(run: mirada.Run, shapes: Path) -> None:
     model = mirada.load_model(run.model_path, network=Residual())
     page = open_network(model, image_of(shapes))
     names = [stage.name for stage in page.stages]
+    assert page.network == "Residual" and "Residual" in page.drawing
     assert {"conv1", "layer2.0.downsample.0", "avgpool", "fc"} <= set(names)
     assert "other" not in {stage.formula.kind for stage in page.stages}
     (answer,) = model.predict([image_of(shapes)]).outputs

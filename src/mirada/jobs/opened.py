@@ -64,7 +64,7 @@ def open_network(
     asked = _asked(model, outputs, target)
     steps = open_passes(model.network, pixels, beside, asked)
     return OpenedPage(
-        network=card.architecture.model,
+        network=card.architecture.title,
         image=Path(name).name,
         photo=_photo(to_pictures(pixels, card.preprocessing)[0]),
         reading=_reading(model, outputs, asked),
@@ -72,7 +72,7 @@ def open_network(
         mirrored=card.flip_average,
         stages=stages_of(steps, asked if outputs.shape[1] > 1 else 0),
         fibres=_fibres(model, steps, asked),
-        drawing=draw(model.network, tuple(pixels.shape[1:]), title=card.architecture.model),
+        drawing=draw(model.network, tuple(pixels.shape[1:]), title=card.architecture.title),
     )
 
 

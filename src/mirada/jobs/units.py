@@ -105,7 +105,7 @@ def first_filters(model: Model) -> Values:
     _require_one(model)
     first = next((layer for layer in model.network.modules() if isinstance(layer, nn.Conv2d)), None)
     if first is None:
-        raise InvalidArgument(f"{model.card.architecture.model} has no convolution, so it has no filters.")
+        raise InvalidArgument(f"{model.card.architecture.title} has no convolution, so it has no filters.")
     return np.asarray(first.weight.detach().float().cpu().numpy())
 
 
