@@ -276,6 +276,29 @@ def test_functions_have_the_formulas_of_their_layers() -> None:
     assert_each_follows(stages)
 
 
+class Tokens(nn.Module):
+    """Linear layers along other axes than that of the channels, whose formula would not be that of a dense layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 4, 4)
+        self.mix = nn.Linear(8, 8)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.patches(images).flatten(2).transpose(1, 2)
+        tokens = tokens + F.gelu(self.mix(tokens.reshape(-1, 8))).view(1, 16, 8)
+        return self.last(torch.mean(input=tokens, dim=1))
+
+
+def test_what_has_no_formula_says_so() -> None:
+    stages = stages_of(open_passes(Tokens().eval(), entering(photo(16, 3)), None, 1), 1)
+    found = {stage.formula.numbers["what"] for stage in stages if stage.formula.kind == "other"}
+    assert found == {"flatten", "transpose", "reshape", "Linear", "gelu", "view", "mean"}
+    assert stages[-1].formula.kind == "dense"
+    assert_each_follows(stages)
+
+
 @pytest.mark.slow
 def test_a_large_network_at_its_own_size_fits_into_five_megabytes() -> None:
     page = open_network(model_of("vgg16", 3, 224), photo(224, 3))

@@ -80,13 +80,7 @@ def command(
     """
     from mirada.lessons import TOPICS
 
-    if topic is not None and photo is not None and topic in TOPICS and not Path(topic).exists():
-        shown = (
-            f"a photo of your own goes with --image {photo}"
-            if "image" in TOPICS[topic].takes
-            else "takes no photo"
-        )
-        raise click.UsageError(f"{topic} is a lesson, and {shown}; MODEL IMAGE opens a network.")
+    _refuse_photo_of_lesson(topic, photo)
     if topic is not None and (photo is not None or (topic not in TOPICS and Path(topic).exists())):
         if folder or image or model or data:
             raise click.UsageError(
@@ -119,6 +113,16 @@ def command(
             raise click.UsageError("Which lesson? Name a TOPIC, or --all with a folder.")
         return list_topics(language)
     return write_one(topic, material, language, output)
+
+
+def _refuse_photo_of_lesson(topic: str | None, photo: str | None) -> None:
+    """Raises ``UsageError`` for a lesson with a photo behind it, where only that of a network stands."""
+    from mirada.lessons import TOPICS
+
+    if topic is not None and topic in TOPICS and photo is not None and not Path(topic).exists():
+        own = f"a photo of your own goes with --image {photo}"
+        said = own if "image" in TOPICS[topic].takes else "takes no photo"
+        raise click.UsageError(f"{topic} is a lesson, and {said}; MODEL IMAGE opens a network.")
 
 
 def list_topics(language: str) -> int:

@@ -225,7 +225,7 @@ def _as_layer(function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     """The layer that does what a function does with these arguments, the first of which it is given."""
     if function in FUNCTIONS_OF_LAYERS and "input" not in kwargs:
         return FUNCTIONS_OF_LAYERS[function](*args[1:], **kwargs)
-    if function == "mean" and isinstance(args[0], Tensor) and args[0].ndim == 4:
+    if function == "mean" and args and isinstance(args[0], Tensor) and args[0].ndim == 4:
         axes = kwargs.get("dim", args[1] if len(args) > 1 else ())
         if isinstance(axes, tuple | list) and {axis % 4 for axis in axes} == {2, 3}:
             return nn.AdaptiveAvgPool2d(1)

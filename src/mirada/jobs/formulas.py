@@ -74,7 +74,7 @@ def _kind_of_layer(module: nn.Module, entering: Tensor) -> str:
     match module:
         case nn.Conv2d(padding_mode="zeros") if _padding(module) is not None:
             return "convolution"
-        case nn.Linear() if entering.ndim == 2:
+        case nn.Linear() if entering.ndim == 2 and len(entering) == 1:
             return "dense"
         case nn.BatchNorm1d() | nn.BatchNorm2d() if module.running_mean is not None:
             return "norm"
