@@ -66,12 +66,15 @@ def killed(
     return run, [place / name for name in copies.names]
 
 
+@pytest.mark.parametrize("start", [0, *(pytest.param(start, marks=pytest.mark.slow) for start in (1, 2))])
 def test_a_run_that_was_killed_anywhere_ends_alike(
-    killed: tuple[Run, list[Path]], monkeypatch: pytest.MonkeyPatch
+    start: int, killed: tuple[Run, list[Path]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Every third moment at a time."""
     run, folders = killed
     monkeypatch.setenv("MIRADA_CACHE", str(run.folder.parent / "cache"))
     assert len(folders) == 17
+    folders = folders[start::3]
     heard: list[Event] = []
     for folder in folders:
         assert state_of(folder).state == "killed" and write_report(folder).exists()
@@ -81,7 +84,7 @@ def test_a_run_that_was_killed_anywhere_ends_alike(
         assert not list((folder / CHECKPOINTS).glob("state-*")) and not list(folder.rglob(".*"))
         assert kinds(folder) == kinds(run.folder), folder.name
     steps = [event.step for event in heard if isinstance(event, Resumed)]
-    assert len(steps) == len(folders) and len(set(steps)) > 5
+    assert len(steps) == len(folders) and len(set(steps)) > 2
 
 
 def kinds(folder: Path) -> list[str]:
