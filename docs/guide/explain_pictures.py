@@ -15,8 +15,9 @@ from PIL import Image, ImageDraw
 import mirada
 from mirada.explain.overlay import caption_of, colour_bar, limit_of, overlay
 from mirada.inference.explained import Explained
+from mirada.inference.matching import load_for
 from mirada.judging.boxes import boxes_at, boxes_of_index
-from mirada.samples import Box
+from mirada.samples import Box, Source
 
 HEIGHT, WIDTH, GAP = 170, 900, 8  # of a tile, of the picture, and between two tiles, in pixels
 GROUND = 225  # grey of a frame
@@ -40,11 +41,12 @@ def tile(seen: Explained, boxes: Sequence[Box], limit: float, *, photo: bool) ->
 
 def picture(model: str, data: str, names: Sequence[str], boxes: str | None, *, photos: bool) -> Image.Image:
     """The maps of the images of these names, in their order, over one colour bar."""
-    index = mirada.load_data(data)
+    loaded = mirada.load_model(model)
+    index = load_for(loaded.card, Source(path=Path(data)))
     rows = [next(row for row, path in enumerate(index.paths) if Path(path).name == name) for name in names]
     chosen = index.take(rows)
     own = boxes_at(Path(boxes), chosen) if boxes else boxes_of_index(chosen)
-    found = list(mirada.load_model(model).explain(chosen))
+    found = list(loaded.explain(chosen))
     limit = max(limit_of(seen.map) for seen in found)
     tiles = [
         tile(seen, own.by_file.get((index.root / seen.path).resolve(), ()), limit, photo=photos)
