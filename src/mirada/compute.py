@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from mirada.errors import InvalidArgument
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
-KEPT, ALLOWED = 2**29, 2**25  # bytes of the largest block to keep; what a glibc allows that refuses this
 
 # Where Linux says how much memory a container may have, in its versions 2 and 1.
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -151,13 +150,11 @@ def keep_freed_memory() -> None:
     """Makes glibc keep freed memory instead of giving it back, for the rest of the process; elsewhere does nothing.
 
     A training step frees and takes the same memory again; mapped anew, every page of it costs a fault. Without
-    them a step of ``simplecnn`` takes three quarters of the time. The maps at the beginning of ``resnet18`` at 224
-    pixels have 51 MB for 16 images, those of ``vgg16`` 103 MB for 8. The command line calls it, a library must not.
+    them a step of ``simplecnn`` takes three quarters of the time. The command line calls it, a library must not.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt and not mallopt(M_MMAP_THRESHOLD, KEPT):
-        mallopt(M_MMAP_THRESHOLD, ALLOWED)
     if mallopt:
+        mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # larger ones: more memory, no less time
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
