@@ -1,4 +1,4 @@
-"""What the peers of the throughput benchmark share: their arguments, the notes' network, and the line that each tells.
+"""What the peers of the throughput benchmark share: arguments, the notes' network, the plain loop, what each tells.
 
 They read a folder with train/ and val/, a folder per class in each, and see the images as Mirada is told to: a random
 crop of 35 to 100 % of the area and a mirror image half of the time to train on, all of the image to validate on.
@@ -8,10 +8,12 @@ import argparse
 import importlib.metadata
 import json
 import platform
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 CROP = (0.35, 1.0)  # of the area, fastai's default
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -42,6 +44,44 @@ def simplecnn(classes: int, size: int) -> nn.Module:
         nn.Conv2d(32, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(32 * left * left, 128), nn.ReLU(), nn.Linear(128, classes),
     )  # fmt: skip
+
+
+def fit(
+    network: nn.Module,
+    training: Iterable[tuple[Tensor, Tensor]],
+    validation: Iterable[tuple[Tensor, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    options: argparse.Namespace,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> None:
+    """The plain loop of torchvision and timm: trains, validates after every epoch, leaves the weights and tells."""
+    criterion = nn.CrossEntropyLoss()
+    seconds, accuracies = [], []
+    for _ in range(options.epochs):
+        started = time.perf_counter()
+        network.train()
+        for inputs, targets in training:
+            loss = criterion(network(inputs.to(memory_format=layout)), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        accuracies.append(_validate(network, validation, layout))
+        seconds.append(time.perf_counter() - started)
+    torch.save(network.state_dict(), options.weights)
+    tell(seconds, accuracies)
+
+
+def _validate(
+    network: nn.Module, images: Iterable[tuple[Tensor, Tensor]], layout: torch.memory_format
+) -> float:
+    """The share of the images that are right."""
+    network.eval()
+    right = count = 0
+    with torch.inference_mode():
+        for inputs, targets in images:
+            right += int((network(inputs.to(memory_format=layout)).argmax(1) == targets).sum())
+            count += len(targets)
+    return right / count
 
 
 def tell(seconds: Sequence[float], accuracies: Sequence[float]) -> None:

@@ -1,14 +1,11 @@
 """timm's data, transforms, network and optimizer in a plain loop, channels last, as its training script offers."""
 
-import time
-
 import plain
 import torch
 import torchvision_on_cpu  # noqa: F401
 from timm import create_model
 from timm.data import create_dataset, create_loader
 from timm.optim import create_optimizer_v2
-from torch import nn
 
 
 def loaders(options: plain.argparse.Namespace) -> tuple[object, object, int]:
@@ -27,17 +24,6 @@ def loaders(options: plain.argparse.Namespace) -> tuple[object, object, int]:
     )
 
 
-def validate(network: nn.Module, images: object) -> float:
-    """The share of the images that are right."""
-    network.eval()
-    right = 0
-    with torch.inference_mode():
-        for inputs, targets in images:
-            outputs = network(inputs.to(memory_format=torch.channels_last))
-            right += int((outputs.argmax(1) == targets).sum())
-    return right / len(images.dataset)
-
-
 def main() -> None:
     """Trains, and validates after every epoch."""
     options = plain.options(__doc__)
@@ -48,21 +34,8 @@ def main() -> None:
     else:
         network = create_model(options.model, num_classes=classes)
     network = network.to(memory_format=torch.channels_last)
-    criterion = nn.CrossEntropyLoss()
     optimizer = create_optimizer_v2(network, opt="adam", lr=options.rate, weight_decay=0.0)
-    seconds, accuracies = [], []
-    for _ in range(options.epochs):
-        started = time.perf_counter()
-        network.train()
-        for inputs, targets in training:
-            loss = criterion(network(inputs.to(memory_format=torch.channels_last)), targets)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        accuracies.append(validate(network, validation))
-        seconds.append(time.perf_counter() - started)
-    torch.save(network.state_dict(), options.weights)
-    plain.tell(seconds, accuracies)
+    plain.fit(network, training, validation, optimizer, options, torch.channels_last)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,8 @@
 """torchvision's plain loop: ``ImageFolder``, its transforms and network, ``torch.optim.Adam``, as its tutorials do."""
 
-import time
-
 import plain
 import torch
 import torchvision_on_cpu  # noqa: F401
-from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import models
 from torchvision.datasets import ImageFolder
@@ -28,16 +25,6 @@ def loaders(options: plain.argparse.Namespace) -> tuple[DataLoader, DataLoader]:
     )
 
 
-def validate(network: nn.Module, images: DataLoader) -> float:
-    """The share of the images that are right."""
-    network.eval()
-    right = 0
-    with torch.inference_mode():
-        for inputs, targets in images:
-            right += int((network(inputs).argmax(1) == targets).sum())
-    return right / len(images.dataset)
-
-
 def main() -> None:
     """Trains, and validates after every epoch."""
     options = plain.options(__doc__)
@@ -48,21 +35,8 @@ def main() -> None:
         network = plain.simplecnn(classes, options.size)
     else:
         network = models.get_model(options.model, num_classes=classes)
-    criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(network.parameters(), lr=options.rate)
-    seconds, accuracies = [], []
-    for _ in range(options.epochs):
-        started = time.perf_counter()
-        network.train()
-        for inputs, targets in training:
-            loss = criterion(network(inputs), targets)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        accuracies.append(validate(network, validation))
-        seconds.append(time.perf_counter() - started)
-    torch.save(network.state_dict(), options.weights)
-    plain.tell(seconds, accuracies)
+    plain.fit(network, training, validation, optimizer, options)
 
 
 if __name__ == "__main__":
