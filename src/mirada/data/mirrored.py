@@ -108,7 +108,8 @@ def _are_counted_by_letters(names: Sequence[frozenset[str]]) -> bool:
     """Whether names are a, b, c, d, or grade A to grade D: places in an order, and no pictures of letters."""
     if not names:
         return False
-    own = sorted(" ".join(name - frozenset.intersection(*names)) for name in names)
+    shared = frozenset.intersection(*names)
+    own = sorted(" ".join(name - shared) for name in names)
     return 2 < len(own) < LETTERS and own == list(ascii_lowercase[: len(own)])
 
 
