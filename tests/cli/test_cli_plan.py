@@ -11,6 +11,7 @@ import torch
 
 import mirada
 from mirada.compute import choose
+from mirada.data.examples.shapes import write_shapes
 from mirada.data.sources import load_data
 from mirada.errors import InvalidArgument, RecipeError
 from mirada.jobs.plan import SHARE, Budget, Plan, decided
@@ -209,9 +210,16 @@ def test_what_cannot_be_kept(shapes: Path) -> None:
         mirada.plan(shapes, keep=["lr"])
 
 
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample as it is, 64 × 64 pixels, drawn once."""
+    write_shapes(folder := tmp_path_factory.mktemp("sample") / "shapes")
+    return folder
+
+
 @pytest.fixture
-def shapes(tmp_path: Path, cli: Callable[..., Any]) -> Path:
-    assert cli("sample", "shapes", "shapes").code == 0
+def shapes(tmp_path: Path, sample: Path) -> Path:
+    (tmp_path / "shapes").symlink_to(sample)
     return tmp_path / "shapes"
 
 

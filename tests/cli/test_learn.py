@@ -30,6 +30,7 @@ def test_the_verb_writes_a_page_and_overwrites_none(cli: Cli, tmp_path: Path) ->
     assert file.read_text(encoding="utf-8") == written and (tmp_path / "page-2.html").is_file()
 
 
+@pytest.mark.slow
 def test_the_verb_writes_the_set(cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     answer = cli("learn", "--all", folder)

@@ -170,7 +170,7 @@ def test_weights_go_to_another_network_and_back(name: str) -> None:
         torch.testing.assert_close(other(x), built(name)(x))
 
 
-@pytest.mark.parametrize("outputs", [1, 2, 7])
+@pytest.mark.parametrize("outputs", [1, 7])
 @pytest.mark.parametrize("name", EVERY)
 def test_as_many_outputs_as_asked_for(name: str, outputs: int) -> None:
     network = on_meta(name, num_classes=outputs)
@@ -180,7 +180,7 @@ def test_as_many_outputs_as_asked_for(name: str, outputs: int) -> None:
     assert linear[-1].out_features == outputs or name == "lenet5_1998"  # which ends in radial basis functions
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize("name", EVERY)
 def test_takes_any_number_of_channels(name: str, channels: int) -> None:
     """Only the first convolution knows of them."""

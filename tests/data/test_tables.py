@@ -63,6 +63,12 @@ def is_utf8(data: bytes) -> bool:
         return False
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for a table, which is looked for images: among those of all tests that takes 60 ms."""
+    return tmp_path_factory.mktemp("alone")
+
+
 @settings(max_examples=300)
 @given(
     rows=ROWS,
@@ -74,7 +80,7 @@ def is_utf8(data: bytes) -> bool:
 )
 @example([["é", "ü"]], ",", csv.QUOTE_ALL, "latin-1", "\n", "")
 def test_any_delimiter_quoting_and_encoding(
-    tmp_path_factory: pytest.TempPathFactory,
+    alone: Path,
     rows: list[list[str]],
     delimiter: str,
     quoting: int,
@@ -94,7 +100,7 @@ def test_any_delimiter_quoting_and_encoding(
     data = text.encode(encoding)
     if encoding == "latin-1" and is_utf8(data):
         return  # it is UTF-8 as well
-    file = tmp_path_factory.getbasetemp() / "round.csv"
+    file = alone / "round.csv"
     file.write_bytes(data)
     table = read_table(file)
     assert table.columns == tuple(header)
@@ -615,10 +621,8 @@ def test_bone_age_in_place(shared_data: Path) -> None:
 @example(b"a,b\n\x00,1")
 @example(b"sep=;\n")
 @example(b'"')
-def test_no_bytes_end_in_anything_but_a_sentence(
-    tmp_path_factory: pytest.TempPathFactory, data: bytes
-) -> None:
-    file = tmp_path_factory.getbasetemp() / "fuzz.csv"
+def test_no_bytes_end_in_anything_but_a_sentence(alone: Path, data: bytes) -> None:
+    file = alone / "fuzz.csv"
     file.write_bytes(data)
     text = refusal(file)
     assert text.startswith("TABLE: ") and text.endswith((".", "…"))
