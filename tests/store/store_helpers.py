@@ -51,6 +51,9 @@ class Server:
     asked: list[tuple[str, str]] = field(default_factory=list)
     delay: float = 0.0
     stated: str = ""  # the digest that a redirect says
+    part: int = 0  # bytes that an answer to a range has at most
+    other_part: int = 0  # bytes before the range that was asked for at which the answer begins
+    endless: bool = False  # no length is said, and rubbish comes as long as somebody reads
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(416)
             return
         self.send_response(206 if asked and state.ranges else 200)
+        if state.endless:
+            self._send_for_ever()
+            return
+        end = len(body)
         if asked and state.ranges:
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Length", str(len(body) - start))
+            start -= state.other_part
+            end = min(end, start + state.part) if state.part else end
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(body)}")
+        self.send_header("Content-Length", str(end - start))
         self.end_headers()
-        rest = body[start:]
+        rest = body[start:end]
         if state.cut:
             self.wfile.write(rest[: state.cut.pop(0)])
             self.close_connection = True
@@ -105,6 +114,13 @@ class Handler(BaseHTTPRequestHandler):
         else:
             with suppress(BrokenPipeError, ConnectionResetError):  # whoever asked has seen enough
                 self.wfile.write(rest)
+
+    def _send_for_ever(self) -> None:
+        self.close_connection = True
+        self.end_headers()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(1000):
+                self.wfile.write(bytes(2**16))
 
     def log_message(self, format: str, *args: object) -> None:
         """Says nothing."""

@@ -77,6 +77,11 @@ def test_names(name: str, meant: str) -> None:
         ("resnet18.tv_in1", "", 'no public weights "resnet18.tv_in1". Did you mean "resnet18.tv_in1k"?'),
         ("imagenet", "resnet18", "For resnet18 there are resnet18.tv_in1k, "),
         ("xyz", "", "mirada weights list shows them all."),
+        (
+            "inceptionv3",
+            "",
+            'no public weights "inceptionv3". Did you mean "inception_v3.',
+        ),  # not RadImageNet's file
         ("alexnet", "", "alexnet has no public weights; the nearest network that has is alexnet_owt ("),
         ("vgg16_c", "", "the nearest network that has is vgg13_bn"),
         ("plain18", "", "the nearest network that has is resnet18 (resnet18.tv_in1k)."),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -14,14 +16,17 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from store_helpers import Server, Small
 
 from mirada.cli.weights import command
 from mirada.errors import MiradaError
 from mirada.events import Progress
+from mirada.models import create_model
 from mirada.store import StoreError, catalogue
 from mirada.store import fetch as module
+from mirada.store.adding import add_file
 from mirada.store.catalogue import named_weights
 from mirada.store.fetch import announced, fetch, source_of
 from mirada.store.store import StoredWeights, WeightStore
@@ -146,7 +151,9 @@ def test_what_was_there_of_another_file_is_thrown_away(
         store.remove(NAME)
 
 
-def test_another_file_than_was_published(store: WeightStore, published: Small, server: Server) -> None:
+def test_another_file_than_was_published(
+    store: WeightStore, published: Small, server: Server, tmp_path: Path
+) -> None:
     """Never kept; if it is a known one, it is named."""
     data = published.lenet.read_bytes()
     at = f"/{published.lenet.name}"
@@ -162,15 +169,105 @@ def test_another_file_than_was_published(store: WeightStore, published: Small, s
     server.content["/mlp.pt"] = b"<html>please log in</html>"
     assert re.search(r"mlp\.pt: what came cannot be used: no checkpoint", refusal(store, "mlp"))
     server.content["/mlp.pt"] = data
+    assert "what came is lenet5.test_digits, and not mlp.test_digits" in refusal(store, "mlp")
+    torch.save(create_model("lenet5").state_dict(), tmp_path / "own.pth")
+    server.content["/mlp.pt"] = (tmp_path / "own.pth").read_bytes()
     assert "these weights are those of lenet5" in refusal(store, "mlp")
     server.content["/mlp.pt"] = published.mlp.read_bytes()
     assert got(store, "mlp")[0].original_sha256 == hashlib.sha256(published.mlp.read_bytes()).hexdigest()
+
+
+def test_a_server_whose_answers_are_smaller_parts_than_was_asked_for(
+    store: WeightStore, published: Small, server: Server
+) -> None:
+    """As the protocol lets it: the length of the whole is what the range says, and the rest is asked for."""
+    server.cut, server.part = [1000], published.lenet.stat().st_size // 3
+    assert got(store)[0].original_sha256 == published.digest
+    assert [asked for _, asked in server.asked][1] == "bytes=1000-" and len(server.asked) == 4
+
+
+def test_a_server_that_answers_with_another_part(
+    store: WeightStore, published: Small, server: Server
+) -> None:
+    """Is asked for all of it."""
+    server.cut, server.other_part = [1000], 600
+    assert got(store)[0].original_sha256 == published.digest
+    assert [asked for _, asked in server.asked] == ["", "bytes=1000-", ""]
+
+
+def test_a_server_without_ranges_that_always_cuts_off_is_given_up(
+    store: WeightStore, published: Small, server: Server
+) -> None:
+    """What comes anew every time is nothing new, though it may be more than came by the connection before."""
+    server.ranges, server.cut = False, [5000, 3000, 4000, 4500] * 20
+    assert "(cut off before " in refusal(store)
+    assert len(server.asked) == 4
+
+
+def test_a_body_that_does_not_end_is_given_up(store: WeightStore, published: Small, server: Server) -> None:
+    server.endless = True
+    size = published.lenet.stat().st_size
+    assert f"the server sends more than the {size:,} bytes of {published.lenet.name}. Nothing" in refusal(
+        store
+    )
+    assert list(store.folder.iterdir()) == []
+
+
+def test_the_file_of_another_set_is_refused_where_no_digest_is_published(
+    store: WeightStore, published: Small, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its tensors fit; the catalogue knows it, or the records of the store do."""
+    monkeypatch.setattr(module, "require_network", lambda *_: None)
+    server.content["/mlp.pt"] = published.lenet.read_bytes()
+    assert "what came is lenet5.test_digits, and not mlp.test_digits. Nothing was kept" in refusal(
+        store, "mlp"
+    )
+    server.content["/mlp.pt"] = published.mlp.read_bytes()
+    got(store, "mlp")
+    for file in store.folder.iterdir():
+        text = file.read_bytes().replace(b'"mlp.test_digits"', b'"simplecnn.test_digits"')
+        file.with_name(file.name.replace("mlp", "simplecnn", 1)).write_bytes(text)
+        file.unlink()
+    with pytest.raises(StoreError, match=r"what came is simplecnn\.test_digits, and not mlp"):
+        got(store, "mlp")
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
 def test_a_server_that_refuses(status: int, store: WeightStore, published: Small, server: Server) -> None:
     server.status = status
     assert f"the server answers {status} (" in refusal(store)
+
+
+def test_what_is_no_server_of_the_web_is_said_in_one_line(
+    store: WeightStore, published: Small, server: Server
+) -> None:
+    """Whatever it says; and so is a redirect that leads to itself, of which the library speaks in several lines."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def speak() -> None:
+            for _ in range(3):
+                connection, _ = other.accept()
+                with connection:
+                    connection.sendall(b"SSH-2.0-\x1b[2JOpenSSH\r\n")
+                    connection.recv(2000)
+
+        thread = threading.Thread(target=speak, daemon=True)
+        thread.start()
+        message = refusal(store, mirror=f"http://127.0.0.1:{other.getsockname()[1]}")
+        thread.join()
+    assert r"(SSH-2.0-\x1b[2JOpenSSH). Name a mirror" in message
+    server.redirect[f"/{published.lenet.name}"] = f"/{published.lenet.name}"
+    assert "the server answers 302 (The HTTP server returned a redirect error" in refusal(store)
+
+
+def test_a_redirect_that_is_not_followed_is_said_to_be_one(
+    store: WeightStore, published: Small, server: Server
+) -> None:
+    """And is no lack of a connection, which one would try again."""
+    server.redirect[f"/{published.lenet.name}"] = "ftp://a.invalid/x"
+    message = refusal(store)
+    assert message.endswith("leads to ftp://a.invalid/x, which is not a protected address. Use a mirror.")
+    assert message.startswith(server.base) and len(server.asked) == 1
 
 
 def test_no_connection(store: WeightStore, published: Small, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,6 +305,32 @@ def test_mirrors(store: WeightStore, published: Small, server: Server, tmp_path:
         WeightStore(tmp_path / "fifth"), "simplecnn", mirror=str(tmp_path)
     )
     assert len(server.asked) == asked
+
+
+def test_mirrors_as_addresses_of_folders(
+    store: WeightStore, published: Small, server: Server, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a stick"
+    shutil.copytree(published.folder, folder)
+    assert got(store, mirror=folder.as_uri())[0].origin == str(folder / published.lenet.name)
+    server.content[f"/my%20files/{published.simplecnn.name}"] = published.simplecnn.read_bytes()
+    assert got(store, "simplecnn", mirror=f"{server.base}/my files")[1]
+    assert "http://[::1: no address (Invalid IPv6 URL). Name a base address" in refusal(
+        WeightStore(tmp_path / "other"), mirror="http://[::1"
+    )
+
+
+def test_a_mirror_has_files_of_which_no_digest_is_published(
+    store: WeightStore, published: Small, tmp_path: Path
+) -> None:
+    """Though one is of another file of the same set, as of timm's whose older pickles alone have digits."""
+    text = catalogue.FILE.read_text()
+    catalogue.FILE.write_text(
+        text.replace('{ name = "mlp.pt" }', '{ name = "mlp.pt" }, { name = "o.pth", sha256 = "01234567" }')
+    )
+    catalogue.public_weights.cache_clear()
+    assert got(store, "mlp", mirror=str(published.folder))[1]
+    assert add_file(WeightStore(tmp_path / "other"), published.mlp, lambda: None, stated="mlp")[1]
 
 
 def sha256(file: Path) -> str:
@@ -280,14 +403,45 @@ def test_the_verb_says_what_it_does_before_it_does_it(
     assert json.loads(done.stdout)["origin"] == str(published.simplecnn) and len(server.asked) == 1
 
 
+def test_what_is_fetched_again_is_said_again(store: WeightStore, published: Small, server: Server) -> None:
+    """A damaged file is fetched as a missing one is, and never unannounced."""
+    got(store)
+    store.path(NAME).write_bytes(b"x")
+    lines = CliRunner().invoke(command, ["get", "lenet5"]).stdout.splitlines()
+    assert lines[1] == f"  from {server.base}/{published.lenet.name}" and store.fault(NAME) == ""
+
+
+def test_what_is_here_needs_neither_a_place_to_write_nor_a_mirror(
+    store: WeightStore, published: Small, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shared folder that takes no files."""
+    got(store)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(store.folder))
+
+    monkeypatch.setattr("mirada.store.store.locked", refuse)
+    done = CliRunner().invoke(command, ["get", "lenet5", "--mirror", str(store.folder / "nothing")])
+    assert done.stdout == f"{store.path(NAME)} (was there)\n"
+    for file in (published.lenet, store.path(NAME)):
+        done = CliRunner().invoke(command, ["add", str(file)])
+        assert done.stdout == f"{NAME}: {file.name} (was there)\n"
+    assert "permission denied. Name another folder in MIRADA_WEIGHTS" in str(
+        CliRunner().invoke(command, ["get", "simplecnn"]).exception
+    )
+
+
 def test_a_download_that_is_killed_goes_on(store: WeightStore, published: Small, server: Server) -> None:
     """A process that ends at once leaves its part, and its lock is nobody's."""
     server.stall = [3000]
     code = (
-        "import os, threading, sys; from mirada.cli import run;"
+        "import os, threading, time; from mirada.cli import run;"
         "from pathlib import Path; from mirada.store import catalogue;"
-        f"catalogue.FILE = Path({str(catalogue.FILE)!r});"
-        "threading.Timer(1.0, lambda: os._exit(9)).start();"
+        f"catalogue.FILE = Path({str(catalogue.FILE)!r}); part = Path({str(part(store))!r})\n"
+        "def end():\n"
+        "    while not part.exists() or part.stat().st_size < 3000: time.sleep(0.01)\n"
+        "    os._exit(9)\n"
+        "threading.Thread(target=end, daemon=True).start()\n"
         "run(['weights', 'get', 'lenet5'])"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)

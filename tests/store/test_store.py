@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from store_helpers import Small
 
+from mirada.cli.weights import command
 from mirada.errors import CheckpointError, InvalidArgument, MiradaError
 from mirada.models import create_model, load_weights
 from mirada.models.weight_files import read_public
@@ -101,8 +103,12 @@ def test_without_a_published_digest_a_person_says_what_it_is(
     assert "is not lenet5.test_digits, whose digest is published" in refusal(
         store, published.mlp, stated="lenet5"
     )
+    assert "is the file of lenet5.test_digits, not of mlp.test_digits. Leave --as out" in refusal(
+        store, published.lenet, stated="mlp.test_digits"
+    )
+    torch.save(create_model("lenet5").state_dict(), tmp_path / "own.pth")
     with pytest.raises(CheckpointError, match="these weights are those of lenet5, and the network is mlp"):
-        add_file(store, published.lenet, nobody, stated="mlp.test_digits")
+        add_file(store, tmp_path / "own.pth", nobody, stated="mlp.test_digits")
     with pytest.raises(InvalidArgument, match="no public weights"):
         add_file(store, published.lenet, nobody, stated="nothing")
 
@@ -128,6 +134,104 @@ def test_a_colleagues_store_is_known_by_its_records(
     third = WeightStore(tmp_path / "third")
     reasons = [each.reason for each in add_folder(third, store.folder, nobody) if not each.name]
     assert any(str(store.path("lenet5.test_digits")) in reason for reason in reasons)
+
+
+def test_a_record_that_states_another_origin_than_was_published_is_not_believed(
+    store: WeightStore, published: Small, tmp_path: Path
+) -> None:
+    """A colleague's file is what its record says only if that came from the published file, where there is one."""
+    add_file(store, published.lenet, nobody)
+    record = store.folder / "lenet5.test_digits.json"
+    record.write_text(record.read_text().replace(published.digest, "0" * 64))
+    other = WeightStore(tmp_path / "other")
+    assert "have its digest" in refusal(other, store.path("lenet5.test_digits"))
+    assert other.names() == []
+
+
+def test_a_file_that_cannot_be_read_does_not_keep_the_others_out(
+    store: WeightStore, published: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a folder that is brought in, or of a store that is verified; nor does a record that is damaged."""
+    add_file(store, published.simplecnn, nobody)
+    (store.folder / "simplecnn.test_digits.json").write_text("{")
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    shutil.copy(published.lenet, stick / "LENET.PTH")
+    shutil.copy(published.simplecnn, stick)
+    (stick / "a.pth").write_bytes(b"x")
+    plain = module.sha256_of
+
+    def read(file: Path) -> str:
+        if file.name in ("a.pth", "lenet5.test_digits.safetensors") and faulty:
+            raise OSError(errno.EIO, "Input/output error")
+        return plain(file)
+
+    faulty = False
+    monkeypatch.setattr(module, "sha256_of", read)
+    add_file(store, published.lenet, nobody)
+    faulty = True
+    other = WeightStore(tmp_path / "other")
+    added = {each.file.name: each for each in add_folder(other, stick, nobody)}
+    assert added["a.pth"].reason == f"{stick / 'a.pth'}: cannot be read (input/output error)."
+    assert added[published.simplecnn.name].new
+    assert store.fault("lenet5.test_digits").endswith("cannot be read (input/output error).")
+    faulty = False
+    added = {each.file.name: each for each in add_folder(store, stick, nobody)}
+    assert added["LENET.PTH"].name == "lenet5.test_digits" and not added["LENET.PTH"].new
+    assert "it is no record of weights" in added[published.simplecnn.name].reason
+
+
+def test_a_file_that_changes_while_it_comes_in_is_refused(
+    store: WeightStore, published: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its digest and its copy, for which both kinds of files are read once more."""
+    safetensors = tmp_path / "mlp.safetensors"
+    save_file(create_model("mlp").state_dict(), safetensors)
+    pickle = Path(shutil.copy(published.mlp, tmp_path))
+    public = named_weights("mlp")
+    for file in (safetensors, pickle):
+        digest = sha256(file)
+        file.write_bytes(file.read_bytes().replace(b"mlp", b"plm"))
+        other = create_model("mlp").state_dict()
+        save_file(other, file) if file == safetensors else torch.save(other, file)
+        with (
+            store.alone(public.name, nobody),
+            pytest.raises(StoreError, match="was altered while it was read"),
+        ):
+            store.bring(public, file, digest, original=file.name, origin="")
+        assert list(store.folder.iterdir()) == []
+
+
+def test_taking_away_touches_nothing_outside_the_store(
+    store: WeightStore, published: Small, tmp_path: Path
+) -> None:
+    """A path is no name of weights, and somebody's model beside the store is not one of them."""
+    add_file(store, published.lenet, nobody)
+    for name in ("best.safetensors", "best.json"):
+        (tmp_path / name).write_text("mine")
+    for name in ("../best", str(tmp_path / "best"), "../store/lenet5.test_digits"):
+        done = CliRunner().invoke(command, ["remove", name])
+        assert str(done.exception) == f"{name} is not in {store.folder}. mirada weights list shows what is."
+    assert (tmp_path / "best.safetensors").read_text() == (tmp_path / "best.json").read_text() == "mine"
+    assert store.fault("lenet5.test_digits") == ""
+
+
+def test_files_as_published_are_verified_and_strangers_are_named(
+    store: WeightStore, published: Small
+) -> None:
+    """In a shared folder without records; somebody's JSON is no record of weights."""
+    store.folder.mkdir()
+    file = Path(shutil.copy(published.lenet, store.folder))
+    (store.folder / "config.json").write_text("{}")
+    done = CliRunner().invoke(command, ["verify"])
+    assert done.stdout.splitlines() == [
+        "lenet5.test_digits: as it was",
+        f"{store.folder / 'config.json'}: nobody brought it in; mirada weights add does",
+    ]
+    file.write_bytes(file.read_bytes()[:-1])
+    for arguments in (["verify"], ["verify", "lenet5"]):
+        done = CliRunner().invoke(command, arguments, standalone_mode=False)
+        assert done.return_value == 1 and f"{file}: its digest is " in done.stdout
 
 
 def test_the_hubs_cache_calls_files_by_their_digest(
@@ -204,7 +308,7 @@ def test_a_shared_folder_of_files_as_published(store: WeightStore, published: Sm
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(StoreError, match="its digest is "):
         store.verified(named_weights("lenet5"))
-    assert store.strangers() == [file.name] and store.has(named_weights("lenet5"))
+    assert store.strangers() == [] and store.has(named_weights("lenet5"))
     assert not store.has(named_weights("simplecnn"))
 
 

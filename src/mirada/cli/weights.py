@@ -88,11 +88,12 @@ def get(name: str, mirror: str, as_json: bool) -> int:
     from mirada.store.store import WeightStore
 
     public, store = named_weights(name), WeightStore()
-    source = source_of(public, mirror)
-    if store.record(public.name) is None:
+    record, new = store.whole(public.name), False
+    if record is None:
+        source = source_of(public, mirror)
         say(*announced(public, source), err=as_json)
-    with ProgressBar() as progress:
-        record, new = fetch(store, public, source, on_event=progress.on_event)
+        with ProgressBar() as progress:
+            record, new = fetch(store, public, source, on_event=progress.on_event)
     if as_json:
         say_json(to_json(record))
     else:
@@ -148,7 +149,9 @@ def verify(names: tuple[str, ...], as_json: bool) -> int:
     from mirada.store.store import WeightStore
 
     store = WeightStore()
-    faults = {name: store.fault(name) for name in _here(names)}
+    faults = {
+        name: store.fault(name) for name in _here(names, {*store.names(), *store.as_published().values()})
+    }
     strangers = [] if names else store.strangers()
     if as_json:
         say_json({"folder": str(store.folder), "faults": faults, "others": strangers})
@@ -168,7 +171,7 @@ def remove(names: tuple[str, ...]) -> int:
     from mirada.store.store import WeightStore
 
     store = WeightStore()
-    for name in _here(names):
+    for name in _here(names, set(store.names())):
         with store.alone(name, _say_waiting):
             store.remove(name)
         say(f"removed: {name}")
@@ -193,23 +196,22 @@ def where(as_json: bool) -> int:
     return 0
 
 
-def _here(names: tuple[str, ...]) -> list[str]:
-    """The sets that are meant and are here, damaged ones too; all of them if none is named.
+def _here(names: tuple[str, ...], here: set[str]) -> list[str]:
+    """The sets that are meant, of those that are here, damaged ones too; all of them if none is named.
 
-    Raises ``StoreError`` for one that is not here.
+    Raises ``StoreError`` for one that is not here; a path is none, which might lead out of the store.
     """
     from mirada.store.catalogue import named_weights
     from mirada.store.store import WeightStore
 
     store = WeightStore()
-    here = store.names()
     chosen = []
     for name in names:
         try:
             known = name if name in here else named_weights(name).name
         except InvalidArgument:
             known = name
-        if known not in here and not store.has_part(known):
+        if known not in here and (Path(known).name != known or not store.has_part(known)):
             raise StoreError(f"{name} is not in {store.folder}. mirada weights list shows what is.")
         chosen.append(known)
-    return chosen or here
+    return chosen or sorted(here)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from mirada.errors import CheckpointError, InvalidArgument
 from mirada.store import StoreError
@@ -14,7 +15,15 @@ from mirada.store.catalogue import (
     public_weights,
     recognised,
 )
-from mirada.store.store import DIGITS, RECORD, StoredWeights, WeightStore, digest_of, read_record
+from mirada.store.store import (
+    DIGITS,
+    RECORD,
+    DamagedWeights,
+    StoredWeights,
+    WeightStore,
+    digest_of,
+    read_record,
+)
 
 HUB = "models--timm--"  # how the hub's cache calls the folder of a set of timm's
 
@@ -49,7 +58,7 @@ def add_file(
         InvalidArgument: ``stated`` is no set.
     """
     digest = digest_of(file)
-    public = as_stated(file, digest, named_weights(stated)) if stated else identified(file, digest)
+    public = as_stated(store, file, digest, named_weights(stated)) if stated else identified(file, digest)
     return take_in(store, public, file, digest, on_wait)
 
 
@@ -57,21 +66,31 @@ def take_in(
     store: WeightStore, public: PublicWeights, file: Path, digest: str, on_wait: Callable[[], None]
 ) -> tuple[StoredWeights, bool]:
     """Brings in a file whose weights and digest are known, unless they are there; else as ``add_file``."""
+    if there := _there(store, public, digest):  # also in a folder that takes no files
+        return there, False
     with store.alone(public.name, on_wait):
-        there = store.record(public.name)
-        if there and digest in (there.sha256, there.original_sha256) and not store.fault(public.name):
+        if there := _there(store, public, digest):
             return there, False
         origin = str(file.resolve())
         return store.bring(public, file, digest, original=file.name, origin=origin), True
 
 
+def _there(store: WeightStore, public: PublicWeights, digest: str) -> StoredWeights | None:
+    there = store.record(public.name)
+    if there and digest in (there.sha256, there.original_sha256):
+        return store.whole(public.name)
+    return None
+
+
 def add_folder(store: WeightStore, folder: Path, on_wait: Callable[[], None]) -> Iterator[Added]:
     """Brings in all known files of a folder, one after the other, and says of every file what became of it."""
-    for file in sorted(each for each in folder.rglob("*") if each.suffix in SUFFIXES and each.is_file()):
+    for file in sorted(
+        each for each in folder.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file()
+    ):
         try:
             record, new = add_file(store, file, on_wait)
             yield Added(file, record.name, new)
-        except (CheckpointError, UnknownWeights) as error:
+        except (CheckpointError, UnknownWeights, DamagedWeights) as error:
             yield Added(file, reason=str(error))
 
 
@@ -89,7 +108,7 @@ def identified(file: Path, digest: str) -> PublicWeights:
         return public
     raise UnknownWeights(
         f"{file}: no public weights that Mirada knows have its digest ({digest[:DIGITS]}…). It can be used where it "
-        f"is: mirada train DATA --weights {file.name}."
+        f"is: mirada train DATA --weights {quote(str(file))}."
     )
 
 
@@ -109,10 +128,14 @@ def known_file(file: Path, digest: str) -> PublicWeights | None:
         record = read_record(file.with_suffix(RECORD))
     except StoreError:
         record = None
-    if record and record.sha256 == digest and record.name in names:
-        return names[record.name]
+    if record and record.sha256 == digest and (stored := names.get(record.name)):
+        whose = recognised(record.original_sha256)
+        if (
+            stored.unjudged if whose is None else whose[0] == stored
+        ):  # else nobody has published what it came from
+            return stored
     public = names.get(_in_the_hubs_cache(file, digest))
-    if public and not public.files[0].sha256:
+    if public and public.unjudged:
         return public
     known = next(iter(files_named(file.name)), None)
     if known and known.sha256:
@@ -135,16 +158,35 @@ def _in_the_hubs_cache(file: Path, digest: str) -> str:
     return inside.removeprefix(HUB) if file.resolve().name == digest else ""
 
 
-def as_stated(file: Path, digest: str, public: PublicWeights) -> PublicWeights:
+def known_as(store: WeightStore, digest: str, public: PublicWeights) -> str:
+    """The set whose file has this digest, as the catalogue says or else the records of a store; empty if none has.
+
+    Args:
+        store: Its records count where no digest of ``public`` is published.
+        digest: A whole SHA-256.
+        public: The set that it is to be.
+    """
+    if found := recognised(digest):
+        return found[0].name
+    return store.other_with(digest, public.name) if public.unjudged else ""
+
+
+def as_stated(store: WeightStore, file: Path, digest: str, public: PublicWeights) -> PublicWeights:
     """The set that a file is said to be; it must be one without a published digest, and the tensors its network's.
 
     Raises:
-        InvalidArgument: A digest is published, and it is another.
+        InvalidArgument: A digest is published, and it is another; or the file is another known one.
         CheckpointError: The tensors are another network's.
     """
-    if any(each.sha256 for each in public.files):
-        if (found := recognised(digest)) and found[0] == public:
-            return public
+    known = known_file(file, digest)
+    whose = known.name if known else known_as(store, digest, public)
+    if whose == public.name:
+        return public
+    if whose:
+        raise StoreError(
+            f"{file}: is the file of {whose}, not of {public.name}. Leave --as out, or use another copy."
+        )
+    if not public.unjudged:
         raise InvalidArgument(
             f"{file}: is not {public.name}, whose digest is published; that of this file begins with "
             f"{digest[:DIGITS]}. Leave --as out, or use another copy."

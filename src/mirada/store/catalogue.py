@@ -87,6 +87,11 @@ class PublicWeights:
         return f"{self.scale}; {cut if self.resize != self.input else whole}"
 
     @property
+    def unjudged(self) -> bool:
+        """Whether nobody has published a digest of the file to fetch, nor a part of one."""
+        return not (self.files and self.files[0].sha256)
+
+    @property
     def size(self) -> int:
         """Bytes of the file to fetch, rounded where no more is known; 0 where nothing is."""
         return self.files[0].bytes or self.files[0].about if self.files else 0
@@ -126,7 +131,8 @@ def named_weights(name: str, *, network: str = "") -> PublicWeights:
     """The set that a name means.
 
     Args:
-        name: Its name, that of one of its files, with or without its ending, or a network's, which means its default.
+        name: Its name, that of one of its files, or a network's, which means its default. The ending of a file's name
+            may be left out where its digest is in it: ``inceptionv3`` alone is not RadImageNet's.
         network: Whose weights are wanted, for the message.
 
     Raises:
@@ -144,7 +150,8 @@ def named_weights(name: str, *, network: str = "") -> PublicWeights:
 
 
 def _is_called(file: PublicFile, lower: str) -> bool:
-    return lower in (file.name.lower(), file.name.lower().rpartition(".")[0])
+    name = file.name.lower()
+    return lower == name or (bool(file.sha256) and lower == name.rpartition(".")[0])
 
 
 def is_named(text: str) -> bool:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from mirada.errors import CheckpointError, reason_of
 from mirada.events import OnProgress, Progress
 from mirada.store import StoreError
-from mirada.store.adding import UnknownWeights, as_stated, identified, require_network, take_in
-from mirada.store.catalogue import PublicFile, PublicWeights, recognised
+from mirada.store.adding import UnknownWeights, as_stated, identified, known_as, require_network, take_in
+from mirada.store.catalogue import PublicFile, PublicWeights
 from mirada.store.store import DIGITS, StoredWeights, WeightStore, digest_of, explained
-from mirada.text import mebibytes
+from mirada.text import mebibytes, visible
 
 STALL = 30.0  # seconds without a byte after which a connection is given up
 TRIES = 3  # connections in a row that bring nothing
@@ -29,6 +29,11 @@ CHUNK = 2**18
 PART = 206  # the status of an answer that is a range
 BEYOND = 416  # … of one to a range that begins behind the end
 WEB = ("http", "https")
+IN_ADDRESSES = "%/:=&?~#+!$,;'@()*[]"  # what stands for itself in an address
+RANGE = re.compile(
+    r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)"
+)  # of a part: where it begins, and how long the file is
+LENGTH = re.compile(r"\d{1,18}")
 DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -59,6 +64,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         scheme = urlsplit(newurl).scheme
         if scheme not in WEB or (req.type == "https" and scheme != "https"):
+            if fp:
+                fp.close()
             raise StoreError(
                 f"{req.full_url}: leads to {newurl}, which is not a protected address. Use a mirror."
             )
@@ -72,27 +79,47 @@ def source_of(public: PublicWeights, mirror: str = "") -> WeightSource:
 
     Args:
         public: Which.
-        mirror: A base address before the file's name, or a folder that has the file; empty for its own address.
+        mirror: A base address before the file's name, or a folder that has the file, also as ``file://``; empty for
+            its own address.
 
     Raises:
-        StoreError: Nobody knows an address of it, or the folder does not have it.
+        StoreError: Nobody knows an address of it, the mirror is none, or the folder does not have it.
     """
-    if mirror and urlsplit(mirror).scheme not in WEB:
-        for file in public.files:
-            if (path := Path(mirror) / file.name).is_file():
-                return WeightSource(file, str(path), path)
-        kept = Path(mirror) / f"{public.name}.safetensors"
-        if kept.is_file():
-            return WeightSource(PublicFile(name=kept.name), str(kept), kept)
-        names = " or ".join(dict.fromkeys([*(file.name for file in public.files), kept.name]))
-        raise StoreError(f"{mirror}: has no {names}. Name another folder, or a base address, as the mirror.")
+    if mirror and (folder := _folder_of(mirror)):
+        return _in_folder(public, folder)
     for file in public.files:
         if mirror:
-            return WeightSource(file, f"{mirror.rstrip('/')}/{file.name}")
+            return WeightSource(file, f"{quote(mirror, safe=IN_ADDRESSES).rstrip('/')}/{file.name}")
         if file.address:
             return WeightSource(file, file.address)
     raise StoreError(
         f"No address of {public.name} is known. Bring in a copy: mirada weights add FILE --as {public.name}."
+    )
+
+
+def _folder_of(mirror: str) -> Path | None:
+    """The folder that a mirror is; None for an address of the web."""
+    try:
+        parts = urlsplit(mirror)
+    except ValueError as error:
+        raise StoreError(
+            f"{mirror}: no address ({error}). Name a base address, or a folder, as the mirror."
+        ) from error
+    if parts.scheme in WEB:
+        return None
+    return Path(urllib.request.url2pathname(parts.path)) if parts.scheme == "file" else Path(mirror)
+
+
+def _in_folder(public: PublicWeights, folder: Path) -> WeightSource:
+    for file in public.files:
+        if (path := folder / file.name).is_file():
+            return WeightSource(file, str(path), path)
+    kept = folder / f"{public.name}.safetensors"
+    if kept.is_file():
+        return WeightSource(PublicFile(name=kept.name), str(kept), kept)
+    names = " or ".join(dict.fromkeys([*(file.name for file in public.files), kept.name]))
+    raise StoreError(
+        f"{folder}: has no {names}. Name another folder, or a base address (http or https), as the mirror."
     )
 
 
@@ -124,8 +151,7 @@ def fetch(
     if source.path:
         return _from_folder(store, public, source.path, wait)
     with store.alone(public.name, wait):
-        there = store.record(public.name)
-        if there and not store.fault(public.name):
+        if there := store.whole(public.name):
             return there, False
         part = store.folder / f".{public.name}.part"
         digest = _Download(store, public, source, part, on_event, stall).complete()
@@ -148,9 +174,9 @@ def _from_folder(
     try:
         found = identified(file, digest)
     except UnknownWeights:
-        if any(each.sha256 for each in public.files):
+        if not public.unjudged:
             raise
-        found = as_stated(file, digest, public)
+        found = as_stated(store, file, digest, public)
     if found != public:
         raise StoreError(f"{file}: is the file of {found.name}, not of {public.name}. Use another copy.")
     return take_in(store, public, file, digest, wait)
@@ -176,7 +202,9 @@ class _Download:
         stall: float,
     ) -> None:
         self.store = store
+        self.public = public
         self.name = public.name
+        self.in_parts = True
         self.file = source.file
         self.address = source.address
         self.host = urlsplit(source.address).netloc
@@ -195,22 +223,20 @@ class _Download:
         """Fetches what is missing, and returns the digest of the whole. Raises ``StoreError``."""
         begun = self._size() > 0
         digest = self._whole()
-        if begun and not self._is_right(digest):  # its beginning may have been another file's
+        if begun and not digest.startswith(self.wanted):  # its beginning may have been another file's
             self.part.unlink()
             digest = self._whole()
-        if self._is_right(digest):
+        known = known_as(self.store, digest, self.public)
+        if known == self.name or (not known and digest.startswith(self.wanted)):
             return digest
         size = self._size()
         self.part.unlink()
-        known = recognised(digest)
-        what = f"is {known[0].name}" if known else f"({size:,} bytes) has the digest {digest[:DIGITS]}…"
+        what = f"is {known}" if known else f"({size:,} bytes) has the digest {digest[:DIGITS]}…"
+        wanted = f"{self.name} begins with {self.wanted[:DIGITS]}" if self.wanted else f"not {self.name}"
         raise StoreError(
-            f"{self.address}: what came {what}, and {self.name} begins with {self.wanted[:DIGITS]}. Nothing was "
-            f"kept; use a mirror, or mirada weights add FILE."
+            f"{self.address}: what came {what}, and {wanted}. Nothing was kept; use a mirror, or mirada weights add "
+            f"FILE."
         )
-
-    def _is_right(self, digest: str) -> bool:
-        return digest.startswith(self.wanted)
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
@@ -219,14 +245,16 @@ class _Download:
         """Connects until all bytes are there, as long as each connection brings some."""
         if not self.file.sha256:  # nothing would tell whether the beginning is this file's
             self.part.unlink(missing_ok=True)
-        idle = 0
+        idle, most = 0, self._size()
         while True:
-            before = self._size()
             try:
-                self._receive(before)
+                self._receive(self._size() if self.in_parts else 0)
                 return digest_of(self.part)
             except _BrokenOffError as error:
-                idle = 0 if self._size() > before else idle + 1
+                idle = (
+                    0 if self._size() > most else idle + 1
+                )  # without ranges, what came again is nothing new
+                most = max(most, self._size())
                 if idle >= TRIES or (not self.wanted and self._size()):
                     raise StoreError(self._given_up(str(error))) from error
 
@@ -257,36 +285,41 @@ class _Download:
                 self.part.unlink()
                 raise _BrokenOffError("what was there is longer than the file") from error
             raise StoreError(
-                f"{self.address}: the server answers {error.code} ({error.reason}). Name a mirror, --mirror ADDRESS "
-                f"or FOLDER, or bring in a copy: mirada weights add FILE."
+                f"{self.address}: the server answers {error.code} ({_in_one_line(error.reason)}). Name a mirror, "
+                f"--mirror ADDRESS or FOLDER, or bring in a copy: mirada weights add FILE."
             ) from error
+        except StoreError:  # of a redirect that is not followed
+            raise
         except (OSError, HTTPException, ValueError) as error:
             raise _BrokenOffError(_why(error)) from error
         with answer:
-            self._write(answer, have if answer.status == PART and _begins_at(answer, have) else 0)
+            begin, total = _extent(answer)
+            if begin not in (0, have):
+                self.in_parts = False
+                raise _BrokenOffError("the server answers with another part than was asked for")
+            self._write(answer, begin, total)
 
-    def _write(self, answer: Any, have: int) -> None:
-        length = answer.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdecimal() else 0
+    def _write(self, answer: Any, have: int, total: int) -> None:
         if total and self.file.bytes and total != self.file.bytes:
             raise StoreError(
                 f"{self.address}: the server has {total:,} bytes under this name, and {self.file.name} has "
-                f"{self.file.bytes:,}. Nothing was kept; use a mirror, or mirada weights add FILE."
+                f"{self.file.bytes:,}. Use a mirror, or mirada weights add FILE."
             )
         expected = total or self.file.bytes
-        self.store.require_space(2 * max(expected - have, 0))  # once as it came, once as it is kept
+        room = 2 * (expected or self.file.about)  # once as it came, once as it is kept
+        self.store.require_space(max(room - have, 0))
         folder, mode = self.store.folder, "ab" if have else "wb"
-        with explained(folder), self._unless_full(), self.part.open(mode) as stream:
+        with explained(folder), self._unless_too_large(), self.part.open(mode) as stream:
             self._copy(answer, stream, have, expected)
         if expected and self._size() < expected:
             raise _BrokenOffError(f"cut off before {expected:,}")
 
     @contextmanager
-    def _unless_full(self) -> Iterator[None]:
-        """What cannot be written whole does not stay to fill the disk."""
+    def _unless_too_large(self) -> Iterator[None]:
+        """What cannot be written whole, or is longer than all of it, does not stay to fill the disk."""
         try:
             yield
-        except OSError:
+        except (OSError, StoreError):
             self.part.unlink(missing_ok=True)
             raise
 
@@ -302,12 +335,21 @@ class _Download:
             stream.write(chunk)
             stream.flush()  # what is killed goes on from here
             done += len(chunk)
+            if done > (expected or 2 * self.file.about or done):
+                raise StoreError(
+                    f"{self.address}: the server sends more than the {expected or self.file.about:,} bytes of "
+                    f"{self.file.name}. Nothing was kept; use a mirror, or mirada weights add FILE."
+                )
             self.on_event(Progress(what, done >> 20, max(done, expected, 1) >> 20))
 
 
-def _begins_at(answer: Any, have: int) -> bool:
-    """Whether a range is the one that was asked for."""
-    return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {have}-")
+def _extent(answer: Any) -> tuple[int, int]:
+    """Where in the file an answer begins, -1 where a part does not say; and how long all of it is, 0 if unknown."""
+    if answer.status == PART:
+        part = RANGE.fullmatch(str(answer.headers.get("Content-Range", "")))
+        return (int(part[1]), 0 if part[2] == "*" else int(part[2])) if part else (-1, 0)
+    length = str(answer.headers.get("Content-Length", ""))
+    return 0, int(length) if LENGTH.fullmatch(length) else 0
 
 
 def _why(error: Exception) -> str:
@@ -317,7 +359,12 @@ def _why(error: Exception) -> str:
         return "no answer in time"
     if isinstance(reason, OSError) and reason.strerror:
         return reason_of(reason)
-    return str(reason) or type(error).__name__
+    return _in_one_line(reason) or type(error).__name__
+
+
+def _in_one_line(said: object) -> str:
+    """What a server, or the library, says, which may have line breaks and worse."""
+    return visible(" ".join(str(said).split()))
 
 
 def announced(public: PublicWeights, source: WeightSource) -> list[str]:

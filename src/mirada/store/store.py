@@ -19,13 +19,17 @@ from mirada.codec import BadRecord, from_json, to_json
 from mirada.errors import reason_of
 from mirada.files import locked, replacing, sha256_of, write_json
 from mirada.store import StoreError
-from mirada.store.catalogue import PublicWeights
+from mirada.store.catalogue import PublicWeights, named_weights, public_weights
 from mirada.text import mebibytes
 
 VARIABLE = "MIRADA_WEIGHTS"
 SUFFIX, RECORD = ".safetensors", ".json"
 DIGITS = 12  # of a digest in a message
 SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DamagedWeights(StoreError):
+    """A file, or the record of one, that cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,22 +69,22 @@ def store_folder() -> Path:
 
 
 def digest_of(file: Path) -> str:
-    """The SHA-256 of a file. Raises ``StoreError`` if it cannot be read."""
+    """The SHA-256 of a file. Raises ``DamagedWeights`` if it cannot be read."""
     try:
         return sha256_of(file)
     except OSError as error:
-        raise StoreError(f"{file}: cannot be read ({reason_of(error)}).") from error
+        raise DamagedWeights(f"{file}: cannot be read ({reason_of(error)}).") from error
 
 
 def read_record(file: Path) -> StoredWeights | None:
-    """The record in a file, None if there is no such file. Raises ``StoreError`` if it is none."""
+    """The record in a file, None if there is no such file. Raises ``DamagedWeights`` if it is none."""
     try:
         return from_json(StoredWeights, json.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (BadRecord, ValueError, RecursionError, OSError) as error:
         reason = reason_of(error) if isinstance(error, OSError) else "it is no record of weights"
-        raise StoreError(
+        raise DamagedWeights(
             f"{file}: cannot be used ({reason}). Take the weights away, mirada weights remove {file.stem}, and bring "
             f"them in again."
         ) from error
@@ -101,12 +105,32 @@ class WeightStore:
         return self.folder / f"{name}{SUFFIX}"
 
     def record(self, name: str) -> StoredWeights | None:
-        """What is known of a set; None if it is not here. Raises ``StoreError`` for a record that is damaged."""
+        """What is known of a set; None if it is not here. Raises ``DamagedWeights`` for a record that is damaged."""
         return read_record(self.folder / f"{name}{RECORD}")
 
+    def whole(self, name: str) -> StoredWeights | None:
+        """What is known of a set every byte of which is as it was when it came in; else None.
+
+        Raises ``DamagedWeights`` as ``record`` does.
+        """
+        there = self.record(name)
+        return there if there and not self.fault(name) else None
+
     def names(self) -> list[str]:
-        """The sets that have a record, damaged ones too, sorted."""
-        return sorted(file.stem for file in self.folder.glob(f"*{RECORD}") if not file.name.startswith("."))
+        """The sets that have a record, damaged ones too, sorted; somebody's JSON beside them is none."""
+        known = {public.name for public in public_weights()}
+        stems = (file.stem for file in self.folder.glob(f"*{RECORD}") if not file.name.startswith("."))
+        return sorted(stem for stem in stems if stem in known or self.path(stem).is_file())
+
+    def as_published(self) -> dict[str, str]:
+        """The files without a record that have the name of a published one: the set of each by the name of the file."""
+        return {
+            file.name: public.name
+            for public in public_weights()
+            if not (self.folder / f"{public.name}{RECORD}").is_file()
+            for file in public.files
+            if file.sha256 and (self.folder / file.name).is_file()
+        }
 
     def has(self, public: PublicWeights) -> bool:
         """Whether a set is here, as it was brought in or as it was published; nothing is verified."""
@@ -120,6 +144,7 @@ class WeightStore:
     def strangers(self) -> list[str]:
         """What else lies in the folder, sorted: files that no record speaks of."""
         known = {f"{name}{suffix}" for name in self.names() for suffix in (SUFFIX, RECORD)}
+        known |= self.as_published().keys()
         there = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted(each.name for each in there if each.name not in known and not each.name.startswith("."))
 
@@ -164,26 +189,30 @@ class WeightStore:
         file = self.path(name)
         try:
             record = self.record(name)
+            if record is None and name in self.as_published().values():
+                self.verified(named_weights(name))
+                return ""
+            if record is None or not file.is_file():
+                return f"{file}: is missing, or was never completed."
+            if record.name != name:
+                return f"{file}: renamed; its record says {record.name}."
+            size = file.stat().st_size
+            if size < record.bytes:
+                return f"{file}: truncated; it has {size:,} of {record.bytes:,} bytes."
+            digest = digest_of(file)
         except StoreError as error:
             return str(error)
-        if record is None or not file.is_file():
-            return f"{file}: is missing, or was never completed."
-        if record.name != name:
-            return f"{file}: renamed; its record says {record.name}."
-        size = file.stat().st_size
-        if size < record.bytes:
-            return f"{file}: truncated; it has {size:,} of {record.bytes:,} bytes."
-        digest = digest_of(file)
         if digest == record.sha256:
             return ""
-        if whose := self._of_another(digest, name):
+        if whose := self.other_with(digest, name):
             return f"{file}: is the file of {whose}, under another name."
         return (
             f"{file}: altered since it came in; its digest is {digest[:DIGITS]}…, and {record.sha256[:DIGITS]}… was "
             f"recorded."
         )
 
-    def _of_another(self, digest: str, name: str) -> str:
+    def other_with(self, digest: str, name: str) -> str:
+        """Another set than this one whose file here, or the one that it came from, has a digest; empty if none has."""
         for other in self.names():
             try:
                 record = self.record(other)
@@ -219,14 +248,16 @@ class WeightStore:
             origin: The address, or the path, that it came from.
 
         Raises:
-            StoreError: The folder takes no files, or the disk is full.
+            StoreError: The folder takes no files, the disk is full, or the file is not what it was.
             CheckpointError: The file holds anything but tensors.
         """
         with explained(self.folder):
             self.require_space(file.stat().st_size)
             with replacing(self.path(public.name)) as draft:
-                _rewrite(file, draft, public)
+                copied = _rewrite(file, draft, public)
                 stored, size = digest_of(draft), draft.stat().st_size
+                if digest != (stored if copied else digest_of(file)):
+                    raise StoreError(f"{file}: was altered while it was read. Start again.")
             record = StoredWeights(
                 name=public.name,
                 sha256=stored,
@@ -268,16 +299,17 @@ def explained(folder: Path) -> Iterator[None]:
         raise StoreError(f"{where}: {what}. {remedy} another folder in {VARIABLE}.") from error
 
 
-def _rewrite(file: Path, draft: Path, public: PublicWeights) -> None:
-    """Copies a safetensors file byte for byte; of any other, the tensors, with what is known of them."""
+def _rewrite(file: Path, draft: Path, public: PublicWeights) -> bool:
+    """Copies a safetensors file byte for byte, then true; of any other, the tensors, with what is known of them."""
     with file.open("rb") as stream:
         if stream.read(9)[8:] == b"{":
             shutil.copyfile(file, draft)
-            return
+            return True
     from safetensors.torch import save_file
 
-    from mirada.models.weight_files import read_weights
+    from mirada.models.weight_files import apart, read_weights
 
-    tensors = {name: value.clone().contiguous() for name, value in read_weights(file).tensors.items()}
+    tensors = apart(read_weights(file).tensors)
     about = {"name": public.name, "network": public.network, "data": public.data, "licence": public.licence}
     save_file(tensors, draft, {**about, **public.scale.metadata()})
+    return False
