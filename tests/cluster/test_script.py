@@ -146,11 +146,18 @@ class Cluster:
         write_program(root / "bin" / "qrsh", f'#!/bin/bash\n{note}shift 2\nexec "$@"\n')
         self.save()
 
-    def save(self, command: str = "touch {run}/checkpoints/last") -> None:
+    def save(self, command: str = "touch {run}/checkpoints/state-$$") -> None:
         """What the stand-in for Python does to save."""
         save = command.format(run=shlex.quote(str(self.run)))
         python = PYTHON.format(root=self.root, run=self.run, save=save)
         write_program(self.root / "env" / "bin" / "python", python)
+
+    def goes_on(self, checkpoint: str) -> None:
+        """A run that is there, with a checkpoint, whose training does not end at once."""
+        (self.run / "checkpoints").mkdir(parents=True)
+        (self.run / "checkpoints" / checkpoint).touch()
+        program = self.root / "env" / "bin" / "python"
+        program.write_text(program.read_text().replace("*--resume*) exit 0", "*--resumed*) exit 0"))
 
     def job(self, *arguments: str, late: int = 100, nodes: int = 1) -> ClusterJob:
         job = ClusterJob(
@@ -232,7 +239,7 @@ def test_a_signal_long_before_the_end_stops_and_does_not_queue_again(
     cluster.wait_for_training()
     process.send_signal(number)
     assert process.wait(60) == 75
-    assert (cluster.run / "checkpoints" / "last").exists() and cluster.called() == []
+    assert list((cluster.run / "checkpoints").glob("state-*")) and cluster.called() == []
 
 
 def test_a_cancelled_job_does_not_queue_again(cluster: Cluster) -> None:
@@ -242,11 +249,22 @@ def test_a_cancelled_job_does_not_queue_again(cluster: Cluster) -> None:
     assert cluster.called() == []
 
 
-def test_a_job_that_saves_nothing_does_not_queue_for_ever(cluster: Cluster) -> None:
-    cluster.save("true")
-    job = cluster.job("photos", late=1)
+@pytest.mark.parametrize("saving", ["true", "touch {run}/checkpoints/state-0000000007"])
+def test_a_job_that_comes_no_further_does_not_queue_for_ever(saving: str, cluster: Cluster) -> None:
+    """Nothing is saved, or once more what was there: as of a last evaluation that is longer than the walltime."""
+    cluster.save(saving)
+    cluster.goes_on("state-0000000007")
+    job = cluster.job("photos", late=3)
     assert cluster.start(job).wait(60) == 75
-    assert cluster.called() == [] and "Nothing was saved" in (job.folder / "output.log").read_text()
+    assert cluster.called() == [] and "came no further" in (job.folder / "output.log").read_text()
+
+
+@pytest.mark.parametrize("name", ["digests.json", "checkpoints/state-0000000003"])
+def test_several_runs_queue_again_too(name: str, cluster: Cluster) -> None:
+    """Those of a cross-validation lie in folders of their own: one that has saved, or one that is done."""
+    cluster.save(f"mkdir -p {{run}}/fold-2/checkpoints; touch {{run}}/fold-2/{name}")
+    assert cluster.start(cluster.job("photos", "--folds", "3", late=3)).wait(60) == 0
+    assert cluster.called() == ["scontrol requeue 7"]
 
 
 def test_a_failure_is_the_jobs(cluster: Cluster) -> None:

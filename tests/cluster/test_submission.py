@@ -239,6 +239,17 @@ def test_a_scheduler_that_does_not_take_the_job(
     assert cli("cancel", "runs/my photos-resnet18")[0] == 2  # there is nothing to cancel
 
 
+def test_a_job_that_was_refused_is_submitted_again(programs: Callable[..., Path], cli: Cli) -> None:
+    """The very same command, once what was wrong is mended."""
+    command = ("submit", "--", "train", "my photos", "--output", "runs/mine")
+    programs("sbatch", answer="sbatch: error: invalid partition", code=1)
+    assert cli(*command)[0] == 1
+    programs("sbatch")
+    assert cli(*command)[0] == 0
+    code, _, err = cli(*command)
+    assert code == 2 and "mine.job: exists already" in err
+
+
 def test_a_record_that_was_altered(programs: Callable[..., Path], cli: Cli) -> None:
     folder = Path("runs/a.job")
     folder.mkdir(parents=True)

@@ -44,7 +44,8 @@ if [ "${1:-}" = node ]; then
 fi
 mode=$(if [ -e "$run" ]; then echo resume; else echo start; fi)
 rm -f "$job/stop" "$job/code"
-touch "$job/started"
+saved() { find "$run" \( -path '*/checkpoints/state-*' -o -name digests.json \) 2> /dev/null | sort; }
+before=$(saved)  # by their names, which tell the step: what is saved once more at the same step is no progress
 trap 'touch "$job/stop"' TERM USR1 USR2
 everywhere "$mode" &
 work=$!
@@ -57,8 +58,8 @@ code=$?
 if [ -e "$job/code" ]; then code=$(cat "$job/code"); fi
 if [ "$code" -eq 0 ]; then exit; fi
 if [ -e "$job/cancelled" ] || [ "$SECONDS" -lt 129420 ]; then exit "$code"; fi
-if [ -z "$(find "$run/checkpoints" -type f -newer "$job/started" 2> /dev/null)" ]; then
-    echo "Nothing was saved in the whole walltime, so the job does not queue again. Give it a longer one."
+if [ "$(saved)" = "$before" ]; then
+    echo "Training came no further in the whole walltime, so the job does not queue again. Give it a longer one."
     exit "$code"
 fi
 echo "The walltime ends. The job queues again, and training goes on from where it is."

@@ -150,7 +150,7 @@ def trained(arguments: tuple[str, ...]) -> tuple[Path, bool, tuple[str, ...]]:
         InvalidArgument: The run is there already, and is not to go on; or it is not there, and is.
         RecipeError: For a setting that is unknown or does not fit.
     """
-    from mirada.cluster.job import free_run, job_folder
+    from mirada.cluster.job import RECORD, free_run, job_folder
 
     if not arguments or arguments[0] != "train":
         found = f'Got "{arguments[0]}".' if arguments else "Nothing stands there."
@@ -169,8 +169,10 @@ def trained(arguments: tuple[str, ...]) -> tuple[Path, bool, tuple[str, ...]]:
         raise click.UsageError("`train` needs DATA, a folder or a table, or --resume RUN. Got neither.")
     if output := said["output"]:
         run = Path(str(output)).absolute()
-        for there in (run, job_folder(run)):
-            if there.exists():
+        for there, sign in ((run, run), (job_folder(run), job_folder(run) / RECORD)):
+            if (
+                sign.exists()
+            ):  # a job that the scheduler did not take has no record, and may be submitted again
                 raise InvalidArgument(
                     f"{there}: exists already; a run is never overwritten. Choose another --output, or go on with it: "
                     f"-- train --resume {output}"
