@@ -191,6 +191,21 @@ def test_a_lost_process_is_named_within_a_minute(how: signal.Signals, shapes: Pa
     assert last.startswith(f"Error: Process 1 of 2 ({second.pid} on ") and "--resume" in last
 
 
+@pytest.mark.slow
+def test_a_first_process_that_is_stopped_ends_the_others_too(shapes: Path, tmp_path: Path) -> None:
+    """It holds the store by which all hear of each other, which then answers nobody: as a machine without power."""
+    run = tmp_path / "run"
+    first, second = train(2, shapes, run)
+    wait_for_epoch(run, 1)
+    first.send_signal(signal.SIGSTOP)
+    try:
+        assert second.wait(60) == 1
+    finally:
+        first.kill()
+        first.wait()
+    assert said(run, 1).startswith("Error: The first process, or its torchrun, is lost.")
+
+
 def test_what_several_processes_do_not_do(shapes: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     processes = start(

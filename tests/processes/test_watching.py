@@ -63,6 +63,14 @@ class Gone(Slips):
         raise RuntimeError("Connection reset by peer")
 
 
+class Silent(Slips):
+    """The store of a process that is stopped, or whose machine is lost: it never answers."""
+
+    def check(self, keys: list[str]) -> bool:
+        threading.Event().wait(3)
+        return False
+
+
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "BEAT", 0.01)
@@ -98,6 +106,15 @@ def test_a_store_that_is_gone_was_the_first_processs(hasty: None) -> None:
     assert heard(lambda on_lost: Watch(Gone(), 1, 2, on_lost)).startswith(
         "The first process, or its torchrun"
     )
+
+
+def test_a_store_that_does_not_answer_is_lost(hasty: None) -> None:
+    found: list[str] = []
+    told = threading.Event()
+    watch = Watch(Silent(), 1, 2, lambda said: (found.append(said), told.set())[0])
+    with watch.running():
+        assert told.wait(2)
+    assert found[0].startswith("The first process, or its torchrun, is lost.")
 
 
 def test_two_that_are_well_find_nothing(hasty: None) -> None:

@@ -7,6 +7,8 @@ not ask a million times; what it finds it leaves in the store, where all look.
 1. A process that has said nothing for ``DEAD`` seconds is dead, or its machine is.
 2. A process that neither waits for others nor has used ``ACTIVE`` seconds of processor time within ``STUCK`` seconds is
    stuck: in a lock, at a disk that does not answer, or stopped. One that is slow, but computes, is waited for.
+3. A store that has not answered for ``DEAD`` seconds lies in a first process, or a torchrun, that is stopped, or on a
+   machine that is lost: whoever asks it waits for good, so that a second thread has to notice.
 """
 
 import os
@@ -23,6 +25,7 @@ BEAT = 2.0  # seconds between two signs of life
 DEAD, STUCK = 20.0, 28.0
 ACTIVE = 0.2  # seconds: what the thread itself takes is a tenth of it
 LOST, FAILED, DONE = "lost", "failed", "done"
+NO_STORE = "The first process, or its torchrun, is lost."
 GOES_ON = "The training ends; mirada train --resume goes on with it."
 OnLost = Callable[[str], None]
 
@@ -111,13 +114,15 @@ class Watch:
         self.waits = False
         self.lost = ""
         self.over = threading.Event()
+        self.looks = 0
         self.neighbour = Watched((rank + 1) % size, time.monotonic())
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Watches for the time of the context."""
-        thread = threading.Thread(target=self._watch, name="watch", daemon=True)
-        thread.start()
+        threads = [threading.Thread(target=each, daemon=True) for each in (self._watch, self._mind_the_store)]
+        for thread in threads:
+            thread.start()
         try:
             yield
         except BaseException:
@@ -125,7 +130,8 @@ class Watch:
             raise
         finally:
             self.over.set()
-            thread.join()
+            for thread in threads:
+                thread.join(DEAD)
             self._note(str(self.rank), DONE)
 
     @contextmanager
@@ -151,19 +157,26 @@ class Watch:
         )
 
     def _watch(self) -> None:
-        number = 0
         while not self.over.is_set():
-            number += 1
-            self._note(str(self.rank), f"{number} {time.process_time():.2f} {int(self.waits)} {_place()}")
+            self.looks += 1
+            self._note(str(self.rank), f"{self.looks} {time.process_time():.2f} {int(self.waits)} {_place()}")
             try:
                 self._look()
             except (
                 RuntimeError
             ):  # torch's, when the store is gone, which is with the first process or its torchrun
-                self._found("The first process, or its torchrun, is lost.")
+                self._found(NO_STORE)
             if self.lost:
                 return
             self.over.wait(BEAT)
+
+    def _mind_the_store(self) -> None:
+        """Counts the beats that one look at the store takes; the time would count a pause of this process, too."""
+        look = beats = 0
+        while not self.over.wait(BEAT) and not self.lost:
+            look, beats = self.looks, beats + 1 if self.looks == look else 0
+            if beats * BEAT >= DEAD:
+                self._found(NO_STORE)
 
     def _look(self) -> None:
         """Hears the neighbour, and what others have found."""
