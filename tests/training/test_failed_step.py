@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from torch import nn
 
 from mirada.cli import run as cli
 from mirada.data.examples.shapes import write_shapes
 from mirada.errors import CheckpointError, TrainingError
+from mirada.jobs import ending, failure
 from mirada.jobs.train import train
 from mirada.training import loop
 from mirada.training.failed_step import replay
@@ -96,6 +98,44 @@ def test_the_layer_that_overflows(shapes: Path, tmp_path: Path, monkeypatch: pyt
     said = failed(shapes, tmp_path / "run")
     assert "in step 4 the first number that is not finite was in the output of head." in said
     assert cli(["train", "--replay", str(tmp_path / "run")]) == 0
+
+
+def test_a_full_disk_hides_nothing(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What went wrong is told, also where neither the step can be kept nor a report be written."""
+
+    def full(file: Path, *arguments: Any) -> None:
+        raise OSError(28, "No space left on device", str(file))
+
+    monkeypatch.setattr(failure, "save_failed_step", full)
+    monkeypatch.setattr(ending, "write_report", full)
+    said = failed(shapes, tmp_path / "run", optimizer="sgd", lr=1e30)
+    assert said.startswith("The loss is no longer a number (epoch 1, learning rate 1e+30): in step ")
+    assert said.endswith("and the step itself could not be kept there (no space left on device).")
+    last = json.loads((tmp_path / "run" / "events.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["reason"], last["text"]) == ("stopped", "failed", said)
+
+
+class Masked(nn.Module):
+    """A network with a mask of infinities, as attention has one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.out = nn.Conv2d(3, 4, 3), nn.Linear(4, 4)
+        self.register_buffer("mask", torch.tensor([0.0, 0.0, -math.inf, 0.0]))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) → (N, 4)."""
+        weights = (self.stem(images).mean((2, 3)) + self.mask).softmax(1)
+        return torch.as_tensor(self.out(weights))
+
+
+def test_a_mask_of_infinities_is_not_what_went_wrong(shapes: Path, tmp_path: Path) -> None:
+    module = Masked()
+    said = failed(shapes, tmp_path / "run", model=module, optimizer="sgd", lr=1e38)
+    place = said.partition("not finite was in ")[2].partition(";")[0]
+    assert "mask" not in place and int(said.partition("in step ")[2].partition(" ")[0]) > 1
+    step, again = replay(tmp_path / "run" / "failed-step.safetensors", module)
+    assert again == step.place == place
 
 
 def test_the_verb_says_the_same(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

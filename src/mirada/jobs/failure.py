@@ -5,7 +5,9 @@ from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mirada.errors import TrainingError
+from torch import Tensor
+
+from mirada.errors import MiradaError, TrainingError, reason_of
 from mirada.events import Event
 from mirada.processes.ranks import here
 from mirada.runs.folder import FAILED_STEP, RunFolder
@@ -46,22 +48,30 @@ def explained(
             fit(again)
         except StepFound as found:
             step = look_into(again, found, again.recipe.to_toml())
-            file = training.folder.file(FAILED_STEP)
-            save_failed_step(file, step, found, class_weights_of(again.recipe, again.feed))
-            return TrainingError(_sentence(step, training.folder.path))
-        except LossNotFinite:
+            weights = class_weights_of(again.recipe, again.feed)
+            return TrainingError(_sentence(step, _kept(training.folder, step, found, weights)))
+        except (MiradaError, OSError):  # not found, or there is no room to look for it
             pass
     return error
+
+
+def _kept(folder: RunFolder, step: FailedStep, found: StepFound, weights: Tensor | None) -> str:
+    """Keeps the step as a file: how it is repeated, or why it cannot be."""
+    try:
+        save_failed_step(folder.file(FAILED_STEP), step, found, weights)
+    except OSError as error:
+        return f"the step itself could not be kept there ({reason_of(error)})"
+    return f"mirada train --replay {folder.path} repeats the step"
 
 
 def silent(event: Event) -> None:
     """Hears of an event that has been told before."""
 
 
-def _sentence(step: FailedStep, folder: Path) -> str:
+def _sentence(step: FailedStep, again: str) -> str:
     return (
         f"The loss is no longer a number (epoch {step.epoch}, learning rate {step.rate:g}): in step {step.step:,} the "
         f"first number that is not finite was in {step.place or 'none of its parts when it was repeated'}; its images "
         f"were {listed(step.files, NAMED)}. Try a lower --lr; the best model so far, if any, and the last good "
-        f"checkpoint are kept in the run folder, and mirada train --replay {folder} repeats the step."
+        f"checkpoint are kept in the run folder, and {again}."
     )

@@ -115,8 +115,10 @@ def first_place(
         compute: Device and precision.
         micro_batch: As for ``train_step``.
     """
-    for name, value in state.network.state_dict().items():
-        if not value.isfinite().all():
+    broken = {name for name, value in state.tensors().items() if not value.isfinite().all()}
+    infinite = {f"network.{name}" for name, value in state.network.named_buffers() if not value.isnan().any()}
+    for name in state.network.state_dict():
+        if f"network.{name}" in broken - infinite:  # a mask of one's own may hold infinities
             return f"{name} before the step"
     for name in ("images", "targets", "covariates"):
         value = getattr(batch, name)
@@ -131,8 +133,8 @@ def first_place(
     for name, parameter in reversed(list(state.network.named_parameters())):
         if parameter.grad is not None and not parameter.grad.isfinite().all():
             return f"the gradient of {name}"
-    broken = (name for name, value in state.tensors().items() if "." in name and not value.isfinite().all())
-    name = next(broken, "")
+    left = (name for name, value in state.tensors().items() if "." in name and not value.isfinite().all())
+    name = next((name for name in left if name not in broken), "")
     return f"{name.partition('.')[2]} after the step" if name else ""
 
 

@@ -29,13 +29,17 @@ class Search:
 
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
+        self.finite: set[str] = set()
 
     def before(self, state: TrainState) -> None:
         """Keeps a copy of the state."""
         self.tensors = {name: value.detach().clone() for name, value in state.tensors().items()}
+        self.finite = {
+            name for name, value in self.tensors.items() if "." in name and bool(value.isfinite().all())
+        }
 
     def after(self, state: TrainState, batch: Batch, rate: float, loss: Tensor) -> None:
-        """Looks at what a step has left."""
-        left = [loss, *(value for name, value in state.tensors().items() if "." in name)]
+        """Looks at what a step has left, where all was finite before it: a buffer of one's own may hold infinities."""
+        left = [loss, *(value for name, value in state.tensors().items() if name in self.finite)]
         if not all(bool(value.isfinite().all()) for value in left):
             raise StepFound(self.tensors, batch, rate)
