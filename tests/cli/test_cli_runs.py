@@ -55,3 +55,9 @@ def test_runs_are_listed(cli: Cli, trained: Callable[[str], Path], tmp_path: Pat
     (runs / "d" / "data.json").write_text("{")
     code, out, err = cli("runs")
     assert code == 1 and err.startswith("runs/d/data.json: the file is damaged") and "d    damaged" in out
+    (runs / "c" / "model.json").unlink()  # as of several networks, or of a run that is only just beginning
+    (runs / "c" / "job.json").touch()
+    (runs / "c" / "events.jsonl").write_text("[]\n")
+    code, out, err = cli("runs")
+    assert code == 1 and err.startswith("runs/c/events.jsonl: the file is damaged")
+    assert "a    finished" in out and "c    damaged" in out

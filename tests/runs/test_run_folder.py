@@ -44,6 +44,21 @@ def test_an_existing_run_is_never_overwritten(folder: RunFolder) -> None:
     assert (folder.path / "model.safetensors").read_bytes() == b"weeks of work"
 
 
+def test_drafts_of_a_process_at_work_stay(folder: RunFolder) -> None:
+    """Whoever tries to take up a run that is alive must not take away what it is writing."""
+    drafts = [folder.path / f".{number:016x}.json" for number in range(2)]
+    drafts[0].touch()
+    with RunFolder.reopened(folder.path).alone():
+        assert not drafts[0].exists()  # of the one that was killed
+        drafts[1].touch()
+        again = RunFolder.reopened(folder.path)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mirada.runs.folder.PATIENCE", 0.0)
+            with pytest.raises(DataError, match="another process is at work"), again.alone():
+                pass
+        assert drafts[1].exists()
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(DataError) as error:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +179,73 @@ def test_a_list_of_events_that_has_become_shorter(folder: RunFolder) -> None:
     assert found is None and "events.jsonl has become shorter" in problems[0]
 
 
+@pytest.mark.parametrize("name", ["events.jsonl", "results.csv"])
+def test_what_the_run_had_told_is_part_of_it(name: str, folder: RunFolder) -> None:
+    """As long as before, but otherwise: it is another run's, or somebody has changed it."""
+    folder.event(NotSaved("something"))
+    (folder.path / "results.csv").write_text("epoch,seconds\n1,2.5\n")
+    take(folder, (12,))
+    file = folder.path / name
+    data = file.read_bytes()
+    file.write_bytes(data.replace(b"s", b"S", 1))
+    found, problems = read_latest(folder)
+    assert found is None and len(problems) == 1
+    assert "is another run's, or this run's results.csv or events.jsonl has been changed" in problems[0]
+    file.write_bytes(data + b"more\n")
+    assert read_latest(folder)[0]
+
+
+def test_another_runs_files_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    """Whole, of the same network and the same step: the state of one, or the model beside it alone."""
+    folders = [RunFolder.create(tmp_path / name) for name in ("one", "two")]
+    for folder in folders:
+        (folder.path / "events.jsonl").write_text(folder.path.name)
+        take(folder, (12, 25))
+    one, two = (folder.path / CHECKPOINTS for folder in folders)
+    last = "0000000025-000002.safetensors"
+    with torch.no_grad():
+        other = state_at(7).network
+    save_model(two / f"best-{last}", other, CARD)
+    for kind, said in (("best", "is not the model that was saved with"), ("state", "is another run's")):
+        own = (one / f"{kind}-{last}").read_bytes()
+        shutil.copy(two / f"{kind}-{last}", one)
+        found, problems = read_latest(folders[0])
+        assert found and found.moment.step == 12
+        assert len(problems) == 1 and problems[0].startswith(f"{one / f'{kind}-{last}'}: {said}")
+        (one / f"{kind}-{last}").write_bytes(own)
+    assert read_latest(folders[0])[1] == []
+
+
+@pytest.mark.parametrize("used", [(12,), ()], ids=["the one before", "none"])
+def test_after_damage_new_ones_are_kept_and_the_damaged_go(used: tuple[int, ...], folder: RunFolder) -> None:
+    """A run that goes on from before a damaged one saves at earlier steps than that one's."""
+    take(folder, (12, 25))
+    for file in states(folder.path / CHECKPOINTS):
+        if int(file.name.split("-")[1]) not in used:
+            file.write_bytes(file.read_bytes()[:-1])
+    assert len(read_latest(folder)[1]) == 2 - len(used)
+    step = 15 if used else 5
+    take(folder, (step,))
+    found, problems = read_latest(folder)
+    assert found and found.moment.step == step and problems == []
+    kept = {int(file.name.split("-")[1]) for file in (folder.path / CHECKPOINTS).iterdir()}
+    assert kept == {*used, step}
+
+
+def test_a_folder_in_the_place_of_a_checkpoint(folder: RunFolder) -> None:
+    take(folder, (12, 25))
+    place = folder.path / CHECKPOINTS
+    for kind in ("state", "best"):
+        (place / f"{kind}-0000000031-000003.safetensors").mkdir()
+    found, problems = read_latest(folder)
+    assert found and found.moment.step == 25 and "is a directory" in problems[0]
+    take(folder, (28, 40))  # says if it could not be written
+    found, problems = read_latest(folder)
+    assert found and found.moment.step == 40 and problems == []
+    checkpoints.remove_checkpoints(place)
+    assert sorted(path.name.partition("-")[0] for path in place.iterdir()) == ["best", "state"]
+
+
 def test_what_was_written_since_is_taken_back(folder: RunFolder) -> None:
     folder.event(NotSaved("before"))
     take(folder, (12,))
@@ -217,7 +285,8 @@ def test_how_often(text: str, pace: Pace) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "never", "10", "0s", "-2s", "2 days", "1.5epochs", "0epochs", "infs", "nans", "2s 3s", "9" * 400 + "s"]
+    "bad", ["", "never", "10", "0s", "-2s", "2 days", "1.5epochs", "0epochs", "infs", "nans", "2s 3s", "9" * 400 + "s",
+            "٢s"]
 )  # fmt: skip
 def test_a_pace_that_is_none_is_one_sentence(bad: str) -> None:
     with pytest.raises(

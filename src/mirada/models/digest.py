@@ -2,6 +2,7 @@
 
 import re
 from hashlib import sha256
+from pathlib import Path
 
 KEY = "mirada"  # of the description, in the metadata of a safetensors file
 DIGEST_KEY = "digest"
@@ -16,6 +17,16 @@ def with_digest(data: bytes) -> bytes | None:
         return None
     start, end = blank.span(1)
     return data[:start] + _digest(data, start, end).encode() + data[end:]
+
+
+def stated_digest(file: Path) -> str:
+    """The digest that a file says is that of its bytes, from its first lines; "" if it says none.
+
+    Raises ``OSError`` if it cannot be read.
+    """
+    with file.open("rb") as stream:
+        found = DIGEST.search(stream.read(int.from_bytes(stream.read(8), "little")))
+    return found[1].decode() if found else ""
 
 
 def is_intact(data: bytes) -> bool:

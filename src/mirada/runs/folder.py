@@ -41,6 +41,7 @@ FAILED_STEP = "failed-step.safetensors"  # the step that gave no number
 LOCK = "lock"  # held as long as a process works in the folder
 DRAFT = re.compile(r"\.[0-9a-f]{16}(\.\w+)?")  # what a process that is killed leaves of a file it was writing
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says where a disk, or a quota, is full
+TEXTS = (".json", ".jsonl", ".csv", ".toml")  # what a run knows of itself
 PATIENCE = 2.0  # seconds: whoever lists runs looks at a lock for a moment
 KINDS: dict[str, type[Event]] = {
     "best": events.BestEpoch, "epoch": events.EpochDone, "evaluation": events.Evaluated,
@@ -137,18 +138,17 @@ class RunFolder:
 
     @classmethod
     def reopened(cls, path: Path) -> Self:
-        """The folder of a run that goes on, without the drafts that it was killed over."""
+        """The folder of a run that goes on."""
         folder = cls(path)
         folder.is_new = False
-        for place in (path, path / CHECKPOINTS):
-            for draft in place.glob(".*"):
-                if DRAFT.fullmatch(draft.name):
-                    draft.unlink(missing_ok=True)
         return folder
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """For the time of the context, no other process works in the folder. Raises ``DataError`` if one does."""
+        """For the time of the context, no other process works in the folder. Raises ``DataError`` if one does.
+
+        The drafts that the run was killed over are taken away: now they cannot be those of another one that writes.
+        """
         began = time.monotonic()
 
         def wait() -> None:
@@ -156,6 +156,9 @@ class RunFolder:
                 raise DataError(f"{self.path}: another process is at work in this run. Wait for its end.")
 
         with locked(self.path / LOCK, wait):
+            for draft in (*self.path.glob(".*"), *(self.path / CHECKPOINTS).glob(".*")):
+                if DRAFT.fullmatch(draft.name):
+                    draft.unlink(missing_ok=True)
             yield
 
     def discard(self) -> None:
@@ -257,6 +260,17 @@ class RunFolder:
         """Whether the files are as long as they were."""
         return self._length(RESULTS) >= marks.results and self._length(EVENTS) >= marks.events
 
+    def digest(self, marks: Marks) -> str:
+        """The SHA-256 of what these files hold up to some marks; they are at least as long."""
+        from hashlib import sha256  # loads OpenSSL, which who lists runs goes without
+
+        found = sha256()
+        for name, length in ((RESULTS, marks.results), (EVENTS, marks.events)):
+            if length:
+                with (self.path / name).open("rb") as stream:
+                    found.update(stream.read(length))
+        return found.hexdigest()
+
     def rewind(self, marks: Marks) -> None:
         """Takes away what was appended after some marks; the time goes on from there."""
         for name, length in ((RESULTS, marks.results), (EVENTS, marks.events)):
@@ -279,10 +293,10 @@ class RunFolder:
             write_bytes(file, b"".join(kept))
 
     def sync(self) -> None:
-        """Waits until what was appended is on disk."""
-        for name in (RESULTS, EVENTS):
-            if (self.path / name).exists():
-                with (self.path / name).open("rb") as stream:
+        """Waits until what was appended, and all that the run needs to go on, is on disk."""
+        for file in self.path.iterdir():
+            if file.suffix in TEXTS and file.is_file():
+                with file.open("rb") as stream:
                     os.fsync(stream.fileno())
 
     def _length(self, name: str) -> int:

@@ -69,16 +69,18 @@ def list_runs(folder: Path) -> list[RunState]:
 
 def state_of(path: Path) -> RunState:
     """One run, by its folder; ``damaged`` if its files cannot be read."""
+    beginning = (path / JOB).exists() and not (path / "model.json").exists()
     try:
-        network: NetworkRecord = read_record(path / "model.json", NetworkRecord)
-        data: DataRecord = read_record(path / "data.json", DataRecord)
-        events, _ = read_events(path / EVENTS)
+        return _of_no_network(path) if beginning else _of_one_network(path)
     except DataError as error:
-        if (path / JOB).exists() and not (
-            path / "model.json"
-        ).exists():  # just beginning, or several networks
-            return _of_no_network(path)
         return RunState(path=path, state="damaged", problem=str(error))
+
+
+def _of_one_network(path: Path) -> RunState:
+    """A run, or several of one network. Raises ``DataError`` if its files cannot be read."""
+    network: NetworkRecord = read_record(path / "model.json", NetworkRecord)
+    data: DataRecord = read_record(path / "data.json", DataRecord)
+    events, _ = read_events(path / EVENTS)
     judged = {event.split: event for event in events if isinstance(event, Evaluated)}
     stops = _stops(events)
     result = judged.get("test") or judged.get("val")
@@ -103,7 +105,7 @@ def state_of(path: Path) -> RunState:
 
 
 def _of_no_network(path: Path) -> RunState:
-    """A run that is only just beginning, or the folder of runs of several networks."""
+    """A run that is only just beginning, or the folder of runs of several networks. Raises as ``_of_one_network``."""
     if (path / DIGESTS).exists():
         return RunState(path=path, state="finished")
     stops = _stops(read_events(path / EVENTS)[0]) if (path / EVENTS).exists() else []

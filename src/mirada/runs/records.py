@@ -22,6 +22,7 @@ class EnvironmentRecord:
     platform: str | None = None
     processor: str | None = None
     threads: int | None = None
+    processes: int | None = None
     device: str | None = None
     precision: str | None = None
     started: str | None = None

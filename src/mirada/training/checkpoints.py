@@ -2,8 +2,9 @@
 
 1. A checkpoint is all that a step changes. The rest (order, augmentation, mixing, dropout) is a function of the seed,
    the epoch and the step, so a run that goes on from one ends with the bits of the run that was never stopped.
-2. A checkpoint is there whole or not at all, and counts only if the digest over its every byte is right. A damaged one
-   is named, and the one before it is used; without any, the run begins again, which leads to the same bits.
+2. A checkpoint is there whole or not at all, and counts only if the digests over its every byte, over the best model
+   beside it and over what the run had told by then are right. One that is damaged, or another run's, is named, and the
+   one before it is used; without any, the run begins again, which leads to the same bits.
 3. A checkpoint belongs to a moment: the best model of that moment stands beside it, and what the run has written since
    is taken back, so that nothing is told twice and nothing is missing.
 4. Saving may fail: a full disk costs a warning and time, never the checkpoint before, nor the run.
@@ -11,8 +12,8 @@
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,12 +25,12 @@ from torch import Tensor
 from mirada.codec import BadRecord, from_json
 from mirada.errors import CheckpointError, MiradaError, reason_of
 from mirada.modelfile import load_card
-from mirada.models.digest import is_intact
+from mirada.models.digest import is_intact, stated_digest
 from mirada.models.pieces import TensorEntry, write_pieces
-from mirada.runs.folder import CHECKPOINTS, MODEL, Marks, RunFolder
+from mirada.runs.folder import BEST, CHECKPOINTS, MODEL, Marks, RunFolder
 from mirada.training.best import Held, keep
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2  # checkpoints: the last one, and the one before it
 KEY = "checkpoint"  # of the description, in the metadata
 STATE, BESIDE = "state", "best"  # what the names of their files begin with
@@ -49,6 +50,8 @@ class SavedAt:
         epoch: Epochs that are done.
         best: The best epoch so far, 0 for none: its model stands beside the checkpoint.
         marks: How far the run's files were.
+        told: The digest of what these files held so far: no other run has the same.
+        model: The digest that the model beside it has of itself; "" for none.
         format: Of the file.
     """
 
@@ -56,6 +59,8 @@ class SavedAt:
     epoch: int
     best: int
     marks: Marks
+    told: str = ""
+    model: str = ""
     format: int = FORMAT
 
     @property
@@ -125,11 +130,13 @@ def digest_of(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def write_checkpoint(folder: Path, checkpoint: Checkpoint, best: Held) -> None:
-    """Writes a checkpoint and then takes those away that are older than the one before it.
+def write_checkpoint(run: RunFolder, checkpoint: Checkpoint, best: Held) -> None:
+    """Writes a checkpoint and then takes all others away but the one before it.
+
+    Those of a later moment, too: the run has gone on from before them, and they are no longer its own.
 
     Args:
-        folder: Of all checkpoints of a run.
+        run: The run's folder, which holds all that its marks count.
         checkpoint: With copies of the tensors, on the processor.
         best: The best model of that moment.
 
@@ -137,18 +144,17 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, best: Held) -> None:
         OSError: The disk does not take it; those that were there stay.
         CheckpointError: Likewise.
     """
-    moment = checkpoint.moment
+    folder, moment = run.path / CHECKPOINTS, checkpoint.moment
+    beside = folder / f"{BESIDE}-{moment.name}"
     if moment.best:
-        best.write(folder / f"{BESIDE}-{moment.name}")
-    text = json.dumps(asdict(moment))
+        best.write(beside)
+    model = stated_digest(beside) if moment.best else ""
+    text = json.dumps(asdict(replace(moment, told=run.digest(moment.marks), model=model)))
     write_tensors(folder / f"{STATE}-{moment.name}", checkpoint.tensors, {KEY: text})
     _sync_folder(folder)
-    kept = {name_of(file) for file in states(folder)[:KEPT]}
-    for file in folder.glob(f"{BESIDE}-*.safetensors"):
-        if name_of(file) not in kept and name_of(file) < moment.name:
-            file.unlink(missing_ok=True)
-    for file in states(folder)[KEPT:]:
-        file.unlink(missing_ok=True)
+    there = [name_of(file) for file in states(folder) if file.is_file()]
+    kept = [name for name in there if name <= moment.name][:KEPT]
+    _remove(file for file in _numbered(folder) if name_of(file) not in kept)
 
 
 def read_latest(folder: RunFolder) -> tuple[Checkpoint | None, list[str]]:
@@ -172,16 +178,23 @@ def read_latest(folder: RunFolder) -> tuple[Checkpoint | None, list[str]]:
 def _read(folder: RunFolder, file: Path) -> Checkpoint:
     """Raises ``CheckpointError`` if anything of it, or of the model beside it, is not as it was written."""
     tensors, values = read_tensors(file, KEY)
+    if (written := values.get("format")) != FORMAT:
+        raise CheckpointError(f"{file}: written by another version (format {written}).")
     try:
         moment = from_json(SavedAt, values)
     except BadRecord as error:
         raise CheckpointError(f"{file}: its description cannot be understood ({error}).") from error
-    if moment.format != FORMAT:
-        raise CheckpointError(f"{file}: written by another version (format {moment.format}).")
     if not folder.holds(moment.marks):
         raise CheckpointError(f"{file}: the run's results.csv or events.jsonl has become shorter since.")
+    if folder.digest(moment.marks) != moment.told:
+        raise CheckpointError(
+            f"{file}: is another run's, or this run's results.csv or events.jsonl has been changed since."
+        )
+    beside = file.with_name(f"{BESIDE}-{moment.name}")
     if moment.best:
-        load_card(file.with_name(f"{BESIDE}-{moment.name}"))
+        load_card(beside)
+        if stated_digest(beside) != moment.model:
+            raise CheckpointError(f"{beside}: is not the model that was saved with the checkpoint beside it.")
     return Checkpoint(moment, tensors)
 
 
@@ -199,8 +212,19 @@ def states(folder: Path) -> list[Path]:
 
 def remove_checkpoints(folder: Path) -> None:
     """Takes all checkpoints of a run away, which has come to its end."""
-    for file in (*folder.glob(f"{STATE}-*.safetensors"), *folder.glob(f"{BESIDE}*.safetensors")):
-        file.unlink(missing_ok=True)
+    _remove((*_numbered(folder), folder / Path(BEST).name))
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """The files of all checkpoints: states, and the models beside them."""
+    return [file for kind in (STATE, BESIDE) for file in folder.glob(f"{kind}-*.safetensors")]
+
+
+def _remove(files: Iterable[Path]) -> None:
+    """Takes files away that may be there; what is no file, nobody has written here, and it stays."""
+    for file in files:
+        if not file.is_dir():
+            file.unlink(missing_ok=True)
 
 
 def name_of(file: Path) -> str:

@@ -7,7 +7,7 @@ from math import inf
 from mirada.errors import RecipeError
 
 AUTO = "auto"
-FORM = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|h|epochs?)")
+FORM = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|h|epochs?)", re.ASCII)
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 

@@ -80,6 +80,20 @@ class Saver:
         self.thread = threading.Thread(target=self._write, args=(checkpoint, best, began, masks), daemon=True)
         self.thread.start()
 
+    def trained(self, state: TrainState, best: Held, marks: Marks) -> None:
+        """Begins a checkpoint of the end of training, if the run has been long enough that this costs little.
+
+        The evaluation may take long, too, and whoever is killed in it need not train again.
+
+        Args:
+            state: After the last step.
+            best: The best model.
+            marks: How far the run's files count.
+        """
+        self.wait()
+        if self.folder.seconds >= max(LEAST, self.cost / SHARE):
+            self.take(state, best, marks)
+
     def save(self, state: TrainState, best: Held, marks: Marks | None = None) -> None:
         """Takes a checkpoint and waits until it is there; a disk that does not take it is told of."""
         self.wait()
@@ -102,7 +116,7 @@ class Saver:
         try:
             if all(bool(checkpoint.tensors[name].isfinite().all()) for name in names):
                 self.folder.sync()
-                write_checkpoint(self.folder.path / CHECKPOINTS, checkpoint, best)
+                write_checkpoint(self.folder, checkpoint, best)
         except OSError as error:
             self.problem = reason_of(error)
         except MiradaError as error:
