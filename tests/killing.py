@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mirada.jobs import ending
 from mirada.jobs import train as job
 from mirada.processes.ranks import here
 from mirada.training import checkpoints, loop
@@ -70,6 +71,6 @@ def everywhere(run: Path, place: Path, patch: pytest.MonkeyPatch) -> Copies:
     copies.before("written", checkpoints, "write_pieces", (4,))
     copies.before("evaluation", job, "evaluate", (1, 2))
     copies.before("maps", job, "draw_maps")
-    copies.before("report", job, "write_report")
+    copies.before("report", ending, "write_report")
     copies.before("end", job, "digests")
     return copies

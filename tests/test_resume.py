@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,18 @@ from mirada.data.examples.shapes import write_shapes
 from mirada.data.sources import load_data
 from mirada.errors import DataError, MiradaError
 from mirada.events import EpochDone, Event, NotSaved, Resumed
+from mirada.jobs import ending
 from mirada.jobs import folds as folds_job
 from mirada.jobs import seeds as seeds_job
 from mirada.jobs import train as job
+from mirada.jobs.again import one_of_several
 from mirada.jobs.prove import prove_resume
 from mirada.jobs.train import Run
 from mirada.modelfile import load_members
 from mirada.pages import write_report
 from mirada.runs.folder import CHECKPOINTS, DIGESTS, EVENTS, RunFolder
 from mirada.runs.listing import list_runs, state_of
-from mirada.training import checkpoints, loop
+from mirada.training import checkpoints, loop, saving
 from mirada.training.checkpoints import digest_of
 from mirada.training.loop import Outcome
 from mirada.training.recipe import recipe_for
@@ -173,6 +176,81 @@ def test_ctrl_c_in_the_final_evaluation_costs_no_step(
     assert digests(run.folder) == digests(whole.folder) and kinds(run.folder) == kinds(whole.folder)
 
 
+@pytest.mark.parametrize("moment", ["write_report", "digests"])
+def test_ctrl_c_in_the_report_costs_no_step(
+    moment: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(shapes, output=tmp_path / "whole", **SETTINGS)
+    module = ending if moment == "write_report" else job
+    do, count = getattr(module, moment), itertools.count()
+
+    def press(*arguments: Any) -> Any:
+        if next(count) == 0:
+            raise KeyboardInterrupt
+        return do(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, moment, press)
+        run = train(shapes, output=tmp_path / "run", **SETTINGS)
+    assert not run.complete and "interrupted" in run.report_path.read_text(encoding="utf-8")
+    assert (state_of(run.folder).state, state_of(run.folder).resumable) == ("interrupted", True)
+    monkeypatch.setattr(loop, "fitting_step", None)
+    resume(run.folder)
+    assert digests(run.folder) == digests(whole.folder) and kinds(run.folder) == kinds(whole.folder)
+
+
+def test_a_kill_in_the_final_evaluation_costs_no_step(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run that is long enough that a checkpoint of its end costs little; here all are."""
+    monkeypatch.setattr(saving, "LEAST", 0.0)
+    monkeypatch.setattr(Saver, "due", lambda saver, state: False)
+    whole = train(shapes, output=tmp_path / "whole", **SETTINGS)
+    assert not list((whole.folder / CHECKPOINTS).glob("state-*"))
+
+    def killed(*arguments: Any) -> Any:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "draw_maps", killed)
+        with pytest.raises(SystemExit):
+            train(shapes, output=tmp_path / "run", **SETTINGS)
+    until = time.monotonic() + 60
+    while not list((tmp_path / "run" / CHECKPOINTS).glob("state-*")):  # written beside the evaluation
+        assert time.monotonic() < until
+    monkeypatch.setattr(loop, "fitting_step", None)
+    resume(tmp_path / "run")
+    assert digests(tmp_path / "run") == digests(whole.folder)
+    assert kinds(tmp_path / "run") == kinds(whole.folder)
+
+
+def test_another_recipe_is_refused_by_name(stopped: Path) -> None:
+    """Half of the steps by one recipe and half by another would be nobody's run."""
+    file = stopped / "job.json"
+    text = file.read_text()
+    file.write_text(text.replace("epochs = 3", "epochs = 4"))
+    with pytest.raises(
+        DataError, match=r"cannot go on, since job\.json and recipe\.toml do not agree on epochs"
+    ):
+        resume(stopped)
+    file.write_text(text)
+    resume(stopped)
+
+
+def test_what_is_not_as_it_was_is_told(stopped: Path) -> None:
+    file = stopped / "environment.json"
+    record = json.loads(file.read_text())
+    assert record["processes"] == 1
+    other = {"mirada": "0.0.1", "numpy": "1.0", "processor": "an abacus", "threads": 99, "processes": 7}
+    file.write_text(json.dumps({**record, **other, "torch": None}))
+    heard: list[Event] = []
+    resume(stopped, on_event=heard.append)
+    (told,) = (event for event in heard if isinstance(event, Resumed))
+    for name, value in other.items():
+        assert f"It began with {name} {value} and goes on with {record[name]}, so its last bits" in told.text
+    assert "torch" not in told.text
+
+
 @pytest.mark.parametrize("change", ["content", "gone", "new"])
 def test_data_that_have_changed_are_refused_by_name(change: str, stopped: Path) -> None:
     file = sorted(stopped.parent.glob("data/*/circle/*.png"))[0]
@@ -299,6 +377,19 @@ def test_parts_that_thaw(shapes: Path, tmp_path: Path, monkeypatch: pytest.Monke
         resume(tmp_path / name)
         assert digests(tmp_path / name) == digests(run.folder), name
         assert kinds(tmp_path / name) == kinds(run.folder), name
+
+
+@pytest.mark.parametrize("left", [(), ("lock", ".0123456789abcdef.json")], ids=["nothing", "a draft"])
+def test_a_member_that_was_killed_before_its_first_file(
+    left: tuple[str, ...], shapes: Path, tmp_path: Path
+) -> None:
+    member = tmp_path / "fold-1"
+    member.mkdir()
+    for name in left:
+        (member / name).touch()
+    recipe = recipe_for("lenet5").with_settings({"epochs": 1, "image_size": 16})
+    run = one_of_several(member, load_data(shapes), recipe, lambda event: None)
+    assert run.complete and (member / "job.json").is_file() and not list(member.glob(".*"))
 
 
 @pytest.mark.parametrize("family", ["folds", "seeds"])

@@ -55,10 +55,8 @@ def one_of_several(
     """One run of several: made, gone on with if it was stopped, or read if it is finished; raises as ``train``."""
     if is_complete(folder):
         return finished_run(folder, index)
-    if (folder / JOB).exists():
+    if folder.exists():  # maybe without any file, or with a draft alone: it may be killed at any moment
         return go_on_with(folder, index, recipe, on_event, module)
-    if folder.exists():  # killed between its making and its first file
-        folder.rmdir()
     return train_in(lambda: RunFolder.create(folder), index, recipe, on_event, module)
 
 

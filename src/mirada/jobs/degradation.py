@@ -100,11 +100,11 @@ def train_pairs(
         on_event: Called with each event of each run.
     """
     names = _networks(depths)
-    if folder.is_new:
-        folder.write(JOB, job_record(index.source, recipe, depths=depths))
-    else:
-        folder.forget(Stopped)
     with folder.alone():
+        if folder.is_new:
+            folder.write(JOB, job_record(index.source, recipe, depths=depths))
+        else:
+            folder.forget(Stopped)
         for done, name in enumerate(names):
             try:
                 run = one_of_several(

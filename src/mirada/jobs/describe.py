@@ -16,6 +16,7 @@ from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.events import FileExcluded
 from mirada.modelfile import Architecture
+from mirada.processes.ranks import here
 from mirada.runs.records import DataRecord, EnvironmentRecord, JobRecord, NetworkRecord
 from mirada.samples import Source
 from mirada.summary import Summary
@@ -64,6 +65,7 @@ def environment_record(compute: Compute, command: str) -> EnvironmentRecord:
         platform=platform.platform(),
         processor=f"{processor_name()}, {os.cpu_count()} cores",
         threads=torch.get_num_threads(),
+        processes=here().size,
         device=str(compute.device),
         precision=compute.precision,
         started=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -23,7 +23,7 @@ from mirada.training.recipe import Recipe
 
 OFTEN = "0.2s"  # between checkpoints, where the recipe leaves it open: short runs are to go on from one, too
 PLAN = {"whole": 0, "killed": 1, "killed-twice": 2}  # by folder, how often each run is killed
-CHILD = "import sys; from mirada.jobs.prove import go_on_until; go_on_until(sys.argv[1], float(sys.argv[2]))"
+CHILD = "import sys; from mirada.jobs.prove import go_on_until; go_on_until(sys.argv[1], int(sys.argv[2]))"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Proof:
         folder: That of the three runs.
         kills: By the run, after which steps it was killed.
         digests: By the run, of all that it has come to.
-        steps: Of each run.
+        steps: That each run takes.
     """
 
     folder: Path
@@ -83,42 +83,44 @@ def prove_resume(index: Index, recipe: Recipe, output: str | Path | None, on_eve
         own = RunFolder.create(place.path / name)
         own.write(JOB, job_record(index.source, often))
         shares = sorted(random.uniform(0.05, 0.95) for _ in range(count))  # noqa: S311 # no secret
-        told = [_child(own.path, share) for share in shares]
-        kills[name] = tuple(step for step, _ in told)
-        steps = max(steps, _child(own.path, 0.0)[1])
+        # Of the steps that the first run took, which may have stopped early.
+        kills[name] = tuple(_child(own.path, max(1, round(share * steps))) for share in shares)
+        steps = max(steps, _child(own.path, 0))
         found[name] = read_record(own.path / DIGESTS, DigestsRecord)
     on_event(Progress("proving", len(PLAN), len(PLAN)))
     return Proof(place.path, kills, found, steps)
 
 
-def _child(folder: Path, share: float) -> tuple[int, int]:
-    """Goes on with a run in a process of its own, up to a share of its steps, 0 for all: the last step, of how many."""
-    command = [sys.executable, "-c", CHILD, str(folder), str(share)]
+def _child(folder: Path, until: int) -> int:
+    """Goes on with a run in a process of its own, which is killed once a step is done, 0 for the end: the last step.
+
+    Raises ``TrainingError`` if it ends otherwise.
+    """
+    command = [sys.executable, "-c", CHILD, str(folder), str(until)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 # itself
-    if done.returncode not in ((0, -signal.SIGKILL) if share else (0,)):
+    if done.returncode != (-signal.SIGKILL if until else 0) or not done.stdout.strip():
         last = done.stderr.strip().rpartition("\n")[2]
         raise TrainingError(f"{folder}: the run failed, so nothing is proved. {last}")
-    step, steps = done.stdout.split()[-2:]
-    return int(step), int(steps)
+    return int(done.stdout.split()[-1])
 
 
-def go_on_until(folder: str, share: float) -> None:
-    """Goes on with a run; once a share of its steps is done, this process kills itself. 0: to the end."""
+def go_on_until(folder: str, until: int) -> None:
+    """Goes on with a run; once so many of its steps are done, this process kills itself. 0: to the end."""
     flush_denormals()
-    last = (0, 0)
+    last = 0
 
     def hear(event: Event) -> None:
         nonlocal last
         if isinstance(event, Progress) and event.epoch:
-            last = (event.done, event.total)
-            if share and event.done >= share * event.total:
-                _say(*last)
+            last = event.done
+            if until and event.done >= until:
+                _say(last)
                 os.kill(os.getpid(), signal.SIGKILL)
 
     resume(folder, on_event=hear)
-    _say(*last)
+    _say(last)
 
 
-def _say(step: int, steps: int) -> None:
+def _say(step: int) -> None:
     """Tells the process that waits for this one."""
-    os.write(1, f"{step} {steps}\n".encode())
+    os.write(1, f"{step}\n".encode())

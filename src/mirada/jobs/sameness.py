@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
-import torch
 from safetensors.torch import load as load_tensors
 
 from mirada.compute import Compute
@@ -14,16 +13,20 @@ from mirada.data.cache import Cache
 from mirada.data.splits import save_splits
 from mirada.errors import DataError, counted
 from mirada.files import replacing, sha256_of
-from mirada.runs.folder import CHECKPOINTS, MODEL, RESULTS, RunFolder
+from mirada.jobs.describe import environment_record
+from mirada.runs.folder import CHECKPOINTS, JOB, MODEL, RESULTS, RunFolder
 from mirada.runs.records import DigestsRecord, EnvironmentRecord
 from mirada.text import csv_cell, listed
 from mirada.training.checkpoints import digest_of
 from mirada.training.loop import Training
+from mirada.training.recipe import Recipe
+from mirada.training.recipe_text import parse_settings
 
 SPLITS = "splits.csv"  # and the targets, the groups' codes, the covariates
 CONTENTS = "images.csv"  # the digest of every image
 OF_TIME = ("seconds", "images_per_second")  # columns of results.csv
 NAMED = 3  # files in a message
+DECISIVE = ("mirada", "torch", "numpy", "processor", "threads", "processes", "device", "precision")
 
 
 def save_contents(cache: Cache, file: Path) -> None:
@@ -64,6 +67,18 @@ def require_same(folder: RunFolder, cache: Cache) -> None:
         )
 
 
+def require_same_recipe(folder: Path, recipe: Recipe) -> None:
+    """Raises ``DataError`` if a run that goes on is asked for what it did not begin with; it names the settings."""
+    file = folder / "recipe.toml"
+    before = parse_settings(file.read_text(encoding="utf-8", errors="surrogateescape"), str(file))
+    now = parse_settings(recipe.to_toml(), JOB)
+    if different := [name for name, value in before.items() if now.get(name) != value]:
+        raise DataError(
+            f"{folder}: cannot go on, since {JOB} and recipe.toml do not agree on {listed(different, NAMED)}, so one "
+            f"of them was changed while the run was under way. Restore it, or train anew."
+        )
+
+
 def _rows(file: Path) -> dict[str, list[str]]:
     """The cells of a table by those of its first column, in order."""
     with file.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
@@ -78,16 +93,12 @@ def _different(before: Mapping[str, list[str]], now: Mapping[str, list[str]]) ->
 
 def changes(before: EnvironmentRecord, compute: Compute) -> list[str]:
     """Sentences on what is not as it was when the run began, and decides the last bits of its weights."""
-    now = {
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "device": str(compute.device),
-        "precision": compute.precision,
-    }
+    now = environment_record(compute, before.command)
+    pairs = {name: (getattr(before, name), getattr(now, name)) for name in DECISIVE}
     return [
-        f"It began with {name} {getattr(before, name)} and goes on with {value}, so its last bits may be others."
-        for name, value in now.items()
-        if getattr(before, name) != value
+        f"It began with {name} {first} and goes on with {second}, so its last bits may be others."
+        for name, (first, second) in pairs.items()
+        if first not in (None, second)  # a run of an earlier version knows less
     ]
 
 

@@ -18,7 +18,7 @@ from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits, save_splits, splits_digest
-from mirada.errors import DataError, InvalidArgument, RecipeError, TrainingError, counted
+from mirada.errors import InvalidArgument, RecipeError, TrainingError, counted
 from mirada.evaluation.evaluate import Evaluation, Measured, evaluate
 from mirada.evaluation.predictions import Predictions, called_at
 from mirada.events import (
@@ -51,15 +51,23 @@ from mirada.jobs.describe import (
     network_record,
 )
 from mirada.jobs.durations import in_whole_epochs
+from mirada.jobs.ending import LastPage, reported
 from mirada.jobs.failure import explained, silent
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.jobs.memory import Room
-from mirada.jobs.sameness import CONTENTS, SPLITS, changes, digests, require_same, save_contents
+from mirada.jobs.sameness import (
+    CONTENTS,
+    SPLITS,
+    changes,
+    digests,
+    require_same,
+    require_same_recipe,
+    save_contents,
+)
 from mirada.layers.own import OwnNetwork
 from mirada.modelfile import Card, WeightsOrigin, save_model
 from mirada.models import find
 from mirada.models.catalogue import MODULE
-from mirada.pages import write_report
 from mirada.processes.ranks import by_itself, here, joined
 from mirada.runs.folder import BEST, CHECKPOINTS, DIGESTS, JOB, MODEL, NOTHING, SIMILAR, RunFolder
 from mirada.runs.reader import read_record
@@ -284,15 +292,15 @@ class TrainJob:
                 checkpoint, problems = (None, []) if folder.is_new else read_latest(folder)
                 if checkpoint:
                     environment = read_record(folder.path / "environment.json", EnvironmentRecord)
+                    require_same_recipe(folder.path, self.recipe)
                 else:
                     self._begin(folder, environment)
                 training = self._prepare(folder, environment, checkpoint)
             if not folder.is_new:
                 self._tell_how_it_goes_on(training, environment, [*problems, _place(checkpoint)])
-            with _reported(folder, environment):
-                outcome, evaluations, predictions = self._learn(training)
+            with reported(folder, environment) as page:
+                outcome, evaluations, predictions = self._learn(training, page)
             if predictions:
-                folder.write(DIGESTS, digests(training))
                 remove_checkpoints(folder.path / CHECKPOINTS)
         return Run(folder.path, outcome, evaluations, predictions)
 
@@ -344,8 +352,10 @@ class TrainJob:
         text = " ".join((*said, *changes(environment, self.compute)))
         training.on_event(Resumed(training.state.step, training.state.epoch, text))
 
-    def _learn(self, training: Training) -> tuple[Outcome, dict[str, Evaluation], Predictions | None]:
-        """Trains, then evaluates the best model, unless Ctrl-C was pressed."""
+    def _learn(
+        self, training: Training, page: LastPage
+    ) -> tuple[Outcome, dict[str, Evaluation], Predictions | None]:
+        """Trains, then evaluates the best model and writes the report, unless Ctrl-C was pressed."""
         try:
             outcome = fit(training)
         except LossNotFinite as error:
@@ -364,14 +374,19 @@ class TrainJob:
         if not here().first:
             _judged(training, silent)
             return outcome, {}, None
-        marks = training.folder.marks()
+        marks, best = training.folder.marks(), Held(training.folder.path / BEST, training.feed.card, {})
         training.on_event(Stopped(outcome.reason, outcome.epochs))
         if outcome.best_epoch:
             training.on_event(BestEpoch(outcome.best_epoch))
         try:
-            return outcome, *_conclude(training, self.seen)
+            training.saver.trained(training.state, best, marks)
+            evaluations, predictions = _conclude(training, self.seen)
+            page.write()
+            training.saver.wait()
+            training.folder.write(DIGESTS, digests(training))
+            return outcome, evaluations, predictions
         except KeyboardInterrupt:
-            best = Held(training.folder.path / BEST, training.feed.card, {})
+            page.is_written = False  # it will say that the end is still to come
             training.saver.save(training.state, best, marks)
             training.on_event(Stopped("interrupted", outcome.epochs, "during the final evaluation"))
             return replace(outcome, reason="interrupted"), {}, None
@@ -499,25 +514,6 @@ def _undone_if_it_fails(folder: RunFolder) -> Iterator[None]:
     except BaseException:
         folder.discard()
         raise
-
-
-@contextmanager
-def _reported(folder: RunFolder, environment: EnvironmentRecord) -> Iterator[None]:
-    """Leaves a report of how far a run came, also of one that fails. Raises ``TrainingError`` if its folder is gone."""
-    try:
-        try:
-            yield
-        finally:
-            folder.write("environment.json", replace(environment, seconds=round(folder.seconds, 2)))
-            if here().first:
-                write_report(folder.path)
-    except (OSError, DataError) as error:
-        if folder.path.is_dir():
-            raise
-        raise TrainingError(
-            f"{folder.path}: the run folder has disappeared while the run was writing into it, and its results with "
-            f"it. Train again, and leave the folder where it is."
-        ) from error
 
 
 def _conclude(training: Training, seen: int) -> tuple[dict[str, Evaluation], Predictions]:
