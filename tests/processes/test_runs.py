@@ -175,6 +175,38 @@ def test_stopped_and_resumed_by_others_ends_nearly_alike(
         torch.testing.assert_close(own[name], other[name], rtol=2e-2, atol=2e-3)  # after 90 steps of Adam
 
 
+PRESSING = """
+import os, signal, sys
+from mirada.cli import main
+from mirada.jobs import train as job
+
+original = job.{name}
+
+def pressing(*arguments, **named):
+    if os.environ["RANK"] == "{rank}":
+        os.kill(os.getpid(), signal.SIGTERM)
+    return original(*arguments, **named)
+
+job.{name} = pressing
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "rank"), [("keep_for_evaluation", 0), ("keep_for_evaluation", 1), ("draw_maps", 0)]
+)
+def test_stopped_in_the_final_evaluation_all_save_and_say_so(
+    name: str, rank: int, shapes: Path, whole: Path, tmp_path: Path
+) -> None:
+    run, script = tmp_path / "run", PRESSING.format(name=name, rank=rank)
+    arguments = ("-c", script, "train", shapes, *SETTINGS, "--output", run)
+    assert [each.wait(300) for each in start(2, *arguments, logs=tmp_path / "run.log")] == [75, 75]
+    assert "mirada train --resume" in said(run, 0) and said(run, 1) == ""
+    assert resume(2, run) == [0, 0]
+    assert (run / "digests.json").read_text() == (whole / "digests.json").read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_lost_process_is_named_within_a_minute(how: signal.Signals, shapes: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from mirada.pages import write_report
 from mirada.processes.ranks import here
 from mirada.runs.folder import RunFolder
 from mirada.runs.records import EnvironmentRecord
+from mirada.training.interrupt import interruptible
 
 
 class LastPage:
@@ -32,6 +33,22 @@ class LastPage:
         if here().first:
             write_report(self.folder.path)
         self.is_written = True
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Around what all processes do: one that is told to stop does not leave the others in the middle of it.
+
+    All of them raise ``KeyboardInterrupt`` at its end. A process that is alone does at once.
+    """
+    if here().size == 1:
+        yield
+        return
+    with interruptible() as presses:
+        yield
+        pressed = presses()
+    if pressed:
+        raise KeyboardInterrupt
 
 
 @contextmanager

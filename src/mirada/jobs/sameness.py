@@ -42,10 +42,11 @@ def save_contents(cache: Cache, file: Path) -> None:
         )
 
 
-def require_same(folder: RunFolder, cache: Cache) -> None:
-    """Raises ``DataError`` if images, targets or splits are not those that the run began with; it names them."""
+def require_same(folder: RunFolder, cache: Cache, recipe: Recipe) -> None:
+    """Raises ``DataError`` that names settings, images, targets or splits which are not as when the run began."""
     if folder.is_new or not (folder.path / CONTENTS).exists():
         return
+    _require_same_recipe(folder.path, recipe)
     savers: dict[str, Callable[[Path], None]] = {
         CONTENTS: lambda file: save_contents(cache, file),
         SPLITS: lambda file: save_splits(cache.index, file),
@@ -67,7 +68,7 @@ def require_same(folder: RunFolder, cache: Cache) -> None:
         )
 
 
-def require_same_recipe(folder: Path, recipe: Recipe) -> None:
+def _require_same_recipe(folder: Path, recipe: Recipe) -> None:
     """Raises ``DataError`` if a run that goes on is asked for what it did not begin with; it names the settings."""
     file = folder / "recipe.toml"
     before = parse_settings(file.read_text(encoding="utf-8", errors="surrogateescape"), str(file))

@@ -1,7 +1,7 @@
 """The main job, from end to end: images → cache → training → predictions → maps → report, in one run folder."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -51,19 +51,11 @@ from mirada.jobs.describe import (
     network_record,
 )
 from mirada.jobs.durations import in_whole_epochs
-from mirada.jobs.ending import LastPage, reported
+from mirada.jobs.ending import LastPage, reported, together
 from mirada.jobs.failure import explained, silent
 from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.jobs.memory import Room
-from mirada.jobs.sameness import (
-    CONTENTS,
-    SPLITS,
-    changes,
-    digests,
-    require_same,
-    require_same_recipe,
-    save_contents,
-)
+from mirada.jobs.sameness import CONTENTS, SPLITS, changes, digests, require_same, save_contents
 from mirada.layers.own import OwnNetwork
 from mirada.modelfile import Card, WeightsOrigin, save_model
 from mirada.models import find
@@ -90,6 +82,7 @@ from mirada.training.demands import (
 from mirada.training.feed import Feed
 from mirada.training.first_layer import FirstLayerOrigin, load_first_layer
 from mirada.training.flips import require_mirrored_answers, settle_flips
+from mirada.training.interrupt import interruptible
 from mirada.training.kept import keep_for_evaluation
 from mirada.training.known_weights import find_weights, size_note, with_average_head
 from mirada.training.loop import LossNotFinite, Outcome, Training, fit
@@ -292,7 +285,6 @@ class TrainJob:
                 checkpoint, problems = (None, []) if folder.is_new else read_latest(folder)
                 if checkpoint:
                     environment = read_record(folder.path / "environment.json", EnvironmentRecord)
-                    require_same_recipe(folder.path, self.recipe)
                 else:
                     self._begin(folder, environment)
                 training = self._prepare(folder, environment, checkpoint)
@@ -323,7 +315,7 @@ class TrainJob:
             cache = open_cache(self.index, self.recipe.pixels.decoding(), on_event=self.on_event)
         require_splits(cache.index)
         require_threshold(self.recipe, cache.index)
-        require_same(folder, cache)
+        require_same(folder, cache, self.recipe)
         cache = self._with_contamination(cache)
         card = self.card(cache)
         network = network_record(self.summary, self.architecture, card.preprocessing, self.recipe)
@@ -372,8 +364,7 @@ class TrainJob:
             training.on_event(Stopped(outcome.reason, outcome.epochs))
             return outcome, {}, None
         if not here().first:
-            _judged(training, silent)
-            return outcome, {}, None
+            return _looked_on(training, outcome), {}, None
         marks, best = training.folder.marks(), Held(training.folder.path / BEST, training.feed.card, {})
         training.on_event(Stopped(outcome.reason, outcome.epochs))
         if outcome.best_epoch:
@@ -384,11 +375,13 @@ class TrainJob:
             page.write()
             training.saver.wait()
             training.folder.write(DIGESTS, digests(training))
+            here().any(False)
             return outcome, evaluations, predictions
         except KeyboardInterrupt:
             page.is_written = False  # it will say that the end is still to come
             training.saver.save(training.state, best, marks)
             training.on_event(Stopped("interrupted", outcome.epochs, "during the final evaluation"))
+            here().any(True)
             return replace(outcome, reason="interrupted"), {}, None
 
     def _anew(self, feed: Feed, folder: RunFolder) -> Training:
@@ -525,16 +518,26 @@ def _conclude(training: Training, seen: int) -> tuple[dict[str, Evaluation], Pre
 
 def _judged(training: Training, on_event: OnEvent) -> tuple[Model, Predictions]:
     """The best model, calibrated, and what it says; of several processes each looks at its share of the images."""
-    here().any(False)  # the first one has written the model
-    feed, own = training.feed, training.state.network
-    model = load_model(
-        training.folder.path / MODEL,
-        device=str(feed.compute.device),
-        network=own.module if isinstance(own, OwnNetwork) else None,
-    )
-    with here().turns():
-        features = keep_for_evaluation(feed, model.compute, on_event)
-    return model.calibrated_on(feed.cache, _judging(feed.cache), features)
+    with together():
+        here().any(False)  # the first one has written the model
+        feed, own = training.feed, training.state.network
+        model = load_model(
+            training.folder.path / MODEL,
+            device=str(feed.compute.device),
+            network=own.module if isinstance(own, OwnNetwork) else None,
+        )
+        with here().turns():
+            features = keep_for_evaluation(feed, model.compute, on_event)
+        return model.calibrated_on(feed.cache, _judging(feed.cache), features)
+
+
+def _looked_on(training: Training, outcome: Outcome) -> Outcome:
+    """How a run ended in a process that does not write: it judges its share, and hears what became of the first."""
+    with suppress(KeyboardInterrupt):  # which the first one raises as well
+        _judged(training, silent)
+    with interruptible():
+        stopped = here().any(False)
+    return replace(outcome, reason="interrupted") if stopped else outcome
 
 
 def _judging(cache: Cache) -> list[str]:
