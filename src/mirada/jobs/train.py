@@ -289,7 +289,7 @@ class TrainJob:
                     self._begin(folder, environment)
                 training = self._prepare(folder, environment, checkpoint)
             if not folder.is_new:
-                self._tell_how_it_goes_on(training, environment, [*problems, _place(checkpoint)])
+                _tell_how_it_goes_on(training, environment, [*problems, _place(checkpoint)])
             with reported(folder, environment) as page:
                 outcome, evaluations, predictions = self._learn(training, page)
             if predictions:
@@ -336,13 +336,6 @@ class TrainJob:
         self._tell_start(training, network.parameters, self.on_event if checkpoint else training.on_event)
         here().same(list(training.state.tensors().values()))  # drawn by the seed or read, but maybe elsewhere
         return training
-
-    def _tell_how_it_goes_on(
-        self, training: Training, environment: EnvironmentRecord, said: Sequence[str]
-    ) -> None:
-        """From where, and what stands in the way of the very same bits."""
-        text = " ".join((*said, *changes(environment, self.compute)))
-        training.on_event(Resumed(training.state.step, training.state.epoch, text))
 
     def _learn(
         self, training: Training, page: LastPage
@@ -487,6 +480,12 @@ class TrainJob:
                 IMAGES: remember(cache),
             },
         )
+
+
+def _tell_how_it_goes_on(training: Training, environment: EnvironmentRecord, said: Sequence[str]) -> None:
+    """From where, and what stands in the way of the very same bits."""
+    text = " ".join((*said, *changes(environment, training.feed.compute)))
+    training.on_event(Resumed(training.state.step, training.state.epoch, text))
 
 
 def _place(checkpoint: Checkpoint | None) -> str:
