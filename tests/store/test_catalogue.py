@@ -76,6 +76,7 @@ def test_names(name: str, meant: str) -> None:
     [
         ("resnet18.tv_in1", "", 'no public weights "resnet18.tv_in1". Did you mean "resnet18.tv_in1k"?'),
         ("imagenet", "resnet18", "For resnet18 there are resnet18.tv_in1k, "),
+        ("x" * 300, "", f'no public weights "{"x" * 60}…". mirada weights list shows them all.'),
         ("xyz", "", "mirada weights list shows them all."),
         (
             "inceptionv3",
@@ -134,6 +135,7 @@ def test_a_scale_in_a_files_metadata(tmp_path: object) -> None:
     )
     for wrong in (
         {"mean": "1,1,1"},
+        {"channels": "BGR"},
         {**stated, "std": "0,1,1"},
         {**stated, "range": "0..1023"},
         {**stated, "mean": "1,x,1"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -14,14 +15,16 @@ from safetensors.torch import load_file, save_file
 from store_helpers import Small
 
 import mirada
+from mirada.cli import run
 from mirada.cli.summary import command as summary
 from mirada.data.examples.shapes import write_shapes
-from mirada.errors import CheckpointError, MiradaError, RecipeError
+from mirada.errors import CheckpointError, InvalidArgument, MiradaError, RecipeError
 from mirada.events import Event, LoadReport, Started
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture, load_card
 from mirada.models import create_model
 from mirada.samples import Classes
+from mirada.store import StoreError
 from mirada.store.adding import add_file
 from mirada.store.catalogue import named_weights
 from mirada.store.store import WeightStore
@@ -149,6 +152,41 @@ def test_metadata_that_state_half_a_scale_are_refused(tmp_path: Path) -> None:
     save_file(create_model("lenet5").state_dict(), tmp_path / "own.safetensors", {"mean": "0.5"})
     with pytest.raises(CheckpointError, match="do not say which pixel values"):
         find_weights(recipe_of("lenet5", tmp_path / "own.safetensors"))
+
+
+@pytest.mark.parametrize("about", [{"mean": "0.5"}, {"mean": "x", "std": "1", "range": "0..1"}])
+def test_a_scale_that_is_stated_counts_where_the_files_is_none(about: dict[str, str], tmp_path: Path) -> None:
+    """As the refusal says; but not where the file speaks of colours in another order, which nobody can state."""
+    file = tmp_path / "own.safetensors"
+    save_file(create_model("lenet5").state_dict(), file, about)
+    assert "--set normalize=imagenet, half, unit or data" in refusal("lenet5", file)
+    assert begun(recipe_of("lenet5", file, normalize="half"))[2] == ((0.5,), (0.5,))
+    save_file(create_model("lenet5").state_dict(), file, {**about, "channels": "BGR"})
+    with pytest.raises(
+        CheckpointError, match=r"Write all of them, and channels \(RGB or BGR\), into the file"
+    ):
+        find_weights(recipe_of("lenet5", file, normalize="half"))
+
+
+def test_what_is_no_file_is_not_read(store: WeightStore, tmp_path: Path) -> None:
+    """A pipe, whose writer may never come; a device, which may have no end; a name that no file can have."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        assert f"{path}: the checkpoint cannot be read (a pipe or a device" in refusal("lenet5", path)
+        with pytest.raises(StoreError, match="a pipe or a device, and it is read more than once"):
+            add_file(store, path, nobody)
+    assert run(["weights", "add", str(tmp_path / "pipe")]) == 2
+    assert "There are no public weights" in refusal("lenet5", f"{'x' * 300}.pth")
+
+
+def test_an_empty_text_is_no_word_for_random_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a variable that is not set."""
+    with pytest.raises(InvalidArgument, match=r"must be a name or a file\. Got an empty text"):
+        mirada.create_model("lenet5", weights="")
+    assert run(["train", str(tmp_path), "--weights", ""]) == 2
+    assert "--weights" in capsys.readouterr().err
 
 
 # What they expect --------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from store_helpers import Small
 
+from mirada.cli import run
 from mirada.cli.weights import command
 from mirada.errors import CheckpointError, InvalidArgument, MiradaError
 from mirada.models import create_model, load_weights
@@ -181,6 +182,36 @@ def test_a_file_that_cannot_be_read_does_not_keep_the_others_out(
     assert "it is no record of weights" in added[published.simplecnn.name].reason
 
 
+def test_a_folders_files_are_known_by_what_they_hold(
+    store: WeightStore, published: Small, tmp_path: Path
+) -> None:
+    """Whatever they are called, and behind links, of which one may lead back; each is named once."""
+    stick, disk = tmp_path / "stick", tmp_path / "disk"
+    stick.mkdir()
+    disk.mkdir()
+    shutil.copy(published.lenet, stick / "weights.bin")
+    save_file(create_model("mlp").state_dict(), stick / "blob")
+    (stick / "back").symlink_to(stick)
+    (stick / "other").symlink_to(disk)
+    shutil.copy(published.simplecnn, disk / "blob")
+    (stick / "named.pth").symlink_to(disk / "blob")
+    (stick / "notes.txt").write_text("12345678{")
+    shutil.make_archive(str(stick / "photos"), "zip", disk)
+    added = {each.file: each for each in add_folder(store, stick, nobody)}
+    assert added[stick / "weights.bin"].name == "lenet5.test_digits"
+    assert added[stick / "named.pth"].name == "simplecnn.test_digits"
+    assert "have its digest" in added[stick / "blob"].reason and len(added) == 3
+
+
+def test_what_a_download_left_goes_when_the_set_comes_in_otherwise(
+    store: WeightStore, published: Small
+) -> None:
+    store.folder.mkdir()
+    store.part("lenet5.test_digits").write_bytes(b"x")
+    add_file(store, published.lenet, nobody)
+    assert not store.part("lenet5.test_digits").exists()
+
+
 def test_a_file_that_changes_while_it_comes_in_is_refused(
     store: WeightStore, published: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,6 +354,7 @@ def test_files_that_would_run_code_come_in_without_running_any(
     torch.save({"state_dict": Evil()}, file)
     with pytest.raises(CheckpointError, match="could run code"):
         add_file(store, file, nobody, stated="mlp")
+    assert run(["weights", "add", str(file), "--as", "mlp"]) == 2
     assert not (tmp_path / "ran").exists() and store.names() == []
 
 

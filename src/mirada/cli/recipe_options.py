@@ -21,7 +21,7 @@ def weights_there(context: click.Context, parameter: click.Parameter, weights: s
     """An option's callback: what reads like a path leads to a file, or to the folder of a run, whose model is taken."""
     from mirada.store.catalogue import is_path
 
-    if weights and is_path(weights):
+    if weights is not None and is_path(weights):  # an empty text is no name
         return model_path(context, parameter, weights)
     return weights
 

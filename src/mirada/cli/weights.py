@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirada.cli.console import ProgressBar, say, say_json
-from mirada.errors import InvalidArgument, counted
+from mirada.errors import CheckpointError, InvalidArgument, counted
 from mirada.store import StoreError
 from mirada.text import mebibytes, table
 
@@ -116,8 +116,11 @@ def add(path: Path, stated: str) -> int:
     from mirada.store.store import WeightStore
 
     store = WeightStore()
-    if path.is_file():
-        record, new = add_file(store, path, _say_waiting, stated=stated)
+    if not path.is_dir():
+        try:
+            record, new = add_file(store, path, _say_waiting, stated=stated)
+        except CheckpointError as error:  # the wrong file was named
+            raise StoreError(str(error)) from error
         say(_added(record.name, path, new=new))
         return 0
     if stated:

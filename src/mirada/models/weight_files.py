@@ -86,6 +86,22 @@ def read_weights(path: str | Path) -> WeightFile:
     return WeightFile(tensors, entry, others, taken)
 
 
+def begins_like_weights(file: Path) -> bool:
+    """Whether a file begins as one of weights does, whatever it is called; one that cannot be read does not.
+
+    Of a zip file its first name counts, which is that of the description in those of ``torch.save``.
+    """
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            start = stream.read(512)
+    except OSError:
+        return False
+    if start[8:9] == b"{":
+        return int.from_bytes(start[:8], "little") < size
+    return (start.startswith(b"PK") and b"/data.pkl" in start) or LEGACY_MAGIC in start
+
+
 def _weights_in(file: Path, found: object) -> tuple[object, str, tuple[str, ...]]:
     """The part of a file's contents that is the weights, what it is called there, and the others that might be."""
     entry, others = "", tuple[str, ...]()

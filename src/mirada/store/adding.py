@@ -1,11 +1,12 @@
 """Weights from a file or a folder: a stick, another program's cache, a colleague's store; known by their digests."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from mirada.errors import CheckpointError, InvalidArgument
+from mirada.errors import CheckpointError, InvalidArgument, reason_of
 from mirada.store import StoreError
 from mirada.store.catalogue import (
     SUFFIXES,
@@ -83,15 +84,37 @@ def _there(store: WeightStore, public: PublicWeights, digest: str) -> StoredWeig
 
 
 def add_folder(store: WeightStore, folder: Path, on_wait: Callable[[], None]) -> Iterator[Added]:
-    """Brings in all known files of a folder, one after the other, and says of every file what became of it."""
-    for file in sorted(
-        each for each in folder.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file()
-    ):
+    """Brings in all known files of a folder, one after the other, and says of every file what became of it.
+
+    Those are looked at that are called like weights, and those that begin like weights, whatever they are called.
+    """
+    unread: list[OSError] = []
+    for file in _weights_below(folder, unread.append):
         try:
             record, new = add_file(store, file, on_wait)
             yield Added(file, record.name, new)
         except (CheckpointError, UnknownWeights, DamagedWeights) as error:
             yield Added(file, reason=str(error))
+    for fault in unread:
+        yield Added(Path(fault.filename), reason=f"{fault.filename}: cannot be read ({reason_of(fault)}).")
+
+
+def _weights_below(folder: Path, on_error: Callable[[OSError], None]) -> list[Path]:
+    """The files of weights in a folder and below, also behind links; each once, by its better name."""
+    from mirada.models.weight_files import begins_like_weights
+
+    found, seen = dict[Path, Path](), set[str]()
+    for place, below, names in os.walk(folder, onerror=on_error, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            below.clear()  # a link that leads back
+            continue
+        seen.add(real)
+        for file in (Path(place) / name for name in names):
+            called = file.suffix.lower() in SUFFIXES
+            if file.is_file() and (called or begins_like_weights(file)):
+                whole = file.resolve()
+                found[whole] = file if called else found.get(whole, file)
+    return sorted(found.values())
 
 
 class UnknownWeights(StoreError):

@@ -13,6 +13,7 @@ from mirada.codec import from_json
 from mirada.errors import InvalidArgument, nearest
 from mirada.models import CATALOGUE, facts, find
 from mirada.store.scale import ValueScale
+from mirada.text import shortened
 
 FILE = Path(__file__).with_suffix(".toml")
 SHORT = 8  # digits of a digest that stand in a file's name
@@ -146,7 +147,7 @@ def named_weights(name: str, *, network: str = "") -> PublicWeights:
     for each in public_weights():
         if lower == each.name or any(_is_called(file, lower) for file in each.files):
             return each
-    raise InvalidArgument(f'There are no public weights "{name}". {_hint(lower, network)}')
+    raise InvalidArgument(f'There are no public weights "{shortened(name)}". {_hint(lower, network)}')
 
 
 def _is_called(file: PublicFile, lower: str) -> bool:
@@ -174,9 +175,12 @@ def is_path(text: str) -> bool:
     (False, False, True, True)
     """
     path = Path(text)
-    if len(path.parts) > 1 or path.is_file():
-        return True
-    return not is_named(text) and (path.is_dir() or path.suffix.lower() in SUFFIXES)
+    try:
+        if len(path.parts) > 1 or path.is_file():
+            return True
+        return not is_named(text) and (path.is_dir() or path.suffix.lower() in SUFFIXES)
+    except OSError:  # longer than a name can be
+        return False
 
 
 def _without(network: str) -> str:

@@ -153,7 +153,7 @@ def fetch(
     with store.alone(public.name, wait):
         if there := store.whole(public.name):
             return there, False
-        part = store.folder / f".{public.name}.part"
+        part = store.part(public.name)
         digest = _Download(store, public, source, part, on_event, stall).complete()
         try:
             if not source.file.sha256:

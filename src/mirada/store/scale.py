@@ -70,7 +70,7 @@ def scale_in(file: Path, metadata: Mapping[str, str]) -> ValueScale | None:
         CheckpointError: They state a part of it, or what is no scale.
     """
     stated = {key: metadata[key] for key in ("mean", "std", "range") if key in metadata}
-    if not stated:
+    if not stated and metadata.get("channels") != "BGR":  # which alone would be passed over, and decides much
         return None
     try:
         return ValueScale(
@@ -80,8 +80,14 @@ def scale_in(file: Path, metadata: Mapping[str, str]) -> ValueScale | None:
             channels=metadata.get("channels", "RGB"),  # type: ignore[arg-type]
         )
     except (KeyError, ValueError) as error:
-        said = ", ".join(f"{key}={value[:60]}" for key, value in stated.items())
+        known = {**stated, **{key: metadata[key] for key in ("channels",) if key in metadata}}
+        said = ", ".join(f"{key}={value[:60]}" for key, value in known.items())
+        remedy = (
+            "State it: --set normalize=imagenet, half, unit or data."
+            if known.get("channels", "RGB") == "RGB"
+            else "Write all of them, and channels (RGB or BGR), into the file."
+        )
         raise CheckpointError(
             f"{file}: its metadata do not say which pixel values it expects ({said}); mean, std and range (0..1 or "
-            f"0..255) go together. State it: --set normalize=imagenet, half, unit or data."
+            f"0..255) go together. {remedy}"
         ) from error

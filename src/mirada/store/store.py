@@ -69,7 +69,9 @@ def store_folder() -> Path:
 
 
 def digest_of(file: Path) -> str:
-    """The SHA-256 of a file. Raises ``DamagedWeights`` if it cannot be read."""
+    """The SHA-256 of a file. Raises ``DamagedWeights`` if it cannot be read, or only once, as a pipe."""
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise DamagedWeights(f"{file}: a pipe or a device, and it is read more than once. Save it as a file.")
     try:
         return sha256_of(file)
     except OSError as error:
@@ -103,6 +105,10 @@ class WeightStore:
     def path(self, name: str) -> Path:
         """Where the file of a set is, or would be."""
         return self.folder / f"{name}{SUFFIX}"
+
+    def part(self, name: str) -> Path:
+        """What an interrupted download has left of a set, if it has."""
+        return self.folder / f".{name}.part"
 
     def record(self, name: str) -> StoredWeights | None:
         """What is known of a set; None if it is not here. Raises ``DamagedWeights`` for a record that is damaged."""
@@ -139,7 +145,7 @@ class WeightStore:
 
     def has_part(self, name: str) -> bool:
         """Whether there is a part of a set: a file without a record, or what an interrupted download has left."""
-        return self.path(name).exists() or (self.folder / f".{name}.part").exists()
+        return self.path(name).exists() or self.part(name).exists()
 
     def strangers(self) -> list[str]:
         """What else lies in the folder, sorted: files that no record speaks of."""
@@ -269,6 +275,7 @@ class WeightStore:
                 mirada=version("mirada"),
             )
             write_json(self.folder / f"{public.name}{RECORD}", to_json(record))
+            self.part(public.name).unlink(missing_ok=True)  # nobody sees it, and nothing goes on from there
         return record
 
     def require_space(self, needed: int) -> None:
@@ -284,8 +291,8 @@ class WeightStore:
     def remove(self, name: str) -> None:
         """Takes a set away, and what an interrupted download has left of it. Raises ``StoreError``."""
         with explained(self.folder):
-            for file in (f"{name}{RECORD}", f"{name}{SUFFIX}", f".{name}.part"):
-                (self.folder / file).unlink(missing_ok=True)
+            for file in (self.folder / f"{name}{RECORD}", self.path(name), self.part(name)):
+                file.unlink(missing_ok=True)
 
 
 @contextmanager

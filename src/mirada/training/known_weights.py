@@ -50,14 +50,20 @@ def find_weights(recipe: Recipe) -> StartingWeights | None:
     if not recipe.weights:
         return None
     if is_path(recipe.weights):
-        return _of_file(model_file(recipe.weights), recipe.model)
+        stated = recipe.pixels.normalize != "auto"
+        return _of_file(model_file(recipe.weights), recipe.model, stated=stated)
     public = named_weights(recipe.weights, network=facts(recipe.model).uncut)
     _require_network(public, recipe.model)
     file, digest = WeightStore().verified(public)
     return StartingWeights(file=file, sha256=digest, public=public, scale=public.scale)
 
 
-def _of_file(file: Path, network: str) -> StartingWeights:
+def _of_file(file: Path, network: str, *, stated: bool) -> StartingWeights:
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise CheckpointError(
+            f"{file}: the checkpoint cannot be read (a pipe or a device, and it is read more than once). Save it as a "
+            f"file."
+        )
     try:
         with file.open("rb"):
             pass
@@ -69,8 +75,22 @@ def _of_file(file: Path, network: str) -> StartingWeights:
     public = known_file(file, digest)
     if public:
         _require_network(public, network)
-    scale = public.scale if public else scale_in(file, _metadata(file))
+    scale = public.scale if public else _scale_in(file, stated=stated)
     return StartingWeights(file=file, sha256=digest, public=public, scale=scale)
+
+
+def _scale_in(file: Path, *, stated: bool) -> ValueScale | None:
+    """The scale in a file's metadata; one that is wrong does not matter where a person has ``stated`` another.
+
+    The order of the colours does, for nobody can state that otherwise.
+    """
+    metadata = _metadata(file)
+    try:
+        return scale_in(file, metadata)
+    except CheckpointError:
+        if stated and metadata.get("channels", "RGB") == "RGB":
+            return None
+        raise
 
 
 def card_in(file: str) -> Card | None:

@@ -4,6 +4,7 @@ from logging import INFO, WARNING, getLogger
 from pathlib import Path
 from typing import Any
 
+from mirada.errors import InvalidArgument
 from mirada.layers.network import Network
 from mirada.models import create_model as build_model
 from mirada.training.known_weights import find_weights
@@ -55,6 +56,10 @@ def create_model(
     )
     if weights is None:
         return network
+    if not str(weights).strip():  # as of a variable that is not set; random ones go by another word
+        raise InvalidArgument(
+            "weights of create_model must be a name or a file. Got an empty text; None draws them."
+        )
     stated = str(weights.absolute()) if isinstance(weights, Path) else weights  # a path is never a name
     found = find_weights(Recipe(model=name, weights=stated))
     if found:
