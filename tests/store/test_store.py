@@ -203,6 +203,24 @@ def test_a_folders_files_are_known_by_what_they_hold(
     assert "have its digest" in added[stick / "blob"].reason and len(added) == 3
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows knows no such permissions")
+@pytest.mark.parametrize(("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+def test_what_one_fills_the_others_may_read(
+    mask: int, file: int, folder: int, store: WeightStore, published: Small, tmp_path: Path
+) -> None:
+    """If the user's mask says so: a pickle that was rewritten, a copy, the records, a folder that was made."""
+    save_file(create_model("mlp").state_dict(), tmp_path / "mlp.safetensors")
+    before = os.umask(mask)
+    try:
+        add_file(store, published.lenet, nobody)
+        add_file(store, tmp_path / "mlp.safetensors", nobody, stated="mlp")
+    finally:
+        os.umask(before)
+    modes = {each.name: each.stat().st_mode & 0o777 for each in store.folder.iterdir()}
+    assert set(modes.values()) == {file} and len(modes) == 4
+    assert store.folder.stat().st_mode & 0o777 == folder
+
+
 def test_what_a_download_left_goes_when_the_set_comes_in_otherwise(
     store: WeightStore, published: Small
 ) -> None:

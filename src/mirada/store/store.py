@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from stat import S_IMODE
 
 from mirada.codec import BadRecord, from_json, to_json
 from mirada.errors import reason_of
@@ -84,11 +85,12 @@ def read_record(file: Path) -> StoredWeights | None:
         return from_json(StoredWeights, json.loads(file.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (BadRecord, ValueError, RecursionError, OSError) as error:
-        reason = reason_of(error) if isinstance(error, OSError) else "it is no record of weights"
+    except OSError as error:
+        raise DamagedWeights(f"{file}: cannot be read ({reason_of(error)}).") from error
+    except (BadRecord, ValueError, RecursionError) as error:
         raise DamagedWeights(
-            f"{file}: cannot be used ({reason}). Take the weights away, mirada weights remove {file.stem}, and bring "
-            f"them in again."
+            f"{file}: cannot be used (it is no record of weights). Take the weights away, mirada weights remove "
+            f"{file.stem}, and bring them in again."
         ) from error
 
 
@@ -237,7 +239,7 @@ class WeightStore:
         """
         with ExitStack() as stack:
             with explained(self.folder):
-                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.folder.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(self.folder / f".{name}.lock", on_wait))
             yield
 
@@ -318,5 +320,8 @@ def _rewrite(file: Path, draft: Path, public: PublicWeights) -> bool:
 
     tensors = apart(read_weights(file).tensors)
     about = {"name": public.name, "network": public.network, "data": public.data, "licence": public.licence}
+    draft.touch()
+    mode = draft.stat().st_mode  # as the user wants files to be; the library makes them nobody else's to read
     save_file(tensors, draft, {**about, **public.scale.metadata()})
+    draft.chmod(S_IMODE(mode))
     return False
