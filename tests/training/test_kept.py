@@ -163,6 +163,15 @@ def test_a_second_run_computes_nothing(make: Callable[..., Ran], computed: list[
         assert torch.equal(value, weights(second.training)[name]), name
 
 
+def test_another_head_computes_nothing(make: Callable[..., Ran], computed: list[int]) -> None:
+    """What the frozen parts make of an image does not depend on what reads it."""
+    for dropout in (0.5, 0.1):
+        computed.clear()
+        ran = make("vgg11", **{"freeze": "all", "options.head": "average", "options.dropout": dropout})
+        assert keep_for_training(ran.training.feed, range(1, 5), ran.events.append, lambda: False)
+    assert computed == [1] and ran.plan.missing == 0
+
+
 def test_only_new_images_and_new_views_are_computed(make: Callable[..., Ran], computed: list[int]) -> None:
     fit(make(freeze="all", names=NAMES[:14]).training)  # 11 to train on, 3 to validate
     computed.clear()

@@ -47,6 +47,9 @@ CAM_OPTIONS: Mapping[str, Option] = {  # of every network whose parts put out ma
     ),
     "cam_groups": Option(default=1, least=1, most=1024, meaning="with head=cam: groups of this convolution"),
 }
+OF_THE_HEADS = frozenset(
+    {"head", "dropout", "auxiliary", *CAM_OPTIONS}
+)  # options that change no part before them
 OWN_HEAD = "own"  # what a stack has behind its maps; the head of averages where it has nothing
 CAM_MEANING = (
     "cut behind cam_after, then a 3 x 3 convolution, average and linear, with finer exact class maps"

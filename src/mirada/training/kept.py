@@ -12,6 +12,7 @@ from mirada.data.views import judged
 from mirada.errors import counted, reason_of
 from mirada.evaluation.features import Demand, Features, open_features
 from mirada.events import FeaturesPlanned, OnEvent
+from mirada.models.families import OF_THE_HEADS
 from mirada.training.feed import Feed
 
 
@@ -80,7 +81,8 @@ def _kept(
 ) -> Features:
     """Features with all that is wanted on disk; without a place on disk where that cannot be."""
     plain, built = replace(features, store=None), feed.card.architecture
-    kept = open_features(plain, repr((built.model, built.options, built.in_channels, built.image_size)))
+    deciding = {key: value for key, value in built.options.items() if key not in OF_THE_HEADS}
+    kept = open_features(plain, repr((built.model, deciding, built.in_channels, built.image_size)))
     store = kept.store
     if store is None:
         return plain
