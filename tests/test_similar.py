@@ -18,6 +18,7 @@ from mirada.errors import DataError
 from mirada.evaluation.columns import Neighbour
 from mirada.evaluation.features import Features
 from mirada.evaluation.predictions import Predictions
+from mirada.events import EpochDone, Event, HowToRead
 from mirada.explain.explainable import entering_head
 from mirada.inference import similar
 from mirada.inference.model import load_model
@@ -31,6 +32,7 @@ from mirada.inference.similar import (
 from mirada.inference.trained_on import short
 from mirada.jobs.train import Run
 from mirada.modelfile import load_network
+from mirada.runs.reader import read_maps
 from mirada.samples import Classes
 
 pytestmark = pytest.mark.usefixtures("module_cache")
@@ -222,6 +224,32 @@ def test_a_frozen_run_leaves_the_means_over_its_views(
     names = training_images(done)[:6]
     found = predict_with_similar(model, [str(shapes / name) for name in names], kept).similar
     assert all(neighbours[0].cosine > 0.8 for neighbours in found)
+
+
+def test_images_that_go_while_a_run_trains_cost_it_their_pictures_alone(tmp_path: Path) -> None:
+    """They were decoded when it began; what cannot be shown any more is counted, and named."""
+    write_shapes(tmp_path / "shapes", count=24, size=32)
+    run_folder = tmp_path / "run"
+    told: list[str] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, EpochDone):
+            with (run_folder / "splits.csv").open(newline="", encoding="utf-8") as stream:
+                rows = list(csv.DictReader(stream))
+            for split in ("train", "test"):
+                for row in [row for row in rows if row["split"] == split][split == "test" :]:
+                    (tmp_path / "shapes" / row["path"]).unlink()
+        if isinstance(event, HowToRead):
+            told.append(event.text)
+
+    ended = train(tmp_path / "shapes", model="lenet5", output=run_folder, on_event=hear, **QUICK)
+    maps = read_maps(run_folder / "maps.json")
+    assert len(maps) == 1 and {each.image for each in maps[0].similar} == {""} and len(maps[0].similar) == 5
+    assert maps[0].similar[0].path in ended.report_path.read_text(encoding="utf-8")
+    lost = ended.evaluations["test"].n - 1 + 5
+    assert len(told) == 1 and told[0].startswith(
+        f"{lost} images to be shown cannot be read any more, the first: "
+    )
 
 
 @pytest.mark.parametrize("name", ["lenet5", "mlp"])

@@ -11,7 +11,7 @@ from mirada.data.checks.inspection import small_picture
 from mirada.data.index import Index
 from mirada.data.pixels.arrays import read_image, show_image
 from mirada.evaluation.predictions import Predictions
-from mirada.jobs.gallery import in_turn, save_picture
+from mirada.jobs.gallery import in_turn, is_there, save_picture
 from mirada.runs.reader import read_cells
 from mirada.runs.records import CellImage, CellRecord
 from mirada.samples import Classes
@@ -21,13 +21,14 @@ OF_A_CELL = 12  # pictures
 IN_ALL = 160  # pictures; of 3 kB each
 
 
-def draw_cells(index: Index, predictions: Predictions, folder: Path) -> list[CellRecord]:
+def draw_cells(index: Index, predictions: Predictions, folder: Path, gone: set[str]) -> list[CellRecord]:
     """Small pictures of some images of each cell; what the report shows when a cell is chosen.
 
     Args:
         index: The images of the run.
         predictions: Those of one split. Of numbers there is no matrix, and nothing is drawn.
         folder: That of the run.
+        gone: Takes the names of those that cannot be read any more, and so are not shown.
 
     Returns:
         The cells that have pictures. Within a cell the surest answers come first. If there are more images than can
@@ -43,6 +44,8 @@ def draw_cells(index: Index, predictions: Predictions, folder: Path) -> list[Cel
         (folder / "cells").mkdir(exist_ok=True)
     for number, row in enumerate(chosen):
         path, file = predictions.paths[row], f"cells/{number:03}.jpg"
+        if not is_there(index, place[path], gone):
+            continue
         picture = show_image(read_image(index.path(place[path])), least=SIDE)
         save_picture(small_picture(picture, SIDE), folder / file, quality=75)
         shown = CellImage(path, round(float(predictions.probability[row]), 4), file)

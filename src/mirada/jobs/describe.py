@@ -3,7 +3,7 @@
 import os
 import platform
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,8 +14,8 @@ import torch
 from mirada.compute import Compute, processor_name
 from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
-from mirada.events import FileExcluded
-from mirada.modelfile import Architecture
+from mirada.events import FileExcluded, LoadReport
+from mirada.modelfile import Architecture, WeightsOrigin
 from mirada.processes.ranks import here
 from mirada.runs.records import DataRecord, EnvironmentRecord, JobRecord, NetworkRecord
 from mirada.samples import Source
@@ -135,4 +135,21 @@ def preprocessing_sentence(pre: Preprocessing) -> str:
         f"Turned upright by EXIF, decoded as {pre.depth}-bit {colour}{window}, {FITTED[pre.policy]} to {pre.size[0]} × "
         f"{pre.size[1]} pixels{resized}{equalized}, then (value / {2**pre.depth - 1:,} − mean) / std with mean {mean} "
         f"and std {std}."
+    )
+
+
+def weights_origin(weights: LoadReport | None) -> dict[str, str]:
+    """What a model file says about the weights that its training began with."""
+    if not weights:
+        return {}
+    return asdict(
+        WeightsOrigin(
+            file=weights.file,
+            sha256=weights.sha256,
+            names=weights.convention,
+            name=weights.name,
+            data=weights.data,
+            licence=weights.licence,
+            expects=weights.expects,
+        )
     )

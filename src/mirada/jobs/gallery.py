@@ -16,6 +16,7 @@ from mirada.data.checks.findings import label
 from mirada.data.index import Index
 from mirada.data.mixing import Mixing
 from mirada.data.pixels.arrays import read_image, show_image
+from mirada.data.pixels.decode import DecodeError
 from mirada.evaluation.columns import Neighbour
 from mirada.evaluation.predictions import Predictions
 from mirada.files import replacing
@@ -39,7 +40,8 @@ def draw_maps(
     cache: Cache,
     predictions: Predictions,
     folder: Path,
-    training: TrainingFeatures | None = None,
+    training: TrainingFeatures | None,
+    gone: set[str],
 ) -> list[MapRecord]:
     """Photos with maps of the most wrong, most uncertain and most typical images; what the report shows.
 
@@ -49,11 +51,16 @@ def draw_maps(
         predictions: Those of the images to choose from.
         folder: That of the run.
         training: The features of its training images, of which the similar ones are shown as well.
+        gone: Takes the names of those that cannot be read any more, and so are not shown.
     """
     (folder / "maps").mkdir(exist_ok=True)
-    chosen = _sections(predictions)
     index = cache.index
     place = {path: row for row, path in enumerate(index.paths)}
+    chosen = [
+        (section, row)
+        for section, row in _sections(predictions)
+        if is_there(index, place[predictions.paths[row]], gone)
+    ]
     shown = [place[predictions.paths[row]] for _, row in chosen]
     photos = model.explain(index.take(shown), max_side=PHOTO_SIDE)
     near = _neighbours(model, cache, shown, training)
@@ -74,10 +81,20 @@ def draw_maps(
                 remark=seen.remark,
                 image=photo,
                 overlay=picture,
-                similar=tuple(_similar(similar, index, place, folder)),
+                similar=tuple(_similar(similar, index, place, folder, gone)),
             )
         )
     return records
+
+
+def is_there(index: Index, row: int, gone: set[str]) -> bool:
+    """Whether an image can still be read: it was decoded when the run began. Adds the name of one that cannot."""
+    try:
+        read_image(index.path(row))
+    except DecodeError:
+        gone.add(index.paths[row])
+        return False
+    return True
 
 
 def _neighbours(
@@ -90,13 +107,16 @@ def _neighbours(
 
 
 def _similar(
-    neighbours: Sequence[Neighbour], index: Index, place: Mapping[str, int], folder: Path
+    neighbours: Sequence[Neighbour], index: Index, place: Mapping[str, int], folder: Path, gone: set[str]
 ) -> Iterator[SimilarRecord]:
     """Their small pictures, drawn once each, with what they are labelled as; ``place`` is the row of a path."""
     for each in neighbours:
         row = place[each.path]
         file = f"maps/training-{row:06}.jpg"
         if not (folder / file).exists():
+            if not is_there(index, row, gone):
+                yield SimilarRecord(each.path, label(index, row), round(each.cosine, 4), "")
+                continue
             picture = show_image(read_image(index.path(row)), least=SIMILAR_SIDE)
             picture.thumbnail((SIMILAR_SIDE, SIMILAR_SIDE), Image.Resampling.BILINEAR)
             save_picture(picture, folder / file, quality=80)
@@ -165,7 +185,9 @@ def _moved(item: MapRecord, folder: str) -> MapRecord:
         item,
         image=f"{folder}/{item.image}",
         overlay=f"{folder}/{item.overlay}",
-        similar=tuple(replace(each, image=f"{folder}/{each.image}") for each in item.similar),
+        similar=tuple(
+            replace(each, image=f"{folder}/{each.image}" if each.image else "") for each in item.similar
+        ),
     )
 
 

@@ -49,6 +49,7 @@ from mirada.jobs.describe import (
     environment_record,
     job_record,
     network_record,
+    weights_origin,
 )
 from mirada.jobs.durations import in_whole_epochs
 from mirada.jobs.ending import LastPage, reported, together
@@ -57,7 +58,7 @@ from mirada.jobs.gallery import draw_maps, save_samples
 from mirada.jobs.memory import Room
 from mirada.jobs.sameness import CONTENTS, SPLITS, changes, digests, require_same, save_contents
 from mirada.layers.own import OwnNetwork
-from mirada.modelfile import Card, WeightsOrigin, save_model
+from mirada.modelfile import Card, save_model
 from mirada.models import find
 from mirada.models.catalogue import MODULE
 from mirada.processes.ranks import by_itself, here, joined
@@ -475,7 +476,7 @@ class TrainJob:
                 "counts": index.counts(),
                 "excluded": len(index.excluded),
                 "splits": splits_digest(self.index),  # before decoding: what can be drawn again
-                "weights": _identity(self.weights),
+                "weights": weights_origin(self.weights),
                 "first_layer": asdict(self.first_layer) if self.first_layer else {},
                 IMAGES: remember(cache),
             },
@@ -576,23 +577,10 @@ def _written(
         metrics = {metric.key: metric.value for metric in result.metrics}
         on_event(Evaluated(split, result.n, metrics, result.trained_on, int(bool(result.constant))))
     judged = predictions.of_split(splits[-1])
-    folder.write("maps.json", draw_maps(model, cache, judged, folder.path, similar))
-    folder.write("cells.json", draw_cells(cache.index, judged, folder.path))
+    gone: set[str] = set()
+    folder.write("maps.json", draw_maps(model, cache, judged, folder.path, similar, gone))
+    folder.write("cells.json", draw_cells(cache.index, judged, folder.path, gone))
+    if gone:
+        lost = counted(len(gone), "image")
+        on_event(HowToRead(f"{lost} to be shown cannot be read any more, the first: {min(gone)}."))
     return evaluations, predictions
-
-
-def _identity(weights: LoadReport | None) -> dict[str, str]:
-    """What a model file says about the weights that its training began with."""
-    if not weights:
-        return {}
-    return asdict(
-        WeightsOrigin(
-            file=weights.file,
-            sha256=weights.sha256,
-            names=weights.convention,
-            name=weights.name,
-            data=weights.data,
-            licence=weights.licence,
-            expects=weights.expects,
-        )
-    )

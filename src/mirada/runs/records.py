@@ -147,7 +147,10 @@ class SheetRecord:
 
 @dataclass(frozen=True)
 class SimilarRecord:
-    """A training image that the network finds similar to an explained one: its label, the cosine, its small picture."""
+    """A training image that the network finds similar to an explained one: its label, the cosine, its small picture.
+
+    The picture is "" where the image could not be read any more.
+    """
 
     path: str
     target: str
@@ -182,7 +185,7 @@ class MapRecord:
     @property
     def files(self) -> tuple[str, ...]:
         """All pictures that belong to it, within the run folder."""
-        return (self.image, self.overlay, *(each.image for each in self.similar))
+        return (self.image, self.overlay, *(each.image for each in self.similar if each.image))
 
 
 @dataclass(frozen=True)
