@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 import mirada
 from mirada.compute import choose
 from mirada.data.examples.shapes import write_shapes
 from mirada.data.sources import load_data
-from mirada.errors import InvalidArgument, RecipeError
+from mirada.errors import DataError, InvalidArgument, RecipeError
+from mirada.jobs.durations import in_whole_epochs
 from mirada.jobs.plan import SHARE, Budget, Plan, decided
+from mirada.jobs.train import TrainJob
 from mirada.models import create_model
 from mirada.training.costs import AROUND, DRAWN, Bench, Costs, Counts, Stretch, duration, features_in
 from mirada.training.recipe import Recipe, recipe_for
@@ -199,9 +202,9 @@ def test_a_plan_is_a_recipe(tmp_path: Path) -> None:
     assert comments == str(planned).split("\n") and len(comments) == 1 + len(planned.choices)
 
 
-@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("minutes", [0, -1, 2e6, float("nan"), float("inf")])
 def test_minutes_that_are_none(minutes: float, shapes: Path) -> None:
-    with pytest.raises(InvalidArgument, match=r"`minutes` must be above 0\. Got "):
+    with pytest.raises(InvalidArgument, match=r"`minutes` must be above 0 and below 1,000,000\. Got "):
         mirada.plan(shapes, minutes=minutes)
 
 
@@ -255,6 +258,111 @@ def test_trained_weights_are_frozen_first(shapes: Path, tmp_path: Path, cli: Cal
     assert kept.code == 0 and "freeze" not in kept.out and "thaw" not in kept.out
 
 
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    """Twelve grey images of two classes."""
+    for number in range(12):
+        file = tmp_path / "few" / "ab"[number % 2] / f"{number // 2}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (32, 32), 20 * number).save(file)
+    return tmp_path / "few"
+
+
+@pytest.fixture
+def from_weights(tmp_path: Path) -> Recipe:
+    """That of a run from trained weights, as small as can be."""
+    torch.manual_seed(0)
+    torch.save(create_model("lenet5").state_dict(), tmp_path / "own.pth")
+    return recipe_for("lenet5").with_settings(
+        {"weights": str(tmp_path / "own.pth"), "normalize": "unit", "epochs": 3, "device": "cpu"}
+    )
+
+
+KEPT = ["image_size", "epochs"]
+
+
+def test_a_rate_for_every_part_leaves_all_of_them_learning(few: Path, from_weights: Recipe) -> None:
+    """What is thawed has another rate, and training takes only one of both."""
+    wanted = from_weights.with_settings({"stage_rate": 0.5})
+    planned = mirada.plan(few, minutes=5, recipe=wanted, keep=KEPT)
+    assert (planned.recipe.freeze, planned.recipe.thaw) == ((), ())
+    TrainJob(planned.recipe, load_data(few), lambda event: None)  # which refuses what cannot be trained
+
+
+def test_images_that_are_mixed_are_not_computed_once(few: Path, from_weights: Recipe) -> None:
+    wanted = from_weights.with_settings({"augment.mixup": 0.4})
+    planned = mirada.plan(few, minutes=5, recipe=wanted, keep=KEPT)
+    assert (planned.recipe.freeze, planned.recipe.views) == (("all",), 0)
+    lines = {choice.key: str(choice) for choice in planned.choices}
+    assert lines["views"] == "views = 0: images are mixed in every step, and none is computed once"
+    assert lines["freeze"] == "freeze = all: the weights know images already; they are run in every step"
+    TrainJob(planned.recipe, load_data(few), lambda event: None)
+    with pytest.raises(RecipeError, match=r"Set views=0 to compute it each time"):  # as training does
+        mirada.plan(few, minutes=5, recipe=wanted, keep=[*KEPT, "views"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"duration": "64 steps"}, r"`duration` says how long training is, and so do the minutes of a plan"),
+        ({"freeze": "stem", "augment.cutmix": 1}, r"Set views=0"),
+        ({"stage_rate": 0.5, "thaw": "stage1", "epochs": 4}, r"`stage_rate` and `thaw` do not go together"),
+        ({"loss": "huber"}, r'The loss "huber" is for numbers'),
+        ({"augment.saturation": 0.4, "mode": "L"}, r"changes colours, and these images are grey"),
+    ],
+)
+def test_a_plan_refuses_what_training_does(settings: dict[str, object], said: str, few: Path) -> None:
+    wanted = recipe_for("lenet5").with_settings({"device": "cpu", **settings})
+    with pytest.raises(RecipeError, match=said):
+        mirada.plan(few, minutes=5, recipe=wanted, keep=KEPT)
+
+
+def test_too_few_images_to_train_on(few: Path) -> None:
+    for file in few.rglob("*.png"):
+        if file.stem != "0":
+            file.unlink()
+    with pytest.raises(DataError, match=r"too few"):
+        mirada.plan(few, recipe=recipe_for("lenet5"))
+
+
+def test_a_time_in_place_of_epochs_is_no_plan(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many epochs as fit, also more than ten times the usual number, and the size as it is."""
+    monkeypatch.setattr(Bench, "stretches", lambda bench, recipe: unfrozen(recipe))
+    recipe, index = recipe_for("resnet20"), load_data(few)
+    within, noted = in_whole_epochs(recipe.with_settings({"duration": "20 hours"}), index)
+    assert within.epochs > 100 * recipe.epochs and within.pixels == recipe.pixels
+    assert noted.notes[-1].startswith(f"duration: 20 hours are {within.epochs:,} epochs of ")
+    with pytest.raises(RecipeError, match=r"not even one epoch fits into 0\.01 minutes"):
+        in_whole_epochs(recipe.with_settings({"duration": "0.01 minutes"}), index)
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RecipeError, match=r"each of several processes would measure another number"):
+        in_whole_epochs(recipe.with_settings({"duration": "1 hour"}), index)
+    assert in_whole_epochs(recipe.with_settings({"duration": "9 epochs"}), index)[0].epochs == 9
+
+
+class Tiny(torch.nn.Module):
+    """Of one's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.linear = torch.nn.Conv2d(3, 4, 3, stride=4), torch.nn.Linear(4, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.linear(self.convolution(images).mean((2, 3)))
+
+
+def test_a_time_for_a_network_of_ones_own(few: Path) -> None:
+    """It is measured, and stays as it is."""
+    module = Tiny()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    recipe = recipe_for("module").with_settings(
+        {"duration": "5 minutes", "image_size": 32, "batch_size": 8, "device": "cpu"}
+    )
+    assert in_whole_epochs(recipe, load_data(few), module=module)[0].epochs > 0
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+
+
 def test_parts_that_are_computed_once_cost_no_step(shapes: Path) -> None:
     """Measured on the network: what is behind the frozen parts, and the bytes of what they put out."""
     recipe = recipe_for("resnet20").with_settings({"freeze": "all", "epochs": 10, "batch_size": 8})
@@ -293,7 +401,7 @@ def test_plan_and_train_on_the_command_line(shapes: Path, cli: Callable[..., Any
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--minutes", "0"), "`minutes` must be above 0. Got 0."),
+        (("--minutes", "0"), "`minutes` must be above 0 and below 1,000,000. Got 0."),
         (("--minutes", "0.001"), "0.001 minutes are too few: simplecnn at 32 × 32 pixels takes "),
         (("--output", "no/such/plan.toml"), "there is no folder no/such to write plan.toml into."),
     ],

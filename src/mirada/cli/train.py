@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from mirada.cli.again import again_options, ended, is_to_be_proved, prove, run_again
-from mirada.cli.console import ProgressBar
+from mirada.cli.console import ProgressBar, say
 from mirada.cli.data_options import DataOptions, data_options
 from mirada.cli.files import data_path, new_folder
 from mirada.cli.loading import loading
@@ -134,7 +134,10 @@ def command(
     flush_denormals()
     planned = None
     if minutes is not None:
-        planned = planned_for(index, minutes / (folds or seeds or 1), *stated, training=True)
+        runs = folds or seeds or 1
+        if runs > 1:
+            say(f"{minutes:g} minutes for {runs} runs are {minutes / runs:.3g} for each of them.")
+        planned = planned_for(index, minutes / runs, *stated, training=True)
     if is_to_be_proved(context):
         return prove(index, planned.recipe if planned else stated.recipe, output)
     return _trained(index, planned or stated, (folds, seeds), output)

@@ -112,7 +112,7 @@ def cross_validate(
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
     first, *_ = _parts(index, folds, chosen)  # fails before there is a folder
-    chosen, index = in_whole_epochs(chosen, index, first)
+    chosen, index = in_whole_epochs(chosen, index, first, module_of(model))
     folder = new_folder(index, f"{chosen.model}-folds", output)
     return train_folds(index, folds, chosen, folder, on_event or (lambda event: None), module_of(model))
 

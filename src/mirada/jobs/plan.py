@@ -22,11 +22,19 @@ from mirada.data.sources import load_data, require_images
 from mirada.data.splits import complete_splits
 from mirada.errors import InvalidArgument, RecipeError, counted
 from mirada.layers.network import Network
+from mirada.layers.own import OwnNetwork
 from mirada.models import create_model, facts, find
 from mirada.models.families import AVERAGE, CAM
 from mirada.text import mebibytes
 from mirada.training.costs import Bench, Counts, Stretch, duration, features_in, kept_bytes
-from mirada.training.demands import require_targets
+from mirada.training.demands import (
+    require_colour,
+    require_fitting,
+    require_splits,
+    require_targets,
+    require_threshold,
+)
+from mirada.training.flips import require_mirrored_answers
 from mirada.training.freezing import ALL
 from mirada.training.known_weights import StartingWeights, find_weights, with_average_head
 from mirada.training.recipe import Recipe, recipe_for
@@ -38,6 +46,7 @@ USUAL = 224  # the largest side for networks of small images
 SAMPLE = 16  # files that are decoded for their sizes and for the time that it takes
 SHARE = 0.9  # of the time that is planned for: a step now and then takes longer than the median
 MOST = 10  # times the usual number of epochs; more of the same images teach little
+LONGEST = 1_000_000  # minutes, and epochs that are counted
 DECIDED = ("image_size", "epochs", "freeze", "views")
 
 
@@ -71,7 +80,7 @@ class Plan:
     def __str__(self) -> str:
         """The sentence that sums up, and a line for every choice."""
         head = (
-            f"A plan for {self.minutes:g} minutes: {self.recipe.model}, expected to take "
+            f"A plan for {self.minutes:.4g} minutes: {self.recipe.model}, expected to take "
             f"{self.seconds / 60:.1f} minutes in all."
         )
         return "\n".join([head, *(f"  {choice}" for choice in self.choices)])
@@ -94,7 +103,8 @@ def plan(
     A few steps are measured, from the smallest images to larger ones, as long as the network's usual number of epochs
     fits. From random weights the time that is left goes into more epochs. From trained weights the head alone learns at
     first, on features that are computed once, of larger images and then of more views, and the time that is left goes
-    into thawing the last stages.
+    into thawing the last stages. Where the images of a step are mixed, the frozen parts are run in every step instead;
+    with a ``stage_rate``, by which all parts learn, nothing is frozen.
 
     Args:
         data: As for ``train``.
@@ -109,46 +119,85 @@ def plan(
 
     Raises:
         InvalidArgument: For minutes that are none, or another name in ``keep``.
-        RecipeError: If not even one epoch fits; the message tells how many minutes it takes.
+        RecipeError: If not even one epoch fits; the message tells how many minutes it takes. Or for a recipe with a
+            ``duration``, which says itself how long training is.
         MiradaError: What else ``train`` raises before it decodes.
     """
     started = time.perf_counter()
     _require_sensible(minutes, keep)
     wanted = recipe or recipe_for(Recipe.model)
     find(wanted.model)
+    if wanted.duration:
+        raise RecipeError(
+            f"`duration` says how long training is, and so do the minutes of a plan. Leave one of them out. Got "
+            f"`duration` = {wanted.duration}."
+        )
     weights = find_weights(wanted)
     wanted, _ = with_average_head(wanted, weights)  # the network that training will begin with
-    index = data if isinstance(data, Index) else load_data(data)
-    require_targets(index)
-    require_images(index)
-    index, _ = complete_splits(index, **asdict(wanted.splits), seed=wanted.seed)
-    _require_usable(wanted, index, weights)
-    counts = _counts(index, wanted)
-    side, decoding = look_at_some(index, wanted.pixels.decoding())
-    bench = Bench(index, choose(wanted.device, wanted.precision), counts, decoding)
+    side, bench = _bench(data if isinstance(data, Index) else load_data(data), wanted, weights)
 
     def left() -> float:
         return 60 * minutes * SHARE - (time.perf_counter() - started if training else 0.0)
 
     sizes = [wanted.pixels.image_size] if "image_size" in keep else _sizes(wanted, side)
     ways = () if "freeze" in keep else _ways(wanted, weights)
-    views = range(1, wanted.views + 1) if ways and "views" not in keep else ()
+    views, mixed = _views(wanted) if ways and "views" not in keep else ([wanted.views], [])
     with torch.random.fork_rng():
         torch.manual_seed(wanted.seed)
-        budget, shown = Budget(counts, bench.stretches, left), views or (wanted.views,)
-        return decided(wanted, minutes, budget, sizes, ways, shown, keep_epochs="epochs" in keep)
+        budget = Budget(bench.counts, bench.stretches, left)
+        found = decided(wanted, minutes, budget, sizes, ways, views, keep_epochs="epochs" in keep)
+        return replace(found, choices=(*mixed, *found.choices))
+
+
+def epochs_within(recipe: Recipe, index: Index, minutes: float, own: OwnNetwork | None = None) -> int:
+    """How many epochs of a recipe fit into the time there is, however many; 0 if not even the fewest do.
+
+    Args:
+        recipe: What is trained, as it is; its own number of epochs does not count.
+        index: On what.
+        minutes: For the whole run.
+        own: The network, if it is a module of one's own; it is changed.
+
+    Raises:
+        MiradaError: As ``plan`` does.
+    """
+    _require_sensible(minutes, ())
+    weights = find_weights(recipe)
+    recipe, _ = with_average_head(recipe, weights)
+    _, bench = _bench(index, recipe, weights, own)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        budget = Budget(bench.counts, bench.stretches, lambda: 60 * minutes * SHARE)
+        return budget.epochs(recipe, len(budget.measure(replace(recipe, epochs=LONGEST))), LONGEST)
+
+
+def _bench(
+    index: Index, recipe: Recipe, weights: StartingWeights | None, own: OwnNetwork | None = None
+) -> tuple[int, Bench]:
+    """The side of the images, and what measures trainings on them; raises what ``train`` raises before it decodes."""
+    require_targets(index)
+    require_images(index)
+    index, _ = complete_splits(index, **asdict(recipe.splits), seed=recipe.seed)
+    require_splits(index)
+    _require_usable(recipe, index, weights)
+    side, decoding = look_at_some(index, recipe.pixels.decoding())
+    return side, Bench(index, choose(recipe.device, recipe.precision), _counts(index, recipe), decoding, own)
 
 
 def _require_sensible(minutes: float, keep: Collection[str]) -> None:
-    if not 0 < minutes < 1e6:
-        raise InvalidArgument(f"`minutes` must be above 0. Got {minutes:g}.")
+    if not 0 < minutes < LONGEST:
+        raise InvalidArgument(f"`minutes` must be above 0 and below {LONGEST:,}. Got {minutes:g}.")
     if odd := sorted(set(keep) - set(DECIDED)):
         names = ", ".join(f'"{each}"' for each in DECIDED)
         raise InvalidArgument(f'`keep` takes {names}. Got "{odd[0]}".')
 
 
 def _require_usable(recipe: Recipe, index: Index, weights: StartingWeights | None) -> None:
-    """Raises what training from these weights would raise: nobody need wait for a plan that cannot be followed."""
+    """Raises what training would raise: nobody need wait for a plan that cannot be followed."""
+    require_fitting(recipe, index.target)
+    require_mirrored_answers(recipe, index)
+    require_colour(recipe, recipe.pixels.decoding().channels)
+    require_threshold(recipe, index)
     if weights:
         architecture = architecture_for(recipe, index)
         _, report = starting_network(recipe, architecture, index.target, index.covariate_specs, weights)
@@ -242,7 +291,7 @@ def _sized(
     if not enough and not budget.fits(at_least := replace(chosen, epochs=needed)):
         least = budget.seconds(at_least) / (60 * SHARE)
         raise RecipeError(
-            f"{minutes:g} minutes are too few: {recipe.model} at {_shown(sizes[0])} pixels takes "
+            f"{minutes:.4g} minutes are too few: {recipe.model} at {_shown(sizes[0])} pixels takes "
             f"{least:.1f} minutes here for {counted(needed, 'epoch')}. Give more minutes, or take a smaller network."
         )
     larger = ""
@@ -282,12 +331,16 @@ def _frozen(recipe: Recipe, budget: Budget, ways: Sequence[tuple[str, ...]]) -> 
     """The recipe with as many of the last parts thawed as there is time for, and why."""
     stretch, counts = budget.measure(recipe)[0], budget.counts
     once = features_in(stretch, counts)
-    frozen = (
-        f"what the weights make of an image is computed once, {stretch.costs.before * 1e3:.0f} ms each, "
-        f"{once:.0f} s for {counted(stretch.views, 'view')}, {mebibytes(kept_bytes(stretch, counts))} kept"
-        if stretch.costs.row and kept_bytes(stretch, counts) <= counts.free
-        else f"the weights know images already; they are run each time, {stretch.costs.before * 1e3:.0f} ms an image"
-    )
+    each = f"{stretch.costs.before * 1e3:.0f} ms"
+    if not stretch.costs.row:
+        frozen = "the weights know images already; they are run in every step"
+    elif kept_bytes(stretch, counts) > counts.free:
+        frozen = f"the weights know images already; they are run each time, {each} an image"
+    else:
+        frozen = (
+            f"what the weights make of an image is computed once, {each} each, {once:.0f} s for "
+            f"{counted(stretch.views, 'view')}, {mebibytes(kept_bytes(stretch, counts))} kept"
+        )
     chosen, beyond = recipe, ""
     for thaw in ways[1:] if recipe.epochs > 1 and budget.fits(recipe) else ():
         more = replace(recipe, thaw=thaw)
@@ -389,12 +442,20 @@ def _built(recipe: Recipe) -> Network:
     return create_model(recipe.model, in_channels=pixels.channels, image_size=pixels.size, **recipe.options)
 
 
+def _views(recipe: Recipe) -> tuple[list[int], list[Choice]]:
+    """How many views of an image there may be, from the fewest, and why, where there is no choice."""
+    if recipe.views and recipe.augment.mixes:
+        return [0], [Choice("views", "0", "images are mixed in every step, and none is computed once")]
+    return [*range(1, recipe.views + 1)] or [0], []
+
+
 def _ways(recipe: Recipe, weights: StartingWeights | None) -> list[tuple[str, ...]]:
     """What may be thawed, nothing first, then the last part before the head, the last two, and so on.
 
-    Nothing is to be decided from random weights, nor where the recipe says itself what is frozen.
+    Nothing is to be decided from random weights, nor where the recipe says itself what is frozen, or at which rate
+    every part learns.
     """
-    if not weights or recipe.freeze or recipe.thaw:
+    if not weights or recipe.freeze or recipe.thaw or recipe.stage_rate != 1:
         return []
     with torch.device("meta"):
         parts = _built(recipe).trunk()

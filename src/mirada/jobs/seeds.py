@@ -88,7 +88,7 @@ def train_seeds(
     index = data if isinstance(data, Index) else load_data(data)
     split, _ = complete_splits(index, **asdict(chosen.splits), seed=chosen.seed)
     require_splits(split)
-    chosen, index = in_whole_epochs(chosen, index)
+    chosen, index = in_whole_epochs(chosen, index, module=module_of(model))
     folder = new_folder(index, f"{chosen.model}-seeds", output)
     return train_all_seeds(index, seeds, chosen, folder, on_event or (lambda event: None), module_of(model))
 

@@ -186,9 +186,10 @@ def train(
     """
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
-    chosen, index = in_whole_epochs(chosen, index)
+    module = module_of(model)
+    chosen, index = in_whole_epochs(chosen, index, module=module)
     return train_in(
-        lambda: new_folder(index, chosen.model, output), index, chosen, on_event or silent, module_of(model)
+        lambda: new_folder(index, chosen.model, output), index, chosen, on_event or silent, module
     )
 
 

@@ -19,12 +19,13 @@ from mirada.data.views import Views
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.layers.modes import evaluating
 from mirada.layers.network import Network
-from mirada.training.demands import usual_loss
+from mirada.layers.own import OwnNetwork
+from mirada.training.demands import require_whole_batches, usual_loss
 from mirada.training.flips import settle_flips
 from mirada.training.freezing import FrozenParts
 from mirada.training.loss import chosen_loss, make_loss
 from mirada.training.optimizer import Optimizer
-from mirada.training.phases import Phase, phases_of
+from mirada.training.phases import Phase, phases_of, stage_factors
 from mirada.training.recipe import Recipe
 from mirada.training.start import architecture_for, built
 from mirada.training.state import TrainState
@@ -110,13 +111,17 @@ class Bench:
         compute: Where.
         counts: How many images a step takes.
         decoding: Seconds of an image.
+        own: The network, if it is a module of one's own; it is changed.
     """
 
-    def __init__(self, index: Index, compute: Compute, counts: Counts, decoding: float) -> None:
+    def __init__(
+        self, index: Index, compute: Compute, counts: Counts, decoding: float, own: OwnNetwork | None = None
+    ) -> None:
         self.index = index
         self.compute = compute
         self.counts = counts
         self.decoding = decoding
+        self.own = own
         self.networks: dict[tuple[int, int], Network] = {}
         self.known: dict[tuple[tuple[int, int], tuple[str, ...], bool], Costs] = {}
 
@@ -124,6 +129,9 @@ class Bench:
         """What a run by a recipe consists of. Raises ``RecipeError`` where nothing can be trained so."""
         network = self._network(recipe)
         phases = phases_of(network, recipe)
+        stage_factors(network, recipe)  # refuses what training would
+        for phase in phases:
+            require_whole_batches(phase.frozen, recipe)
         augment, _ = settle_flips(recipe.augment, self.index)
         return [self._stretch(recipe, network, phase, augment) for phase in phases]
 
@@ -131,7 +139,7 @@ class Bench:
         """With random weights, which are as fast as any."""
         size = recipe.pixels.image_size
         if size not in self.networks:
-            self.networks = {size: built(architecture_for(recipe, self.index))}
+            self.networks = {size: self.own or built(architecture_for(recipe, self.index))}
             self.compute.place(self.networks[size])
         return self.networks[size]
 
@@ -215,7 +223,8 @@ def _steps(recipe: Recipe, network: Network, frozen: FrozenParts, index: Index, 
     """A step of training, by the recipe's own optimizer and loss, on targets of zero."""
     state = TrainState(network=network, optimizer=Optimizer(network, recipe.optimizer), frozen=frozen)
     name = chosen_loss(recipe.loss, index.target, usual_loss(recipe))
-    loss = make_loss(name, index.target, outputs=architecture_for(recipe, index).outputs)
+    own = network if isinstance(network, OwnNetwork) else None
+    loss = make_loss(name, index.target, outputs=architecture_for(recipe, index, own).outputs)
 
     def step(images: Tensor, beside: Tensor | None, after: str) -> object:
         wanted = torch.from_numpy(np.zeros(index.target.shape(len(images)), dtype=index.targets.dtype))
