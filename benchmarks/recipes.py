@@ -3,18 +3,21 @@
 Each task is a data set with a network, from random or from given weights, and its own recipe (the base). Each change
 is trained with the same seeds as the base, for the same number of epochs except where the epochs are the change.
 The table has the difference from the base, paired by seed, with its 95 % interval (Student's t over the seeds): where
-that holds 0, the change is not said to help or to hurt. Runs that are in the results file already are not run again.
+that holds 0, the change is not said to help or to hurt. Three seeds tell large differences alone, so a last table has
+each change in all tasks together. Runs that are in the results file already are not run again.
 """
 
 import argparse
 import json
+import math
 import random
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
+from typing import NamedTuple
 
 import harness
 
@@ -138,35 +141,108 @@ def measure(name: str, change: str, seed: int, options: argparse.Namespace, fold
     )
 
 
-def recorded(file: Path) -> dict[tuple[str, str, int], tuple[float, float]]:
-    """(task, change, seed) → (score, seconds of processor time) of every run in a results file; the last one counts."""
-    rows = (
-        [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
-    )
-    return {
-        (row["task"], row["change"], row["seed"]): (row.get("accuracy", row.get("mae")), row["cpu_s"])
-        for row in rows
-        if row["benchmark"] == BENCHMARK
-    }
+class Cell(NamedTuple):
+    """What a run reached on its test images, and the seconds of processor time that it took."""
+
+    score: float
+    error: float  # mean absolute error, or the share of wrong answers
+    cpu_s: float
 
 
-def table(name: str, seeds: list[int], file: Path) -> Iterator[str]:
+Cells = dict[tuple[str, str, int], Cell]  # by task, change and seed
+
+
+def recorded(file: Path) -> Cells:
+    """Every run in a results file; of one cell the last one counts."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    cells: Cells = {}
+    for row in map(json.loads, lines):
+        if row["benchmark"] == BENCHMARK:
+            score = row.get("accuracy", row.get("mae"))
+            wrong, images = (1 - score) * row["test_images"], row["test_images"]
+            error = (
+                score if "mae" in row else (wrong + 0.5) / (images + 1)
+            )  # of none wrong the ratio is still one
+            cells[row["task"], row["change"], row["seed"]] = Cell(score, error, row["cpu_s"])
+    return cells
+
+
+class Interval(NamedTuple):
+    """A mean with its 95 % interval, by Student's t."""
+
+    middle: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> "Interval":
+        """Of the mean of some values."""
+        middle, half = fmean(values), T95[len(values)] * stdev(values) / len(values) ** 0.5
+        return cls(middle, middle - half, middle + half)
+
+    def verdict(self, better: int) -> str:
+        """Whether a change helps, where ``better`` is the sign of what does."""
+        if self.low <= 0 <= self.high:
+            return ""
+        return "helps" if self.middle * better > 0 else "hurts"
+
+
+def label(change: str) -> str:
+    """A change as the tables name it."""
+    return f"`{change}`" if "=" in change else change or "the base"
+
+
+def table(name: str, seeds: list[int], cells: Cells) -> Iterator[str]:
     """A task's table in Markdown: each change with its score, its difference from the base, and what that says."""
-    task, found = TASKS[name], recorded(file)
+    task = TASKS[name]
     scale, unit, better = (1, "months", -1) if task.table else (100, "%", 1)
     yield f"| {name} ({unit}) | mean of {len(seeds)} seeds | change, 95 % interval | | CPU, s |"
     yield "|---|---|---|---|---|"
     for change in task.changes():
-        if not all((name, which, seed) in found for which in ("", change) for seed in seeds):
+        if not all((name, which, seed) in cells for which in ("", change) for seed in seeds):
             continue
-        scores, times = zip(*(found[name, change, seed] for seed in seeds), strict=True)
-        differences = [scale * (found[name, change, seed][0] - found[name, "", seed][0]) for seed in seeds]
-        middle = fmean(differences)
-        half = T95[len(seeds)] * stdev(differences) / len(seeds) ** 0.5
-        verdict = "" if abs(middle) <= half else "helps" if middle * better > 0 else "hurts"
-        told = f"{middle:+.1f} ({middle - half:+.1f} to {middle + half:+.1f})" if change else "–"
-        label = f"`{change}`" if "=" in change else change or "the base"
-        yield f"| {label} | {scale * fmean(scores):.1f} | {told} | {verdict} | {fmean(times):.0f} |"
+        own = [cells[name, change, seed] for seed in seeds]
+        mean, cost = scale * fmean(each.score for each in own), fmean(each.cpu_s for each in own)
+        base = [cells[name, "", seed].score for seed in seeds]
+        found = Interval.of([scale * (one.score - other) for one, other in zip(own, base, strict=True)])
+        told = f"{found.middle:+.1f} ({found.low:+.1f} to {found.high:+.1f})" if change else "–"
+        yield f"| {label(change)} | {mean:.1f} | {told} | {found.verdict(better)} | {cost:.0f} |"
+
+
+def together(seeds: list[int], cells: Cells) -> Iterator[str]:
+    """The table of all tasks: in how many pairs of runs a change was better than the base, and by a sign test.
+
+    The test is two-sided, and says something where its p-value times the number of changes is below 0.05.
+    """
+    yield "| the tasks together | pairs that are better | p | | error ×, median of tasks | CPU time × |"
+    yield "|---|---|---|---|---|---|"
+    found = {}
+    for change in dict.fromkeys(change for task in TASKS.values() for change in task.changes() if change):
+        whole = [
+            [(cells[name, change, seed], cells[name, "", seed]) for seed in seeds]
+            for name in TASKS
+            if all((name, which, seed) in cells for which in ("", change) for seed in seeds)
+        ]
+        if whole:
+            found[change] = whole
+    for change, tasks in found.items():
+        errors = [
+            (one.error, base.error) for pairs in tasks for one, base in pairs if one.error != base.error
+        ]
+        wins = sum(one < base for one, base in errors)
+        p = sign_test(wins, len(errors))
+        told = "" if p * len(found) >= 0.05 else "helps" if 2 * wins > len(errors) else "hurts"
+        ratio = median(math.exp(fmean(math.log(a.error / b.error) for a, b in pairs)) for pairs in tasks)
+        cost = median(
+            sum(one.cpu_s for one, _ in pairs) / sum(base.cpu_s for _, base in pairs) for pairs in tasks
+        )
+        yield f"| {label(change)} | {wins} of {len(errors)} | {p:.2g} | {told} | {ratio:.2f} | {cost:.1f} |"
+
+
+def sign_test(wins: int, pairs: int) -> float:
+    """The two-sided p-value of so many wins, were both sides as likely to win."""
+    extreme = max(wins, pairs - wins)
+    return min(1.0, 2 * sum(math.comb(pairs, k) for k in range(extreme, pairs + 1)) / 2**pairs)
 
 
 def main() -> None:
@@ -196,8 +272,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(options.jobs) as pool:
             views(options.data, Path(temporary), options.seeds)
             list(pool.map(lambda cell: measure(*cell, options, Path(temporary)), cells))
+    cells = recorded(options.results)
     for name in options.tasks:
-        print("", *table(name, options.seeds, options.results), sep="\n")
+        print("", *table(name, options.seeds, cells), sep="\n")
+    print("", *together(options.seeds, cells), sep="\n")
 
 
 if __name__ == "__main__":
