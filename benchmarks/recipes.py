@@ -52,9 +52,11 @@ class Task:
             {"flip_average": "true"},
             {"weight_decay": 0},
             {"weight_decay": 0.01},
-            {"augment.mixup": 0.2},
             {"augment.erase": 0.25},
-            *([] if self.table else [{"label_smoothing": 0.1}, {"augment.cutmix": 1}]),
+            *([] if self.table else [{"label_smoothing": 0.1}]),
+            # what frozen parts make of an image is computed once, and such images are never twice the same
+            *([] if "freeze" in self.base else [{"augment.mixup": 0.2}]),
+            *([] if "freeze" in self.base or self.table else [{"augment.cutmix": 1}]),
         ]
         return {
             "": {},
