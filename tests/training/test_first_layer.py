@@ -22,7 +22,7 @@ from mirada.training.start import starting_scale
 @pytest.fixture(scope="module")
 def overfeat() -> Network:
     torch.manual_seed(4)
-    return create_model("overfeat_accurate", num_classes=2, image_size=77)
+    return create_model("overfeat_accurate", num_classes=2, image_size=77, head="average")
 
 
 def bonet(channels: int = 3) -> Network:
@@ -71,7 +71,9 @@ def test_for_grey_images_the_colours_are_summed(overfeat: Network, tmp_path: Pat
 def test_a_model_file_says_its_scale_too(overfeat: Network, tmp_path: Path) -> None:
     pre = Preprocessing(size=(77, 77), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
     card = Card(
-        architecture=Architecture(model="overfeat_accurate", outputs=2, in_channels=3, image_size=(77, 77)),
+        architecture=Architecture(model="overfeat_accurate", outputs=2, in_channels=3, image_size=(77, 77),
+            options={"head": "average"},
+        ),
         target=Classes(("a", "b")), preprocessing=pre,
     )  # fmt: skip
     save_model(tmp_path / "model.safetensors", overfeat, card)
