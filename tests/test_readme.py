@@ -75,8 +75,9 @@ def recipe_of(name: str) -> Recipe:
 
 
 def test_the_guides_recipes_are_recipes() -> None:
-    hands, scratch = recipe_of("bone-age.toml"), recipe_of("scratch.toml")
+    hands, longer, scratch = map(recipe_of, ("bone-age.toml", "bone-age-longer.toml", "scratch.toml"))
     assert hands.pixels.clahe == 2 and hands.augment.fill == "black"
+    assert longer.epochs == 2 * hands.epochs and longer.average.kind == "ema"
     assert scratch.flip_average and scratch.optimizer.weight_decay == 0.05 and scratch.augment.cutmix == 1
 
 

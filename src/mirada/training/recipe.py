@@ -180,7 +180,7 @@ class Recipe:
         "Augmented views of each image that frozen parts see, computed once; 0: new ones every epoch.",
         least=0,
     )
-    epochs: int = setting(30, "Passes over the training images.", above=0)
+    epochs: int = setting(60, "Passes over the training images.", above=0)
     duration: str = setting(
         "", "Instead of epochs: a number of steps, images, minutes or hours, such as 64000 steps."
     )
