@@ -162,9 +162,8 @@ def recorded(file: Path) -> Cells:
         if row["benchmark"] == BENCHMARK:
             score = row.get("accuracy", row.get("mae"))
             wrong, images = (1 - score) * row["test_images"], row["test_images"]
-            error = (
-                score if "mae" in row else (wrong + 0.5) / (images + 1)
-            )  # of none wrong the ratio is still one
+            # with half an answer more, so that where none is wrong there still is a ratio
+            error = score if "mae" in row else (wrong + 0.5) / (images + 1)
             cells[row["task"], row["change"], row["seed"]] = Cell(score, error, row["cpu_s"])
     return cells
 

@@ -169,10 +169,9 @@ def trained(arguments: tuple[str, ...]) -> tuple[Path, bool, tuple[str, ...]]:
         raise click.UsageError("`train` needs DATA, a folder or a table, or --resume RUN. Got neither.")
     if output := said["output"]:
         run = Path(str(output)).absolute()
+        # a job that the scheduler did not take has no record, and may be submitted again
         for there, sign in ((run, run), (job_folder(run), job_folder(run) / RECORD)):
-            if (
-                sign.exists()
-            ):  # a job that the scheduler did not take has no record, and may be submitted again
+            if sign.exists():
                 raise InvalidArgument(
                     f"{there}: exists already; a run is never overwritten. Choose another --output, or go on with it: "
                     f"-- train --resume {output}"

@@ -9,9 +9,9 @@ import numpy as np
 
 from mirada.data.checks.inspection import small_picture
 from mirada.data.index import Index
-from mirada.data.pixels.arrays import read_image, show_image
+from mirada.data.pixels.arrays import show_image
 from mirada.evaluation.predictions import Predictions
-from mirada.jobs.gallery import in_turn, is_there, save_picture
+from mirada.jobs.gallery import in_turn, read_again, save_picture
 from mirada.runs.reader import read_cells
 from mirada.runs.records import CellImage, CellRecord
 from mirada.samples import Classes
@@ -44,9 +44,10 @@ def draw_cells(index: Index, predictions: Predictions, folder: Path, gone: set[s
         (folder / "cells").mkdir(exist_ok=True)
     for number, row in enumerate(chosen):
         path, file = predictions.paths[row], f"cells/{number:03}.jpg"
-        if not is_there(index, place[path], gone):
+        image = read_again(index, place[path], gone)
+        if image is None:
             continue
-        picture = show_image(read_image(index.path(place[path])), least=SIDE)
+        picture = show_image(image, least=SIDE)
         save_picture(small_picture(picture, SIDE), folder / file, quality=75)
         shown = CellImage(path, round(float(predictions.probability[row]), 4), file)
         cells[int(predictions.targets[row]), int(predictions.predicted[row])].append(shown)

@@ -15,8 +15,8 @@ from mirada.data.cache import Cache
 from mirada.data.checks.findings import label
 from mirada.data.index import Index
 from mirada.data.mixing import Mixing
-from mirada.data.pixels.arrays import read_image, show_image
-from mirada.data.pixels.decode import DecodeError
+from mirada.data.pixels.arrays import Array, read_image, show_image
+from mirada.data.pixels.decode import DecodeError, Encoded
 from mirada.evaluation.columns import Neighbour
 from mirada.evaluation.predictions import Predictions
 from mirada.files import replacing
@@ -59,7 +59,7 @@ def draw_maps(
     chosen = [
         (section, row)
         for section, row in _sections(predictions)
-        if is_there(index, place[predictions.paths[row]], gone)
+        if read_again(index, place[predictions.paths[row]], gone) is not None
     ]
     shown = [place[predictions.paths[row]] for _, row in chosen]
     photos = model.explain(index.take(shown), max_side=PHOTO_SIDE)
@@ -87,14 +87,13 @@ def draw_maps(
     return records
 
 
-def is_there(index: Index, row: int, gone: set[str]) -> bool:
-    """Whether an image can still be read: it was decoded when the run began. Adds the name of one that cannot."""
+def read_again(index: Index, row: int, gone: set[str]) -> Encoded | Array | None:
+    """An image that was decoded when the run began; None, and its name among the ``gone``, where it cannot be read."""
     try:
-        read_image(index.path(row))
+        return read_image(index.path(row))
     except DecodeError:
         gone.add(index.paths[row])
-        return False
-    return True
+        return None
 
 
 def _neighbours(
@@ -114,10 +113,11 @@ def _similar(
         row = place[each.path]
         file = f"maps/training-{row:06}.jpg"
         if not (folder / file).exists():
-            if not is_there(index, row, gone):
+            image = read_again(index, row, gone)
+            if image is None:
                 yield SimilarRecord(each.path, label(index, row), round(each.cosine, 4), "")
                 continue
-            picture = show_image(read_image(index.path(row)), least=SIMILAR_SIDE)
+            picture = show_image(image, least=SIMILAR_SIDE)
             picture.thumbnail((SIMILAR_SIDE, SIMILAR_SIDE), Image.Resampling.BILINEAR)
             save_picture(picture, folder / file, quality=80)
         yield SimilarRecord(each.path, label(index, row), round(each.cosine, 4), file)
