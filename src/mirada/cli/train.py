@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,14 +18,12 @@ from mirada.cli.plan import PLAN, planned_for
 from mirada.cli.recipe_options import Stated, recipe_options, stated_recipe
 from mirada.cli.together import require_one_run
 from mirada.cli.training_lines import TrainingLines, spread_lines
-from mirada.events import (
-    Event,
-    Started,
-)
+from mirada.events import Event, Started
 from mirada.files import write_text
 
 if TYPE_CHECKING:
     from mirada.data.index import Index
+    from mirada.data.pixels.preprocessing import Preprocessing
     from mirada.events import OnEvent
     from mirada.jobs.plan import Plan
     from mirada.training.recipe import Recipe
@@ -128,10 +127,7 @@ def command(
     require_one_run(context)
     stated = stated_recipe(recipe, settings, flags)
     index = columns.load(data)  # said before torch is loaded
-    with loading():
-        from mirada.compute import flush_denormals
-
-    flush_denormals()
+    _load_torch(index, None if minutes else stated.recipe.pixels.decoding())  # a plan may choose another size
     planned = None
     if minutes is not None:
         runs = folds or seeds or 1
@@ -141,6 +137,17 @@ def command(
     if is_to_be_proved(context):
         return prove(index, planned.recipe if planned else stated.recipe, output)
     return _trained(index, planned or stated, (folds, seeds), output)
+
+
+def _load_torch(index: Index, preprocessing: Preprocessing | None) -> None:
+    """Loads torch and what trains, for more than a second, in which images are decoded if it is known how."""
+    from mirada.cli.ahead import decoding_ahead
+
+    with decoding_ahead(index, preprocessing) if preprocessing else nullcontext(), loading():
+        import mirada.jobs.train  # noqa: F401 # loaded now, used later
+        from mirada.compute import flush_denormals
+
+    flush_denormals()
 
 
 def _trained(

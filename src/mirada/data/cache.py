@@ -54,6 +54,11 @@ FILES_AT_ONCE = 4  # handing over each one costs as much as a twentieth of decod
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def never() -> bool:
+    """For what goes on to its end."""
+    return False
+
+
 class _NoPlace(DataError):
     """The folder of caches takes no files."""
 
@@ -151,6 +156,20 @@ def open_cache(
     return Cache(index, store.pixels, rows, preprocessing, decoded, digests, place)
 
 
+def decode_until(index: Index, preprocessing: Preprocessing, enough: Callable[[], bool]) -> None:
+    """Decodes images that are not in the cache yet; ``open_cache`` finds them there, and decodes the rest.
+
+    Args:
+        index: The images.
+        preprocessing: How they are decoded.
+        enough: Asked after each image; once it says so, what is decoded is put into the cache, and the rest is left.
+
+    Raises:
+        DataError: As ``open_cache`` does, for the folder and the disk.
+    """
+    _Store(index.root, preprocessing, default_directory()).refresh(index, None, enough)
+
+
 def cached_digests(
     index: Index, preprocessing: Preprocessing, *, directory: Path | None = None
 ) -> dict[str, str]:
@@ -194,8 +213,10 @@ class _Store:
         self.notes: list[str] = []
         self.waited = False
 
-    def refresh(self, index: Index, on_event: OnProgress | None) -> tuple[dict[str, CachedImage], int]:
-        """Entries for every file of the index, and how many images were decoded for it."""
+    def refresh(
+        self, index: Index, on_event: OnProgress | None, enough: Callable[[], bool] = never
+    ) -> tuple[dict[str, CachedImage], int]:
+        """Entries for every file of the index that was reached, and how many images were decoded for it."""
         wanted = dict.fromkeys(index.paths)  # a table may name a file twice
         known = self._load(wanted)
         stale = self._stale(wanted, known)
@@ -203,7 +224,7 @@ class _Store:
             return known, 0
         try:
             with self._alone(on_event, len(wanted)) as held:
-                return self._renewed(wanted, held, on_event)
+                return self._renewed(wanted, held, on_event, enough)
         except _NoPlace:
             looked = self._nothing_new(known, stale)
             if looked is None:
@@ -211,7 +232,7 @@ class _Store:
             return looked, 0
 
     def _renewed(
-        self, wanted: dict[str, None], held: bool, on_event: OnProgress | None
+        self, wanted: dict[str, None], held: bool, on_event: OnProgress | None, enough: Callable[[], bool]
     ) -> tuple[dict[str, CachedImage], int]:
         """What ``refresh`` returns, by whoever may build; ``held`` says whether nobody else can at the same time."""
         known = self._load(wanted)  # another process may have built it by now
@@ -221,7 +242,7 @@ class _Store:
             return known, 0
         if held:
             remove_rest(self.folder, self.listing.pixels)
-        return self._build(wanted, known, stale, on_event)
+        return self._build(wanted, known, stale, on_event, enough)
 
     def _nothing_new(
         self, known: dict[str, CachedImage], stale: dict[str, None]
@@ -320,6 +341,7 @@ class _Store:
         known: dict[str, CachedImage],
         stale: dict[str, None],
         on_event: OnProgress | None,
+        enough: Callable[[], bool],
     ) -> tuple[dict[str, CachedImage], int]:
         """Looks at the stale files, decodes those of new content, and replaces the cache: its entries, how many."""
         stamps = Stamps(self.root)
@@ -344,6 +366,8 @@ class _Store:
                 sums.append(crc32(data))
                 with _explained(self.folder):
                     stream.write(data)
+                if enough():
+                    break
             with _explained(self.folder):
                 return self._commit(stream, kept, added, sums), len(added)
 

@@ -1,0 +1,172 @@
+"""Decoding by another process while this one loads torch: the same cache, or a part of it."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mirada.cli import ahead
+from mirada.cli.ahead import decoding_ahead
+from mirada.data.cache import decode_until, open_cache
+from mirada.data.index import Index
+from mirada.data.pixels.preprocessing import Preprocessing
+from mirada.samples import Classes
+
+SMALL = Preprocessing(size=(6, 8))
+COUNT = 12
+needs_copies = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux is a process copied")
+
+# A process without torch that decodes ahead, at so many seconds an image, for so many seconds or until all are decoded.
+AHEAD = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from mirada.data import cache
+from mirada.cli.ahead import decoding_ahead
+from mirada.data.index import Index
+from mirada.data.pixels.preprocessing import Preprocessing
+root, home, each, whole = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+paths = tuple(sorted(path.name for path in root.iterdir()))
+index = Index(root=root, paths=paths, targets=np.arange(len(paths)), splits=np.full(len(paths), "train"))
+decode = cache.decode_image
+def slow(data, preprocessing):
+    import os
+    (home / f"decoder-{os.getpid()}").touch()
+    time.sleep(each)
+    return decode(data, preprocessing)
+cache.decode_image = slow
+assert "torch" not in sys.modules
+with decoding_ahead(index, Preprocessing(size=(6, 8))):
+    end = time.monotonic() + whole
+    while time.monotonic() < end and not list(home.glob("*/files.json")):
+        time.sleep(0.01)
+print("done")
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A dozen images."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(COUNT):
+        pixels = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02}.bmp")
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where caches are kept."""
+    folder = tmp_path / "caches"
+    folder.mkdir()
+    monkeypatch.setenv("MIRADA_CACHE", str(folder))
+    return folder
+
+
+def index_of(root: Path) -> Index:
+    """All images to train on."""
+    paths = tuple(sorted(path.name for path in root.iterdir()))
+    splits = np.full(len(paths), "train")
+    return Index(root=root, paths=paths, targets=np.arange(len(paths)), splits=splits, target=Classes(paths))
+
+
+def started(root: Path, home: Path, each: float, whole: float) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", AHEAD, str(root), str(home), str(each), str(whole)]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_what_is_decoded_before_it_is_enough_is_kept(root: Path, home: Path) -> None:
+    index, answers = index_of(root), iter([False, False, True])
+    decode_until(index, SMALL, lambda: next(answers))
+    cache = open_cache(index, SMALL)
+    assert cache.decoded == COUNT - 3
+    plain = open_cache(index, SMALL, directory=home / "another")
+    assert plain.decoded == COUNT
+    np.testing.assert_array_equal(cache.read(np.arange(COUNT)), plain.read(np.arange(COUNT)))
+    assert cache.digests == plain.digests
+
+
+def test_of_a_cache_that_lacks_one_image_the_others_stay(root: Path, home: Path) -> None:
+    index = index_of(root)
+    before = open_cache(index, SMALL).read(np.arange(COUNT))
+    (root / "03.bmp").write_bytes((root / "04.bmp").read_bytes())
+    decode_until(index, SMALL, lambda: True)
+    after = open_cache(index, SMALL)
+    assert after.decoded == 0
+    rows = [number for number in range(COUNT) if number != 3]
+    np.testing.assert_array_equal(after.read(np.array(rows)), before[rows])
+    np.testing.assert_array_equal(after.read(np.array([3])), before[[4]])
+
+
+@needs_copies
+def test_another_process_decodes_all_that_it_has_time_for(root: Path, home: Path) -> None:
+    said, _ = started(root, home, 0.0, 60.0).communicate(timeout=120)
+    assert said == "done\n"
+    assert open_cache(index_of(root), SMALL).decoded == 0
+
+
+@needs_copies
+def test_it_ends_with_the_context_and_keeps_what_it_has(root: Path, home: Path) -> None:
+    process = started(root, home, 0.2, 0.2)  # all of them take at least 1.2 s of two cores
+    said, _ = process.communicate(timeout=120)
+    assert (said, process.returncode) == ("done\n", 0)
+    left = open_cache(index_of(root), SMALL).decoded
+    assert 0 < left < COUNT
+    assert not list(home.rglob("building-*")) and not list(home.rglob("lock"))
+
+
+@needs_copies
+def test_it_ends_with_the_process_that_is_killed(root: Path, home: Path) -> None:
+    process = started(root, home, 0.3, 600.0)
+    while not (marks := list(home.glob("decoder-*"))):
+        time.sleep(0.01)
+    child = int(marks[0].name.partition("-")[2])
+    assert child != process.pid
+    process.send_signal(signal.SIGKILL)
+    said, _ = process.communicate(timeout=60)  # returns once nobody holds the output
+    assert said == ""
+    for _ in range(600):
+        if not Path(f"/proc/{child}").exists():
+            break
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists()
+    assert open_cache(index_of(root), SMALL).decoded < COUNT
+
+
+@needs_copies
+def test_faults_are_left_to_who_opens_the_cache(root: Path, home: Path) -> None:
+    (root / "05.bmp").write_bytes(b"BM, but no picture")
+    (home / "files").touch()
+    process = started(root, home / "files", 0.0, 1.0)  # caches in a file
+    said, _ = process.communicate(timeout=120)
+    assert (said, process.returncode) == ("done\n", 0)
+    cache = open_cache(index_of(root), SMALL)
+    assert [each.path for each in cache.index.excluded] == ["05.bmp"]
+
+
+@pytest.mark.parametrize("reason", ["torch is there", "one of several", "one core", "another system"])
+def test_there_is_no_copy_where_it_would_not_pay(
+    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    monkeypatch.setattr(ahead.os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    monkeypatch.setattr(ahead.sys, "platform", "linux")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert ahead._pays()
+    match reason:
+        case "torch is there":
+            monkeypatch.setitem(sys.modules, "torch", sys)
+        case "one of several":
+            monkeypatch.setenv("RANK", "0")
+        case "one core":
+            monkeypatch.setattr(ahead.os, "sched_getaffinity", lambda process: {0}, raising=False)
+        case _:
+            monkeypatch.setattr(ahead.sys, "platform", "win32")
+    with decoding_ahead(index_of(root), SMALL):
+        time.sleep(0.2)
+    assert not list(home.iterdir())
