@@ -9,6 +9,13 @@ SITE := build/site-env
 NOTEBOOKS := build/notebooks-env
 CHECK_PYTHON = @$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Mirada needs Python 3.11 or newer; {sys.executable} is {v.major}.{v.minor}. Try: make PYTHON=python3.11")'
 
+# An environment of its own that also sees the packages of .venv: torch is installed, and lies on the disk, once.
+PLACE := -c "import sysconfig; print(sysconfig.get_path('purelib'))"
+define BESIDE
+$(PYTHON) -m venv $(1)
+@echo "import site; site.addsitedir('$$($(BIN)/python $(PLACE))')" > "$$($(1)/bin/python $(PLACE))/beside.pth"
+endef
+
 .PHONY: demo test test-slow parity site notebooks lint clean
 
 $(READY): pyproject.toml constraints.txt
@@ -29,12 +36,10 @@ test: $(READY) lint
 test-slow: $(READY)
 	$(PYTEST) -m slow
 
-$(PARITY)/.ready: pyproject.toml parity/constraints.txt
-	$(CHECK_PYTHON)
-	$(PYTHON) -m venv $(PARITY)
-	$(PARITY)/bin/python -m pip install --quiet --constraint parity/constraints.txt torch numpy pillow safetensors click rich jinja2 pyyaml pytest \
-	    matplotlib opencv-python-headless scikit-learn scipy tqdm ttach
-	$(PARITY)/bin/python -m pip install --quiet --no-deps --constraint parity/constraints.txt torchvision timm captum torchcam grad-cam --editable .
+$(PARITY)/.ready: $(READY) parity/constraints.txt
+	$(call BESIDE,$(PARITY))
+	$(PARITY)/bin/python -m pip install --quiet --constraint parity/constraints.txt pyyaml matplotlib opencv-python-headless tqdm ttach
+	$(PARITY)/bin/python -m pip install --quiet --no-deps --constraint parity/constraints.txt torchvision timm captum torchcam grad-cam
 	@touch $@
 
 # Every network that torchvision or timm has too, against theirs on random weights: outputs and gradients.
@@ -53,10 +58,9 @@ site: $(SITE)/.ready
 	$(SITE)/bin/python -m sphinx -q --fail-on-warning --builder html docs build/site
 
 # The guide's notebooks, executed from their first cell to their last, beside Jupyter's kernel.
-$(NOTEBOOKS)/.ready: pyproject.toml constraints.txt docs/notebooks-constraints.txt
-	$(CHECK_PYTHON)
-	$(PYTHON) -m venv $(NOTEBOOKS)
-	$(NOTEBOOKS)/bin/python -m pip install --quiet --constraint constraints.txt --constraint docs/notebooks-constraints.txt nbclient ipykernel --editable .
+$(NOTEBOOKS)/.ready: $(READY) docs/notebooks-constraints.txt
+	$(call BESIDE,$(NOTEBOOKS))
+	$(NOTEBOOKS)/bin/python -m pip install --quiet --constraint constraints.txt --constraint docs/notebooks-constraints.txt nbclient ipykernel
 	@touch $@
 
 notebooks: $(NOTEBOOKS)/.ready
