@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mirada.data.checks.inspection import small_picture
 from mirada.data.index import Index
-from mirada.data.pixels.arrays import show_image
 from mirada.evaluation.predictions import Predictions
-from mirada.jobs.gallery import in_turn, read_again, save_picture
+from mirada.jobs.gallery import draw_small, in_turn
 from mirada.runs.reader import read_cells
 from mirada.runs.records import CellImage, CellRecord
 from mirada.samples import Classes
@@ -42,15 +40,13 @@ def draw_cells(index: Index, predictions: Predictions, folder: Path, gone: set[s
     cells: dict[tuple[int, int], list[CellImage]] = defaultdict(list)
     if chosen:
         (folder / "cells").mkdir(exist_ok=True)
-    for number, row in enumerate(chosen):
-        path, file = predictions.paths[row], f"cells/{number:03}.jpg"
-        image = read_again(index, place[path], gone)
-        if image is None:
-            continue
-        picture = show_image(image, least=SIDE)
-        save_picture(small_picture(picture, SIDE), folder / file, quality=75)
-        shown = CellImage(path, round(float(predictions.probability[row]), 4), file)
-        cells[int(predictions.targets[row]), int(predictions.predicted[row])].append(shown)
+    files = {place[predictions.paths[row]]: f"cells/{number:03}.jpg" for number, row in enumerate(chosen)}
+    drawn = draw_small(index, {row: folder / file for row, file in files.items()}, SIDE, gone)
+    for row in chosen:
+        path = predictions.paths[row]
+        if place[path] in drawn:
+            shown = CellImage(path, round(float(predictions.probability[row]), 4), files[place[path]])
+            cells[int(predictions.targets[row]), int(predictions.predicted[row])].append(shown)
     return [CellRecord(names[true], names[given], tuple(images)) for (true, given), images in cells.items()]
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,13 +14,16 @@ from PIL import Image
 from mirada.data.batches import to_pictures
 from mirada.data.cache import Cache
 from mirada.data.checks.findings import label
+from mirada.data.checks.inspection import small_picture
 from mirada.data.index import Index
 from mirada.data.mixing import Mixing
+from mirada.data.parallel import parallel_map
 from mirada.data.pixels.arrays import Array, read_image, show_image
 from mirada.data.pixels.decode import DecodeError, Encoded
 from mirada.evaluation.columns import Neighbour
 from mirada.evaluation.predictions import Predictions
 from mirada.files import replacing
+from mirada.inference.explained import Explained
 from mirada.inference.model import Model
 from mirada.inference.similar import TrainingFeatures, head_inputs
 from mirada.runs.reader import read_maps
@@ -64,27 +68,39 @@ def draw_maps(
     shown = [place[predictions.paths[row]] for _, row in chosen]
     photos = model.explain(index.take(shown), max_side=PHOTO_SIDE)
     near = _neighbours(model, cache, shown, training)
-    records = []
-    for number, ((section, row), seen, similar) in enumerate(zip(chosen, photos, near, strict=True)):
-        photo, picture = f"maps/{number:03}-photo.jpg", f"maps/{number:03}-map.jpg"
-        save_picture(Image.fromarray(seen.photo), folder / photo, quality=88)
-        save_picture(Image.fromarray(seen.picture(colour_bar=False)), folder / picture, quality=90)
-        records.append(
-            MapRecord(
-                section=section,
-                **_answer(predictions, row),
-                explained=seen.subject,
-                method=seen.title,
-                limit=seen.limit,
-                unit=seen.unit,
-                note=seen.note,
-                remark=seen.remark,
-                image=photo,
-                overlay=picture,
-                similar=tuple(_similar(similar, index, place, folder, gone)),
-            )
+    small = _small_pictures(near, index, place, folder, gone)
+    files = [(f"maps/{number:03}-photo.jpg", f"maps/{number:03}-map.jpg") for number in range(len(chosen))]
+    pictures = list(zip(photos, files, strict=True))
+    for _ in parallel_map(partial(_draw, folder=folder), pictures, what="drawing"):
+        pass
+    return [
+        MapRecord(
+            section=section,
+            **_answer(predictions, row),
+            explained=seen.subject,
+            method=seen.title,
+            limit=seen.limit,
+            unit=seen.unit,
+            note=seen.note,
+            remark=seen.remark,
+            image=photo,
+            overlay=overlay,
+            similar=tuple(
+                SimilarRecord(
+                    each.path, label(index, place[each.path]), round(each.cosine, 4), small[each.path]
+                )
+                for each in similar
+            ),
         )
-    return records
+        for (section, row), (seen, (photo, overlay)), similar in zip(chosen, pictures, near, strict=True)
+    ]
+
+
+def _draw(picture: tuple[Explained, tuple[str, str]], *, folder: Path) -> None:
+    """A photo, and the map over it, into these files of the folder."""
+    seen, (photo, overlay) = picture
+    save_picture(Image.fromarray(seen.photo), folder / photo, quality=88)
+    save_picture(Image.fromarray(seen.picture(colour_bar=False)), folder / overlay, quality=90)
 
 
 def read_again(index: Index, row: int, gone: set[str]) -> Encoded | Array | None:
@@ -105,22 +121,37 @@ def _neighbours(
     return training.nearest(head_inputs(model, cache, np.array(rows), model.compute))
 
 
-def _similar(
-    neighbours: Sequence[Neighbour], index: Index, place: Mapping[str, int], folder: Path, gone: set[str]
-) -> Iterator[SimilarRecord]:
-    """Their small pictures, drawn once each, with what they are labelled as; ``place`` is the row of a path."""
-    for each in neighbours:
-        row = place[each.path]
-        file = f"maps/training-{row:06}.jpg"
-        if not (folder / file).exists():
-            image = read_again(index, row, gone)
-            if image is None:
-                yield SimilarRecord(each.path, label(index, row), round(each.cosine, 4), "")
-                continue
-            picture = show_image(image, least=SIMILAR_SIDE)
-            picture.thumbnail((SIMILAR_SIDE, SIMILAR_SIDE), Image.Resampling.BILINEAR)
-            save_picture(picture, folder / file, quality=80)
-        yield SimilarRecord(each.path, label(index, row), round(each.cosine, 4), file)
+def _small_pictures(
+    near: Sequence[Sequence[Neighbour]], index: Index, place: Mapping[str, int], folder: Path, gone: set[str]
+) -> dict[str, str]:
+    """The pictures of similar images, drawn once each, by the paths of the images; "" for what cannot be read."""
+    rows = sorted({place[each.path] for neighbours in near for each in neighbours})
+    files = {row: f"maps/training-{row:06}.jpg" for row in rows}
+    drawn = draw_small(index, {row: folder / file for row, file in files.items()}, SIMILAR_SIDE, gone)
+    return {index.paths[row]: file if row in drawn else "" for row, file in files.items()}
+
+
+def draw_small(index: Index, files: Mapping[int, Path], side: int, gone: set[str]) -> set[int]:
+    """Writes small pictures of images, by all cores.
+
+    Args:
+        index: The images.
+        files: Where to, by the row of the index.
+        side: Of a picture, in pixels.
+        gone: Takes the names of those that cannot be read any more.
+
+    Returns:
+        The rows of those that are drawn.
+    """
+
+    def draw(row: int) -> bool:
+        image = read_again(index, row, gone)
+        if image is not None:
+            save_picture(small_picture(show_image(image, least=side), side), files[row], quality=75)
+        return image is not None
+
+    drawn = parallel_map(draw, list(files), what="drawing")
+    return {row for row, done in zip(files, drawn, strict=True) if done}
 
 
 def _answer(predictions: Predictions, row: int) -> dict[str, Any]:
