@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,29 +22,33 @@ SMALL = Preprocessing(size=(6, 8))
 COUNT = 12
 needs_copies = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux is a process copied")
 
-# A process without torch that decodes ahead, at so many seconds an image, for so many seconds or until all are decoded.
+# A process without torch that decodes ahead on two threads, at so many seconds an image, until there is
+# such a file, at most so many seconds.
 AHEAD = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 import numpy as np
-from mirada.data import cache
 from mirada.cli.ahead import decoding_ahead
+from mirada.data import cache, parallel
 from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
-root, home, each, whole = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
+root, home, each, awaited = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
 paths = tuple(sorted(path.name for path in root.iterdir()))
 index = Index(root=root, paths=paths, targets=np.arange(len(paths)), splits=np.full(len(paths), "train"))
-decode = cache.decode_image
+decode, checksum = cache.decode_image, cache.crc32
 def slow(data, preprocessing):
-    import os
     (home / f"decoder-{os.getpid()}").touch()
     time.sleep(each)
     return decode(data, preprocessing)
-cache.decode_image = slow
+def of_a_row(data):
+    (home / ("second" if (home / "first").exists() else "first")).touch()
+    return checksum(data)
+cache.decode_image, cache.crc32, cache.FILES_AT_ONCE = slow, of_a_row, 1
+parallel.os.cpu_count = lambda: 2
 assert "torch" not in sys.modules
 with decoding_ahead(index, Preprocessing(size=(6, 8))):
-    end = time.monotonic() + whole
-    while time.monotonic() < end and not list(home.glob("*/files.json")):
+    end = time.monotonic() + float(sys.argv[5])
+    while time.monotonic() < end and not list(home.glob(awaited)):
         time.sleep(0.01)
 print("done")
 """
@@ -76,8 +81,10 @@ def index_of(root: Path) -> Index:
     return Index(root=root, paths=paths, targets=np.arange(len(paths)), splits=splits, target=Classes(paths))
 
 
-def started(root: Path, home: Path, each: float, whole: float) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", AHEAD, str(root), str(home), str(each), str(whole)]
+def started(
+    root: Path, home: Path, *, each: float, awaited: str, at_most: float = 60
+) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", AHEAD, str(root), str(home), str(each), awaited, str(at_most)]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
@@ -106,48 +113,61 @@ def test_of_a_cache_that_lacks_one_image_the_others_stay(root: Path, home: Path)
 
 @needs_copies
 def test_another_process_decodes_all_that_it_has_time_for(root: Path, home: Path) -> None:
-    said, _ = started(root, home, 0.0, 60.0).communicate(timeout=120)
+    said, _ = started(root, home, each=0, awaited="*/files.json").communicate(timeout=120)
     assert said == "done\n"
     assert open_cache(index_of(root), SMALL).decoded == 0
 
 
 @needs_copies
 def test_it_ends_with_the_context_and_keeps_what_it_has(root: Path, home: Path) -> None:
-    process = started(root, home, 0.2, 0.2)  # all of them take at least 1.2 s of two cores
+    process = started(root, home, each=0.2, awaited="second")  # all of them take at least 1.2 s
     said, _ = process.communicate(timeout=120)
     assert (said, process.returncode) == ("done\n", 0)
     left = open_cache(index_of(root), SMALL).decoded
-    assert 0 < left < COUNT
+    assert 0 < left <= COUNT - 2
     assert not list(home.rglob("building-*")) and not list(home.rglob("lock"))
 
 
 @needs_copies
 def test_it_ends_with_the_process_that_is_killed(root: Path, home: Path) -> None:
-    process = started(root, home, 0.3, 600.0)
-    while not (marks := list(home.glob("decoder-*"))):
-        time.sleep(0.01)
-    child = int(marks[0].name.partition("-")[2])
-    assert child != process.pid
+    process = started(root, home, each=0.3, awaited="never")
+    wait_until((home / "second").exists)
+    (child,) = {int(mark.name.partition("-")[2]) for mark in home.glob("decoder-*")} - {process.pid}
     process.send_signal(signal.SIGKILL)
-    said, _ = process.communicate(timeout=60)  # returns once nobody holds the output
-    assert said == ""
-    for _ in range(600):
-        if not Path(f"/proc/{child}").exists():
-            break
+    assert process.communicate(timeout=60) == ("", None)  # nobody holds the output any more
+    wait_until(lambda: not is_alive(child))
+    assert open_cache(index_of(root), SMALL).decoded <= COUNT - 2
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(1200):
+        if true():
+            return
         time.sleep(0.05)
-    assert not Path(f"/proc/{child}").exists()
-    assert open_cache(index_of(root), SMALL).decoded < COUNT
+    raise AssertionError("it did not come true")
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process is there and not only waiting to be asked how it ended."""
+    try:
+        return ") Z" not in Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
 
 
 @needs_copies
-def test_faults_are_left_to_who_opens_the_cache(root: Path, home: Path) -> None:
+def test_faults_are_left_to_who_opens_the_cache(
+    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (root / "05.bmp").write_bytes(b"BM, but no picture")
-    (home / "files").touch()
-    process = started(root, home / "files", 0.0, 1.0)  # caches in a file
+    (home / "a file").touch()
+    with monkeypatch.context() as patch:
+        patch.setenv("MIRADA_CACHE", str(home / "a file"))
+        process = started(root, home, each=0, awaited="never", at_most=1)
     said, _ = process.communicate(timeout=120)
     assert (said, process.returncode) == ("done\n", 0)
     cache = open_cache(index_of(root), SMALL)
-    assert [each.path for each in cache.index.excluded] == ["05.bmp"]
+    assert [each.path for each in cache.index.excluded] == ["05.bmp"] and cache.decoded == COUNT - 1
 
 
 @pytest.mark.parametrize("reason", ["torch is there", "one of several", "one core", "another system"])

@@ -51,15 +51,19 @@ def _pays() -> bool:
 
 
 def _decode(index: Index, preprocessing: Preprocessing) -> NoReturn:
-    """What the copy of this process does. It says nothing, hears when it is to end, and ends with the first one."""
+    """What the copy of this process does. It says nothing, and ends when it is told to, or with the first one."""
     asked: list[int] = []
-    try:
-        for number in ENDING:
+
+    def enough() -> bool:
+        for number in ENDING:  # from the first image on there is something to keep
             signal.signal(number, lambda number, frame: asked.append(number))
+        return bool(asked)
+
+    try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         nothing = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):  # who reads our output waits until nobody holds it
             os.dup2(nothing, standard)
-        decode_until(index, preprocessing, lambda: bool(asked))
+        decode_until(index, preprocessing, enough)
     finally:
         os._exit(0)
