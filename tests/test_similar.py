@@ -1,6 +1,7 @@
 """Similar training images: the nearest by cosine, whatever the memory; files that are missing, damaged or another's."""
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from sklearn.metrics.pairwise import cosine_similarity
 
 from mirada import train
-from mirada.cli import run
+from mirada.cli import explain, run
 from mirada.data.examples.shapes import write_shapes
 from mirada.data.pixels.arrays import decode_image, digest, read_image
 from mirada.errors import DataError
@@ -335,3 +336,17 @@ def test_vectors_whose_squares_are_beyond_float32_have_length_1() -> None:
     """Features of a network that ran away, yet are numbers."""
     vectors = np.array([[3e30, 4e30], [3e-30, 4e-30], [0, np.inf]], dtype=np.float32)
     np.testing.assert_allclose(unit(vectors), [[0.6, 0.8], [0.6, 0.8], [0, 0]], rtol=1e-6)
+
+
+def test_explain_says_why_it_shows_no_similar_images(
+    trained: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where none were ever there, there is nothing to say."""
+    folder = tmp_path / "run"
+    shutil.copytree(trained.folder, folder)
+    assert explain._training(str(folder)) is not None and capsys.readouterr() == ("", "")
+    (folder / "features.npz").write_bytes(b"PK, but no archive")
+    assert explain._training(str(folder)) is None
+    assert "features.npz: damaged" in capsys.readouterr().err
+    (folder / "features.npz").unlink()
+    assert explain._training(str(folder)) is None and capsys.readouterr() == ("", "")

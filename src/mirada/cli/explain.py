@@ -236,12 +236,16 @@ def _report(
 
 
 def _training(model: str) -> TrainingFeatures | None:
-    """What training has left beside the model to find similar images; None if it is not there, or another model's."""
+    """What training has left beside the model to find similar images, if it is there and can be used."""
     from mirada.inference.similar import features_of
+    from mirada.runs.folder import SIMILAR, model_file
 
+    if not Path(model_file(model)).with_name(SIMILAR).is_file():
+        return None
     try:
         return features_of(model)
-    except DataError:
+    except DataError as error:
+        say(f"No similar images are shown. {error}", err=True)
         return None
 
 
