@@ -411,6 +411,22 @@ def test_what_is_fetched_again_is_said_again(store: WeightStore, published: Smal
     assert lines[1] == f"  from {server.base}/{published.lenet.name}" and store.fault(NAME) == ""
 
 
+def test_what_lies_there_as_it_was_published_is_not_fetched(
+    store: WeightStore, published: Small, server: Server
+) -> None:
+    """Unless it has the name alone, which is said."""
+    store.folder.mkdir()
+    lying = Path(shutil.copy(published.lenet, store.folder))
+    assert CliRunner().invoke(command, ["get", "lenet5"]).stdout == f"{store.path(NAME)}\n" and server.asked == []
+    record = store.whole(NAME)
+    assert record and record.original_sha256 == published.digest
+    store.remove(NAME)
+    lying.write_bytes(b"x")
+    done = CliRunner().invoke(command, ["get", "lenet5"])
+    assert f"{lying}: its digest is " in done.stderr and "It is fetched." in done.stderr
+    assert len(server.asked) == 1 and store.fault(NAME) == ""
+
+
 def test_what_is_here_needs_neither_a_place_to_write_nor_a_mirror(
     store: WeightStore, published: Small, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

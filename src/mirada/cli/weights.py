@@ -15,6 +15,7 @@ from mirada.text import mebibytes, table
 
 if TYPE_CHECKING:
     from mirada.store.catalogue import PublicWeights
+    from mirada.store.store import WeightStore
 
 
 @click.group(
@@ -83,12 +84,16 @@ def get(name: str, mirror: str, as_json: bool) -> int:
     download that was interrupted goes on where it ended.
     """
     from mirada.codec import to_json
+    from mirada.store.adding import take_in
     from mirada.store.catalogue import named_weights
     from mirada.store.fetch import announced, fetch, source_of
     from mirada.store.store import WeightStore
 
     public, store = named_weights(name), WeightStore()
     record, new = store.whole(public.name), False
+    lying = None if record else _as_published(store, public)
+    if lying:
+        record, new = take_in(store, public, *lying, _say_waiting)
     if record is None:
         source = source_of(public, mirror)
         say(*announced(public, source), err=as_json)
@@ -99,6 +104,15 @@ def get(name: str, mirror: str, as_json: bool) -> int:
     else:
         say(store.path(public.name) if new else f"{store.path(public.name)} (was there)")
     return 0
+
+
+def _as_published(store: WeightStore, public: PublicWeights) -> tuple[Path, str] | None:
+    """The file that somebody has put into the store under its own name, and its digest; a damaged one is named."""
+    try:
+        return store.published(public)
+    except StoreError as fault:
+        say(f"{fault} It is fetched.", err=True)
+        return None
 
 
 @command.command()

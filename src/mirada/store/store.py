@@ -166,14 +166,18 @@ class WeightStore:
         """
         record = self.record(public.name)
         if record is None:
-            return self._published(public) or self._missing(public)
+            return self.published(public) or self._missing(public)
         if fault := self.fault(public.name):
             raise StoreError(
                 f"{fault} Bring the weights in again: mirada weights get {public.name}, or add FILE."
             )
         return self.path(public.name), record.sha256
 
-    def _published(self, public: PublicWeights) -> tuple[Path, str] | None:
+    def published(self, public: PublicWeights) -> tuple[Path, str] | None:
+        """A file as it was published, which lies in the folder without a record, and its digest; None if there is none.
+
+        Raises ``StoreError`` for one that has the name and is not what was published.
+        """
         for known in public.files:
             file = self.folder / known.name
             if known.sha256 and file.is_file():
