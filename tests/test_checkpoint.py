@@ -555,6 +555,7 @@ def places(values: object, trail: tuple[str, ...] = ()) -> Iterator[tuple[str, .
                 yield from places(inner, (*trail, key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lenet5", "several"])
 def test_every_wrong_value_of_a_description_is_one_sentence(name: str, tmp_path: Path) -> None:
     """Whatever stands where: it is refused, or read as something that can be used; never an error of another kind."""

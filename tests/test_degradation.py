@@ -44,6 +44,7 @@ def done(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_four_runs_that_differ_in_their_network_alone(done: Path) -> None:
     recipes = [(done / name / "recipe.toml").read_text().replace(name, "NETWORK") for name in NETWORKS]
     assert len(set(recipes)) == 1 and 'watch = "gradients"' in recipes[0]
@@ -115,6 +116,7 @@ def test_what_would_press_all_else_flat_is_left_out_and_counted() -> None:
     assert _in_sight([]) == ([], "")
 
 
+@pytest.mark.slow
 def test_interrupted_it_goes_on_to_the_same_end(
     photos: Path,
     done: Path,

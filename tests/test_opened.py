@@ -440,6 +440,7 @@ def named(part: str, name: str) -> list[float]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, to run the page's script")
 @pytest.mark.parametrize(
     "kind", ["convolution", "dense", "norm", "rectifier", "maximum", "average", "sum", "taken"]

@@ -362,6 +362,7 @@ def test_a_module_of_ones_own_and_its_gradients(shapes: Path, tmp_path: Path) ->
 # Phases, folds, seeds --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_parts_that_thaw(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed before, at and after the epoch at which a part begins to learn, with kept features and views."""
     settings = SETTINGS | {

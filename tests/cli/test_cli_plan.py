@@ -226,6 +226,7 @@ def shapes(tmp_path: Path, sample: Path) -> Path:
     return tmp_path / "shapes"
 
 
+@pytest.mark.slow
 def test_sizes_are_those_of_the_images(shapes: Path) -> None:
     """Images of 64 pixels are not enlarged, though the network is one of 224."""
     recipe = recipe_for("resnet18").with_settings({"batch_size": 4})
@@ -234,6 +235,7 @@ def test_sizes_are_those_of_the_images(shapes: Path) -> None:
     assert planned.recipe == recipe.with_settings({"image_size": [64, 64], "epochs": planned.recipe.epochs})
 
 
+@pytest.mark.slow
 def test_trained_weights_are_frozen_first(shapes: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
     """What is stated is kept, the plan can be edited and passed again, and training follows it."""
     (tmp_path / "store").mkdir()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from networks import LIGHT, each
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -20,8 +21,6 @@ from mirada.models.families import ACTIVATION, FAMILIES, OWN, Own
 
 EVERY = list(CATALOGUE)
 WITH_AUXILIARY = ["googlenet", "googlenet_bn", "googlenet_gap", "inception_v2", "inception_v3"]
-LIGHT = [name for name in EVERY if CATALOGUE[name].macs < 5e9 and CATALOGUE[name].parameters < 3e7]
-REAL = [name if name in LIGHT else pytest.param(name, marks=pytest.mark.slow) for name in EVERY]
 
 
 @cache
@@ -82,7 +81,7 @@ def test_children_are_stem_stages_head(name: str) -> None:
     assert owners == {"stem", *stages, "head"}  # no weight outside of them, no part without one
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", each())
 def test_features_are_what_enters_the_head(name: str) -> None:
     network, x = built(name), small_images(name)
     entered: list[Tensor] = []
@@ -97,7 +96,7 @@ def test_features_are_what_enters_the_head(name: str) -> None:
     assert outputs.std() > 0
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", each())
 def test_trains_at_the_size_of_the_paper(name: str) -> None:
     """Every weight gets a gradient that is finite and not all zero, and the images stay as they were."""
     network, x = copy.deepcopy(built(name)).train(), paper_images(name)
@@ -171,7 +170,7 @@ def test_weights_go_to_another_network_and_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("outputs", [1, 7])
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", each())
 def test_as_many_outputs_as_asked_for(name: str, outputs: int) -> None:
     network = on_meta(name, num_classes=outputs)
     x = torch.empty(3, *CATALOGUE[name].image, device="meta")
@@ -181,7 +180,7 @@ def test_as_many_outputs_as_asked_for(name: str, outputs: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", each())
 def test_takes_any_number_of_channels(name: str, channels: int) -> None:
     """Only the first convolution knows of them."""
     if name == "mlp":
@@ -283,7 +282,7 @@ def test_an_unknown_activation_gets_the_nearest(name: str) -> None:
         on_meta(name, activation="rleu")
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", each())
 def test_the_smallest_size_is_the_smallest(name: str) -> None:
     """``min_size`` works; one pixel less is refused in words, by the builder and by the network."""
     side = on_meta(name).min_size

@@ -547,6 +547,7 @@ def test_the_boxes_of_a_file_that_cannot_be_read_are_let_be(tmp_path: Path) -> N
     assert "outside-box" not in [finding.kind for finding in check(index).findings]
 
 
+@pytest.mark.slow
 def test_the_bone_ages_are_rounded_to_years_and_no_hand_is_there_twice(shared_data: Path) -> None:
     report = check(load_data(shared_data / "boneage" / "boneage.csv", target="boneage", image="filename"))
     assert [finding.kind for finding in report.findings] == ["rounded-target"]

@@ -127,6 +127,7 @@ def index_of(looks: Sequence[Inspection], **columns: object) -> Index:
     return Index(**(values | columns))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_false_alarms_are_rare() -> None:
     alarms = 0
     for seed in range(60):

@@ -155,6 +155,7 @@ def peak_memory(count: int) -> int:
     return peak
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_pairs() -> None:
     """Twice the images are four times the pairs: 4.5 million, as two columns 72 MB each."""
     assert peak_memory(6000) < 1.5 * peak_memory(3000)

@@ -319,6 +319,7 @@ def test_progress_is_told_to_the_end(tmp_path: Path) -> None:
     assert events[-1] == Progress("writing", 220, 220)
 
 
+@pytest.mark.slow
 def test_the_samples_pass_the_check(digits: Path, shapes: Path, tmp_path: Path) -> None:
     assert check(load_data(digits)).findings == ()
     assert check(load_data(shapes)).findings == ()

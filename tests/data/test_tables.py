@@ -69,6 +69,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("alone")
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     rows=ROWS,
@@ -614,6 +615,7 @@ def test_bone_age_in_place(shared_data: Path) -> None:
     assert load_data(file.parent).paths == index.paths
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(data=st.binary(max_size=200))
 @example(b"\xff\xfe")

@@ -134,6 +134,7 @@ def test_they_are_written_and_read() -> None:
     assert from_json(Evaluation, found.to_dict()).by_tests == found.by_tests
 
 
+@pytest.mark.slow
 def test_of_parts_that_mean_nothing_few_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two columns, three tests of each at a threshold: in at most 5 of 100 data sets one of them is beyond chance."""
     monkeypatch.setattr(part_tests, "DRAWS", 199)

@@ -283,6 +283,7 @@ def test_the_interval_of_f1_holds_it_and_is_that_of_the_share(data):
         assert score.f1 <= score.f1_interval[1] + 1e-12
 
 
+@pytest.mark.slow
 def test_the_interval_of_f1_covers_the_truth_as_often_as_it_says():
     random = np.random.default_rng(0)
     truth = 2 * 0.24 / (2 * 0.24 + 0.06 + 0.14)  # of cells 0.24 found, 0.06 missed, 0.14 false alarms

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from networks import each
 
 from mirada.explain.class_maps import class_maps
 from mirada.layers.covariates import join_covariates
@@ -27,7 +28,7 @@ def average(name):
     return {"head": "average"} if "head" in options and "average" in options["head"].choices else {}
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", each())
 def test_the_mean_of_a_map_and_the_bias_are_the_output(name):
     network, images = network_and_images(name)
     found = class_maps(network, images)

@@ -44,6 +44,7 @@ def judged(trained: Path, shapes: Path, output: Path, *beside: Path) -> int:
     return run(["explain", str(trained), str(shapes), *options])
 
 
+@pytest.mark.slow
 def test_a_verdict_for_seeds_and_one_for_permuted_labels(
     trained: Path, shapes: Path, others: dict[str, Path], tmp_path: Path
 ) -> None:

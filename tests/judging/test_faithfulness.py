@@ -67,6 +67,7 @@ def test_the_map_of_what_is_read_passes() -> None:
     assert road(subject([quadrant()] * COUNT)).outcome == "pass"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", [faithfulness, road])
 def test_random_maps_and_maps_of_another_quadrant_fail(test) -> None:
     draw = np.random.default_rng(5)

@@ -22,6 +22,8 @@ from mirada.jobs.explanations import Judging, judge_explanations, set_aside
 from mirada.judging.boxes import OwnBoxes, boxes_at, labels_that_are_classes, mask_of, place
 from mirada.samples import Box
 
+pytestmark = pytest.mark.slow  # of trained models, all of it: half a minute
+
 TESTS = [
     "Localisation",
     "Insertion and deletion",

@@ -84,6 +84,7 @@ def test_a_marker_that_a_crop_cuts_off_is_left_out_and_counted() -> None:
     assert (found.outcome, found.images, found.left_out) == ("cannot tell", 0, 20)
 
 
+@pytest.mark.slow
 def test_the_report_asks_whether_the_network_looks_at_the_marker(trained: Path, tmp_path: Path) -> None:
     model = load_model(trained, device="cpu")
     index, _ = set_aside(model, drawn(tmp_path / "data", "star"), trained.with_name("splits.csv"))

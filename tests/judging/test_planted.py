@@ -23,6 +23,8 @@ from mirada.judging.subject import Subject
 from mirada.layers.network import Network
 from mirada.modelfile import Member
 
+pytestmark = pytest.mark.slow  # a network is trained first
+
 COUNT, SIDE = 60, 32
 
 

@@ -89,6 +89,7 @@ def test_material_that_no_lesson_can_use_is_refused_before_anything_is_written(t
     assert not (tmp_path / "set").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_page_fits_a_telephone(topic: str, browsed: Callable[..., str], tmp_path: Path) -> None:
     """In a frame of 400 pixels nothing but a table in its own scroll bar is wider than the page."""

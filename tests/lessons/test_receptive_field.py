@@ -112,6 +112,7 @@ def test_a_network_of_ones_own_is_measured_before_and_after_training(own: Path) 
     assert "before training" in teach("receptive-field", Material(model=own)).html
 
 
+@pytest.mark.slow
 def test_the_page_grows_the_same_stack(browsed: Callable[..., str]) -> None:
     found = lesson(Material())
     page = page_of("receptive-field", "es")

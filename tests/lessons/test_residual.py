@@ -80,6 +80,7 @@ edit('[data-edit="W021"]', "-0.9"); edit('[data-edit="T12"]', "2"); edit("#facto
 """
 
 
+@pytest.mark.slow
 def test_the_page_computes_the_same(browsed: Callable[..., str]) -> None:
     found = lesson(Material())
     page = page_of("residual", "es")

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from layer_rows import layer_rows, stage_shapes
+from networks import each
 from safetensors.torch import save_file
 from torch import nn
 
@@ -62,7 +63,7 @@ def test_what_the_papers_networks_keep() -> None:
     assert "dropout" not in dict(on_meta("googlenet_gap").head.named_children())
 
 
-@pytest.mark.parametrize("name", CONVOLUTIONAL)
+@pytest.mark.parametrize("name", each(CONVOLUTIONAL))
 def test_the_channels_are_those_of_the_maps(name: str) -> None:
     """The number that is read off the layers is the one that a run gives, behind every stage; so every cut runs."""
     network = on_meta(
@@ -74,7 +75,7 @@ def test_the_channels_are_those_of_the_maps(name: str) -> None:
         assert channels_behind(network, stage) == maps.shape[1], stage
 
 
-@pytest.mark.parametrize("name", [name for name in CONVOLUTIONAL if CATALOGUE[name].family != "resnet"])
+@pytest.mark.parametrize("name", each(name for name in CONVOLUTIONAL if CATALOGUE[name].family != "resnet"))
 def test_every_network_can_be_cut_behind_its_first_and_its_last_stage(name: str) -> None:
     for after in ("stage1", ""):
         network = on_meta(name, head=CAM, cam_after=after, cam_width=12, num_classes=5).eval()

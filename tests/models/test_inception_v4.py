@@ -343,6 +343,7 @@ def test_the_smallest_size_is_75(name: str) -> None:
         build(name, image_size=(74, 299))
 
 
+@pytest.mark.slow
 def test_inception_v4_starts_from_he_normal_cut_at_two_deviations() -> None:
     torch.manual_seed(0)
     network = build("inception_v4")

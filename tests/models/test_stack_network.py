@@ -106,6 +106,7 @@ def test_a_multilayer_perceptron_is_the_catalogues() -> None:
     torch.testing.assert_close(ours(images), theirs(images), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_logistic_model_reaches_the_optimum_of_scikit_learn(tmp_path: Path) -> None:
     """Digits of 2 × 4 means of pixels, which no planes separate, so that the optimum is finite; without decay."""
     digits = load_digits()

@@ -387,6 +387,7 @@ def test_weights_of_another_network_are_recognised(tmp_path: Path, theirs: str, 
     )
 
 
+@pytest.mark.slow
 def test_public_weights_of_another_network_are_recognised(shared_data: Path) -> None:
     """By the catalogue; and by their tensors, where nobody asks it."""
     file = shared_data / "cifar10" / "resnet20-12fca82f.th"
@@ -641,6 +642,7 @@ def test_biases_before_batch_normalization_become_part_of_its_mean(old: bool, tm
         torch.testing.assert_close(network.state_dict()[name], value, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "pattern", "replacement"),
     [

@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 import torch
 from measured import interval, maps_of, seen
+from networks import each
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,7 +22,7 @@ def summary_of(name: str) -> Summary:
         return summarize(create_model(name))
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", each())
 def test_counts_are_those_of_the_catalogue(name: str) -> None:
     """Which the contract of every model holds against torch's counter; every network runs in training mode too."""
     summary = summary_of(name)
@@ -33,7 +34,7 @@ def test_counts_are_those_of_the_catalogue(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", each())
 def test_counts_are_those_of_torch(name: str) -> None:
     with undrawn():
         network = create_model(name).eval()
@@ -45,7 +46,7 @@ def test_counts_are_those_of_torch(name: str) -> None:
     assert summary.fixed == sum(buffer.numel() for buffer in network.buffers())
 
 
-@pytest.mark.parametrize("name", SPATIAL)
+@pytest.mark.parametrize("name", each(SPATIAL))
 def test_fields_are_those_that_gradients_show(name: str) -> None:
     """At the corners and in the middle of the stem's and of every stage's maps."""
     torch.manual_seed(0)

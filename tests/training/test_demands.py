@@ -181,6 +181,7 @@ def test_maps_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
     small.require_for_maps(network)
 
 
+@pytest.mark.slow
 def test_what_never_learns_has_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     """138 million weights are 0.55 GB, 2.2 with gradients and Adam's moments, which only the last layers need."""
     options = {"head": "average"}

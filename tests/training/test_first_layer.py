@@ -34,6 +34,7 @@ def first(network: Network) -> tuple[Tensor, Tensor]:
     return network.stem[0].conv.weight, network.stem[0].conv.bias  # type: ignore[index, union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_overfeats_layer_is_copied_and_nothing_else(suffix: str, overfeat: Network, tmp_path: Path) -> None:
     file = tmp_path / f"overfeat.{suffix}"
@@ -68,6 +69,7 @@ def test_for_grey_images_the_colours_are_summed(overfeat: Network, tmp_path: Pat
     assert (first(network)[1] == 0).all()
 
 
+@pytest.mark.slow
 def test_a_model_file_says_its_scale_too(overfeat: Network, tmp_path: Path) -> None:
     pre = Preprocessing(size=(77, 77), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
     card = Card(
