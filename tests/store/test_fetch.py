@@ -417,7 +417,10 @@ def test_what_lies_there_as_it_was_published_is_not_fetched(
     """Unless it has the name alone, which is said."""
     store.folder.mkdir()
     lying = Path(shutil.copy(published.lenet, store.folder))
-    assert CliRunner().invoke(command, ["get", "lenet5"]).stdout == f"{store.path(NAME)}\n" and server.asked == []
+    assert (
+        CliRunner().invoke(command, ["get", "lenet5"]).stdout == f"{store.path(NAME)}\n"
+        and server.asked == []
+    )
     record = store.whole(NAME)
     assert record and record.original_sha256 == published.digest
     store.remove(NAME)
