@@ -28,6 +28,7 @@ AHEAD = """
 import os, sys, time
 from pathlib import Path
 import numpy as np
+from mirada.cli import _end_as_by_ctrl_c
 from mirada.cli.ahead import decoding_ahead
 from mirada.data import cache, parallel
 from mirada.data.index import Index
@@ -39,6 +40,7 @@ decode, checksum = cache.decode_image, cache.crc32
 def slow(data, preprocessing):
     (home / f"decoder-{os.getpid()}").touch()
     time.sleep(each)
+    (home / f"decoded-{os.getpid()}").touch()
     return decode(data, preprocessing)
 def of_a_row(data):
     (home / ("second" if (home / "first").exists() else "first")).touch()
@@ -46,6 +48,7 @@ def of_a_row(data):
 cache.decode_image, cache.crc32, cache.FILES_AT_ONCE = slow, of_a_row, 1
 parallel.os.cpu_count = lambda: 2
 assert "torch" not in sys.modules
+_end_as_by_ctrl_c()
 with decoding_ahead(index, Preprocessing(size=(6, 8))):
     end = time.monotonic() + float(sys.argv[5])
     while time.monotonic() < end and not list(home.glob(awaited)):
@@ -109,6 +112,61 @@ def test_of_a_cache_that_lacks_one_image_the_others_stay(root: Path, home: Path)
     rows = [number for number in range(COUNT) if number != 3]
     np.testing.assert_array_equal(after.read(np.array(rows)), before[rows])
     np.testing.assert_array_equal(after.read(np.array([3])), before[[4]])
+
+
+def test_it_is_enough_also_where_no_further_file_is_an_image(root: Path, home: Path) -> None:
+    for number in range(1, COUNT):
+        (root / f"{number:02}.bmp").write_bytes(b"BM, but no picture")
+    answers = iter([False, True])
+    decode_until(index_of(root), SMALL, lambda: next(answers))
+    assert open_cache(index_of(root), SMALL).decoded == 0
+    assert next(answers, None) is None  # it was asked of the second file, and then no more
+
+
+@needs_copies
+def test_a_cache_that_is_there_is_left_as_it_is(root: Path, home: Path) -> None:
+    """To add to it, all of it is written anew: once, by who opens it and tells of progress."""
+    open_cache(index_of(root), SMALL, directory=home)
+    before = sorted(file.name for file in home.glob("*/*"))
+    (root / "03.bmp").write_bytes((root / "04.bmp").read_bytes()[:-3] + b"abc")
+    said, _ = started(root, home, each=0, awaited="never", at_most=1).communicate(timeout=120)
+    assert said == "done\n"
+    assert sorted(file.name for file in home.glob("*/*")) == before and not list(home.glob("decoder-*"))
+    assert open_cache(index_of(root), SMALL).decoded == 1
+
+
+@needs_copies
+def test_before_there_is_an_image_nobody_waits_for_one(root: Path, home: Path) -> None:
+    said, _ = started(root, home, each=3, awaited="decoder-*").communicate(timeout=120)
+    assert said == "done\n"
+    assert list(home.glob("decoder-*")) and not list(home.glob("decoded-*"))
+    assert open_cache(index_of(root), SMALL).decoded == COUNT
+    assert not list(home.rglob("building-*")) and not list(home.rglob("lock"))
+
+
+@needs_copies
+def test_where_nobody_waits_for_processes_the_end_is_the_same(root: Path, home: Path) -> None:
+    """Whoever has started this one may ignore the end of processes, and so does what it starts."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        process = started(root, home, each=0, awaited="*/files.json")
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert process.communicate(timeout=120)[0] == "done\n"
+    assert open_cache(index_of(root), SMALL).decoded == 0
+
+
+def test_where_there_is_no_room_for_another_process_there_is_none(
+    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(ahead, "_pays", lambda: True)
+    monkeypatch.setattr(ahead.os, "fork", full, raising=False)
+    with decoding_ahead(index_of(root), SMALL):
+        entered = True
+    assert entered and not list(home.iterdir())
 
 
 @needs_copies

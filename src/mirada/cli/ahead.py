@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from mirada.data.cache import decode_until
+from mirada.data.cache import decode_until, has_cache
 from mirada.data.index import Index
 from mirada.data.pixels.preprocessing import Preprocessing
 
 PR_SET_PDEATHSIG = 1  # Linux's prctl.h
-ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
@@ -22,24 +21,27 @@ def decoding_ahead(index: Index, preprocessing: Preprocessing) -> Iterator[None]
 
     Threads would not do: they share the interpreter's lock with the imports, and both take longer. What is decoded when
     the context ends is in the cache, and whoever opens it decodes the rest, or all of it where something was wrong: so
-    it is ``open_cache`` that tells of progress and of faults.
+    it is ``open_cache`` that tells of progress and of faults. Where there is a cache of these images, it is left as it
+    is: to add to it is to write all of it anew, which nobody should do twice, nor wait for without a word.
 
     Args:
         index: The images.
         preprocessing: How they are decoded.
     """
-    if not _pays():
+    parent = os.getpid()
+    child = _copied() if _pays() and not has_cache(index, preprocessing) else None
+    if child is None:
         yield
         return
-    child = os.fork()  # only this thread is there: torch and its threads come later
     if not child:
-        _decode(index, preprocessing)
+        _decode(index, preprocessing, parent)
     try:
         yield
     finally:
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGTERM)
-        os.waitpid(child, 0)
+        with suppress(ChildProcessError):  # where SIGCHLD is ignored, the system itself takes note of its end
+            os.waitpid(child, 0)
 
 
 def _pays() -> bool:
@@ -50,20 +52,35 @@ def _pays() -> bool:
     )
 
 
-def _decode(index: Index, preprocessing: Preprocessing) -> NoReturn:
-    """What the copy of this process does. It says nothing, and ends when it is told to, or with the first one."""
+def _copied() -> int | None:
+    """The number of a copy of this process, which has this thread alone: torch and its threads come later.
+
+    0 in the copy; None where the system has no room for another process.
+    """
+    try:
+        return os.fork()
+    except OSError:
+        return None
+
+
+def _decode(index: Index, preprocessing: Preprocessing, parent: int) -> NoReturn:
+    """What the copy of this process does. It says nothing, and ends when it is told to, or with the ``parent``."""
     asked: list[int] = []
+    ending = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
     def enough() -> bool:
-        for number in ENDING:  # from the first image on there is something to keep
+        for number in ending:  # from the first image on there is something to keep
             signal.signal(number, lambda number, frame: asked.append(number))
         return bool(asked)
 
     try:
+        for number in ending:  # before, it ends at once, and waits for no image that a thread is looking at
+            signal.signal(number, signal.SIG_DFL)
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for standard in range(3):  # who reads our output waits until nobody holds it
-            os.dup2(nothing, standard)
-        decode_until(index, preprocessing, enough)
+        if os.getppid() == parent:  # else it has ended before that was said
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for standard in range(3):  # who reads our output waits until nobody holds it
+                os.dup2(nothing, standard)
+            decode_until(index, preprocessing, enough)
     finally:
         os._exit(0)

@@ -162,12 +162,21 @@ def decode_until(index: Index, preprocessing: Preprocessing, enough: Callable[[]
     Args:
         index: The images.
         preprocessing: How they are decoded.
-        enough: Asked after each image; once it says so, what is decoded is put into the cache, and the rest is left.
+        enough: Asked after each file, from the first image on; once it says so, what is decoded is put into the cache,
+            and the rest is left.
 
     Raises:
         DataError: As ``open_cache`` does, for the folder and the disk.
     """
     _Store(index.root, preprocessing, default_directory()).refresh(index, None, enough)
+
+
+def has_cache(index: Index, preprocessing: Preprocessing) -> bool:
+    """Whether there is a cache of images of this folder, decoded in this way; maybe of others than the index has."""
+    try:
+        return (_Store(index.root, preprocessing, default_directory()).folder / FILES).exists()
+    except OSError:  # it cannot be looked at
+        return False
 
 
 def cached_digests(
@@ -360,13 +369,13 @@ class _Store:
             for path, (entry, pixels) in zip(stale, looks, strict=True):
                 if pixels is None:
                     kept[path] = entry
-                    continue
-                added[path] = entry._replace(row=len(added))
-                data = pixels.tobytes()
-                sums.append(crc32(data))
-                with _explained(self.folder):
-                    stream.write(data)
-                if enough():
+                else:
+                    added[path] = entry._replace(row=len(added))
+                    data = pixels.tobytes()
+                    sums.append(crc32(data))
+                    with _explained(self.folder):
+                        stream.write(data)
+                if added and enough():
                     break
             with _explained(self.folder):
                 return self._commit(stream, kept, added, sums), len(added)
