@@ -46,6 +46,11 @@ def test_what_is_written(text: str, length: Length) -> None:
         "3 steps 2",
         "three steps",
         "1.2.3 h",
+        "1,5h",  # one and a half, as many write it
+        "1,2345 steps",
+        "1,,200 steps",
+        "64_ steps",
+        pytest.param("9" * 400 + " epochs", id="400 digits"),
     ],
 )
 def test_what_cannot_be_read_is_refused(text: str) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from math import ceil
+from math import ceil, inf
 from typing import Literal, NamedTuple, get_args
 
 from mirada.data.batches import steps_per_epoch
@@ -17,7 +17,8 @@ WORDS: dict[str, Unit] = {
     "min": "minutes",
     "h": "hours",
 }
-WRITTEN = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?(?:e[0-9]{1,2})?)\s*([a-z]+)\s*")
+WHOLE = r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*"  # a comma is one between thousands, for some write 1.5 as 1,5
+WRITTEN = re.compile(rf"\s*((?:{WHOLE})(?:\.[0-9]+)?(?:e[0-9]{{1,2}})?)\s*([a-z]+)\s*")
 
 
 class Length(NamedTuple):
@@ -42,7 +43,7 @@ def length_of(text: str) -> Length:
     found = WRITTEN.fullmatch(text)
     unit = WORDS.get(found[2]) if found else None
     number = float(found[1].translate(str.maketrans("", "", "_,"))) if found else 0.0
-    if unit is None or number <= 0:
+    if unit is None or not 0 < number < inf:
         raise RecipeError(
             f"`duration` must be a number above 0 with epochs, steps, images, minutes or hours, such as 64000 steps. "
             f"Got {text[:60]!r}."
