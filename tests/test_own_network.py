@@ -378,6 +378,13 @@ def frozen() -> nn.Module:
     return Residual().requires_grad_(False)
 
 
+def with_a(dtype: torch.dtype) -> nn.Module:
+    """With a buffer of a type."""
+    module = Residual()
+    module.register_buffer("filter", torch.zeros(2).to(dtype))
+    return module
+
+
 def on_meta() -> nn.Module:
     with torch.device("meta"):
         return Residual()
@@ -398,6 +405,8 @@ def on_meta() -> nn.Module:
         (lambda: nn.Linear(7, 4), r"^Linear cannot take images of 3 × 32 × 32 pixels \(.*\)\. Set image_size and mode"),
         (lambda: nn.Conv2d(1, 4, 3), r"^Conv2d cannot take images of 3 × 32 × 32 pixels \(.*channels.*\)\."),
         (Locked, r"^Locked cannot be copied, which training begins with \(.*lock.*\)\.$"),
+        (lambda: with_a(torch.complex64), r"^Residual: its state has filter, of the type complex64, which no"),
+        (lambda: with_a(torch.uint16), r"^Residual: its state has filter, of the type uint16, which no"),
         (Stateful, r"^Stateful: its state has _extra_state, a dict, and a model file holds tensors alone\.$"),
         (lambda: Residual(3), r"^Residual puts out 3 numbers per image, and these data need 4"),
     ],

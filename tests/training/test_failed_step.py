@@ -115,6 +115,30 @@ def test_a_full_disk_hides_nothing(shapes: Path, tmp_path: Path, monkeypatch: py
     assert (last["event"], last["reason"], last["text"]) == ("stopped", "failed", said)
 
 
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_where_memory_is_too_small_to_look_for_the_step_the_failure_is_told(
+    error: type[Exception], shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second network and a copy of its state stand beside those that failed."""
+
+    def full(*arguments: Any) -> None:
+        raise error("out of memory")
+
+    monkeypatch.setattr(failure, "go_on", full)
+    monkeypatch.setattr(failure, "fit", full)
+    said = failed(shapes, tmp_path / "run", optimizer="sgd", lr=1e30)
+    assert said.startswith("The loss is no longer a number (epoch 1, learning rate 1e+30). Try a lower --lr;")
+    last = json.loads((tmp_path / "run" / "events.jsonl").read_text().splitlines()[-1])
+    assert (last["event"], last["reason"], last["text"]) == ("stopped", "failed", said)
+
+
+def test_the_random_numbers_of_who_replays_a_step_stay(shapes: Path, tmp_path: Path) -> None:
+    failed(shapes, tmp_path / "run", optimizer="sgd", lr=1e30)
+    before = torch.get_rng_state()
+    replay(tmp_path / "run" / "failed-step.safetensors")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 class Masked(nn.Module):
     """A network with a mask of infinities, as attention has one."""
 

@@ -5,6 +5,7 @@ from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from torch import Tensor
 
 from mirada.errors import MiradaError, TrainingError, reason_of
@@ -50,8 +51,8 @@ def explained(
             step = look_into(again, found, again.recipe.to_toml())
             weights = class_weights_of(again.recipe, again.feed)
             return TrainingError(_sentence(step, _kept(training.folder, step, found, weights)))
-        except (MiradaError, OSError):  # not found, or there is no room to look for it
-            pass
+        except (MiradaError, OSError, MemoryError, torch.OutOfMemoryError):
+            pass  # not found, or there is no room to look for it, on the disk or beside the training that failed
     return error
 
 

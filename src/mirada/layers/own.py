@@ -17,6 +17,10 @@ from mirada.text import shortened
 SHARED = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")  # what a module is made of
 TRIED = 2  # images of the first pass: one alone would hide a module that mixes them
 LONGEST = 200  # characters of a foreign message
+KEPT = (  # of tensors that checkpoints hold
+    torch.float64, torch.float32, torch.float16, torch.bfloat16,
+    torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
+)  # fmt: skip
 WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
 
 
@@ -264,11 +268,17 @@ def require_trainable(network: OwnNetwork) -> None:
 
 
 def _require_tensors(module: nn.Module, name: str) -> None:
-    """Raises ``InvalidArgument`` for a state that is not made of tensors alone, which no model file can hold."""
+    """Raises ``InvalidArgument`` for a state of other things than tensors, or of types that no checkpoint can hold."""
     state: dict[str, Any] = module.state_dict()
     if odd := [key for key, value in state.items() if not isinstance(value, Tensor)]:
         raise InvalidArgument(
             f"{name}: its state has {odd[0]}, a {type(state[odd[0]]).__name__}, and a model file holds tensors alone."
+        )
+    if odd := [key for key, value in state.items() if value.dtype not in KEPT]:
+        raise InvalidArgument(
+            f"{name}: its state has {odd[0]}, of the type {str(state[odd[0]].dtype).removeprefix('torch.')}, which no "
+            "checkpoint holds. Keep it as real or whole numbers, or, if it never changes, register it with "
+            "persistent=False."
         )
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mirada.codec import BadRecord, from_json
-from mirada.compute import Compute, choose
+from mirada.compute import Compute, choose, deterministic
 from mirada.errors import CheckpointError, InvalidArgument
 from mirada.layers.network import Network
 from mirada.layers.own import own_network
@@ -194,6 +194,14 @@ def replay(file: str | Path, model: nn.Module | None = None) -> tuple[FailedStep
         step = from_json(FailedStep, values)
     except BadRecord as error:
         raise CheckpointError(f"{file}: its description cannot be understood ({error}).") from error
+    with torch.random.fork_rng(), deterministic():  # as in training; the caller's random numbers stay
+        return step, _taken_again(step, tensors, file, model)
+
+
+def _taken_again(
+    step: FailedStep, tensors: Mapping[str, Tensor], file: str | Path, model: nn.Module | None
+) -> str:
+    """Where the first number comes from that is not finite, when the step is taken; "" if all are."""
     card, compute = Card.from_json(step.card), choose(step.device, step.precision)
     settings = parse_settings(step.recipe, str(file))
     recipe = recipe_for(str(settings["model"])).with_settings(settings, origin=str(file))
@@ -212,7 +220,7 @@ def replay(file: str | Path, model: nn.Module | None = None) -> tuple[FailedStep
         step.seed, step.after, shown.get("others"), step.share,
     )  # fmt: skip
     loss = loss_of(recipe, card, tensors.get(WEIGHTS))
-    return step, first_place(state, batch, step.rate, loss, compute, state.micro_batch)
+    return first_place(state, batch, step.rate, loss, compute, state.micro_batch)
 
 
 def _network_of(architecture: Architecture, file: str | Path, module: nn.Module | None) -> Network:
