@@ -25,9 +25,9 @@ from torch import nn
 from mirada import cross_validate, resume, train, train_seeds
 from mirada.data.examples.shapes import write_shapes
 from mirada.data.sources import load_data
-from mirada.errors import DataError, MiradaError
+from mirada.errors import DataError, MiradaError, TrainingError
 from mirada.events import EpochDone, Event, NotSaved, Resumed
-from mirada.jobs import ending
+from mirada.jobs import ending, prove
 from mirada.jobs import folds as folds_job
 from mirada.jobs import seeds as seeds_job
 from mirada.jobs import train as job
@@ -276,6 +276,41 @@ def test_data_that_have_moved(stopped: Path) -> None:
     assert digests(stopped) == digests(whole.folder)
 
 
+def test_the_file_of_splits_is_seen_from_where_the_run_began(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(shapes, output=tmp_path / "whole", **SETTINGS)
+    monkeypatch.chdir(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        press_after(4, patch)
+        train(load_data(shapes, split="whole/splits.csv"), output=tmp_path / "run", **SETTINGS)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resume("../run")
+    assert digests(tmp_path / "run") == digests(whole.folder)
+
+
+@pytest.mark.slow
+def test_weights_of_the_same_name_in_another_working_folder_are_others(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(("here", "there")):
+        (tmp_path / name).mkdir()
+        first = train(shapes, output=tmp_path / name / "first", **(SETTINGS | {"epochs": 1, "seed": seed}))
+        shutil.copy(first.model_path, tmp_path / name / "model.safetensors")
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.MonkeyPatch.context() as patch:
+        press_after(2, patch)
+        train(shapes, output="run", weights="model.safetensors", contamination="mark", **SETTINGS)
+    monkeypatch.chdir(tmp_path / "there")
+    with pytest.raises(
+        DataError, match=r"its recipe names model\.safetensors, seen from .*here\. Resume it in that"
+    ):
+        resume("../here/run")
+    shutil.copy(tmp_path / "here" / "model.safetensors", ".")  # the very same ones are as good
+    assert resume("../here/run").complete
+
+
 def test_rows_in_another_order_are_another_run(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an epoch shows goes by the rows: the same images in another order would train otherwise."""
     index = load_data(stopped.parent / "data")
@@ -456,6 +491,18 @@ def test_a_real_kill(step: int, shapes: Path, tmp_path: Path) -> None:
     resume(tmp_path / "run")
     whole = train(shapes, output=tmp_path / "whole", save="0.01s", **SETTINGS)
     assert digests(tmp_path / "run") == digests(whole.folder)
+
+
+@pytest.mark.slow
+def test_the_runs_of_a_proof_import_nothing_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "torch.py").write_text("raise SystemExit('another torch')")
+    with pytest.raises(
+        TrainingError, match=r"the run failed, so nothing is proved\. .*there is no such run folder"
+    ):
+        prove._child(tmp_path / "none", 0)
 
 
 @pytest.mark.slow

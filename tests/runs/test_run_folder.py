@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mirada.errors import DataError
-from mirada.events import EpochDone, FileExcluded, Progress
+from mirada.events import EpochDone, FileExcluded, Progress, Stopped
 from mirada.runs.folder import EVENTS, LAST, RESULTS, RunFolder
 
 EPOCH = EpochDone(
@@ -78,6 +78,22 @@ def test_events_are_lines_of_json_without_progress(folder: RunFolder) -> None:
     assert (epoch["event"], epoch["epoch"], epoch["val_loss"]) == ("epoch", 1, 0.25)
     assert epoch["metrics"] == {"r2": None}  # JSON has no NaN
     assert 0 <= start["time"] <= epoch["time"] <= folder.seconds + 0.001
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\0\0\0\0\n", b"[1]\n", b'{"event"\n', b'{"time": 1}\n', b'{"time": 1, "ev']
+)
+def test_lines_that_are_no_events_are_forgotten_with_the_end_of_a_run(
+    damage: bytes, folder: RunFolder
+) -> None:
+    """As a power cut leaves them; a run of several would not go on."""
+    folder.event(FileExcluded("a.png", "empty"))
+    kept = (folder.path / EVENTS).read_bytes()
+    folder.event(Stopped("interrupted", 1))
+    with (folder.path / EVENTS).open("ab") as stream:
+        stream.write(damage)
+    folder.forget(Stopped)
+    assert (folder.path / EVENTS).read_bytes() == kept
 
 
 def test_results_are_a_table_with_one_header(folder: RunFolder) -> None:

@@ -1,5 +1,7 @@
 """Taking up what was stopped, a single run or one of several, from nothing but its folder."""
 
+from dataclasses import replace
+from filecmp import cmp
 from pathlib import Path
 
 from torch import nn
@@ -67,19 +69,25 @@ def resume(
 
 
 def _source(folder: Path, job: JobRecord, recipe: Recipe) -> Source:
-    """Where the data of a run are, and what was said of them. Raises ``DataError`` where only the caller knows."""
+    """Where the data of a run are, and what was said of them. Raises ``DataError`` where only the caller knows.
+
+    The file of splits is seen from where the run began; what a recipe names, the recipe itself does not say from where.
+    """
     if job.source is None:
         raise DataError(
             f"{folder}: was trained on data made in Python, which its folder cannot load again. Give them: "
             f"mirada.resume(folder, data=index)."
         )
-    moved = [
-        name
-        for name in (recipe.weights, recipe.first_layer)
-        if name and (Path(job.place) / name).exists() and not Path(name).exists()
-    ]
-    if moved and Path.cwd() != Path(job.place):
-        raise DataError(
-            f"{folder}: its recipe names {moved[0]}, seen from {job.place}. Resume it in that working folder."
-        )
-    return job.source
+    there = Path(job.place)
+    for name in filter(None, (recipe.weights, recipe.first_layer)):
+        if (there / name).exists() and not _alike(there / name, Path(name)):
+            raise DataError(
+                f"{folder}: its recipe names {name}, seen from {job.place}. Resume it in that working folder."
+            )
+    splits = there / job.source.split
+    return replace(job.source, split=str(splits)) if splits.is_file() else job.source
+
+
+def _alike(one: Path, other: Path) -> bool:
+    """Whether two paths lead to the same place, or to files of the same content; ``one`` is there."""
+    return other.exists() and (one.samefile(other) or cmp(one, other, shallow=False))

@@ -285,10 +285,10 @@ class RunFolder:
         append_text(self.path / EVENTS, "")
 
     def forget(self, kind: type[Event]) -> None:
-        """Takes the events of a kind out of the list, and a last line that was cut."""
+        """Takes the events of a kind out of the list, and lines that are none, as one that was cut."""
         file, name = self.path / EVENTS, NAMES[kind]
         lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
-        kept = [line for line in lines if line.endswith(b"\n") and json.loads(line).get("event") != name]
+        kept = [line for line in lines if line.endswith(b"\n") and _kind_of(line) not in (name, "")]
         if kept != lines:
             write_bytes(file, b"".join(kept))
 
@@ -302,3 +302,12 @@ class RunFolder:
     def _length(self, name: str) -> int:
         file = self.path / name
         return file.stat().st_size if file.exists() else 0
+
+
+def _kind_of(line: bytes) -> str:
+    """What event a line of ``events.jsonl`` tells of; "" for what is none."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return ""
+    return str(told.get("event", "")) if isinstance(told, dict) else ""
