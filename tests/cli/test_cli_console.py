@@ -2,10 +2,12 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
 from mirada.cli import console
+from mirada.cli.again import ended
 from mirada.cli.console import ProgressBar, counts_table, figure
 from mirada.events import Progress
 
@@ -19,6 +21,15 @@ class Terminal(io.StringIO):
 
 def event(done: int) -> Progress:
     return Progress("decoding", done, 2000)
+
+
+def test_how_to_go_on_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressBar() as progress:
+        assert ended(progress, Path("my runs/a"), Path("a.html"), complete=False, missing=("b",)) == 75
+    assert capsys.readouterr().err == (
+        "Interrupted. What there is: my runs/a\nNot finished: b. How far each came: mirada runs 'my runs/a'\n"
+        "Go on with: mirada train --resume 'my runs/a'\n"
+    )
 
 
 def test_plain_lines_now_and_then(

@@ -89,6 +89,15 @@ def test_version(cli: Cli) -> None:
     assert re.fullmatch(r"mirada \d+\.\d+\.\d+\n", cli("--version").out)
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"), [("resume", "train"), ("fit", "train"), ("test", "evaluate"), ("infer", "predict")]
+)
+def test_a_verb_by_what_others_call_it(said: str, meant: str, cli: Cli) -> None:
+    code, out, err = cli(said, "data")
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert err.startswith(f'Error: There is no verb "{said}". Did you mean "{meant}"? Known: cache, ')
+
+
 def test_wrong_use_is_one_sentence(cli: Cli) -> None:
     answer = cli("trian", "data")
     assert answer.code == 2 and answer.out == ""

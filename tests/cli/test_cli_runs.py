@@ -27,6 +27,17 @@ def test_what_is_no_run(cli: Cli, tmp_path: Path) -> None:
     assert cli("runs").code == 2  # there is no folder runs
 
 
+def test_how_to_take_up_a_run_can_be_typed(cli: Cli, trained: Callable[[str], Path], tmp_path: Path) -> None:
+    folder, killed = trained("lenet5").parent, tmp_path / "my runs" / "a"
+    killed.mkdir(parents=True)
+    for file in ("recipe.toml", "model.json", "data.json", "job.json"):
+        (killed / file).write_bytes((folder / file).read_bytes())
+    (killed / "events.jsonl").touch()
+    assert cli("runs", "my runs").out.endswith(
+        "mirada train --resume 'my runs/a' takes up what was stopped.\n"
+    )
+
+
 def test_runs_are_listed(cli: Cli, trained: Callable[[str], Path], tmp_path: Path) -> None:
     """By name, each with how it ended, on what, and how well it does; one whose files are damaged is said."""
     folder = trained("lenet5").parent

@@ -77,6 +77,7 @@ def test_a_setting_that_there_is_not(cli: Cli) -> None:
         "momentun": 'there is no setting "momentun". Did you mean "momentum"? Known: activation, ',
         "augment.zom": 'There is no setting "augment.zom". Did you mean "augment.zoom"? Known: ',
         "pixels": '"pixels" is a table; its settings are pixels.image_size, ',
+        "resnet19": 'There is no network "resnet19". Did you mean "resnet18"? Known: ',
         "options.hed": 'There is no setting "options.hed". Did you mean "options.head"? Known: ',
     }
     for name, text in wrong.items():

@@ -18,6 +18,12 @@ def test_the_title_is_the_networks_name(cli: Cli, trained: Callable[[str], Path]
     assert json.loads(cli("summary", "lenet5", "--json").out)["network"] == "lenet5"
 
 
+@pytest.mark.parametrize("name", ["absent.safetensors", "runs/photos-resnet18", "absent.pth"])
+def test_a_model_that_is_not_there(name: str, cli: Cli) -> None:
+    code, out, err = cli("summary", name)
+    assert (code, out, err) == (2, "", f"Error: Invalid value: there is no model file and no run '{name}'.\n")
+
+
 def test_one_row_per_stage(cli: Cli, trained: Callable[[str], Path]) -> None:
     lines = cli("summary", "resnet20", "--depth", "1").out.splitlines()
     names = [line.split()[0] for line in lines[2:] if line[:1].islower()]

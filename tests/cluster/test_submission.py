@@ -79,7 +79,7 @@ def test_submit_and_cancel(name: str, programs: Callable[..., Path], cli: Cli, t
     number = ANSWERS[name].partition(";")[0]
     assert out.splitlines() == [
         f"Job {number} of {name} trains runs/my photos-lenet5; what it says: runs/my photos-lenet5.job/output.log",
-        "mirada cancel runs/my photos-lenet5 ends it.",
+        "mirada cancel 'runs/my photos-lenet5' ends it.",
     ]
     assert (folder / "job.sh").read_text() == printed
     assert (
@@ -174,7 +174,7 @@ TRAIN = ("--", "train", "my photos")
         ((*SUBMIT, *TRAIN, "--epoch", "3"), "--epoch"),
         ((*SUBMIT, *TRAIN, "--model", "resnet81"), 'Did you mean "resnet18"?'),
         ((*SUBMIT, *TRAIN, "--set", "patiens=3"), "patience"),
-        ((*SUBMIT, *TRAIN, "--output", "my photos"), "exists already"),
+        ((*SUBMIT, *TRAIN, "--output", "my photos"), "-- train --resume 'my photos'"),
         ((*SUBMIT, "--", "train", "--epochs", "3"), "Got neither."),
         ((*SUBMIT, "--", "train", "--resume", "absent"), "is no run that can be resumed"),
         ((*SUBMIT, "--", "train", "--resume", "my photos"), "is no run that can be resumed"),

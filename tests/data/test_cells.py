@@ -262,6 +262,9 @@ def test_a_table_beside_the_folders_is_said_and_refused_if_it_says_other_classes
     else:
         assert "the column label of labels.csv says others of the same images" in refusal(root)
         assert load_data(root, classes=("a", "b")).classes == ("a", "b")
+        spaced = root.rename(root.with_name("my photos"))
+        assert "name the table: mirada train 'ROOT/labels.csv'; to learn the folders" in refusal(spaced)
+        spaced.rename(root)
     (root / "labels.csv").write_text("id,label\nother1,x\nother2,y\n")  # of other images
     assert not load_data(root).notes
 

@@ -501,6 +501,18 @@ def test_no_training_split(tmp_path: Path) -> None:
     )
 
 
+def test_a_command_that_is_named_can_be_typed(tmp_path: Path) -> None:
+    """Names with spaces and umlauts stand in quotes, as a shell needs them."""
+    photos = tmp_path / "meine Bücher"
+    touch(photos / "one", "Bilder alle/Kätzchen/1.png", "Bilder alle/Hund/1.png")
+    touch(photos / "two", "test/a/1.png", "test/b/1.png")
+    touch(photos / "three", "train/1.png", "train/2.png")
+    (photos / "three" / "t.csv").write_text("path,kind\n1.png,a\n2.png,b\n")
+    for folder, meant in {"one": "Bilder alle", "two": "test", "three": "t.csv"}.items():
+        said = refusal(photos / folder)
+        assert said.endswith(f"name it: mirada train 'ROOT/{meant}'"), said
+
+
 def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "a/1.png", "b/1.png")
     scandir = os.scandir
@@ -510,8 +522,9 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 
-    monkeypatch.setattr(listing.os, "scandir", guarded)
-    assert refusal(tmp_path) == "ROOT/b: cannot be listed (permission denied)."
+    with monkeypatch.context() as patch:  # pytest empties the folder with scandir as well
+        patch.setattr(listing.os, "scandir", guarded)
+        assert refusal(tmp_path) == "ROOT/b: cannot be listed (permission denied)."
 
 
 def test_regression_needs_two_training_images(tmp_path: Path) -> None:

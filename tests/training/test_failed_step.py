@@ -44,10 +44,10 @@ def failed(shapes: Path, run: Path, **settings: Any) -> str:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_rate_that_is_too_high(optimizer: str, shapes: Path, tmp_path: Path) -> None:
-    said = failed(shapes, tmp_path / "run", optimizer=optimizer, lr=1e30)
+    said = failed(shapes, tmp_path / "my run", optimizer=optimizer, lr=1e30)
     assert said.startswith("The loss is no longer a number (epoch 1, learning rate 1e+30): in step ")
-    assert f"mirada train --replay {tmp_path / 'run'} repeats the step" in said
-    step, place = replay(tmp_path / "run" / "failed-step.safetensors")
+    assert f"mirada train --replay '{tmp_path}/my run' repeats the step" in said
+    step, place = replay(tmp_path / "my run" / "failed-step.safetensors")
     assert place == step.place and f"was in {place}; its images were {step.files[0]}, " in said
     assert len(step.files) == 8 and step.rate == 1e30
 

@@ -43,6 +43,10 @@ VERBS = {
     "cache": "Show or remove the decoded images that are kept; MIRADA_CACHE says where.",
 }
 
+SYNONYMS = {
+    "fit": "train", "resume": "train", "finetune": "train", "test": "evaluate", "validate": "evaluate",
+    "score": "evaluate", "infer": "predict", "classify": "predict", "list": "models", "networks": "models",
+}  # fmt: skip  # what other programs call a verb
 
 NOWHERE = "Error: the working folder has been removed. Change to another one: cd"
 
@@ -63,7 +67,7 @@ class _Verbs(click.Group):
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in VERBS:
-            raise click.UsageError(f'There is no verb "{args[0]}". {nearest(args[0], VERBS)}')
+            raise click.UsageError(f'There is no verb "{args[0]}". {nearest(args[0], VERBS, SYNONYMS)}')
         return super().resolve_command(context, args)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -188,10 +189,11 @@ def ended(
 ) -> int:
     """Says how a run ended, or several did, and how to go on with what was stopped: the exit code."""
     if not complete and is_first(os.environ):
+        named = quote(str(folder))
         lines = [f"Interrupted. What there is: {folder}"]
         if missing:
-            lines += [f"Not finished: {', '.join(missing)}. How far each came: mirada runs {folder}"]
+            lines += [f"Not finished: {', '.join(missing)}. How far each came: mirada runs {named}"]
         with heard_or_not(sys.stderr):
-            say(*lines, f"Go on with: mirada train --resume {folder}", err=True)
+            say(*lines, f"Go on with: mirada train --resume {named}", err=True)
     progress.line(report)
     return 0 if complete else STOPPED

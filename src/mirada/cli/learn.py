@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -87,7 +88,9 @@ def command(
                 "MODEL IMAGE opens a network; --all, --image, --model and --data go with lessons."
             )
         if photo is None:
-            raise click.UsageError(f"Which IMAGE is {topic} to be opened on? mirada learn {topic} photo.jpg")
+            raise click.UsageError(
+                f"Which IMAGE is {topic} to be opened on? mirada learn {quote(topic)} photo.jpg"
+            )
         parameter = context.command.params[0]
         file = model_path(context, parameter, topic) or topic
         (shown,) = there(context, parameter, (photo,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -55,7 +56,7 @@ def command(folder: str, as_text: bool) -> int:
     ]
     say(*table(header, rows, left=len(header)))
     if stopped := [run for run in runs if run.resumable]:
-        say(f"mirada train --resume {stopped[-1].path} takes up what was stopped.")
+        say(f"mirada train --resume {quote(str(stopped[-1].path))} takes up what was stopped.")
     return 1 if problems else 0
 
 

@@ -1,8 +1,11 @@
 """``mirada settings``."""
 
+from difflib import get_close_matches
+
 import click
 
 from mirada.cli.console import say
+from mirada.errors import RecipeError
 from mirada.text import table
 
 
@@ -17,12 +20,17 @@ def command(name: str | None) -> int:
     A setting is given as `mirada train DATA --set KEY=VALUE`, in the TOML file of --recipe, or in Python as
     `mirada.train(data, key=value)`.
     """
-    from mirada.models import CATALOGUE, OF_ONES_OWN
+    from mirada.models import CATALOGUE, OF_ONES_OWN, find
     from mirada.training.recipe import Recipe, recipe_for
     from mirada.training.settings_table import settings_row, settings_table, starting_values
 
     if name and name not in CATALOGUE and name not in OF_ONES_OWN:
-        row = settings_row(Recipe(), name)
+        try:
+            row = settings_row(Recipe(), name)
+        except RecipeError:
+            if get_close_matches(name.lower(), CATALOGUE, n=1, cutoff=0.75):
+                find(name)  # raises: it says which network may be meant
+            raise
         usual, *others = starting_values(row.key).items()
         say(row.key if row.short == row.key else f"{row.short}, in full {row.key}", f"  {row.meaning}")
         say(f"  values: {row.values}", f"  default: {row.default if row.key == 'model' else usual[0]}")

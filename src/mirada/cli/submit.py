@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -132,7 +133,7 @@ def _submitted(job: ClusterJob, scheduler: str | None, *, dry_run: bool) -> int:
     number, run = submit(job, chosen).number, _shown(job.run)
     say(
         f"Job {number} of {chosen.name} trains {run}; what it says: {_shown(job.folder / 'output.log')}",
-        f"mirada cancel {run} ends it.",
+        f"mirada cancel {quote(run)} ends it.",
     )
     return 0
 
@@ -174,7 +175,7 @@ def trained(arguments: tuple[str, ...]) -> tuple[Path, bool, tuple[str, ...]]:
             if sign.exists():
                 raise InvalidArgument(
                     f"{there}: exists already; a run is never overwritten. Choose another --output, or go on with it: "
-                    f"-- train --resume {output}"
+                    f"-- train --resume {quote(str(output))}"
                 )
         return run, False, arguments
     run = free_run(Path("runs").absolute(), name)

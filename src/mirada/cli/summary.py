@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mirada.modelfile import Card
 
 NAMES = CATALOGUE.keys() | OF_ONES_OWN.keys()  # that need no file
+MODEL_ENDS = {".safetensors", ".pt", ".pth", ".th"}  # of a name that means a file
 BATCH_SIZE = 32
 NARROWEST, WIDEST = 80, 160  # columns of a table on a terminal
 
@@ -181,6 +182,8 @@ def _built(
 
         network, card = load_members(model_file(name))[0]
         return card.architecture.model, network
+    if Path(name).name != name or Path(name).suffix.lower() in MODEL_ENDS:
+        raise click.BadParameter(f"there is no model file and no run '{name}'.")
     from mirada.models import checked_options
 
     known = name.lower() if name.lower() in NAMES else name

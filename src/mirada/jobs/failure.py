@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 
 import torch
@@ -62,7 +63,7 @@ def _kept(folder: RunFolder, step: FailedStep, found: StepFound, weights: Tensor
         save_failed_step(folder.file(FAILED_STEP), step, found, weights)
     except OSError as error:
         return f"the step itself could not be kept there ({reason_of(error)})"
-    return f"mirada train --replay {folder.path} repeats the step"
+    return f"mirada train --replay {quote(str(folder.path))} repeats the step"
 
 
 def silent(event: Event) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from mirada.data.index import Index
 from mirada.data.sources.files import ImageFiles
@@ -35,8 +36,8 @@ def with_tables_beside(folder: Path, index: Index) -> Index:
         if labels and not any(_agrees(index, table.cells[column], paths) for column in labels):
             raise DataError(
                 f"{folder}: its folders are classes, and the column {table.columns[labels[0]]} of {file.name} says "
-                f"others of the same images. To learn the column, name the table: mirada train {file}; to learn the "
-                f"folders, move the table elsewhere."
+                f"others of the same images. To learn the column, name the table: mirada train {quote(str(file))}; to "
+                f"learn the folders, move the table elsewhere."
             )
         notes.append(f"not used: {file.name}, which lists these images (name it to learn from it)")
     return replace(index, notes=tuple(notes))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -208,7 +209,9 @@ def _parts(folder: Path, listing: FolderListing, *, need_train: bool) -> dict[st
         parts[split] = _SplitFolder(inner, _by_class(listing.folders(inner).items()))
     if "train" not in parts and need_train:
         alone = [str(part.folder) for part in parts.values() if len(part.classes) > 1]
-        meant = f" To divide its images anew, name it: mirada train {alone[0]}" if len(alone) == 1 else ""
+        meant = (
+            f" To divide its images anew, name it: mirada train {quote(alone[0])}" if len(alone) == 1 else ""
+        )
         raise DataError(
             f"{folder}: has {quoted(sorted(known))} but no training split. "
             f"Expected a folder called train, training or training_set.{meant}"
@@ -341,7 +344,7 @@ def _class_names(
     if len(classes) < 2:
         only = train.class_folders[0] if train.classes else train.folder
         below = quoted(list(listing.folders(only)))
-        advice = f" If those in it ({below}) are the classes, name it: mirada train {only}"
+        advice = f" If those in it ({below}) are the classes, name it: mirada train {quote(str(only))}"
         raise DataError(
             f'{root}: only one class ("{classes[0]}"). Classification needs at least two.{advice if below else ""}'
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from mirada.data.sources.listing import FolderListing, is_own_table, split_named
 from mirada.data.sources.lists import pixels_folder
@@ -48,7 +49,7 @@ def _tables_in(tables: Sequence[Path]) -> str:
     first = next((file for file in tables if file.name.lower() in train), tables[0])
     return (
         f"There {'is a table' if len(tables) == 1 else 'are tables'} in it, too ({names}): if one lists the images, "
-        f"name it: mirada train {first}"
+        f"name it: mirada train {quote(str(first))}"
     )
 
 
