@@ -20,6 +20,8 @@ CHOSEN = [
     "freeze=all",
     "--image-size",
     "128",
+    "--epochs",
+    "30",
     "--seed",
     "0",
 ]
