@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error
 from mirada import cross_validate, load_data, load_model, suspect_labels, train
 from mirada.data.examples.hands import write_ages
 from mirada.data.examples.shapes import write_shapes
-from mirada.errors import CheckpointError, DataError, InvalidArgument, TrainingError
+from mirada.errors import CheckpointError, DataError, InvalidArgument, RecipeError, TrainingError
 from mirada.evaluation.predictions import Predictions
 from mirada.events import EpochDone, Evaluated, Event, FoldStarted
 from mirada.jobs.folds import Folds, _parts
@@ -369,6 +369,20 @@ def test_as_many_folds_as_groups(ages: Path) -> None:
     parts = _parts(index, 5, recipe_for("lenet5"))
     tested = [{part.groups[row] for row in part.rows("test")} for part in parts]
     assert sorted(tested, key=min) == [{"A"}, {"B"}, {"C"}, {"D"}, {"E"}]
+
+
+def test_weights_that_have_seen_a_later_fold_are_refused_before_the_first(
+    of_ages: Folds, ages: Path, tmp_path: Path
+) -> None:
+    """The network of the first fold has not seen the images of that one, but those of all others."""
+    index = load_data(ages, target="age (months)", group="patient", covariates="male")
+    heard: list[Event] = []
+    start = QUICK | {"weights": str(of_ages.runs[0].model_path)}
+    with pytest.raises(
+        RecipeError, match=r"^Fold 2 of 3: `weights`: not an honest test: \d+ of the \d+ test"
+    ):
+        cross_validate(index, folds=3, output=tmp_path / "folds", on_event=heard.append, **start)
+    assert not heard and not (tmp_path / "folds").exists()
 
 
 def test_a_folder_that_exists(shapes: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from killing import ADAM, SETTINGS, SGD, Copies, at_once, everywhere
@@ -24,20 +25,23 @@ from torch import nn
 
 from mirada import cross_validate, resume, train, train_seeds
 from mirada.data.examples.shapes import write_shapes
+from mirada.data.index import Index
 from mirada.data.sources import load_data
 from mirada.errors import DataError, MiradaError, TrainingError
+from mirada.evaluation.predictions import Predictions
 from mirada.events import EpochDone, Event, NotSaved, Resumed
 from mirada.jobs import ending, prove
 from mirada.jobs import folds as folds_job
 from mirada.jobs import seeds as seeds_job
 from mirada.jobs import train as job
-from mirada.jobs.again import one_of_several
+from mirada.jobs.again import _with_words, one_of_several
 from mirada.jobs.prove import prove_resume
 from mirada.jobs.train import Run
 from mirada.modelfile import load_members
 from mirada.pages import write_report
 from mirada.runs.folder import CHECKPOINTS, DIGESTS, EVENTS, RunFolder
 from mirada.runs.listing import list_runs, state_of
+from mirada.samples import Numbers
 from mirada.training import checkpoints, loop, saving
 from mirada.training.checkpoints import digest_of
 from mirada.training.loop import Outcome
@@ -426,6 +430,38 @@ def test_a_member_that_was_killed_before_its_first_file(
     recipe = recipe_for("lenet5").with_settings({"epochs": 1, "image_size": 16})
     run = one_of_several(member, load_data(shapes), recipe, lambda event: None)
     assert run.complete and (member / "job.json").is_file() and not list(member.glob(".*"))
+
+
+@pytest.mark.slow
+def test_of_many_classes_a_finished_run_says_what_it_said(tmp_path: Path) -> None:
+    """Its table has the five most probable classes alone, and all are wanted to judge folds together."""
+    draw = np.random.default_rng(0)
+    for number in range(51):
+        folder = tmp_path / "data" / f"class{number:02d}"
+        folder.mkdir(parents=True)
+        for name in range(4):
+            Image.fromarray(draw.integers(0, 256, (16, 16), dtype=np.uint8)).save(folder / f"{name}.png")
+    data, settings = tmp_path / "data", {"model": "lenet5", "image_size": 16, "epochs": 1, "device": "cpu"}
+    done = train(data, output=tmp_path / "run", threshold="youden", positive="class07", **settings)
+    again = resume(tmp_path / "run")
+    assert isinstance(again, Run) and again.predictions and done.predictions
+    assert (
+        again.predictions.paths == done.predictions.paths
+        and again.predictions.called == done.predictions.called
+    )
+    np.testing.assert_array_equal(again.predictions.outputs, done.predictions.outputs)
+    np.testing.assert_array_equal(again.predictions.splits, done.predictions.splits)
+
+
+def test_words_beside_rows_of_one_image_stay_with_their_rows() -> None:
+    index = Index(
+        root=Path(), paths=("a", "a", "b", "a"), splits=np.array(["test", "test", "val", "val"]),
+        target=Numbers(), targets=np.zeros((4, 1)), groups=("p", "p", "p", "q"), by_names=("site",),
+        by=(("one",), ("two",), ("three",), ("four",)),
+    )  # fmt: skip
+    table = Predictions.of(index, np.zeros((4, 1))).take(np.array([2, 3, 0, 1]))
+    read = _with_words(replace(table, by=(), by_names=()), index)
+    assert read.by == table.by == (("three",), ("four",), ("one",), ("two",)) and read.by_names == ("site",)
 
 
 @pytest.mark.parametrize("family", ["folds", "seeds"])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.metrics.pairwise import cosine_similarity
 
-from mirada import train
+from mirada import load_data, train
 from mirada.cli import explain, run
 from mirada.data.examples.shapes import write_shapes
 from mirada.data.pixels.arrays import decode_image, digest, read_image
@@ -147,6 +147,21 @@ def test_training_leaves_the_features_of_its_images(trained: Run, shapes: Path) 
         maps = network.features((pixels - mean) / std)
     wanted = maps.mean(dim=(2, 3))[0].numpy()
     np.testing.assert_allclose(kept.features[0], wanted / np.linalg.norm(wanted), atol=2e-3)
+
+
+def test_an_image_of_several_rows_is_similar_once(shapes: Path, tmp_path: Path) -> None:
+    """Each row is trained on, and among the five nearest there is one of each image."""
+    names = [str(file.relative_to(shapes)) for file in sorted(shapes.rglob("*.png"))[:24]]
+    rows = [f"{name},{age},{split}" for name in names for age, split in ((1, "train"), (2, "train"))]
+    rows += [f"{name},3,val" for name in names[:4]]
+    data = tmp_path / "data"
+    shutil.copytree(shapes, data)
+    (data / "table.csv").write_text("\n".join(["image,age,split", *rows, f"{names[5]},3,test", ""]))
+    index = load_data(data / "table.csv", target="age")
+    done = train(index, model="lenet5", output=tmp_path / "run", **QUICK)
+    kept = load_training_features(done.folder / "features.npz", done.model_path)
+    assert len(training_images(done)) == 48 and list(kept.paths) == names == list(dict.fromkeys(names))
+    assert kept.digests.tolist() == [short(digest(read_image(data / name))) for name in names]
 
 
 def test_a_training_image_is_most_similar_to_itself(trained: Run, shapes: Path) -> None:

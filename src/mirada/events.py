@@ -56,13 +56,13 @@ class LoadReport:
     many tensors were copied. ``renamed`` are pairs (name in the file, name in the network). ``adapted`` were copied
     after their kernels were summed over red, green and blue, for grey images. ``dropped`` were left out: auxiliary
     heads that the network lacks, and batch norm's counters. ``initialised`` were not in the file and ``replaced``
-    had another size there; both keep the values that the network was built with. ``head_of`` are the classes that a
-    head which was loaded was trained for, where they are known to be others. ``prefix`` stood before every name, and
-    ``entry`` is the part of the file that was taken, where ``others`` are weights as well. ``name``, ``data`` and
-    ``licence`` are what a catalogue knows of public weights, ``expects`` is what pixels have to be for them, in words,
-    and ``turned`` says that their first kernels, which expect blue before green before red, were turned round.
-    ``folded`` are biases that became a part of the means behind them. ``text`` says it all in sentences, a line for
-    what was loaded and one for each kind of exception.
+    had another size there; both keep the values that the network was built with. ``head_of`` are the classes, or the
+    numbers, that a head which was loaded was trained for, where they are known to be others. ``prefix`` stood before
+    every name, and ``entry`` is the part of the file that was taken, where ``others`` are weights as well. ``name``,
+    ``data`` and ``licence`` are what a catalogue knows of public weights, ``expects`` is what pixels have to be for
+    them, in words, and ``turned`` says that their first kernels, which expect blue before green before red, were turned
+    round. ``folded`` are biases that became a part of the means behind them. ``text`` says it all in sentences, a line
+    for what was loaded and one for each kind of exception.
     """
 
     file: str

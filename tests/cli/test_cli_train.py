@@ -180,6 +180,10 @@ def test_weights_that_cannot_be_used(
             f"{trained('simplecnn')}: stem.0.weight is (32, 3, 3, 3) in the file and ",
         ),
     }
+    (tmp_path / "r.toml").write_text('weights = "none.pth"\n')
+    for setting in (("--set", "weights=none.pth"), ("--recipe", "r.toml"), ("--set", "first_layer=none")):
+        code, out, err = cli("train", shapes, "--model", "lenet5", *TINY, *setting, "--output", "run")
+        assert (code, out) == (2, "") and "there is no file 'none" in err and err.count("\n") == 1, err
     for file, (expected, text) in wrong.items():
         code, out, err = cli(
             "train", shapes, "--model", "lenet5", *TINY, "--weights", file, "--output", "run"
@@ -470,10 +474,7 @@ def test_what_does_not_go_with_a_number(cli: Cli, xrays: Path, tmp_path: Path) -
         code, out, err = cli("train", xrays, *COLUMNS, *NUMBERS, "--set", setting)
         assert (code, out) == (2, "") and err.startswith(f"Error: {text}") and err.count("\n") == 1, err
     code, out, err = cli("train", xrays, *COLUMNS, *NUMBERS, "--set", "first_layer=none.pth")
-    assert (code, out) == (
-        1,
-        "",
-    ) and err == "Error: none.pth: the checkpoint cannot be read (no such file or directory).\n"
+    assert (code, out, err) == (2, "", "Error: first_layer: there is no file 'none.pth'.\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 

@@ -24,7 +24,7 @@ from mirada.data.splits import (
     splits_digest,
 )
 from mirada.errors import DataError, InvalidArgument
-from mirada.samples import Classes, Covariate, Numbers
+from mirada.samples import Classes, Covariate, Numbers, Source
 
 
 def classes_of(*sizes: int) -> Index:
@@ -134,6 +134,16 @@ def test_splits_of_the_data_set_stay_as_they_are() -> None:
     same, note = complete_splits(index, val_fraction=0.2, test_fraction=0.2, seed=0)
     assert same is index
     assert note == "The splits are the data set's own."
+    column, file = (
+        complete_splits(
+            replace(index, source=Source(path=Path(), split=split)),
+            val_fraction=0.2,
+            test_fraction=0.2,
+            seed=0,
+        )
+        for split in ("fold", "runs/seed-1/splits.csv")
+    )
+    assert column[1] == note and file[1] == "The splits are those of runs/seed-1/splits.csv."
 
 
 @pytest.mark.parametrize(

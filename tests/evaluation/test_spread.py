@@ -1,6 +1,7 @@
 """The spread among networks: rank correlation as scipy has it, and only networks that were not trained on an image."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from mirada.evaluation.estimate import Sampling
 from mirada.evaluation.evaluate import evaluate
 from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.spread import check_spread, rank_correlation, with_spreads
-from mirada.samples import Classes, Numbers
+from mirada.samples import Classes, Covariate, Numbers
 
 
 @pytest.mark.parametrize("decimals", [0, 1, 9])
@@ -56,6 +57,23 @@ def test_only_networks_that_were_not_trained_on_an_image_are_asked() -> None:
     np.testing.assert_allclose(found.spreads[:3, 0], wanted)
     assert np.isnan(found.spreads[3, 0])
     np.testing.assert_array_equal(found.outputs[:, 0], [1, 4, 2, 7])
+
+
+def test_rows_of_one_image_are_told_apart_by_what_is_read_beside_it() -> None:
+    """And by their group, whose images are in one split. By hand: 1 and 3; 5 and 9; 2 alone."""
+
+    def said(split: str, ages: list[float], outputs: list[float], group: str) -> Predictions:
+        return replace(
+            values("a" * len(ages), split, outputs),
+            covariate_specs=(Covariate("age"),),
+            covariates=np.array(ages)[:, np.newaxis],
+            groups=(group,) * len(ages),
+        )
+
+    first = Predictions.joined([said("test", [30, 60], [1.0, 5.0], "p"), said("test", [30], [2.0], "q")])
+    found = with_spreads([first, said("val", [60, 30], [9.0, 3.0], "p")])
+    np.testing.assert_allclose(found.spreads[:2, 0], [np.std([1, 3], ddof=1), np.std([5, 9], ddof=1)])
+    assert np.isnan(found.spreads[2, 0])
 
 
 def test_of_classes_the_probability_of_the_answer_is_compared() -> None:

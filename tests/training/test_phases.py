@@ -24,6 +24,7 @@ from mirada.runs.folder import RunFolder
 from mirada.samples import Classes
 from mirada.training.begin import begin
 from mirada.training.feed import Feed
+from mirada.training.freezing import freeze
 from mirada.training.loop import Training, fit
 from mirada.training.optimizer import Optimizer
 from mirada.training.phases import Phase, phases_of, rates_told, stage_factors
@@ -322,6 +323,11 @@ def test_stage_rate_falls_from_the_head_to_the_stem() -> None:
     said = "head 1 ×, stage3 0.5 ×, stage2 0.25 ×, stage1 0.125 ×, stem 0.0625 × the learning rate"
     assert rates_told(network, recipe) == [f"stage_rate: {said}."]
     assert rates_told(network, replace(recipe, stage_rate=1.0)) == []
+    some = create_model("resnet20", num_classes=2)
+    freeze(some, ("stem", "stage2"))
+    assert rates_told(some, recipe) == [
+        "stage_rate: head 1 ×, stage3 0.5 ×, stage1 0.125 × the learning rate."
+    ]
     optimizer = Optimizer(network, Sgd(momentum=0.0, weight_decay=0.0), 0.0, factors)
     before = {name: value.clone() for name, value in network.named_parameters()}
     network(torch.randn(4, 3, 16, 16)).square().mean().backward()

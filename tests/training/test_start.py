@@ -13,7 +13,7 @@ from mirada.events import LoadReport
 from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, save_model
 from mirada.models.weights import CADENE, OWN, SEQUENTIAL
-from mirada.samples import Classes
+from mirada.samples import Classes, Numbers, Scaling
 from mirada.training.known_weights import StartingWeights, find_weights
 from mirada.training.recipe import Pixels, Recipe, recipe_for
 from mirada.training.start import starting_network, starting_scale
@@ -138,6 +138,26 @@ def test_a_head_of_other_classes_is_said_to_be_one(tmp_path: Path) -> None:
         _, found = begun(recipe, card)
         assert found is not None and found.head_of == head_of
         assert ("trained for: a, b, c" in str(found)) == bool(head_of)
+
+
+def test_a_head_of_numbers_is_said_to_be_one(tmp_path: Path) -> None:
+    """Two numbers are as many outputs as two classes, and one is as many as a sigmoid unit has."""
+    recipe = recipe_for("lenet5")
+    for target, said in (
+        (Numbers(("age", "weight")), "age, weight"),
+        (Numbers(("",), "cm"), "a number in cm"),
+        (Numbers(), "a number"),
+    ):
+        plain, count = card_of(recipe), target.width
+        built = replace(plain.architecture, outputs=count)
+        plain = replace(plain, architecture=built, target=Classes(("a", "b")))
+        scaling = Scaling((0.0,) * count, (1.0,) * count)
+        card = replace(plain, target=target, target_scaling=scaling)
+        save_model(tmp_path / "model.safetensors", begun(recipe, card)[0], card)
+        _, found = begun(replace(recipe, weights=str(tmp_path / "model.safetensors")), plain)
+        assert f"the head was loaded, though it was trained for: {said}" in str(found)
+        _, same = begun(replace(recipe, weights=str(tmp_path / "model.safetensors")), card)
+        assert same is not None and not same.head_of
 
 
 def test_without_weights_there_is_no_report() -> None:

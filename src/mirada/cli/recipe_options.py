@@ -127,9 +127,22 @@ def stated_recipe(file: str | None, settings: tuple[str, ...], flags: Mapping[st
         recipe = recipe.with_settings(read, origin=file)
     recipe = recipe.with_settings(pairs, origin="--set").with_settings(given, origin="options")
     require_once(said)
+    _require_files(recipe)
     inner = {f"{table}.{name}" for table, part in read.items() if isinstance(part, dict) for name in part}
     places = (place_of(key) for key in (*read, *pairs, *given))
     return Stated(recipe, frozenset(inner | {".".join(filter(None, place)) for place in places}))
+
+
+def _require_files(recipe: Recipe) -> None:
+    """Raises ``UsageError`` where a setting, wherever it was stated, names a file that is not there."""
+    named = {name: file for name in FILES if (file := getattr(recipe, name))}
+    if not named:
+        return
+    from mirada.store.catalogue import is_path
+
+    for name, file in named.items():
+        if (name != "weights" or is_path(file)) and not Path(file).exists():
+            raise click.UsageError(f"{name}: there is no file '{file}'.")
 
 
 def _settings_of(recipe: str) -> Mapping[str, object]:

@@ -236,7 +236,9 @@ def complete_splits(
         index = set_aside(index, split="val", fraction=val_fraction, seed=seed)
         made.append(f"{val_fraction:.0%} of the training images for validation")
     if not made:
-        return index, f"The splits are the data set's own.{_division(index)}{said_of_copies(index)}"
+        stated = index.source.split if index.source else ""
+        whose = f"those of {stated}" if Path(stated).suffix else "the data set's own"  # a column is its own
+        return index, f"The splits are {whose}.{_division(index)}{said_of_copies(index)}"
     how = "stratified, no group divided" if index.groups else "stratified"
     said = f"Set aside, {how}, with seed {seed}: {' and '.join(made)}. splits.csv names them."
     return index, said + _division(index) + said_of_copies(index)

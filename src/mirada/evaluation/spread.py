@@ -13,6 +13,8 @@ from mirada.evaluation.metrics import Floats, mean
 from mirada.evaluation.predictions import Predictions
 from mirada.samples import Classes, Numbers
 
+_Sample = tuple[str, str, bytes]
+
 PARTS = 3  # of the images, by their spread
 FEWEST = 30  # images with a spread: of fewer, nothing is said
 
@@ -173,15 +175,24 @@ def with_spreads(tables: Sequence[Predictions]) -> Predictions:
     Returns:
         The test images, one table after the other; the spread is NaN where fewer than two networks may be asked.
     """
-    answers: dict[str, list[NDArray[np.float64]]] = {}
+    answers: dict[_Sample, list[NDArray[np.float64]]] = {}
     for table in tables:
-        own = dict(zip(table.paths, table.outputs, strict=True))
-        for path, output in own.items():
-            answers.setdefault(path, []).append(output)
+        own = dict(zip(_samples(table), table.outputs, strict=True))
+        for sample, output in own.items():
+            answers.setdefault(sample, []).append(output)
     joined = Predictions.joined([table.of_split("test") for table in tables])
     spreads = np.full_like(joined.spreads, np.nan)
-    for row, (path, output) in enumerate(zip(joined.paths, joined.outputs, strict=True)):
-        if len(answers[path]) > 1:
-            spread = np.std(answers[path], axis=0, ddof=1)
+    for row, (sample, output) in enumerate(zip(_samples(joined), joined.outputs, strict=True)):
+        if len(answers[sample]) > 1:
+            spread = np.std(answers[sample], axis=0, ddof=1)
             spreads[row] = spread if isinstance(joined.target, Numbers) else spread[output.argmax()]
     return replace(joined, spreads=spreads)
+
+
+def _samples(table: Predictions) -> list[_Sample]:
+    """What tells rows apart, of which several may have one image: it, the group, and what is read beside it.
+
+    Rows that have all of it in common are in the same split of every network, and get the same answer.
+    """
+    groups = table.groups or ("",) * len(table)
+    return list(zip(table.paths, groups, map(np.ndarray.tobytes, table.covariates), strict=True))

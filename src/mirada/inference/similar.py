@@ -156,14 +156,15 @@ def training_features(
             take longer than all the rest.
 
     Returns:
-        The features of all of them.
+        The features of all of them, once of an image that several rows name.
     """
-    rows = cache.index.rows("train")
+    paths = cache.index.paths
+    rows = np.array(list({paths[row]: row for row in cache.index.rows("train")[::-1]}.values())[::-1])
     total = np.zeros((), dtype=np.float32)
     for view in _kept_views(kept, rows):
         total = total + unit(head_inputs(model, cache, rows, compute, kept, view))
     return TrainingFeatures(
-        paths=tuple(cache.index.paths[row] for row in rows),
+        paths=tuple(paths[row] for row in rows),
         digests=np.array([short(cache.digests[row]) for row in rows], dtype=np.uint64),
         features=unit(total).astype(np.float16),
         model=sha256_of(file),

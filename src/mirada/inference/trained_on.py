@@ -124,17 +124,19 @@ def with_training_splits(card: Card, index: Index, saved: Path) -> tuple[Index, 
     return index, f"Note: {' '.join(notes)}" if notes else ""
 
 
-def contamination(card: Card, cache: Cache, file: str) -> tuple[int, str]:
+def digests_of(cache: Cache, split: str) -> Digests:
+    """Those of the images of a split."""
+    return np.array([short(cache.digests[row]) for row in cache.index.rows(split)], dtype=np.uint64)
+
+
+def contamination(card: Card, tested: Digests, file: str) -> tuple[int, str]:
     """How many test images the weights to start from were trained on, and what to say of it; 0 and "" for none."""
-    known = remembered(card)
-    rows = cache.index.rows("test")
-    digests = np.array([short(cache.digests[row]) for row in rows], dtype=np.uint64)
-    seen = int(np.isin(splits_by_content(known, digests), ("train", "val")).sum())
+    seen = int(np.isin(splits_by_content(remembered(card), tested), ("train", "val")).sum())
     if not seen:
         return 0, ""
     return seen, (
-        f"not an honest test: {seen:,} of the {len(rows):,} test images are among those that {Path(file).name}, where "
-        f"training starts, was trained on"
+        f"not an honest test: {seen:,} of the {len(tested):,} test images are among those that {Path(file).name}, "
+        f"where training starts, was trained on"
     )
 
 

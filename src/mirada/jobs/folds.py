@@ -12,7 +12,7 @@ from torch import nn
 from mirada.data.index import Index
 from mirada.data.sources import load_data
 from mirada.data.splits import complete_splits, k_fold, said_of_copies
-from mirada.errors import DataError, InvalidArgument
+from mirada.errors import DataError, InvalidArgument, RecipeError
 from mirada.evaluation.conformal import Conformal, fit_conformal
 from mirada.evaluation.evaluate import Evaluation, evaluate
 from mirada.evaluation.predictions import Predictions
@@ -22,18 +22,20 @@ from mirada.evaluation.threshold import Threshold, choose_threshold, positive_cl
 from mirada.events import Evaluated, FoldStarted, OnEvent
 from mirada.files import sha256_of
 from mirada.inference.similar import joined_features, load_training_features
+from mirada.inference.trained_on import contamination, contents
 from mirada.jobs.cells import cells_of_all_folds
 from mirada.jobs.describe import job_record
 from mirada.jobs.durations import in_whole_epochs
 from mirada.jobs.family import Planned, RunFamily, finished, missing
 from mirada.jobs.gallery import of_all_folds
 from mirada.jobs.suspects import write_suspects
-from mirada.jobs.train import Run, chosen_recipe, module_of, new_folder
+from mirada.jobs.train import Run, chosen_recipe, module_of, new_folder, refused
 from mirada.modelfile import Together, save_ensemble
 from mirada.runs.folder import DIGESTS, ENSEMBLE, INTERVALS, SIMILAR, RunFolder
 from mirada.runs.records import DataRecord, DigestsRecord
 from mirada.samples import Numbers
 from mirada.training.demands import require_splits, require_threshold
+from mirada.training.known_weights import find_weights
 from mirada.training.recipe import Recipe
 
 
@@ -107,11 +109,13 @@ def cross_validate(
         InvalidArgument: For fewer than 2 folds.
         DataError: If the data set has a test split of its own, if a fold would be empty or leave too little to train
             on, or if ``output`` exists.
+        RecipeError: If the weights to start from were trained on images of any fold, unless that is to be marked.
         MiradaError: What else ``train`` raises.
     """
     chosen = chosen_recipe(model, recipe, settings)
     index = data if isinstance(data, Index) else load_data(data)
-    first, *_ = _parts(index, folds, chosen)  # fails before there is a folder
+    first, *others = _parts(index, folds, chosen)  # fails before there is a folder
+    _require_unseen([first, *others], chosen)
     chosen, index = in_whole_epochs(chosen, index, first, module_of(model))
     folder = new_folder(index, f"{chosen.model}-folds", output)
     return train_folds(index, folds, chosen, folder, on_event or (lambda event: None), module_of(model))
@@ -164,6 +168,18 @@ def _parts(index: Index, folds: int, recipe: Recipe) -> list[Index]:
         except InvalidArgument as error:
             raise InvalidArgument(f"Fold {number} of {folds}: {error}") from error
     return parts
+
+
+def _require_unseen(parts: Sequence[Index], recipe: Recipe) -> None:
+    """Raises ``RecipeError`` now, and not after hours, if weights to start from have seen the test of any fold."""
+    start = find_weights(recipe) if recipe.contamination == "refuse" else None
+    if not start or not start.card:
+        return
+    digests = contents(parts[0], recipe.pixels.decoding())
+    for number, part in enumerate(parts, start=1):
+        seen, said = contamination(start.card, digests[part.rows("test")], recipe.weights)
+        if seen:
+            raise RecipeError(f"Fold {number} of {len(parts)}: {refused(said)}")
 
 
 def _of_all_folds(first: DataRecord, folds: int, index: Index) -> DataRecord:

@@ -64,7 +64,7 @@ def resume(
     if job.depths:
         return train_pairs(index, job.depths, recipe, RunFolder.reopened(path), hear)
     if is_complete(path):
-        return finished_run(path, index)
+        return finished_run(path, index, model)
     return go_on_with(path, index, recipe, hear, model)
 
 

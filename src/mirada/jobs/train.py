@@ -39,7 +39,7 @@ from mirada.files import write_text
 from mirada.inference.model import Model, load_model
 from mirada.inference.similar import training_features
 from mirada.inference.trained_on import KEY as IMAGES
-from mirada.inference.trained_on import contamination, remember
+from mirada.inference.trained_on import contamination, digests_of, remember
 from mirada.jobs.beside import common_folder, listeners
 from mirada.jobs.cells import draw_cells
 from mirada.jobs.describe import (
@@ -441,12 +441,10 @@ class TrainJob:
         Raises ``RecipeError`` if that is to be refused.
         """
         before = self.start.card if self.start else None
-        self.seen, said = contamination(before, cache, self.recipe.weights) if before else (0, "")
+        tested = digests_of(cache, "test")
+        self.seen, said = contamination(before, tested, self.recipe.weights) if before else (0, "")
         if said and self.recipe.contamination == "refuse":
-            raise RecipeError(
-                f"`weights`: {said}. Keep the splits of its run (--split splits.csv), or set contamination=mark, which "
-                f"trains all the same and says so beside every figure of the test."
-            )
+            raise refused(said)
         notes = (*cache.index.notes, *([f"weights: {said}"] if said else []))
         return replace(cache, index=replace(cache.index, notes=notes))
 
@@ -482,6 +480,14 @@ class TrainJob:
                 IMAGES: remember(cache),
             },
         )
+
+
+def refused(said: str) -> RecipeError:
+    """What is raised where ``contamination`` is said and is to be refused."""
+    return RecipeError(
+        f"`weights`: {said}. Keep the splits of its run (--split splits.csv), or set contamination=mark, which trains "
+        f"all the same and says so beside every figure of the test."
+    )
 
 
 def _tell_how_it_goes_on(training: Training, environment: EnvironmentRecord, said: Sequence[str]) -> None:

@@ -99,7 +99,12 @@ def stage_factors(network: Network, recipe: Recipe) -> dict[str, float]:
 def rates_told(network: Network, recipe: Recipe) -> list[str]:
     """What is to be said of parts that learn at rates of their own, a sentence; raises as ``stage_factors``."""
     factors = stage_factors(network, recipe)
-    said = ", ".join(f"{name} {factor:.3g} ×" for name, factor in factors.items())
+    learning = [
+        name
+        for name in factors
+        if any(value.requires_grad for value in network.get_submodule(name).parameters())
+    ]
+    said = ", ".join(f"{name} {factors[name]:.3g} ×" for name in learning)
     return [f"stage_rate: {said} the learning rate."] if factors else []
 
 

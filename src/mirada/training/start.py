@@ -16,7 +16,7 @@ from mirada.modelfile import Architecture
 from mirada.models import OF_ONES_OWN, facts, find, load_weights
 from mirada.models.stack import PlannedStack
 from mirada.models.weights import CADENE, OWN, SEQUENTIAL, turn_round
-from mirada.samples import Classes, Covariate, Target
+from mirada.samples import Classes, Covariate, Numbers, Target
 from mirada.store.catalogue import weights_of
 from mirada.store.scale import ValueScale
 from mirada.training.known_weights import StartingWeights, card_in
@@ -170,15 +170,22 @@ def load_found(
 
 
 def _trained_for(report: LoadReport, target: Target, found: StartingWeights) -> tuple[str, ...]:
-    """The classes that a head which was loaded was trained for, if they are others, or nobody can tell."""
+    """What a head which was loaded was trained for, if that is something else, or nobody can tell."""
     if "head.linear.weight" in (*report.replaced, *report.initialised):
         return ()
     if found.card:
         before = found.card.target
-        return (
-            before.names if before != target and isinstance(before, Classes) and not report.replaced else ()
-        )
+        return _told_apart(before) if before != target and not report.replaced else ()
     return (f"the {found.public.classes:,} classes of {found.public.data}",) if found.public else ()
+
+
+def _told_apart(target: Target) -> tuple[str, ...]:
+    """What a head is for, in words."""
+    match target:
+        case Classes(names):
+            return names
+        case Numbers(names, unit):
+            return names if any(names) else (f"a number in {unit}" if unit else "a number",)
 
 
 def starting_scale(
