@@ -1,6 +1,7 @@
 """Event files of TensorBoard, read back record by record as its format is published."""
 
 import csv
+import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,24 @@ def test_the_figures_are_those_of_results_csv(photos: Path, tmp_path: Path) -> N
         for name, column in names.items():
             assert found[name, int(row["epoch"])] == pytest.approx(float(row[column]), rel=1e-6)
     assert {step for _, step in found} == {1, 2, 3}
+
+
+def test_a_full_disk_ends_the_figures_and_not_the_run(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorboardX
+
+    def full(writer: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tensorboardX.SummaryWriter, "flush", full)
+    folder = tmp_path / "run"
+    assert run(["train", str(photos), *OPTIONS, "--set", "tensorboard=true", "--output", str(folder)]) == 0
+    told = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    (said,) = [each["text"] for each in told if each["event"] == "unsaved"]
+    assert said.startswith(
+        f"No figures for TensorBoard could be written to {folder / 'tensorboard'} (no space left"
+    )
 
 
 def test_no_run_writes_them_unasked(photos: Path, tmp_path: Path) -> None:

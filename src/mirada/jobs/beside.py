@@ -33,14 +33,12 @@ def common_folder(ranks: Ranks, make: Callable[[], RunFolder]) -> RunFolder:
 
 def listeners(folder: RunFolder, recipe: Recipe, on_event: OnEvent) -> OnEvent:
     """The run folder hears first, then TensorBoard where it is asked for, then the watcher."""
-    heard = [
-        folder.event,
-        *([TensorBoard(folder.path).on_event] if recipe.tensorboard and here().first else []),
-        on_event,
-    ]
+    heard = [folder.event, on_event]
 
     def tell(event: Event) -> None:
         for listener in heard:
             listener(event)
 
+    if recipe.tensorboard and here().first:
+        heard.insert(1, TensorBoard(folder.path, tell).on_event)
     return tell

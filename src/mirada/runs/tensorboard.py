@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from mirada.errors import RecipeError
-from mirada.events import EpochDone, Event, Stopped
+from mirada.errors import RecipeError, reason_of
+from mirada.events import EpochDone, Event, NotSaved, OnEvent, Stopped
+from mirada.runs.folder import FULL, RESULTS
 
 FOLDER = "tensorboard"  # in the run folder
 
@@ -14,18 +15,37 @@ class TensorBoard:
 
     Args:
         folder: The run folder.
+        tell: Hears of a disk that is full, which ends these figures and nothing else.
 
     Raises:
         RecipeError: tensorboardX is not installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tell: OnEvent) -> None:
         self.folder = folder / FOLDER
+        self.tell = tell
+        self.is_full = False
         self.writer: Any = None  # made with the first figures, so that a run that fails before leaves none
         require_tensorboard()
 
     def on_event(self, event: Event) -> None:
         """Writes the figures of an epoch, which is the step that they stand at; ends with the training."""
+        if self.is_full:
+            return
+        try:
+            self._hear(event)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self.is_full = True  # what is left is not closed, for that would write again
+            self.tell(
+                NotSaved(
+                    f"No figures for TensorBoard could be written to {self.folder} ({reason_of(error)}); training goes "
+                    f"on without them, and {RESULTS} has them all."
+                )
+            )
+
+    def _hear(self, event: Event) -> None:
         if isinstance(event, Stopped) and self.writer:
             self.writer.close()  # flushing alone may leave the last figures on their way
         if not isinstance(event, EpochDone):
