@@ -96,6 +96,7 @@ def test_more_than_ten_times_the_usual_epochs_are_not_planned() -> None:
     planned = plan_for(600)
     assert planned.recipe.epochs == 300 and planned.seconds < 600 * 60
     assert "teach little" in str(planned)
+    assert "the largest for these images and this network; 30 epochs, the usual number, fit\n" in str(planned)
 
 
 def test_too_few_minutes_for_the_usual_epochs_leave_the_smallest_images() -> None:

@@ -306,11 +306,12 @@ def _sized(
     if len(sizes) == 1:
         return chosen, []
     usual = f"{counted(recipe.epochs, 'epoch')}, the usual number,"
-    why = (
-        f"the largest at which {usual} fit{larger}"
-        if enough
-        else f"the smallest; not even so would {usual} fit"
-    )
+    if not enough:
+        why = f"the smallest; not even so would {usual} fit"
+    elif larger:
+        why = f"the largest at which {usual} fit{larger}"
+    else:  # it is not the time that limits it
+        why = f"the largest for these images and this network; {usual} fit"
     return chosen, [Choice("image_size", as_written(chosen.pixels.image_size), why)]
 
 
