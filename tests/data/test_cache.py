@@ -278,9 +278,9 @@ def fail_at(number: int, error: BaseException) -> Any:
     return failing
 
 
-@pytest.mark.parametrize("error", [RuntimeError("a bug"), MemoryError(), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), MemoryError()])
 def test_an_exception_leaves_nothing(
-    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(module, "decode_image", fail_at(3, error))
     with pytest.raises(type(error)):
@@ -288,6 +288,42 @@ def test_an_exception_leaves_nothing(
     assert files(home) == []
     monkeypatch.undo()
     assert opened(root, home).decoded == 5
+
+
+@pytest.mark.parametrize(("function", "kept"), [("decode_image", 3), ("crc32", 3), ("digest", 3)])
+def test_an_interruption_keeps_what_is_decoded(
+    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch, function: str, kept: int
+) -> None:
+    """Between two images, and when the next one is written already and its sum is not."""
+    opened(root, home, Preprocessing(size=(4, 4)))  # another cache, which stays as it is
+    original, calls = getattr(module, function), iter(range(1000))
+
+    def interrupted(*arguments: Any) -> Any:
+        if next(calls) == kept:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "FILES_AT_ONCE", 1)
+        patch.setattr("os.cpu_count", lambda: 1)
+        patch.setattr(module, function, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            open_cache(index_of(root), SMALL, directory=home)
+    assert files(home) == sorted(2 * WHOLE)
+    assert opened(root, home).decoded == 5 - kept
+
+
+def test_an_interruption_before_the_first_image_leaves_the_previous_cache(
+    root: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(root, home)
+    (root / "7.bmp").write_bytes(picture(107))
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "decode_image", fail_at(0, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            open_cache(index_of(root), SMALL, directory=home)
+    assert files(home) == WHOLE
+    assert opened(root, home).decoded == 1
 
 
 def test_an_exception_leaves_the_previous_cache(

@@ -1,9 +1,9 @@
 """Decode once: a memory map of every image of a data set, keyed by content and decode options.
 
 ``cache_files`` describes the folder of a cache. Its list is replaced last and in one step, so a build that is killed,
-or meets a full disk, leaves the previous cache or none; what it leaves besides, the next one removes. An image whose
-file is the same one, of unchanged size and times, is trusted; otherwise it is read, and decoded only if its content
-differs. Of several processes one builds, and the others wait for it.
+or meets a full disk, leaves the previous cache or none; what it leaves besides, the next one removes. One that is
+interrupted keeps what is decoded. An image whose file is the same one, of unchanged size and times, is trusted;
+otherwise it is read, and decoded only if its content differs. Of several processes one builds, and the others wait.
 """
 
 import errno
@@ -366,17 +366,22 @@ class _Store:
         added: dict[str, CachedImage] = {}
         sums: list[int] = []
         with _temporary(self.folder) as stream:
-            for path, (entry, pixels) in zip(stale, looks, strict=True):
-                if pixels is None:
-                    kept[path] = entry
-                else:
-                    added[path] = entry._replace(row=len(added))
-                    data = pixels.tobytes()
-                    sums.append(crc32(data))
-                    with _explained(self.folder):
-                        stream.write(data)
-                if added and enough():
-                    break
+            try:
+                for path, (entry, pixels) in zip(stale, looks, strict=True):
+                    if pixels is None:
+                        kept[path] = entry
+                    else:
+                        data = pixels.tobytes()
+                        with _explained(self.folder):
+                            stream.write(data)
+                        sums.append(crc32(data))
+                        added[path] = entry._replace(row=len(added))
+                    if added and enough():
+                        break
+            except KeyboardInterrupt:
+                with suppress(OSError):
+                    self._keep(stream, kept, added, sums)
+                raise
             with _explained(self.folder):
                 return self._commit(stream, kept, added, sums), len(added)
 
@@ -415,6 +420,14 @@ class _Store:
                 (self.folder / superseded).unlink()
         self.pixels = self._map(self.folder / name, len(sums))
         return entries
+
+    def _keep(
+        self, stream: IO[bytes], kept: dict[str, CachedImage], added: dict[str, CachedImage], sums: list[int]
+    ) -> None:
+        """Makes the cache of the images that were added before an interruption, which may have come amidst the next."""
+        if added:
+            stream.truncate(stream.seek(len(added) * self.row_bytes))
+            self._commit(stream, kept, added, sums[: len(added)])
 
     def _append(self, stream: IO[bytes], rows: list[int]) -> None:
         """Ends a pixel file with these rows of the present one, and closes it."""
