@@ -74,6 +74,7 @@ def test_names(name: str, meant: str) -> None:
 @pytest.mark.parametrize(
     ("name", "network", "sentence"),
     [
+        ("resnet81", "", 'no public weights "resnet81". Did you mean "resnet18"?'),
         ("resnet18.tv_in1", "", 'no public weights "resnet18.tv_in1". Did you mean "resnet18.tv_in1k"?'),
         ("imagenet", "resnet18", "For resnet18 there are resnet18.tv_in1k, "),
         ("x" * 300, "", f'no public weights "{"x" * 60}…". mirada weights list shows them all.'),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mirada.codec import from_json
-from mirada.errors import InvalidArgument, nearest
+from mirada.errors import InvalidArgument
 from mirada.models import CATALOGUE, facts, find
 from mirada.store.scale import ValueScale
 from mirada.text import shortened
@@ -201,14 +201,15 @@ def nearest_with_weights(network: str) -> str:
 
 
 def _hint(name: str, network: str) -> str:
-    """The nearest names; where none is near, those of the network that is to be trained."""
-    known = [each.name for each in public_weights()]
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
-    own = [each.name for each in weights_of(network)] if network else []
-    if close or not network:
-        return (
-            nearest(name, known).partition(" Known:")[0] if close else "mirada weights list shows them all."
-        )
+    """The nearest set, or else network; where none is near, the sets of the network that is to be trained."""
+    sets = [each.name for each in public_weights()]
+    networks = sorted({each.network for each in public_weights()})
+    for known in (sets, networks):
+        if close := get_close_matches(name, known, n=1, cutoff=0.6):
+            return f'Did you mean "{close[0]}"?'
+    if not network:
+        return "mirada weights list shows them all."
+    own = [each.name for each in weights_of(network)]
     if not own:
         return _without(network)
     return f"For {network} there are {', '.join(own[:LISTED])}; mirada weights list {network} tells more."
