@@ -53,11 +53,16 @@ def together() -> Iterator[None]:
 
 @contextmanager
 def reported(folder: RunFolder, environment: EnvironmentRecord) -> Iterator[LastPage]:
-    """Leaves a report of how far a run came, also of one that fails. Raises ``TrainingError`` if its folder is gone."""
+    """Leaves a report of how far a run came, also of one that fails; none where nobody waits for it.
+
+    Raises ``TrainingError`` if the folder is gone.
+    """
     page = LastPage(folder, environment)
     try:
         try:
             yield page
+        except KeyboardInterrupt:  # a second press waits for nothing; ``mirada report`` can write it
+            raise
         except BaseException:
             with suppress(OSError, DataError):  # what has ended the run is what has to be told
                 page.write()
