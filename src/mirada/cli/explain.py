@@ -240,7 +240,7 @@ def _training(model: str) -> TrainingFeatures | None:
     from mirada.inference.similar import features_of
     from mirada.runs.folder import SIMILAR, model_file
 
-    if not Path(model_file(model)).with_name(SIMILAR).is_file():
+    if not model_file(model).with_name(SIMILAR).is_file():
         return None
     try:
         return features_of(model)

@@ -16,7 +16,7 @@ from mirada.evaluation.predictions import Predictions, called_at
 from mirada.events import BestEpoch, OnEvent, Stopped
 from mirada.inference.model import load_model
 from mirada.jobs.sameness import SPLITS
-from mirada.jobs.train import Run, train_in
+from mirada.jobs.train import Run, judged_splits, train_in
 from mirada.modelfile import load_card
 from mirada.runs.folder import DIGESTS, EVENTS, JOB, MODEL, RunFolder
 from mirada.runs.reader import read_evaluation, read_events, read_record
@@ -100,8 +100,7 @@ def _said_again(folder: Path, index: Index, module: nn.Module | None) -> Predict
     card = load_card(folder / MODEL)
     model = load_model(folder / MODEL, device=card.recipe["device"], network=module)
     cache = open_cache(read_splits(folder / SPLITS, index), card.preprocessing)
-    splits = [split for split in ("val", "test") if len(cache.index.rows(split))]
-    table = model.predict_cached(cache, splits)
+    table = model.predict_cached(cache, judged_splits(cache))
     return called_at(table, card.threshold) if card.threshold else table
 
 

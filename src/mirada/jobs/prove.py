@@ -96,14 +96,8 @@ def _child(folder: Path, until: int) -> int:
 
     Raises ``TrainingError`` if it ends otherwise.
     """
-    command = [
-        sys.executable,
-        "-P",
-        "-c",
-        CHILD,
-        str(folder),
-        str(until),
-    ]  # what lies in this folder is no module
+    # -P: what lies in the working folder is no module
+    command = [sys.executable, "-P", "-c", CHILD, str(folder), str(until)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 # itself
     if done.returncode != (-signal.SIGKILL if until else 0) or not done.stdout.strip():
         last = done.stderr.strip().rpartition("\n")[2]

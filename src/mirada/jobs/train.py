@@ -535,7 +535,7 @@ def _judged(training: Training, on_event: OnEvent) -> tuple[Model, Predictions]:
         )
         with here().turns():
             features = keep_for_evaluation(feed, model.compute, on_event)
-        return model.calibrated_on(feed.cache, _judging(feed.cache), features)
+        return model.calibrated_on(feed.cache, judged_splits(feed.cache), features)
 
 
 def _looked_on(training: Training, outcome: Outcome) -> Outcome:
@@ -547,7 +547,7 @@ def _looked_on(training: Training, outcome: Outcome) -> Outcome:
     return replace(outcome, reason="interrupted") if stopped else outcome
 
 
-def _judging(cache: Cache) -> list[str]:
+def judged_splits(cache: Cache) -> list[str]:
     """The splits that a model is judged on."""
     return [split for split in ("val", "test") if len(cache.index.rows(split))]
 
@@ -558,7 +558,7 @@ def _written(
     """Leaves the model, what it says and how well it does in the run folder, and draws maps."""
     folder, feed, on_event, recipe = training.folder, training.feed, training.on_event, training.recipe
     cache = feed.cache
-    splits = _judging(cache)
+    splits = judged_splits(cache)
     if recipe.threshold:
         model = model.with_threshold(predictions.of_split("val"), recipe.threshold, recipe.positive)
     save_model(folder.path / MODEL, model.network, model.card)
