@@ -34,6 +34,11 @@ class Compute:
         """The context in which forward passes run."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16")
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format as PyTorch names it."""
+        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
     def place(self, network: nn.Module) -> nn.Module:
         """Moves a network to the device, in channels-last memory order."""
         return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -28,6 +28,9 @@ class Line(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(width, 1))
 
+    def laid_out(self, images: Tensor, dtype: torch.dtype) -> Tensor:
+        return images
+
     def training_outputs(self, images: Tensor, covariates: Tensor | None, *, after: str) -> list[Tensor]:
         return [images.flatten(1) @ self.weight]
 

@@ -1,18 +1,19 @@
 """A network run over a batch of decoded images; validation, evaluation and prediction all come through here."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mirada.compute import Compute
 from mirada.data.batches import normalize, to_float
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.layers.modes import evaluating
+from mirada.layers.network import Network
 
 AT_ONCE = 64  # images; more are slower: their activations leave the processor's cache
 
 
 def infer(
-    network: nn.Module,
+    network: Network,
     images: Tensor,
     preprocessing: Preprocessing,
     compute: Compute,
@@ -36,10 +37,15 @@ def infer(
         Jordan 2024, arXiv:2404.00498, §3.5, for the mean of the outputs. Simonyan & Zisserman 2014, arXiv:1409.1556,
         §3.2, average the probabilities.
     """
+    beside = None if covariates is None else covariates.to(compute.device)
+
+    def outputs_of(pixels: Tensor) -> Tensor:
+        outputs: Tensor = network(network.laid_out(pixels, compute.dtype), beside)
+        return outputs.float()
+
     with evaluating(network), torch.inference_mode(), compute.autocast():
         pixels = normalize(to_float(compute.to_device(images)), preprocessing)
-        beside = () if covariates is None else (covariates.to(pixels.device),)
-        outputs: Tensor = network(pixels, *beside).float()
+        outputs = outputs_of(pixels)
         if flip_average:
-            outputs = (outputs + network(pixels.flip(-1), *beside).float()) / 2
+            outputs = (outputs + outputs_of(pixels.flip(-1))) / 2
         return outputs.cpu()

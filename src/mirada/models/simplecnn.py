@@ -12,6 +12,7 @@ from mirada.layers.activation import make_activation
 from mirada.layers.blocks import average_head, dense_head
 from mirada.layers.initialization import initialize
 from mirada.layers.network import Network, Size, conv_pool_size, require_size
+from mirada.layers.onednn import Conv2d
 
 #               maps  kernel   size at 64 × 64
 CONVOLUTIONS = (( 32, 3),    # 62 → 31
@@ -59,6 +60,7 @@ def _head(kind: str, maps: int, image_size: Size, num_classes: int, activation: 
 
 
 def _conv_pool(in_channels: int, out_channels: int, kernel: int, activation: str) -> nn.Sequential:
-    conv, pool = nn.Conv2d(in_channels, out_channels, kernel), nn.MaxPool2d(2)
-    act = make_activation(activation, out_channels)
-    return nn.Sequential(conv, pool, act) if activation == "relu" else nn.Sequential(conv, act, pool)
+    conv, pool = Conv2d(in_channels, out_channels, kernel), nn.MaxPool2d(2)
+    if activation == "relu":
+        return nn.Sequential(conv, pool, nn.ReLU())
+    return nn.Sequential(conv, make_activation(activation, out_channels), pool)

@@ -14,7 +14,6 @@ from mirada.compute import Compute
 from mirada.data.augment import Augmentation
 from mirada.data.batches import generator, normalize, steps_per_epoch, to_float
 from mirada.data.index import Index
-from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.views import Views
 from mirada.evaluation.infer import AT_ONCE, infer
 from mirada.layers.modes import evaluating
@@ -183,7 +182,7 @@ def measured(
 
     def images(some: Tensor) -> Tensor:
         draw = augment.draw(len(some), generator(recipe.seed))
-        return _normalized(augment.apply(to_float(compute.to_device(some)), draw), decoding)
+        return normalize(augment.apply(to_float(compute.to_device(some)), draw), decoding)
 
     def judge() -> object:
         known = None if beside is None else beside[:FEW]
@@ -191,7 +190,8 @@ def measured(
 
     def features() -> Tensor:
         with evaluating(network), torch.no_grad(), compute.autocast():
-            return network.forward_to(place, images(pixels[:FEW])).cpu()
+            shown = images(pixels[:FEW]).contiguous(memory_format=torch.channels_last)
+            return network.forward_to(place, shown).cpu()
 
     maps = features() if place else None
     judged = _timed(judge) / min(count, FEW)
@@ -250,10 +250,6 @@ def _passes(recipe: Recipe, network: Network, compute: Compute) -> Work:
             return outputs
 
     return forward
-
-
-def _normalized(images: Tensor, decoding: Preprocessing) -> Tensor:
-    return normalize(images, decoding).contiguous(memory_format=torch.channels_last)
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -151,7 +151,7 @@ def _heard(network: Network) -> Iterator[list[str]]:
     def listen(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hear(module: nn.Module, inputs: Any, output: Any) -> None:
             values = output if isinstance(output, tuple | list) else (output,)
-            if any(isinstance(value, Tensor) and not value.isfinite().all() for value in values):
+            if any(isinstance(value, Tensor) and not _is_finite(value) for value in values):
                 heard.append(name)
 
         return hear
@@ -162,6 +162,11 @@ def _heard(network: Network) -> Iterator[list[str]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _is_finite(value: Tensor) -> bool:
+    dense = value.to_dense() if value.is_mkldnn else value
+    return bool(dense.isfinite().all())
 
 
 def save_failed_step(file: Path, step: FailedStep, found: StepFound, weights: Tensor | None) -> None:
@@ -216,7 +221,7 @@ def _taken_again(
     state.learn()
     shown = {name: value.to(compute.device) for name, value in _with_prefix(tensors, SHOWN).items()}
     batch = Batch(
-        shown["images"].contiguous(memory_format=torch.channels_last), shown["targets"], shown.get("covariates"),
+        shown["images"], shown["targets"], shown.get("covariates"),
         step.seed, step.after, shown.get("others"), step.share,
     )  # fmt: skip
     loss = loss_of(recipe, card, tensors.get(WEIGHTS))

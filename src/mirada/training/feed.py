@@ -132,7 +132,7 @@ class Feed:
         images = normalize(images, self.card.preprocessing, out=images)
         if mixing:
             images = mixing.pixels(images)[: len(part)]
-        return images.contiguous(memory_format=torch.channels_last)
+        return images
 
     def mixing(self, count: int, epoch: int, step: int) -> Mixing | None:
         """How the images of a step are mixed with each other; None where they are not."""

@@ -152,7 +152,9 @@ def train_step(
     for part in slices(len(batch.images), micro_batch):
         with compute.autocast():
             known = None if batch.covariates is None else batch.covariates[part]
-            outputs, *auxiliary = state.network.training_outputs(batch.images[part], known, after=batch.after)
+            images = batch.images[part]
+            images = images if batch.after else state.network.laid_out(images, compute.dtype)
+            outputs, *auxiliary = state.network.training_outputs(images, known, after=batch.after)
         value = batch.loss_of(loss, outputs, part)
         for extra in auxiliary:
             value = value + state.network.auxiliary_weight * batch.loss_of(loss, extra, part)
