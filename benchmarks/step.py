@@ -159,7 +159,10 @@ class Alone:
 
 
 def layers_of(step: Step) -> Alone:
-    """The layers with weights in the order in which one step runs them, on noise in the shapes that they had."""
+    """The layers with weights in the order in which one step runs them, on noise in the shapes that they had.
+
+    Where the step keeps maps in oneDNN's layout, they lie here with the channels last, as the library computes them.
+    """
     layers: list[Layer] = []
 
     def note(module: nn.Module, given: tuple[Tensor, ...], put_out: Tensor) -> None:
@@ -178,6 +181,8 @@ def layers_of(step: Step) -> Alone:
 
 
 def _noise_like(values: Tensor) -> Tensor:
+    if values.is_mkldnn:
+        values = values.to_dense().contiguous(memory_format=torch.channels_last)
     return torch.empty_strided(values.shape, values.stride(), dtype=values.dtype).normal_()
 
 
