@@ -6,6 +6,7 @@ has in the step: what a step costs as long as these layers are the library's. ``
 """
 
 import argparse
+import itertools
 import math
 import resource
 import time
@@ -33,7 +34,7 @@ from mirada.training.loss import Loss
 from mirada.training.phases import phases_of
 from mirada.training.recipe import recipe_for
 from mirada.training.state import TrainState
-from mirada.training.step import fitting_step
+from mirada.training.step import Batch, fitting_step
 
 BENCHMARK = "step"
 CASES = {  # network: side in pixels, images per step
@@ -76,13 +77,14 @@ class Step:
     loss: Loss
     lr: float
     within: float = 0.0  # CPU seconds of the last step in forward, loss, backward and optimizer
-    taken: int = field(default=0, init=False)
+    batches: Iterator[Batch] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.batches = (batch for epoch in itertools.count(1) for batch in self.feed.epoch(epoch))
 
     def __call__(self) -> Tensor:
         """One step, as the training loop takes it."""
-        epoch, number = divmod(self.taken, self.feed.steps)
-        self.taken += 1
-        batch = self.feed.batch(self.feed.rows(epoch + 1, number), epoch + 1, number)
+        batch = next(self.batches)
         return fitting_step(self.state, batch, self.lr, loss=self.loss, compute=self.feed.compute)
 
 

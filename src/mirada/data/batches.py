@@ -67,7 +67,8 @@ def normalize(images: Tensor, preprocessing: Preprocessing, *, out: Tensor | Non
     numbers = list(zip(preprocessing.mean, preprocessing.std, strict=True))
     scale = torch.tensor([1 / (WHITE * std) for _, std in numbers], device=images.device)
     offset = torch.tensor([-mean / std for mean, std in numbers], device=images.device)
-    return torch.addcmul(offset[:, None, None], images, scale[:, None, None], out=out)
+    # Not addcmul, which is not vectorized where factors are spread over the pixels.
+    return torch.mul(images, scale[:, None, None], out=out).add_(offset[:, None, None])
 
 
 def to_pictures(normalized: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8]:

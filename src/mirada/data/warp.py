@@ -1,5 +1,7 @@
 """The pixels of an augmented batch: one affine matrix per sample, one warp, brightness and contrast, what is erased."""
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -28,11 +30,16 @@ def _like(images: Tensor, numbers: Floats) -> Tensor:
 
 def _grid(theta: Tensor, height: int, width: int) -> Tensor:
     """Where each output pixel's centre comes from, (n, H, W, 2): what ``affine_grid`` gives, without its products."""
-    x = (torch.arange(width, device=theta.device) * 2 + 1) / width - 1
-    y = (torch.arange(height, device=theta.device) * 2 + 1) / height - 1
-    along_x = theta[:, :, 0, None] * x  # (n, 2, W)
-    along_y = theta[:, :, 1, None] * y + theta[:, :, 2, None]  # (n, 2, H)
+    along_x = theta[:, :, 0, None] * _centres(width, theta.device)  # (n, 2, W)
+    along_y = theta[:, :, 1, None] * _centres(height, theta.device) + theta[:, :, 2, None]  # (n, 2, H)
     return (along_x[:, :, None, :] + along_y[:, :, :, None]).permute(0, 2, 3, 1)
+
+
+@lru_cache(maxsize=8)  # height and width of a few sizes; small, and the same for every batch
+def _centres(side: int, device: torch.device) -> Tensor:
+    """The centres of the pixels of a side that spans −1 … 1."""
+    centres: Tensor = (torch.arange(side, device=device) * 2 + 1) / side - 1
+    return centres
 
 
 def _in_image_units(matrices: Floats, crop: Floats, aspect: float) -> Floats:
@@ -61,7 +68,8 @@ def recolour(images: Tensor, brightness: Floats, contrast: Floats, saturation: F
         images = torch.lerp(
             images.mean(dim=1, keepdim=True), images, _like(images, saturation)[:, None, None, None]
         )
-    return torch.addcmul(offset, images, scale).clamp_(0, 255)
+    recoloured: Tensor = images * scale
+    return recoloured.add_(offset).clamp_(0, 255)
 
 
 def erase(images: Tensor, erased: Floats) -> Tensor:
