@@ -59,14 +59,18 @@ def test_a_run_of_which_the_first_file_is_there(cli: Cli, shapes: Path, tmp_path
         (["shapes", "--set", "save=0s"], "`save` must be auto, or a time or a number of epochs above 0, such as"),
     ],
 )  # fmt: skip
-def test_wrong_use_is_one_sentence(words: list[str], said: str, cli: Cli, shapes: Path) -> None:
+def test_wrong_use_is_one_sentence(
+    words: list[str], said: str, cli: Cli, shapes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
     code, out, err = cli("train", *[shapes if word == "shapes" else word for word in words])
     assert (code, out) == (2, "") and said in err and err.count("\n") == 1
 
 
 def test_a_folder_that_is_no_run(cli: Cli, shapes: Path) -> None:
-    code, _, err = cli("train", "--resume", "none")
-    assert code == 1 and err.startswith("Error: none: there is no such run folder.")
+    for option in ("--resume", "--replay"):
+        code, _, err = cli("train", option, "none")
+        assert code == 2 and f"Invalid value for '{option}': Directory 'none' does not exist." in err
     code, _, err = cli("train", "--resume", shapes)
     assert code == 1 and "it has no job.json" in err
 

@@ -176,7 +176,7 @@ TRAIN = ("--", "train", "my photos")
         ((*SUBMIT, *TRAIN, "--set", "patiens=3"), "patience"),
         ((*SUBMIT, *TRAIN, "--output", "my photos"), "-- train --resume 'my photos'"),
         ((*SUBMIT, "--", "train", "--epochs", "3"), "Got neither."),
-        ((*SUBMIT, "--", "train", "--resume", "absent"), "is no run that can be resumed"),
+        ((*SUBMIT, "--", "train", "--resume", "absent"), "Directory 'absent' does not exist"),
         ((*SUBMIT, "--", "train", "--resume", "my photos"), "is no run that can be resumed"),
         ((*SUBMIT, "--", "train", "--resume", "my photos", "--epochs", "3"), "leave --epochs out"),
         (("submit", "--scheduler", "sge", "--nodes", "2", *TRAIN), "-pe NAME"),

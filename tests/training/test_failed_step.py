@@ -13,6 +13,7 @@ from torch import nn
 from mirada.cli import run as cli
 from mirada.data.examples.shapes import write_shapes
 from mirada.errors import CheckpointError, TrainingError
+from mirada.events import Event, Progress, Started
 from mirada.jobs import ending, failure
 from mirada.jobs.train import train
 from mirada.training import loop
@@ -95,8 +96,12 @@ def test_the_layer_that_overflows(shapes: Path, tmp_path: Path, monkeypatch: pyt
         return value
 
     monkeypatch.setattr(loop, "fitting_step", breaking)
-    said = failed(shapes, tmp_path / "run")
+    heard: list[Event] = []
+    said = failed(shapes, tmp_path / "run", on_event=heard.append)
     assert "in step 4 the first number that is not finite was in the output of head." in said
+    told = [event for event in heard if isinstance(event, Progress) and event.what == "looking for the step"]
+    assert told[0].done == 1 and told[0].total == 12  # nothing else of the second training is told
+    assert sum(isinstance(event, Started) for event in heard) == 1
     assert cli(["train", "--replay", str(tmp_path / "run")]) == 0
 
 

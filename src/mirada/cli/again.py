@@ -28,6 +28,7 @@ KEY = "mirada.again"  # where a command line's context keeps which option was gi
 PROOF = "mirada.proof"  # and whether it is to be proved that killing changes nothing
 DIGITS = 16  # of a digest, that are shown
 NAMED = 3  # images of a step
+RUN = click.Path(exists=True, file_okay=False)
 STOPPED = 75  # the exit code of a run that was told to stop and can be resumed: EX_TEMPFAIL of sysexits.h
 
 
@@ -47,11 +48,11 @@ def _keep_proof(context: click.Context, parameter: click.Parameter, asked: bool)
 
 OPTIONS = (
     click.option(
-        "--resume", metavar="RUN", is_eager=True, expose_value=False, callback=_keep,
+        "--resume", metavar="RUN", type=RUN, is_eager=True, expose_value=False, callback=_keep,
         help="Take up a run that was stopped or killed, to the very same end. Without DATA and other options.",
     ),
     click.option(
-        "--replay", metavar="RUN", is_eager=True, expose_value=False, callback=_keep,
+        "--replay", metavar="RUN", type=RUN, is_eager=True, expose_value=False, callback=_keep,
         help="Take the step again that gave NaN or infinity, and say where. Without DATA and other options.",
     ),
     click.option(

@@ -1,6 +1,7 @@
 """What is found out about a run whose loss is no longer a number, and kept so that it can be looked into."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from shlex import quote
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mirada.errors import MiradaError, TrainingError, reason_of
-from mirada.events import Event
+from mirada.events import Event, OnEvent, Progress
 from mirada.processes.ranks import here
 from mirada.runs.folder import FAILED_STEP, RunFolder
 from mirada.text import listed
@@ -22,6 +23,7 @@ from mirada.training.pace import Pace
 from mirada.training.search import Search, StepFound
 
 NAMED = 3  # files in a message
+WHAT = "looking for the step"
 
 
 def explained(
@@ -46,6 +48,7 @@ def explained(
         if checkpoint := read_latest(training.folder)[0]:
             go_on(again, checkpoint)
         again.saver.pace, again.search = Pace(seconds=inf), Search()
+        again.on_event = _as_search(training.on_event)
         try:
             fit(again)
         except StepFound as found:
@@ -64,6 +67,11 @@ def _kept(folder: RunFolder, step: FailedStep, found: StepFound, weights: Tensor
     except OSError as error:
         return f"the step itself could not be kept there ({reason_of(error)})"
     return f"mirada train --replay {quote(str(folder.path))} repeats the step"
+
+
+def _as_search(on_event: OnEvent) -> OnEvent:
+    """Hears a training that is made again: how far it is, as progress of the search."""
+    return lambda event: on_event(replace(event, what=WHAT)) if isinstance(event, Progress) else None
 
 
 def silent(event: Event) -> None:
