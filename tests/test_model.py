@@ -125,7 +125,7 @@ def test_predicting_files(folder: Path, opened: Callable[[Card], Model]) -> None
 def test_bad_files_are_named_and_the_others_keep_their_place(
     folder: Path, opened: Callable[[Card], Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_module, "AT_ONCE", 2)
+    monkeypatch.setattr(model_module, "images_at_once", lambda size, device: 2)
     loaded = opened(card())
     names = ["cut.png", "0.png", "1.png", "text.png", "2.png", "absent.png", "3.png"]
     found = loaded.predict([str(folder / name) for name in names])

@@ -21,7 +21,7 @@ from mirada.data.feature_store import FeatureStore, StoredRows
 from mirada.data.parallel import TICK
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.data.views import MIRRORED, PLAIN, Views
-from mirada.evaluation.infer import AT_ONCE, infer
+from mirada.evaluation.infer import AT_ONCE, images_at_once, infer
 from mirada.events import OnProgress, Progress
 from mirada.layers.modes import evaluating
 from mirada.layers.network import Network
@@ -128,7 +128,7 @@ class Features:
         self, rows: Rows, view: int, interrupted: Callable[[], bool], report: Callable[[int], None]
     ) -> Iterator[StoredRows]:
         done = 0
-        for part in chunks(rows, AT_ONCE):
+        for part in chunks(rows, images_at_once(self.preprocessing.size, self.compute.device)):
             if interrupted():
                 return
             yield _as_rows(self._computed(part, view)).numpy()
@@ -197,12 +197,11 @@ def infer_cached(
             be one, as for ``infer``.
     """
     ranks = here()
-    counts = rows_of_chunks(
-        len(rows), AT_ONCE, ranks.size
-    )  # whole chunks, so that the bits are those of one process
+    together = images_at_once(preprocessing.size, compute.device) if features is None else AT_ONCE
+    counts = rows_of_chunks(len(rows), together, ranks.size)  # whole ones: the bits are those of one process
     begin = sum(counts[: ranks.rank])
     outputs = []
-    for part in chunks(rows[begin : begin + counts[ranks.rank]], AT_ONCE):
+    for part in chunks(rows[begin : begin + counts[ranks.rank]], together):
         known = None if covariates is None else covariates[torch.from_numpy(part)].to(compute.device)
         if features is None:
             outputs.append(

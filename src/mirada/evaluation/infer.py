@@ -9,7 +9,20 @@ from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.layers.modes import evaluating
 from mirada.layers.network import Network
 
-AT_ONCE = 64  # images; more are slower: their activations leave the processor's cache
+AT_ONCE = 64  # images, or maps, of one pass
+PIXELS = (
+    16 * 224 * 224
+)  # of one pass on a processor: of larger images fewer are faster, whose maps stay in its cache
+
+
+def images_at_once(size: tuple[int, int], device: torch.device) -> int:
+    """How many images of (height, width) pixels go through a network at once.
+
+    ``resnet18`` takes 8.9 ms for an image of 224 × 224 pixels among 16, and 11.6 among 64; 3.0 ms for one of 128 × 128
+    among 64, and 3.2 among 16 (two cores).
+    """
+    height, width = size
+    return AT_ONCE if device.type != "cpu" else max(1, min(AT_ONCE, PIXELS // (height * width)))
 
 
 def infer(

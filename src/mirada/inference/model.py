@@ -23,7 +23,7 @@ from mirada.evaluation.calibration import fit_temperature
 from mirada.evaluation.conformal import fit_conformal
 from mirada.evaluation.estimate import group_numbers
 from mirada.evaluation.features import Features, infer_cached
-from mirada.evaluation.infer import AT_ONCE
+from mirada.evaluation.infer import images_at_once
 from mirada.evaluation.predictions import Predictions
 from mirada.evaluation.threshold import choose_threshold, positive_class
 from mirada.events import OnProgress
@@ -286,7 +286,7 @@ class Model:
             batch.append(result[0])
             if len(digests):
                 digests[row] = result[1]
-            if len(batch) == AT_ONCE:
+            if len(batch) == images_at_once(self.card.preprocessing.size, self.compute.device):
                 yield rows, stacked(batch)
                 rows, batch = [], []
         if batch:

@@ -10,7 +10,7 @@ from torch import nn
 
 from mirada.compute import Compute
 from mirada.data.batches import chunks
-from mirada.evaluation.infer import AT_ONCE
+from mirada.evaluation.infer import images_at_once
 from mirada.inference.ensemble import infer_each, read_each
 from mirada.inference.explained import Asked, Explained, Seen, explained, stacked
 from mirada.judging.perturb import Pixels
@@ -49,7 +49,8 @@ class Asking:
     def answers(self, images: Sequence[Pixels], rows: Rows) -> Floats:
         """What the model says of M images (H, W, C) in place of some rows: probabilities (M, K), or values (M, T)."""
         found = []
-        for part in chunks(np.arange(len(images)), AT_ONCE):
+        together = images_at_once(self.members[0].card.preprocessing.size, self.compute.device)
+        for part in chunks(np.arange(len(images)), together):
             batch = stacked([images[each] for each in part])
             raw = infer_each(self.members, batch, self.compute, self.covariates[rows[part]])
             found.append(read_each(self.members, raw)[0])

@@ -15,7 +15,7 @@ from mirada.data.augment import Augmentation
 from mirada.data.batches import generator, normalize, steps_per_epoch, to_float
 from mirada.data.index import Index
 from mirada.data.views import Views
-from mirada.evaluation.infer import AT_ONCE, infer
+from mirada.evaluation.infer import AT_ONCE, images_at_once, infer
 from mirada.layers.modes import evaluating
 from mirada.layers.network import Network
 from mirada.layers.own import OwnNetwork
@@ -178,14 +178,13 @@ def measured(
     pixels = torch.from_numpy(noise).permute(0, 3, 1, 2)
     augment, _ = settle_flips(recipe.augment, index)
     beside = torch.zeros(count, network.covariates) if network.covariates else None
-    plain = Compute(compute.device, "float32")
 
     def images(some: Tensor) -> Tensor:
         draw = augment.draw(len(some), generator(recipe.seed))
         return normalize(augment.apply(to_float(compute.to_device(some)), draw), decoding)
 
     def judge() -> object:
-        known = None if beside is None else beside[:FEW]
+        known, plain = None if beside is None else beside[:FEW], Compute(compute.device, "float32")
         return infer(network, pixels[:FEW], decoding, plain, known, recipe.flip_average)
 
     def features() -> Tensor:
@@ -197,9 +196,10 @@ def measured(
     judged = _timed(judge) / min(count, FEW)
     step, forward = _steps(recipe, network, frozen, index, compute), _passes(recipe, network, compute)
     if maps is None:
+        shown = pixels[: images_at_once(decoding.size, compute.device)]
         return Costs(
             _timed(lambda: step(images(pixels), beside, "")),
-            _timed(lambda: forward(pixels[:AT_ONCE], beside, "")) / min(count, AT_ONCE),
+            _timed(lambda: forward(shown, beside, "")) / len(shown),
             0.0,
             judged,
         )
