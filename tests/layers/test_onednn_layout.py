@@ -107,7 +107,7 @@ def test_networks_whose_layers_do_not_take_it_are_shown_channels_last() -> None:
     for options in ({"activation": "tanh"}, {"activation": "leaky_relu"}):
         shown = built(**options).laid_out(images(), torch.float32)
         assert not shown.is_mkldnn and shown.is_contiguous(memory_format=torch.channels_last)
-    assert not take_layout([])
+    assert not take_layout([]) and not take_layout([nn.Sequential(nn.MaxPool2d(2), nn.ReLU())])
     assert not take_layout([nn.Sequential(nn.Conv2d(3, 4, 3))])
     assert not take_layout([nn.Sequential(Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU(inplace=True))])
     assert take_layout([nn.Sequential(Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU())])

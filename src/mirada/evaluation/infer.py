@@ -10,9 +10,7 @@ from mirada.layers.modes import evaluating
 from mirada.layers.network import Network
 
 AT_ONCE = 64  # images, or maps, of one pass
-PIXELS = (
-    16 * 224 * 224
-)  # of one pass on a processor: of larger images fewer are faster, whose maps stay in its cache
+PIXELS = 16 * 224 * 224  # of one pass on a processor, in whose cache the maps of more do not stay
 
 
 def images_at_once(size: tuple[int, int], device: torch.device) -> int:

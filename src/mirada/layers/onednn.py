@@ -36,8 +36,9 @@ class Conv2d(nn.Conv2d):
 
 
 def take_layout(parts: Iterable[nn.Module]) -> bool:
-    """Whether there are layers in some parts, and all of them go on in oneDNN's layout."""
-    return any(parts) and all(_takes_layout(layer) for part in parts for layer in part.modules())
+    """Whether some parts have convolutions that take oneDNN's layout, and all their other layers go on in it."""
+    layers = [layer for part in parts for layer in part.modules()]
+    return any(isinstance(layer, Conv2d) for layer in layers) and all(map(_takes_layout, layers))
 
 
 def _takes_layout(layer: nn.Module) -> bool:
