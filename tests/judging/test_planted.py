@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -41,19 +40,18 @@ class Contrast(nn.Module):
         return nn.functional.avg_pool2d(images.square().mean(dim=1, keepdim=True), 4) * self.read
 
 
-class ReadsAQuadrant(nn.Module):
+class ReadsAQuadrant(Network):
     """The first class is likelier, the more contrast there is in the quadrant."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.stem = Contrast()
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 4))
+        linear = nn.Linear(1, 4)
         with torch.no_grad():
-            self.head[2].weight.copy_(torch.tensor([[8.0], [0], [0], [0]]))
-            self.head[2].bias.zero_()
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.stem(images))
+            linear.weight.copy_(torch.tensor([[8.0], [0], [0], [0]]))
+            linear.bias.zero_()
+        head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear)
+        super().__init__(
+            stem=Contrast(), stages=(), head=head, in_channels=3, image_size=(SIDE, SIDE), min_size=1
+        )
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +141,7 @@ def test_boxes_lie_on_the_upright_file_whatever_its_size_and_orientation(
         stored.save(tmp_path / f"{number}.jpg", exif=exif, quality=95)
         rows.append(f"{number}.jpg,{('circle', 'star')[number % 2]},{left},0,300,200")
     (tmp_path / "boxes.csv").write_text("\n".join(rows))
-    planted = replace(model, network=cast(Network, ReadsAQuadrant().eval()), card=card)
+    planted = replace(model, network=ReadsAQuadrant().eval(), card=card)
     index, _ = set_aside(planted, load_data(tmp_path / "boxes.csv"), tmp_path / "none.csv")
     judged = judge_explanations(planted, index, Judging(target="circle"))
     circles = [row for row in range(12) if index.targets[row] == index.classes.index("circle")]
