@@ -1,7 +1,7 @@
 """Maps in the memory layout of oneDNN, PyTorch's library of layers on a processor.
 
 Its maximum pooling keeps a byte for each maximum, where PyTorch's keeps eight and writes zeros for the whole gradient
-first: forward and backward take a fifth of the time. A network whose convolutions are ``Conv2d`` computes in this
+first: forward and backward take a third of the time. A network whose convolutions are ``Conv2d`` computes in this
 layout if its images come in it, as any network goes on in the order of its images, channels first or last.
 """
 

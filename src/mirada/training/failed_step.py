@@ -221,7 +221,7 @@ def _taken_again(
     state.learn()
     shown = {name: value.to(compute.device) for name, value in _with_prefix(tensors, SHOWN).items()}
     batch = Batch(
-        shown["images"], shown["targets"], shown.get("covariates"),
+        shown["images"].contiguous(memory_format=torch.channels_last), shown["targets"], shown.get("covariates"),
         step.seed, step.after, shown.get("others"), step.share,
     )  # fmt: skip
     loss = loss_of(recipe, card, tensors.get(WEIGHTS))
