@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 from torch import Tensor
 
-from mirada.data.augment import Augmentation, Draw, in_turn
+from mirada.data.augment import Augmentation, in_turn
 from mirada.data.batches import generator
+from mirada.data.draw import Draw
 from mirada.errors import InvalidArgument
 from mirada.training.recipe import augment_preset
 

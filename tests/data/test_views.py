@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from mirada.data.augment import Augmentation, Draw
+from mirada.data.augment import Augmentation
+from mirada.data.draw import Draw
 from mirada.data.views import PLAIN, Views
 
 PHOTOS = Augmentation(

@@ -29,6 +29,7 @@ from mirada.layers.network import Network
 from mirada.modelfile import Architecture, Card, load_network
 from mirada.runs.folder import LAST, MODEL, RESULTS, RunFolder
 from mirada.samples import Classes, Covariate, Numbers, Scaling
+from mirada.training import feed as feeding
 from mirada.training import loop
 from mirada.training.begin import begin
 from mirada.training.feed import Feed
@@ -483,6 +484,24 @@ def test_a_batch_is_a_function_of_seed_epoch_and_step(make: Callable[..., Traini
     assert not torch.equal(forward[1, 0], forward[1, 1])
     assert not torch.equal(forward[1, 0], forward[2, 0])
     assert not torch.equal(forward[1, 0], make(augment="photos", seed=9).feed.batch(rows, 1, 0).images)
+
+
+@pytest.mark.parametrize("start", [0, 1, 4, 6])
+def test_a_step_drawn_with_others_is_that_drawn_alone(
+    make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, start: int
+) -> None:
+    """Bit by bit, from wherever an epoch goes on: pixels, what is mixed, and dropout."""
+    monkeypatch.setattr(feeding, "STEPS_AT_ONCE", 4)
+    everything = {"augment": "photos", "augment.saturation": 0, "augment.erase": 0.5, "augment.cutmix": 1}
+    feed = make(batch_size=2, **everything, **{"augment.horizontal_flip": "alternate"}).feed
+    assert feed.steps == 10
+    batches = list(feed.epoch(2, start))
+    assert len(batches) == feed.steps - start
+    for step, batch in enumerate(batches, start=start):
+        alone = feed.batch(feed.rows(2, step), 2, step)
+        assert torch.equal(batch.images, alone.images) and torch.equal(batch.targets, alone.targets)
+        assert (batch.seed, batch.share) == (alone.seed, alone.share)
+    assert len({batch.seed for batch in batches}) == len(batches)
 
 
 def test_a_batch_without_augmentation_is_the_image(

@@ -9,42 +9,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mirada.data.draw import Draw, Floats
 from mirada.errors import InvalidArgument
 from mirada.settings import check, described, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mirada.data.warp import Effects
+
 Fill = Literal["edge", "reflect", "black"]
 Flip = bool | Literal["auto", "alternate"]
-Floats = NDArray[np.float64]
 DRAWN = 14  # random numbers of one sample
 ERASED = 6  # and those of random erasing, if there is any; the saturation takes one more
 ERASED_SHARE, ERASED_ASPECT = (0.02, 0.4), math.log(1 / 0.3)  # Zhong et al. 2017, §4: s_l, s_h and r_1
-
-
-class Draw(NamedTuple):
-    """The random numbers of one batch.
-
-    ``matrices`` (n, 2, 3) map output to input positions: the linear part in units that are the same on both
-    axes, the shift in units where the image spans −1 … 1 on each. ``crop`` (n, 4) holds width and height, as
-    shares of the image's, and the centre's x and y, from −1 to 1. ``brightness``, ``contrast`` and
-    ``saturation`` (n,) are factors.
-    ``erased`` (n, 5) holds the rectangle that is erased, as ``crop`` does, all 0 where none is, and the seed of the
-    noise in its place; (n, 0) where nothing can be erased.
-    """
-
-    matrices: Floats
-    crop: Floats
-    brightness: Floats
-    contrast: Floats
-    saturation: Floats
-    erased: Floats
 
 
 def in_turn(starts: Floats, turn: int) -> NDArray[np.bool_]:
@@ -226,13 +209,30 @@ class Augmentation:
         Returns:
             Images of the same shape and range; the same tensor where nothing can happen.
         """
-        from mirada.data.warp import erase, recolour, warp
+        from mirada.data.warp import effects
+
+        height, width = images.shape[-2:]
+        return self.change(images, effects(draw, (height, width), images.device))
+
+    def change(self, images: Tensor, effects: Effects) -> Tensor:
+        """The images of a batch, each changed as a draw says whose effects are known.
+
+        Args:
+            images: As for ``apply``.
+            effects: Those of the draw on images of this size.
+
+        Returns:
+            As ``apply`` does.
+        """
+        from mirada.data.warp import erase, recolour, saturate, warp
 
         if self.warps:
-            images = warp(images, draw.matrices, draw.crop, self.fill)
+            images = warp(images, effects.along_x, effects.along_y, self.fill)
+        if self.saturation:
+            images = saturate(images, effects.saturation)
         if self.recolours:
-            images = recolour(images, draw.brightness, draw.contrast, draw.saturation)
-        return erase(images, draw.erased) if self.erase else images
+            images = recolour(images, effects.scale, effects.share)
+        return erase(images, effects.erased) if self.erase else images
 
 
 def _rectangles(shares: tuple[float, float], widest: float, area: Floats, signed: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """Batches straight from the memory map, as pure functions of (seed, epoch, step): no state, no worker processes."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -67,11 +68,19 @@ def normalize(images: Tensor, preprocessing: Preprocessing, *, out: Tensor | Non
         preprocessing: It holds mean and std, for values from 0 to 1.
         out: Where to put the result, which may be the images themselves; None for a new array.
     """
-    numbers = list(zip(preprocessing.mean, preprocessing.std, strict=True))
-    scale = torch.tensor([1 / (WHITE * std) for _, std in numbers], device=images.device)
-    offset = torch.tensor([-mean / std for mean, std in numbers], device=images.device)
+    scale, offset = _to_normal(preprocessing.mean, preprocessing.std, images.device)
     # Not addcmul, which is never vectorized where factors are spread over the pixels.
-    return torch.mul(images, scale[:, None, None], out=out).add_(offset[:, None, None])
+    return torch.mul(images, scale, out=out).add_(offset)
+
+
+@lru_cache(maxsize=8)  # those of a few models; the same for every batch
+def _to_normal(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """What values from 0 to ``WHITE`` are multiplied by, and what is then added: both (C, 1, 1)."""
+    scale = torch.tensor([1 / (WHITE * each) for each in std], device=device)
+    offset = torch.tensor([-centre / each for centre, each in zip(mean, std, strict=True)], device=device)
+    return scale[:, None, None], offset[:, None, None]
 
 
 def to_pictures(normalized: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mirada.data.augment import Augmentation, Draw, in_turn
+from mirada.data.augment import Augmentation, in_turn
 from mirada.data.batches import generator
+from mirada.data.draw import Draw
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,6 +1,6 @@
 """The pixels of an augmented batch: one affine matrix per sample, one warp, brightness and contrast, what is erased."""
 
-from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -8,42 +8,77 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-Floats = NDArray[np.float64]
+from mirada.data.draw import Draw, Floats
+
 PADDING_MODE = {"edge": "border", "reflect": "reflection", "black": "zeros"}
 
 
-def warp(images: Tensor, matrices: Floats, crop: Floats, fill: str) -> Tensor:
-    """Moves the pixels of ``images`` (n, C, H, W), all at once.
+class Effects(NamedTuple):
+    """What a draw does to the pixels of images of one size, as tensors on their device.
 
-    ``matrices`` (n, 2, 3) and ``crop`` (n, 4) are those of ``augment.Draw``; ``fill`` is what lies outside.
+    Where a pixel comes from, x and y from −1 to 1, is ``along_x`` (n, 2, W) of its column plus ``along_y`` (n, 2, H) of
+    its row. A value becomes itself times ``scale`` plus the mean of its image times ``share``, after its distance from
+    grey has been multiplied by ``saturation``; all three are (n, 1, 1, 1). ``erased`` (n, 5 or 0) is that of the draw.
     """
-    height, width = images.shape[-2:]
-    theta = _like(images, _in_image_units(matrices, crop, width / height))
-    grid = _grid(theta, height, width)
-    return F.grid_sample(images, grid, padding_mode=PADDING_MODE[fill], align_corners=False)
+
+    along_x: Tensor
+    along_y: Tensor
+    scale: Tensor
+    share: Tensor
+    saturation: Tensor
+    erased: Floats
+
+    def take(self, places: slice | NDArray[np.int64]) -> "Effects":
+        """Those on some of the images, in this order."""
+        return Effects(
+            self.along_x[places],
+            self.along_y[places],
+            self.scale[places],
+            self.share[places],
+            self.saturation[places],
+            self.erased[places],
+        )
 
 
-def _like(images: Tensor, numbers: Floats) -> Tensor:
-    """The numbers as a tensor of the images' type, where the images are."""
-    return torch.from_numpy(numbers).to(images)
+def effects(draw: Draw, size: tuple[int, int], device: torch.device) -> Effects:
+    """What a draw does to images of ``size`` (height, width).
+
+    (contrast · (x − mean) + mean) · brightness is x · scale + mean · share.
+    """
+    height, width = size
+    theta = _on(device, _in_image_units(draw.matrices, draw.crop, width / height))
+    factors = np.stack(
+        (draw.contrast * draw.brightness, (1 - draw.contrast) * draw.brightness, draw.saturation)
+    )
+    scale, share, saturation = _on(device, factors)[..., None, None, None]
+    return Effects(
+        along_x=theta[:, :, 0, None] * _centres(width, device),
+        along_y=theta[:, :, 1, None] * _centres(height, device) + theta[:, :, 2, None],
+        scale=scale,
+        share=share,
+        saturation=saturation,
+        erased=draw.erased,
+    )
 
 
-def _grid(theta: Tensor, height: int, width: int) -> Tensor:
-    """Where each output pixel's centre comes from, (n, H, W, 2): what ``affine_grid`` gives, without its products."""
-    along_x = theta[:, :, 0, None] * _centres(width, theta.device)  # (n, 2, W)
-    along_y = theta[:, :, 1, None] * _centres(height, theta.device) + theta[:, :, 2, None]  # (n, 2, H)
-    return (along_x[:, :, None, :] + along_y[:, :, :, None]).permute(0, 2, 3, 1)
+def _on(device: torch.device, numbers: Floats) -> Tensor:
+    return torch.from_numpy(numbers).to(device, torch.float32)
 
 
-@lru_cache(maxsize=8)  # height and width of a few sizes; small, and the same for every batch
 def _centres(side: int, device: torch.device) -> Tensor:
     """The centres of the pixels of a side that spans −1 … 1."""
     centres: Tensor = (torch.arange(side, device=device) * 2 + 1) / side - 1
     return centres
 
 
+def warp(images: Tensor, along_x: Tensor, along_y: Tensor, fill: str) -> Tensor:
+    """Moves the pixels of ``images`` (n, C, H, W), all at once: from where ``Effects`` says; ``fill`` lies outside."""
+    grid = (along_x[:, :, None, :] + along_y[:, :, :, None]).permute(0, 2, 3, 1)
+    return F.grid_sample(images, grid, padding_mode=PADDING_MODE[fill], align_corners=False)
+
+
 def _in_image_units(matrices: Floats, crop: Floats, aspect: float) -> Floats:
-    """The matrices for ``affine_grid``, whose axes both span −1 … 1, composed with the crops.
+    """The matrices (n, 2, 3) from output to input positions, whose axes both span −1 … 1, composed with the crops.
 
     ``aspect`` = width / height makes a rotation of a non-square image a rotation. What is cropped out has been
     stretched to the whole image before it is turned.
@@ -55,21 +90,16 @@ def _in_image_units(matrices: Floats, crop: Floats, aspect: float) -> Floats:
     return theta
 
 
-def recolour(images: Tensor, brightness: Floats, contrast: Floats, saturation: Floats) -> Tensor:
-    """(contrast · (x − mean) + mean) · brightness, within 0 … 255; the mean is each image's own.
-
-    Before that, with factors of the saturation: saturation · (x − grey) + grey, the grey being that of the pixel, the
-    mean of its channels; so the mean of the image stays as it is.
-    """
-    factors = np.stack((contrast * brightness, (1 - contrast) * brightness))
-    scale, share = _like(images, factors)[:, :, None, None, None]
+def recolour(images: Tensor, scale: Tensor, share: Tensor) -> Tensor:
+    """x · scale + mean · share, within 0 … 255; the mean is each image's own, the factors as in ``Effects``."""
     offset = images.mean(dim=(1, 2, 3), keepdim=True) * share
-    if (saturation != 1).any():
-        images = torch.lerp(
-            images.mean(dim=1, keepdim=True), images, _like(images, saturation)[:, None, None, None]
-        )
     recoloured: Tensor = images * scale
     return recoloured.add_(offset).clamp_(0, 255)
+
+
+def saturate(images: Tensor, saturation: Tensor) -> Tensor:
+    """saturation · (x − grey) + grey, the grey being the mean of a pixel's channels: an image's mean stays as it is."""
+    return torch.lerp(images.mean(dim=1, keepdim=True), images, saturation)
 
 
 def erase(images: Tensor, erased: Floats) -> Tensor:

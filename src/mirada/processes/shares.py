@@ -14,10 +14,7 @@ def ends(count: int, size: int) -> list[int]:
     [0, 3, 6, 8, 10]
     """
     whole, rest = divmod(count, size)
-    found = [0]
-    for rank in range(size):
-        found.append(found[-1] + whole + (rank < rest))
-    return found
+    return [rank * whole + min(rank, rest) for rank in range(size + 1)]
 
 
 def share(count: int, rank: int, size: int, *, least: int = 1) -> slice:
@@ -39,7 +36,8 @@ def share(count: int, rank: int, size: int, *, least: int = 1) -> slice:
     busy = max(1, min(size, count // least))
     if rank >= busy:
         return slice(count, count)
-    return [slice(*pair) for pair in pairwise(ends(count, busy))][rank]
+    found = ends(count, busy)
+    return slice(found[rank], found[rank + 1])
 
 
 def rows_of_chunks(count: int, chunk: int, size: int) -> list[int]:

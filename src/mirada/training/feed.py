@@ -1,7 +1,9 @@
 """What training is shown, and in which order. Everything random in it is a pure function of (seed, epoch, step)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mirada.compute import Compute
-from mirada.data.augment import Augmentation, Draw, in_turn
+from mirada.data.augment import Augmentation, in_turn
 from mirada.data.batches import batch_rows, generator, normalize, read, shuffled, steps_per_epoch, to_float
 from mirada.data.cache import Cache
 from mirada.data.mixing import Mixing, draw_mixing
 from mirada.data.sampling import balanced, visits
+from mirada.data.warp import Effects, effects
 from mirada.evaluation.features import Features
 from mirada.modelfile import Card
 from mirada.processes.ranks import here
@@ -21,7 +24,17 @@ from mirada.samples import Classes, Target
 from mirada.training.step import Batch
 
 Rows = NDArray[np.int64]
+STEPS_AT_ONCE = (
+    16  # whose draws are worked out together: half of the time of a small batch was that of small numbers
+)
 DROPOUT, MIXING, STARTS, LABELS = 1, 2, 3, 4  # what random numbers are for, beside those of augmentation
+
+
+class StepDraw(NamedTuple):
+    """What is drawn for a step: what augmentation does to its images, and the seed of dropout."""
+
+    changes: Effects
+    dropout: int
 
 
 @dataclass(kw_only=True)
@@ -85,54 +98,75 @@ class Feed:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, counted from 1, without the first ``start`` of them."""
         order = self.order(epoch)
-        for step in range(start, self.steps):
-            yield self.batch(batch_rows(order, batch_size=self.batch_size, step=step), epoch, step)
+        for first in range(start - start % STEPS_AT_ONCE, self.steps, STEPS_AT_ONCE):
+            steps = range(first, min(first + STEPS_AT_ONCE, self.steps))
+            shown = [batch_rows(order, batch_size=self.batch_size, step=step) for step in steps]
+            for step, rows, draw in zip(steps, shown, self.draws(shown, epoch, first), strict=True):
+                if step >= start:
+                    yield self.batch(rows, epoch, step, draw)
 
     def rows(self, epoch: int, step: int) -> Rows:
         """The rows that a step of an epoch shows; steps count from 0."""
         return batch_rows(self.order(epoch), batch_size=self.batch_size, step=step)
 
-    def batch(self, rows: Rows, epoch: int, step: int) -> Batch:
+    def batch(self, rows: Rows, epoch: int, step: int, draw: StepDraw | None = None) -> Batch:
         """What the parts that learn see of some rows at a step of an epoch; steps count from 0.
 
-        Of several processes each sees its share of the rows, the same as if one saw them all. One for which there are
-        none is shown an image that does not count.
+        ``draw`` is what is drawn for them, where it is known already. Of several processes each sees its share of the
+        rows, the same as if one saw them all. One for which there are none is shown an image that does not count.
         """
-        ranks, features, mixing = here(), self.features, self.mixing(len(rows), epoch, step)
-        own = np.arange(len(rows))[ranks.share(len(rows), least=2)]
-        part = own if len(own) else np.zeros(1, dtype=np.int64)
-        places, mixing = _needed(part, mixing, len(rows))
+        ranks, features = here(), self.features
+        changes, dropout = draw or self.draws([rows], epoch, step)[0]
+        own = ranks.share(len(rows), least=2)
+        idle = own.start == own.stop
+        part = slice(0, 1) if idle else own
+        places, mixing = _needed(part, self.mixing(len(rows), epoch, step), len(rows))
+        if features:
+            images = features.maps(rows[part], features.views.at(epoch))
+        else:
+            images = self._pixels(rows[places], changes.take(places), mixing)[: part.stop - part.start]
         plain = Batch(
-            features.maps(rows[part], features.views.at(epoch))
-            if features
-            else self.images(rows, epoch, step, part),
+            images,
             self.targets[torch.from_numpy(rows[places])],
             self.covariates_of(rows[places]),
-            (int(generator(self.seed, epoch, step, DROPOUT).integers(2**63)) + ranks.rank) % 2**63,
+            (dropout + ranks.rank) % 2**63,
             features.place if features else "",
             whole=len(rows),
-            idle=not len(own),
+            idle=idle,
         )
         return _mixed(plain, mixing, self.card.target) if mixing else plain
 
-    def images(self, rows: Rows, epoch: int, step: int, part: Rows | None = None) -> Tensor:
-        """The pixels (n, C, H, W) that are seen of some rows, augmented, normalized and mixed, on the device.
-
-        ``part`` are the places among the rows that are wanted, in their order; None for all of them.
-        """
-        part = np.arange(len(rows)) if part is None else part
+    def images(self, rows: Rows, epoch: int, step: int) -> Tensor:
+        """The pixels (n, C, H, W) that are seen of some rows, augmented, normalized and mixed, on the device."""
         if self.features:
-            return self.features.pixels(rows[part], self.features.views.at(epoch))
-        places, mixing = _needed(part, self.mixing(len(rows), epoch, step), len(rows))
-        images = to_float(self.compute.to_device(read(self.cache, rows[places])))
-        mirrored = in_turn(self.starts[rows], epoch) if self.augmentation.alternates else None
-        draw = self.augmentation.draw(len(rows), generator(self.seed, epoch, step), mirrored)
-        draw = Draw(*(numbers[places] for numbers in draw))
-        images = self.augmentation.apply(images, draw)  # a new array: of its own, or of ``to_float``
+            return self.features.pixels(rows, self.features.views.at(epoch))
+        changes, _ = self.draws([rows], epoch, step)[0]
+        return self._pixels(rows, changes, self.mixing(len(rows), epoch, step))
+
+    def draws(self, shown: Sequence[Rows], epoch: int, first: int) -> list[StepDraw]:
+        """What is drawn for the rows of some steps in turn, of which ``first`` is the number in the epoch.
+
+        The random numbers of each step are its own, so that its draw does not depend on the steps beside it.
+        """
+        steps = range(first, first + len(shown))
+        numbers = [
+            generator(self.seed, epoch, step).random((self.augmentation.numbers, len(rows)))
+            for step, rows in zip(steps, shown, strict=True)
+        ]
+        turns = in_turn(self.starts[np.concatenate(shown)], epoch) if self.augmentation.alternates else None
+        draw = self.augmentation.drawn(np.concatenate(numbers, axis=1), turns)
+        changes = effects(draw, self.card.preprocessing.size, self.compute.device)
+        dropout = [int(generator(self.seed, epoch, step, DROPOUT).integers(2**63)) for step in steps]
+        ends = accumulate(len(rows) for rows in shown)
+        parts = [slice(end - len(rows), end) for end, rows in zip(ends, shown, strict=True)]
+        return [StepDraw(changes.take(part), seed) for part, seed in zip(parts, dropout, strict=True)]
+
+    def _pixels(self, rows: Rows, changes: Effects, mixing: Mixing | None) -> Tensor:
+        """The pixels of some rows, to which these changes happen before they are mixed."""
+        images = to_float(self.compute.to_device(read(self.cache, rows)))
+        images = self.augmentation.change(images, changes)  # a new array: of its own, or of ``to_float``
         images = normalize(images, self.card.preprocessing, out=images)
-        if mixing:
-            images = mixing.pixels(images)[: len(part)]
-        return images
+        return mixing.pixels(images) if mixing else images
 
     def mixing(self, count: int, epoch: int, step: int) -> Mixing | None:
         """How the images of a step are mixed with each other; None where they are not."""
@@ -146,9 +180,11 @@ class Feed:
         return None if self.covariates is None else self.covariates[torch.from_numpy(rows)]
 
 
-def _needed(part: Rows, mixing: Mixing | None, count: int) -> tuple[Rows, Mixing | None]:
+def _needed(part: slice, mixing: Mixing | None, count: int) -> tuple[slice | Rows, Mixing | None]:
     """The places of a batch of ``count`` images that some of its places take, and how they are mixed."""
-    return mixing.needed(part) if mixing and len(part) < count else (part, mixing)
+    if mixing is None or part == slice(0, count):
+        return part, mixing
+    return mixing.needed(np.arange(count)[part])
 
 
 def _mixed(plain: Batch, mixing: Mixing, target: Target) -> Batch:

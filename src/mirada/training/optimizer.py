@@ -10,7 +10,6 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
@@ -122,10 +121,11 @@ class Optimizer:
                 )  # fmt: skip
             case Adam():
                 mean, square = moments
-                adam(
+                torch._foreach_add_(counts, 1)
+                fused = torch._fused_adamw_ if isinstance(self.stepping, AdamW) else torch._fused_adam_
+                fused(
                     parameters, gradients, mean, square, [], counts, lr=lr, weight_decay=decay, beta1=ADAM_BETAS[0],
-                    beta2=ADAM_BETAS[1], eps=ADAM_EPS, amsgrad=False, maximize=False, fused=True,
-                    decoupled_weight_decay=isinstance(self.stepping, AdamW),
+                    beta2=ADAM_BETAS[1], eps=ADAM_EPS, amsgrad=False, maximize=False,
                 )  # fmt: skip
             case NotesMomentum():
                 torch._foreach_add_(counts, 1)

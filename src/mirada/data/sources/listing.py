@@ -109,7 +109,7 @@ class FolderListing:
         if not _is_folder(entry):
             if name in JUNK_FILES or THUMBNAILS.fullmatch(name):
                 return self._junk
-            return self._own if is_own_map(Path(entry.path)) else None
+            return self._own if MAP.fullmatch(entry.name) and _made_here(Path(entry.path)) else None
         if name in JUNK_FOLDERS:
             return self._junk
         return self._own if is_own_output(Path(entry.path)) else None
@@ -166,10 +166,8 @@ def is_own_output(folder: Path) -> bool:
     return not beside and all(map(is_own_output, within))
 
 
-def is_own_map(file: Path) -> bool:
-    """Whether a picture is one that ``mirada explain`` has written: it is called so, and says so."""
-    if not MAP.fullmatch(file.name):
-        return False
+def _made_here(file: Path) -> bool:
+    """Whether a picture says that ``mirada explain`` has written it."""
     try:
         with file.open("rb") as opened:
             return MADE_BY in opened.read(LOOKED_AT)
