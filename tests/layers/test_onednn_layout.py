@@ -8,7 +8,7 @@ from mirada.compute import Compute
 from mirada.data.pixels.preprocessing import Preprocessing
 from mirada.evaluation.infer import infer
 from mirada.layers.network import Network
-from mirada.layers.onednn import LARGEST, Conv2d, laid_out, take_layout
+from mirada.layers.onednn import LARGEST, Conv2d, convolutions_within, laid_out
 from mirada.modelfile import Architecture
 
 BFLOAT16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -107,10 +107,14 @@ def test_networks_whose_layers_do_not_take_it_are_shown_channels_last() -> None:
     for options in ({"activation": "tanh"}, {"activation": "leaky_relu"}):
         shown = built(**options).laid_out(images(), torch.float32)
         assert not shown.is_mkldnn and shown.is_contiguous(memory_format=torch.channels_last)
-    assert not take_layout([]) and not take_layout([nn.Sequential(nn.MaxPool2d(2), nn.ReLU())])
-    assert not take_layout([nn.Sequential(nn.Conv2d(3, 4, 3))])
-    assert not take_layout([nn.Sequential(Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU(inplace=True))])
-    assert take_layout([nn.Sequential(Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU())])
+    assert not convolutions_within([]) and not convolutions_within(
+        [nn.Sequential(nn.MaxPool2d(2), nn.ReLU())]
+    )
+    assert not convolutions_within([nn.Sequential(nn.Conv2d(3, 4, 3))])
+    assert not convolutions_within([nn.Sequential(Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU(inplace=True))])
+    first, second = nn.Sequential(Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU()), nn.Sequential(Conv2d(4, 4, 3))
+    assert convolutions_within([first, second]) == [first[0], second[0]]
+    assert not convolutions_within([first, nn.BatchNorm2d(4), second])
     assert not laid_out(torch.zeros(2, 3, 8, 8, device="meta"), [Conv2d(3, 4, 3)], torch.float32).is_mkldnn
 
 

@@ -58,7 +58,7 @@ class Network(nn.Module):
         self.in_channels = in_channels
         self.image_size = image_size
         self.min_size = min_size
-        self.depth = len(stages)
+        self._parts = ("stem", *(f"stage{number}" for number in range(1, len(stages) + 1)), "head")
         self.covariates = 0
         self.drawn = ""
         self.reading = "head"
@@ -77,7 +77,7 @@ class Network(nn.Module):
         Returns:
             ``stem``, ``stage1 … stageN``, ``head``.
         """
-        return ("stem", *(f"stage{number}" for number in range(1, self.depth + 1)), "head")
+        return self._parts
 
     def trunk(self) -> tuple[str, ...]:
         """The names of the parts before the head, but for the stage that was drawn with it.
@@ -210,7 +210,7 @@ class Network(nn.Module):
         Returns:
             (N, in_channels, H, W); layers of a network that they go through may see maps in that order, too.
         """
-        return laid_out(images, [self.get_submodule(name) for name in self.parts()[:-1]], dtype)
+        return laid_out(images, (getattr(self, name) for name in self.parts()[:-1]), dtype)
 
     def _answer(self, maps: Tensor, covariates: Tensor | None) -> Tensor:
         self._require_covariates(covariates, len(maps))
@@ -237,7 +237,7 @@ class Network(nn.Module):
             height, width = maps.shape[-2:]
             require_size((height, width), self.min_size)
         for part in parts:
-            maps = self.get_submodule(part)(maps)
+            maps = getattr(self, part)(maps)
             yield part, maps
 
     def _require_before_the_head(self, name: str) -> None:

@@ -7,6 +7,7 @@ layout if its images come in it, as any network goes on in the order of its imag
 
 import platform
 from collections.abc import Iterable
+from functools import cache
 from typing import cast
 
 import torch
@@ -35,16 +36,22 @@ class Conv2d(nn.Conv2d):
         return put_out
 
 
-def take_layout(parts: Iterable[nn.Module]) -> bool:
-    """Whether some parts have convolutions that take oneDNN's layout, and all their other layers go on in it."""
-    layers = [layer for part in parts for layer in part.modules()]
-    return any(isinstance(layer, Conv2d) for layer in layers) and all(map(_takes_layout, layers))
+def convolutions_within(parts: Iterable[nn.Module]) -> list[Conv2d]:
+    """The convolutions of some parts, if these take oneDNN's layout and all other layers go on in it; else none."""
+    found = []
+    for part in parts:
+        for layer in part.modules():
+            if isinstance(layer, Conv2d):
+                found.append(layer)
+            elif not _goes_on(layer):
+                return []
+    return found
 
 
-def _takes_layout(layer: nn.Module) -> bool:
+def _goes_on(layer: nn.Module) -> bool:
     if isinstance(layer, nn.ReLU):
         return not layer.inplace  # what pooling has put out is needed for its gradient
-    return isinstance(layer, Conv2d | nn.MaxPool2d | nn.Sequential)
+    return isinstance(layer, nn.MaxPool2d | nn.Sequential)
 
 
 def laid_out(images: Tensor, parts: Iterable[nn.Module], dtype: torch.dtype) -> Tensor:
@@ -59,18 +66,20 @@ def laid_out(images: Tensor, parts: Iterable[nn.Module], dtype: torch.dtype) -> 
         The images in oneDNN's layout and in that format, or with the channels last. Its maximum pooling takes no notice
         of NaN, so weights from which one could arise are computed with in the order of channels last, which keeps it.
     """
-    parts = list(parts)
-    if images.device.type == "cpu" and _pays(dtype) and take_layout(parts) and _are_moderate(parts):
-        return images.to_mkldnn(dtype)
+    if images.device.type == "cpu" and _pays(dtype):
+        convolutions = convolutions_within(parts)
+        if convolutions and all(map(_is_moderate, convolutions)):
+            return images.to_mkldnn(dtype)
     return images.contiguous(memory_format=torch.channels_last)
 
 
+@cache
 def _pays(dtype: torch.dtype) -> bool:
     supported = dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return platform.machine() in PROCESSORS and torch.backends.mkldnn.is_available() and supported  # type: ignore[no-untyped-call]
 
 
-def _are_moderate(parts: Iterable[nn.Module]) -> bool:
+def _is_moderate(convolution: Conv2d) -> bool:
     """Whether all weights are numbers, and not large: by norms, which take a third of the time of largest values."""
-    weights = (weight.detach() for part in parts for weight in part.parameters())
-    return all(float(torch.linalg.vector_norm(weight)) < LARGEST for weight in weights)
+    weights = [each.detach() for each in (convolution.weight, convolution.bias) if each is not None]
+    return all(float(torch.linalg.vector_norm(each)) < LARGEST for each in weights)

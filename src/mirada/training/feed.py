@@ -124,7 +124,8 @@ class Feed:
         if features:
             images = features.maps(rows[part], features.views.at(epoch))
         else:
-            images = self._pixels(rows[places], changes.take(places), mixing)[: part.stop - part.start]
+            changes = changes if part == slice(0, len(rows)) else changes.take(places)
+            images = self._pixels(rows[places], changes, mixing)[: part.stop - part.start]
         plain = Batch(
             images,
             self.targets[torch.from_numpy(rows[places])],

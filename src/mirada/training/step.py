@@ -1,6 +1,7 @@
 """One step of training: a batch through the network in slices, and the optimizer's step along the gradient."""
 
 from collections.abc import Iterator
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -93,7 +94,7 @@ def fitting_step(
         TrainingError: Not even slices of one image, or of two where there is batch normalization, fit.
     """
     while True:
-        kept = [buffer.clone() for buffer in state.network.buffers()]
+        kept = [buffer.clone() for buffer in state.running]
         try:
             return train_step(state, batch, rate, loss=loss, compute=compute, micro_batch=state.micro_batch)
         except torch.OutOfMemoryError as error:
@@ -110,7 +111,7 @@ def fitting_step(
                     f"smaller images (--image-size) or a smaller network."
                 ) from error
         state.optimizer.zero_grad()
-        for buffer, value in zip(state.network.buffers(), kept, strict=True):
+        for buffer, value in zip(state.running, kept, strict=True):
             buffer.copy_(value)
         compute.release()
         state.micro_batch = max(1 + normalizes, -(-before // 2))
@@ -148,7 +149,7 @@ def train_step(
     ranks = here()
     ranks.idle = batch.idle
     count = batch.whole or len(batch.images)
-    total = torch.zeros((), device=compute.device)
+    losses = []
     for part in slices(len(batch.images), micro_batch):
         with compute.autocast():
             known = None if batch.covariates is None else batch.covariates[part]
@@ -158,9 +159,11 @@ def train_step(
         value = batch.loss_of(loss, outputs, part)
         for extra in auxiliary:
             value = value + state.network.auxiliary_weight * batch.loss_of(loss, extra, part)
-        value = value * (0.0 if batch.idle else len(outputs) / count)
+        share = 0.0 if batch.idle else len(outputs) / count
+        value = value if share == 1 else value * share
         value.backward()  # type: ignore[no-untyped-call]
-        total += value.detach()
+        losses.append(value.detach())
+    total = reduce(torch.add, losses)
     if ranks.size > 1:
         total = exchange(ranks, state, total)
     if state.watch:
