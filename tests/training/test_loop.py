@@ -491,7 +491,7 @@ def test_a_step_drawn_with_others_is_that_drawn_alone(
     make: Callable[..., Training], monkeypatch: pytest.MonkeyPatch, start: int
 ) -> None:
     """Bit by bit, from wherever an epoch goes on: pixels, what is mixed, and dropout."""
-    monkeypatch.setattr(feeding, "STEPS_AT_ONCE", 4)
+    monkeypatch.setattr(feeding, "DRAWN_AT_ONCE", 9)
     everything = {"augment": "photos", "augment.saturation": 0, "augment.erase": 0.5, "augment.cutmix": 1}
     feed = make(batch_size=2, **everything, **{"augment.horizontal_flip": "alternate"}).feed
     assert feed.steps == 10

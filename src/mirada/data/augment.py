@@ -203,18 +203,18 @@ class Augmentation:
         """The images of a batch, each changed as the draw says.
 
         Args:
-            images: (N, C, H, W), float, 0 … 255.
+            images: (N, C, H, W), float32, 0 … 255.
             draw: What ``draw(N, …)`` returned.
 
         Returns:
             Images of the same shape and range; the same tensor where nothing can happen.
         """
-        from mirada.data.warp import effects
+        from mirada.data.warp import effects_of
 
         height, width = images.shape[-2:]
-        return self.change(images, effects(draw, (height, width), images.device))
+        return self.apply_effects(images, effects_of(draw, (height, width), images.device))
 
-    def change(self, images: Tensor, effects: Effects) -> Tensor:
+    def apply_effects(self, images: Tensor, effects: Effects) -> Tensor:
         """The images of a batch, each changed as a draw says whose effects are known.
 
         Args:

@@ -51,12 +51,12 @@ def read(cache: Cache, rows: Rows) -> Tensor:
     return torch.from_numpy(cache.read(rows)).permute(0, 3, 1, 2)
 
 
-def to_float(images: Tensor) -> Tensor:
+def to_float(images: Tensor, order: torch.memory_format = torch.contiguous_format) -> Tensor:
     """Images of 8 or 16 bits as float32 from 0 to ``WHITE``; at 16 bits the values lie between those of 8.
 
-    Channel by channel in memory, where factors and offsets of whole channels are vectorized.
+    Channel by channel in memory, where factors and offsets of whole channels are vectorized; or in another ``order``.
     """
-    floats = images.to(torch.float32, memory_format=torch.contiguous_format)
+    floats = images.to(torch.float32, memory_format=order)
     return floats.div_(DEEP_WHITE // WHITE) if images.dtype == torch.uint16 else floats
 
 

@@ -40,7 +40,7 @@ class Effects(NamedTuple):
         )
 
 
-def effects(draw: Draw, size: tuple[int, int], device: torch.device) -> Effects:
+def effects_of(draw: Draw, size: tuple[int, int], device: torch.device) -> Effects:
     """What a draw does to images of ``size`` (height, width).
 
     (contrast · (x − mean) + mean) · brightness is x · scale + mean · share.
