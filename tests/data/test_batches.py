@@ -155,6 +155,15 @@ def test_normalize_follows_its_formula() -> None:
     assert torch.equal(images, got)
 
 
+def test_normalizing_in_inference_leaves_later_gradients_alone() -> None:
+    pre = Preprocessing(mode="L", size=(4, 4), mean=(0.123,), std=(0.321,))  # nobody else's
+    with torch.inference_mode():
+        normalize(torch.rand(2, 1, 4, 4), pre)
+    images = torch.rand(2, 1, 4, 4, requires_grad=True)
+    normalize(images, pre).sum().backward()
+    torch.testing.assert_close(images.grad, torch.full_like(images, 1 / (255 * 0.321)))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_channel_statistics_are_numpys(channels: int) -> None:
     pixels = noise(70, channels) // np.arange(1, channels + 1, dtype=np.uint8)

@@ -78,9 +78,10 @@ def _to_normal(
     mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """What values from 0 to ``WHITE`` are multiplied by, and what is then added: both (C, 1, 1)."""
-    scale = torch.tensor([1 / (WHITE * each) for each in std], device=device)
-    offset = torch.tensor([-centre / each for centre, each in zip(mean, std, strict=True)], device=device)
-    return scale[:, None, None], offset[:, None, None]
+    with torch.inference_mode(False):  # made in inference, they would serve no gradient later
+        scale = torch.tensor([1 / (WHITE * each) for each in std], device=device)
+        offset = torch.tensor([-centre / each for centre, each in zip(mean, std, strict=True)], device=device)
+        return scale[:, None, None], offset[:, None, None]
 
 
 def to_pictures(normalized: Tensor, preprocessing: Preprocessing) -> NDArray[np.uint8]:

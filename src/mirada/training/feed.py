@@ -165,10 +165,8 @@ class Feed:
         # Warping takes the channels of a pixel together as they are read, and puts them out one by one.
         order = torch.preserve_format if self.augmentation.warps else torch.contiguous_format
         images = to_float(self.compute.to_device(read(self.cache, rows)), order)
-        images = self.augmentation.apply_effects(
-            images, effects
-        )  # a new array: of its own, or of ``to_float``
-        images = normalize(images, self.card.preprocessing, out=images)
+        images = self.augmentation.apply_effects(images, effects)
+        images = normalize(images, self.card.preprocessing, out=images)  # nobody else's, since ``to_float``
         return mixing.pixels(images) if mixing else images
 
     def mixing(self, count: int, epoch: int, step: int) -> Mixing | None:
