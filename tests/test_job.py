@@ -903,8 +903,8 @@ def test_the_same_tensor_everywhere(bits: int, tmp_path: Path, monkeypatch: pyte
 
     original = Feed.batch
 
-    def spy(feed: Feed, rows: Any, epoch: int, step: int) -> Any:
-        batch = original(feed, rows, epoch, step)
+    def spy(feed: Feed, rows: Any, epoch: int, step: int, draw: Any = None) -> Any:
+        batch = original(feed, rows, epoch, step, draw)
         note("train", [feed.cache.index.paths[row] for row in rows], batch.images)
         return batch
 

@@ -58,7 +58,8 @@ class Network(nn.Module):
         self.in_channels = in_channels
         self.image_size = image_size
         self.min_size = min_size
-        self._parts = ("stem", *(f"stage{number}" for number in range(1, len(stages) + 1)), "head")
+        self.depth = len(stages)
+        self._parts = ("stem", *(f"stage{number}" for number in range(1, self.depth + 1)), "head")
         self.covariates = 0
         self.drawn = ""
         self.reading = "head"
