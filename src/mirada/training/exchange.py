@@ -28,7 +28,7 @@ def exchange(ranks: Ranks, state: TrainState, loss: Tensor) -> Tensor:
     words = torch.tensor([float(not ranks.idle), *there], device=loss.device)
     words = torch.cat((loss.detach().view(1), words))
     gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
-    running = [each for each in state.running if each.is_floating_point()]
+    running = [each for each in state.network.buffers() if each.is_floating_point()]
     if ranks.idle:
         for each in running:
             each.zero_()

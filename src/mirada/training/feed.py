@@ -122,8 +122,7 @@ class Feed:
         if features:
             images = features.maps(rows[part], features.views.at(epoch))
         else:
-            effects = effects if part == slice(0, len(rows)) else effects.take(places)
-            images = self._pixels(rows[places], effects, mixing)[: part.stop - part.start]
+            images = self._pixels(rows[places], effects.take(places), mixing)[: part.stop - part.start]
         plain = Batch(
             images,
             self.targets[torch.from_numpy(rows[places])],

@@ -60,10 +60,6 @@ class TrainState:
     seen: int = 0
     seconds: float = 0.0
     loss: Tensor = field(default_factory=lambda: torch.zeros(()))
-    running: list[Tensor] = field(init=False)  # what a step changes of the network beside its weights
-
-    def __post_init__(self) -> None:
-        self.running = list(self.network.buffers())
 
     @property
     def judged(self) -> Network:

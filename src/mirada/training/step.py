@@ -94,7 +94,7 @@ def fitting_step(
         TrainingError: Not even slices of one image, or of two where there is batch normalization, fit.
     """
     while True:
-        kept = [buffer.clone() for buffer in state.running]
+        kept = [buffer.clone() for buffer in state.network.buffers()]
         try:
             return train_step(state, batch, rate, loss=loss, compute=compute, micro_batch=state.micro_batch)
         except torch.OutOfMemoryError as error:
@@ -111,7 +111,7 @@ def fitting_step(
                     f"smaller images (--image-size) or a smaller network."
                 ) from error
         state.optimizer.zero_grad()
-        for buffer, value in zip(state.running, kept, strict=True):
+        for buffer, value in zip(state.network.buffers(), kept, strict=True):
             buffer.copy_(value)
         compute.release()
         state.micro_batch = max(1 + normalizes, -(-before // 2))
@@ -160,7 +160,7 @@ def train_step(
         for extra in auxiliary:
             value = value + state.network.auxiliary_weight * batch.loss_of(loss, extra, part)
         share = 0.0 if batch.idle else len(outputs) / count
-        value = value if share == 1 else value * share
+        value = value if share == 1 else value * share  # a product costs two operators, forward and back
         value.backward()  # type: ignore[no-untyped-call]
         losses.append(value.detach())
     total = reduce(torch.add, losses)
